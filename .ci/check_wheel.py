@@ -1,0 +1,44 @@
+"""Fails unless a wheel holds what the checkout holds, and nothing else."""
+
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PATTERNS = ("*.py", "*.pyi", "*.proto", "py.typed")
+
+
+def expected_files() -> set[str]:
+    """Returns the files of the package, as they are named in a wheel."""
+    return {
+        f"tfx_best_exporter/{path.relative_to(ROOT).as_posix()}"
+        for folder in ("component", "executor", "proto")
+        for pattern in PATTERNS
+        for path in (ROOT / folder).rglob(pattern)
+    }
+
+
+def problems(wheel_path: Path) -> list[str]:
+    """Returns what is wrong with a wheel, one sentence each."""
+    with zipfile.ZipFile(wheel_path) as wheel:
+        names = set(wheel.namelist())
+    metadata = {name for name in names if name.split("/")[0].endswith(".dist-info")}
+    files = names - metadata
+    expected = expected_files()
+    found = [f"{name} is missing." for name in sorted(expected - files)]
+    found += [f"{name} does not belong there." for name in sorted(files - expected)]
+    if not any(name.endswith(".dist-info/licenses/LICENSE") for name in metadata):
+        found.append("The licence is missing.")
+    return found
+
+
+def main() -> None:
+    """Checks the one wheel that is named on the command line."""
+    (wheel_path,) = (Path(argument) for argument in sys.argv[1:])
+    if found := problems(wheel_path):
+        sys.exit("\n".join([f"{wheel_path.name}:", *found]))
+    sys.stdout.write(f"{wheel_path.name}: {len(expected_files())} files, all there.\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+# `make help` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+LOCK_ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SETUP := .venv/.setup
+WHEEL_VENV := build/wheel-venv
+
+# The .proto lies in proto/, and is called by its import path: that name is what the descriptor pool
+# of a process knows a file by, and "proto/best_exporter.proto" could be anybody's.
+PROTO_GENERATE = rm -rf build/proto && mkdir -p build/proto && \
+  $(BIN)/python -m grpc_tools.protoc -Itfx_best_exporter/proto=proto \
+    --python_out=build/proto --pyi_out=build/proto proto/best_exporter.proto
+
+.PHONY: help
+help:  ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+# --- environment ----------------------------------------------------------------------------------
+
+.PHONY: setup
+setup: $(SETUP)  ## Install what requirements.lock names, and this package, into .venv.
+
+# The environment is made without ensurepip, which a system's Python may not have. pip, setuptools and
+# wheel are in the lock: TFX builds wheels of a pipeline's own modules with them.
+$(SETUP): requirements.lock pyproject.toml Makefile
+	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 10) <= v < (3, 14) or sys.exit( \
+	  f"PYTHON must be Python 3.10 to 3.13 (got {v[0]}.{v[1]}). Try: make setup PYTHON=python3.11")'
+	@echo '[1/4] Virtual environment in .venv'
+	@[[ -x $(BIN)/python ]] || $(PYTHON) -m venv --without-pip .venv
+	@echo '[2/4] Installers: pip, setuptools, wheel, uv'
+	@grep -E '^(pip|setuptools|wheel)==' requirements.lock > .venv/installers.txt
+	@$(PIP) --version > /dev/null 2>&1 \
+	  || $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python \
+	    install -qq --no-deps -r .venv/installers.txt \
+	  || $(BIN)/python -m ensurepip > /dev/null
+	@$(PIP) install -qq --no-deps -r .venv/installers.txt
+	@$(PIP) install -qq 'uv>=0.5' || echo 'uv cannot be installed: pip will do, and take longer'
+	@echo "[3/4] $$(grep -c == requirements.lock) locked requirements, minutes the first time"
+	@{ [[ -x $(BIN)/uv ]] && \
+	    $(BIN)/uv pip install --python $(BIN)/python --no-deps -r requirements.lock; } \
+	  || $(PIP) install --no-deps -r requirements.lock 2>&1 | { grep --line-buffered -v :// || :; }
+	@echo '[4/4] tfx-best-exporter, editable'
+	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
+	@mkdir -p .venv/links/tfx_best_exporter
+	@ln -sfn -t .venv/links/tfx_best_exporter ../../../component ../../../executor ../../../proto
+	@touch $@
+	@echo 'Ready. Next: make demo, or make test'
+
+.PHONY: lock
+lock: $(SETUP)  ## Write requirements.lock again; LOCK_ARGS=--upgrade for newer versions.
+	$(BIN)/uv pip compile --quiet --universal --python $(BIN)/python --python-version 3.10 \
+	  --extra dev --no-annotate --no-header $(LOCK_ARGS) --output-file requirements.lock pyproject.toml
+
+# --- use ------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(SETUP)  ## Run a pipeline whose exporter exports, skips and retires, and look at the result.
+	@$(BIN)/python pipelines/demo.py
+
+# --- check ----------------------------------------------------------------------------------------
+
+.PHONY: test
+test: $(SETUP)  ## Run the tests; PYTEST_ARGS="-k retention" for some of them.
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: check-lint check-format check-types check-imports check-proto check-lock  ## Run every check but the tests.
+
+.PHONY: check-lint
+check-lint: $(SETUP)
+	$(BIN)/ruff check
+
+.PHONY: check-format
+check-format: $(SETUP)
+	$(BIN)/ruff format --check
+
+.PHONY: check-types
+check-types: $(SETUP)
+	$(BIN)/pyright
+
+.PHONY: check-imports
+check-imports: $(SETUP)
+	$(BIN)/lint-imports
+
+.PHONY: check-proto
+check-proto: $(SETUP)
+	$(PROTO_GENERATE)
+	@for file in best_exporter_pb2.py best_exporter_pb2.pyi; do \
+	  diff -u proto/$$file build/proto/tfx_best_exporter/proto/$$file \
+	    || { echo "proto/$$file must be what its .proto generates. Run: make proto"; exit 1; }; \
+	done
+
+# No newer version in any registry makes this fail, only a lock that no longer fits pyproject.toml.
+.PHONY: check-lock
+check-lock: $(SETUP)
+	$(BIN)/python -m pytest --quiet tests/test_packaging.py
+
+.PHONY: fmt
+fmt: $(SETUP)  ## Format, and fix what ruff can fix.
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+# --- make -----------------------------------------------------------------------------------------
+
+.PHONY: proto
+proto: $(SETUP)  ## Generate the Python code of proto/best_exporter.proto.
+	$(PROTO_GENERATE)
+	cp build/proto/tfx_best_exporter/proto/best_exporter_pb2.py* proto/
+
+.PHONY: wheel
+wheel: $(SETUP)  ## Build the wheel into dist/ and look at what is in it.
+	@rm -rf build/lib build/bdist.* dist
+	$(PIP) wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir dist .
+	$(BIN)/python .ci/check_wheel.py dist/*.whl
+
+# An environment of its own that sees the locked packages, but not the editable install: Python reads
+# .pth files, which that one works by, in no folder that it finds through a .pth file.
+.PHONY: test-wheel
+test-wheel: wheel  ## Run the tests with the wheel, not the checkout.
+	@rm -rf $(WHEEL_VENV)
+	$(BIN)/python -m venv --without-pip $(WHEEL_VENV)
+	$(PIP) --python $(WHEEL_VENV)/bin/python install --quiet --no-deps --no-index dist/*.whl
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > "$$($(WHEEL_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/locked.pth"
+	@$(WHEEL_VENV)/bin/python -c 'import sys, tfx_best_exporter as t; \
+	  all(path.startswith(sys.prefix) for path in t.__path__) or sys.exit( \
+	    f"tfx_best_exporter must come from the wheel (got {list(t.__path__)}).")'
+	@$(WHEEL_VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: clean
+clean:  ## Remove what these targets have made, except .venv.
+	rm -rf build dist demo htmlcov .coverage .coverage.* *.egg-info
+	rm -rf .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find component executor proto pipelines benchmarks tests .ci -name __pycache__ -prune \
+	  -exec rm -rf {} + 2> /dev/null || :

@@ -1,0 +1,1 @@
+"""What happens when BestExporter runs: deciding, publishing, retiring."""

@@ -1,0 +1,280 @@
+"""EvalResult: the metrics of one model on one set of examples, as a value.
+
+Pure: reading evaluations from files is the matter of evaluation.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+import numbers
+import types
+from typing import TypeAlias
+
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+SliceKey: TypeAlias = tuple[tuple[str, "str | int | float"], ...]
+
+# The name that TFMA gives to the model that is not the baseline when it evaluates both.
+CANDIDATE_MODEL_NAME = "candidate"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MetricKey:
+    """Which metric of an evaluation; mirrors TFMA's MetricKey.
+
+    Attributes:
+        name: Metric name, for example "auc".
+        model_name: Empty for the model that the run trained.
+        output_name: Empty for a model with one output.
+        sub_key: For example ("top_k", 5); the first part is "class_id", "k" or "top_k".
+        aggregation: Name of a MetricKey.Aggregation; empty where there is none.
+        example_weighted: None unless the evaluation holds the metric weighted and unweighted.
+    """
+
+    name: str
+    model_name: str = ""
+    output_name: str = ""
+    sub_key: tuple[str, int] | None = None
+    aggregation: str = ""
+    example_weighted: bool | None = None
+
+    def __str__(self) -> str:
+        """Returns the name that people and compare functions use, for example "click/auc"."""
+        text = f"{self.output_name}/{self.name}" if self.output_name else self.name
+        if self.model_name:
+            text = f"{self.model_name}:{text}"
+        details = []
+        if self.sub_key:
+            details.append(f"{self.sub_key[0]}={self.sub_key[1]}")
+        if self.aggregation:
+            details.append(self.aggregation.lower())
+        if self.example_weighted is not None:
+            details.append("weighted" if self.example_weighted else "unweighted")
+        return f"{text}[{','.join(details)}]" if details else text
+
+    @classmethod
+    def from_proto(cls, proto: pb.MetricKey) -> MetricKey:
+        """Returns the key that a proto states."""
+        kind = proto.sub_key.WhichOneof("kind")
+        return cls(
+            name=proto.name,
+            model_name=proto.model_name,
+            output_name=proto.output_name,
+            sub_key=(kind, getattr(proto.sub_key, kind)) if kind else None,
+            aggregation=(
+                pb.MetricKey.Aggregation.Name(proto.aggregation) if proto.aggregation else ""
+            ),
+            example_weighted=(
+                proto.example_weighted if proto.HasField("example_weighted") else None
+            ),
+        )
+
+    def to_proto(self) -> pb.MetricKey:
+        """Returns the proto that from_proto reads back."""
+        proto = pb.MetricKey(
+            name=self.name,
+            model_name=self.model_name,
+            output_name=self.output_name,
+            example_weighted=self.example_weighted,
+        )
+        if self.sub_key:
+            setattr(proto.sub_key, *self.sub_key)
+        if self.aggregation:
+            proto.aggregation = pb.MetricKey.Aggregation.Value(self.aggregation)
+        return proto
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MetricValue:
+    """A metric's value, with the bounds of its confidence interval where there is one."""
+
+    value: float
+    lower_bound: float | None = None
+    upper_bound: float | None = None
+
+
+class MissingMetricError(KeyError):
+    """An evaluation does not have the metric that was asked for."""
+
+    def __str__(self) -> str:
+        """Returns the message as it is: KeyError would quote it."""
+        return self.args[0]
+
+
+class EvalResult(Mapping[str, float]):
+    """Metrics of the overall slice by name: what a compare function is given.
+
+    A read-only mapping. A metric with an output, a sub key or an aggregation has them in its name:
+    "click/auc", "precision[top_k=5]", "f1_score[micro_average]".
+
+    Attributes:
+        metrics: Overall slice, by MetricKey, with confidence bounds.
+        uri: Where the evaluation lies; empty if it was handed over as a mapping.
+        source: pb.Evaluation.Source.
+        example_count: Number of examples in the overall slice, or None if unknown.
+        model_name: Name of the evaluated model in the evaluation; often empty.
+    """
+
+    __slots__ = (
+        "_by_name",
+        "_slices",
+        "example_count",
+        "metrics",
+        "model_name",
+        "source",
+        "uri",
+    )
+
+    def __init__(
+        self,
+        metrics: Mapping[MetricKey, MetricValue],
+        *,
+        uri: str = "",
+        source: pb.Evaluation.Source = pb.Evaluation.MAPPING,
+        example_count: float | None = None,
+        model_name: str = "",
+        slices: (
+            Mapping[SliceKey, EvalResult] | Callable[[], Mapping[SliceKey, EvalResult]] | None
+        ) = None,
+    ):
+        """Makes an EvalResult.
+
+        Args:
+            metrics: Overall slice, by key.
+            uri: Where the evaluation lies.
+            source: What it was read from.
+            example_count: Number of examples, or None.
+            model_name: Name of the evaluated model in the evaluation.
+            slices: The other slices, or a function that reads them when they are first asked for.
+        """
+        self.metrics = types.MappingProxyType(dict(metrics))
+        self.uri = uri
+        self.source = source
+        self.example_count = example_count
+        self.model_name = model_name
+        self._slices = slices if slices is not None else {}
+        self._by_name = {str(key): value.value for key, value in self.metrics.items()}
+
+    @classmethod
+    def from_mapping(
+        cls, eval_result: Mapping[str, float], *, field: str = "eval_result"
+    ) -> EvalResult:
+        """Returns metrics that were handed over as a plain dictionary.
+
+        Args:
+            eval_result: Metric name to number, like the output of `model.evaluate(return_dict=True)`.
+            field: What to call it in an error.
+
+        Raises:
+            ValueError: It is empty.
+            TypeError: It is no mapping, or a value is not a number.
+        """
+        if not isinstance(eval_result, Mapping):
+            raise TypeError(
+                f"{field} must be a mapping of metric name to number (got {eval_result!r})."
+                " Pass the metrics of the model's evaluation."
+            )
+        if not eval_result:
+            raise ValueError(
+                f"{field} must be a non-empty mapping (got {eval_result!r})."
+                " Pass the metrics of the model's evaluation."
+            )
+        metrics = {}
+        for name, value in eval_result.items():
+            if isinstance(value, bool) or not isinstance(value, numbers.Real):
+                raise TypeError(
+                    f"{field}[{name!r}] must be a number (got {value!r})."
+                    " Convert it to a float, or leave it out."
+                )
+            metrics[MetricKey(name=name)] = MetricValue(value=float(value))
+        return cls(metrics)
+
+    @property
+    def slices(self) -> Mapping[SliceKey, EvalResult]:
+        """The slices other than the overall one, read from the evaluation when first asked for."""
+        if callable(self._slices):
+            self._slices = self._slices()
+        return self._slices
+
+    def find(self, key: MetricKey) -> MetricValue | None:
+        """Returns the value of a metric, or None if the evaluation has none or several such."""
+        names = (key.model_name,)
+        if key.model_name in (self.model_name, CANDIDATE_MODEL_NAME):
+            names = ("", key.model_name)
+        matches = [
+            value
+            for other, value in self.metrics.items()
+            if other.model_name in names
+            and (other.name, other.output_name) == (key.name, key.output_name)
+            and (other.sub_key, other.aggregation) == (key.sub_key, key.aggregation)
+            and key.example_weighted in (None, other.example_weighted)
+        ]
+        return matches[0] if len(matches) == 1 else None
+
+    def __getitem__(self, name: str) -> float:
+        """Returns a metric's value.
+
+        Raises:
+            MissingMetricError: There is no such metric; the message lists those there are.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise self.missing(name) from None
+
+    def missing(self, name: str, field: str = "metric name") -> MissingMetricError:
+        """Returns the error for a metric that this evaluation does not have."""
+        where = f", at {self.uri}" if self.uri else ""
+        return MissingMetricError(
+            f"{field} must be a metric of the evaluation (got {name!r}{where})."
+            f" Found: {', '.join(sorted(self)) or 'none'}."
+            " Use one of these, or add it to Evaluator's EvalConfig."
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterates over metric names."""
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        """Returns the number of metrics."""
+        return len(self._by_name)
+
+    def __repr__(self) -> str:
+        """Returns the metrics and where they are from."""
+        return f"EvalResult({self._by_name}, uri={self.uri!r})"
+
+    @classmethod
+    def from_proto(
+        cls,
+        proto: pb.Evaluation,
+        slices: Callable[[], Mapping[SliceKey, EvalResult]] | None = None,
+    ) -> EvalResult:
+        """Returns the evaluation that a record or a decision holds."""
+        return cls(
+            {
+                MetricKey.from_proto(metric.key): MetricValue(
+                    value=metric.value,
+                    lower_bound=metric.lower_bound if metric.HasField("lower_bound") else None,
+                    upper_bound=metric.upper_bound if metric.HasField("upper_bound") else None,
+                )
+                for metric in proto.metrics
+            },
+            uri=proto.uri,
+            source=proto.source,
+            example_count=proto.example_count if proto.HasField("example_count") else None,
+            slices=slices,
+        )
+
+    def to_proto(self) -> pb.Evaluation:
+        """Returns the overall slice as it is kept in records and decisions, by metric name."""
+        proto = pb.Evaluation(uri=self.uri, source=self.source, example_count=self.example_count)
+        for key, value in sorted(self.metrics.items(), key=lambda item: str(item[0])):
+            proto.metrics.add(
+                key=key.to_proto(),
+                value=value.value,
+                lower_bound=value.lower_bound,
+                upper_bound=value.upper_bound,
+            )
+        return proto
+

@@ -1,0 +1,503 @@
+"""ModelExporter: lock, recover, read the best, decide, publish, retire. Usable without TFX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import logging
+from pathlib import Path
+import time
+from typing import Any
+
+from tfx_best_exporter.executor import comparison, evaluation, functions, retention, saved_model
+from tfx_best_exporter.executor.eval_result import EvalResult
+from tfx_best_exporter.executor.exports import (
+    EVALUATION_DIRECTORY,
+    SCHEMA_VERSION,
+    Export,
+    ExportDirectory,
+    Listing,
+    RecordError,
+)
+from tfx_best_exporter.executor.version import VERSION
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignBest:
+    """What is known from elsewhere of a best that has no record.
+
+    Attributes:
+        version: The export it is known of.
+        eval_result: Its evaluation.
+    """
+
+    version: int
+    eval_result: EvalResult
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """The candidate's value for the decision, and its files for the export."""
+
+    path: Path
+    files: Sequence[saved_model.ModelFile]
+    value: comparison.Candidate
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Served:
+    """What is served, and the best's value for the decision; None where nothing is."""
+
+    listing: Listing
+    export: Export | None
+    record: pb.ExportRecord | None
+    value: comparison.Best | None
+    warnings: tuple[str, ...]
+
+
+class ModelExporter:
+    """Exports a model when it is better than the one being served, and retires stale exports.
+
+    Example:
+        >>> exporter = ModelExporter("/serving/penguin", exports_to_keep=3)
+        >>> exporter.export("/models/candidate", {"loss": 0.21})
+        '/serving/penguin/1732240000'
+        >>> exporter.export("/models/worse", {"loss": 0.35})  # returns None
+    """
+
+    def __init__(
+        self,
+        base_directory: str,
+        *,
+        compare_fn: Callable[..., bool] | str | None = None,
+        compare_policy: pb.ComparePolicy | None = None,
+        serving_signatures_fn: Callable[[Any], Mapping[str, Any]] | None = None,
+        assets_extra: Mapping[str, str] | None = None,
+        as_text: bool = False,
+        exports_to_keep: int | None = retention.DEFAULT_EXPORTS_TO_KEEP,
+        retention_policy: pb.RetentionPolicy | None = None,
+        name: str = "best_exporter",
+        clock: Callable[[], float] = time.time,
+    ):
+        """Checks the arguments; touches nothing.
+
+        Args:
+            base_directory: What the model server polls; a path on a local disk.
+            compare_fn: `fn(best_eval_result, current_eval_result) -> bool`, called by keyword, or
+                its dotted name. Default: a smaller "loss" is better.
+            compare_policy: The declarative way to say the same; not both.
+            serving_signatures_fn: Loaded model -> {signature name: tf.function}. Default: the
+                model's own signatures.
+            assets_extra: Destination below assets.extra/ -> source path.
+            as_text: Write saved_model.pbtxt instead of saved_model.pb.
+            exports_to_keep: Number of exports to keep; None keeps all.
+            retention_policy: More than a number; replaces exports_to_keep.
+            name: Goes into the record.
+            clock: Returns seconds since the epoch.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: An argument is invalid.
+        """
+        if not isinstance(base_directory, (str, Path)) or not str(base_directory):
+            raise TypeError(
+                f"base_directory must be a path (got {base_directory!r})."
+                " Give the directory that the model server polls."
+            )
+        if "://" in str(base_directory):
+            raise ValueError(
+                f"base_directory must be a path on a local disk (got {str(base_directory)!r})."
+                " Object stores are not supported yet."
+            )
+        if not isinstance(name, str) or not name:
+            raise ValueError(
+                f"name must be a non-empty string (got {name!r}). Name the exporter in its records."
+            )
+        if not isinstance(as_text, bool):
+            raise TypeError(
+                f"as_text must be True or False (got {as_text!r}). True writes saved_model.pbtxt."
+            )
+        if serving_signatures_fn is not None and not callable(serving_signatures_fn):
+            raise TypeError(
+                f"serving_signatures_fn must be a function (got {serving_signatures_fn!r})."
+                " It is given the loaded model and returns signature name -> tf.function."
+            )
+        self._exports = ExportDirectory(base_directory)
+        self._policy = _policy(compare_fn, compare_policy)
+        self._serving_signatures_fn = serving_signatures_fn
+        self._assets_extra = saved_model.check_assets_extra(assets_extra)
+        self._as_text = as_text
+        self._retention_policy = retention.policy_of(exports_to_keep, retention_policy)
+        self._name = name
+        self._clock = clock
+
+    @property
+    def name(self) -> str:
+        """What the records call this exporter."""
+        return self._name
+
+    def export(
+        self, model_path: str | Path, eval_result: EvalResult | Mapping[str, float]
+    ) -> str | None:
+        """Exports a model if it is better than the best.
+
+        Args:
+            model_path: Directory of a SavedModel.
+            eval_result: Its evaluation.
+
+        Returns:
+            The path of the export that holds the model, or None if the export was skipped.
+
+        Raises:
+            See `run`.
+        """
+        decision = self.run(model_path, eval_result)
+        return str(self._exports.path / str(decision.version)) if decision.version else None
+
+    def decide(
+        self,
+        model_path: str | Path,
+        eval_result: EvalResult | Mapping[str, float],
+        *,
+        blessings: Sequence[comparison.Blessing] = (),
+        foreign_best: ForeignBest | None = None,
+    ) -> comparison.Decision:
+        """Returns what `run` would decide now; writes nothing.
+
+        Raises:
+            See `run`.
+        """
+        candidate = _candidate(model_path, eval_result, blessings)
+        served = self._read_served(foreign_best)
+        return comparison.decide(candidate=candidate.value, best=served.value, policy=self._policy)
+
+    def retire(self) -> pb.ExportDecision:
+        """Retires the exports that the policy does not keep.
+
+        Returns:
+            A decision of which only `kept`, `retired` and `warnings` are set.
+
+        Raises:
+            See `run`.
+        """
+        result = pb.ExportDecision(schema_version=SCHEMA_VERSION)
+        with self._exports.lock():
+            result.warnings.extend(self._exports.recover())
+            self._retire(result, self._clock())
+        return result
+
+    def run(
+        self,
+        model_path: str | Path,
+        eval_result: EvalResult | Mapping[str, float],
+        *,
+        model_uri: str = "",
+        blessings: Sequence[comparison.Blessing] = (),
+        foreign_best: ForeignBest | None = None,
+        pushed_model_path: str | Path | None = None,
+        provenance: pb.Provenance | None = None,
+        warnings: Sequence[str] = (),
+    ) -> pb.ExportDecision:
+        """Decides, publishes and retires, as one writer at a time.
+
+        A run that died at any moment is made good by the next one.
+
+        Args:
+            model_path: Directory of the candidate's SavedModel.
+            eval_result: Its evaluation.
+            model_uri: Artifact it belongs to; default: model_path.
+            blessings: Those that were given; each must be blessed.
+            foreign_best: What is known of a best without a record.
+            pushed_model_path: PushedModel artifact, which is given the exported SavedModel too.
+            provenance: Pipeline and run.
+            warnings: To be told with the decision.
+
+        Returns:
+            The decision, as it is written to decision.json.
+
+        Raises:
+            InvalidModelError: The candidate is no complete SavedModel.
+            MissingMetricError: An evaluation lacks a metric of the policy.
+            RecordError: The best's record cannot be read.
+            ValueError: Something that was given is invalid.
+            RuntimeError: A function of the author's raised.
+            TypeError: A function of the author's returned something else than it should.
+            TimeoutError: Another writer did not finish in time.
+            OSError: Something could not be read or written; the best is as it was.
+        """
+        candidate = _candidate(model_path, eval_result, blessings)
+        # Before the lock: a source that is missing stops the run with nothing written.
+        saved_model.with_assets_extra(candidate.files, self._assets_extra)
+        with self._exports.lock():
+            now = self._clock()
+            recovered = self._exports.recover()
+            served = self._read_served(foreign_best)
+            decision = comparison.decide(
+                candidate=candidate.value, best=served.value, policy=self._policy
+            )
+            result = _report(decision, candidate, served, now)
+            result.base_directory = str(self._exports.path)
+            result.candidate.uri = model_uri or str(model_path)
+            result.provenance.CopyFrom(provenance or pb.Provenance())
+            result.provenance.exporter_version = VERSION
+            result.warnings.extend([*warnings, *recovered])
+            export = None
+            if decision.is_export:
+                export = self._publish(candidate, served.listing, result, pushed_model_path, now)
+            elif decision.reason == pb.ExportDecision.ALREADY_BEST:
+                export = served.export
+            if export:
+                result.version = export.version
+                if pushed_model_path:
+                    self._exports.copy_to(export, Path(pushed_model_path), candidate.files)
+            self._retire(result, now)
+        _log(result)
+        return result
+
+    def _read_served(self, foreign_best: ForeignBest | None) -> _Served:
+        """Returns the best, its evaluation and its digest, from its record where it has one."""
+        listing = self._exports.list()
+        export, record, warnings = self._exports.best(listing)
+        value = None
+        if export and record:
+            evaluation_path = export.path / EVALUATION_DIRECTORY
+            value = comparison.Best(
+                version=export.version,
+                digest=record.model.digest,
+                eval_result=EvalResult.from_proto(
+                    record.evaluation,
+                    slices=lambda: (
+                        evaluation.from_tfma(evaluation_path).slices
+                        if record.evaluation.source == pb.Evaluation.TFMA
+                        else {}
+                    ),
+                ),
+            )
+        elif export:
+            try:
+                digest = saved_model.digest_of(saved_model.files_of(export.path))
+            except saved_model.InvalidModelError as error:
+                # Somebody else's export need not be one that we would write.
+                digest, warnings = "", (*warnings, str(error))
+            is_known = foreign_best is not None and foreign_best.version == export.version
+            value = comparison.Best(
+                version=export.version,
+                digest=digest,
+                eval_result=foreign_best.eval_result if foreign_best and is_known else None,
+            )
+        return _Served(
+            listing=listing,
+            export=export,
+            record=record,
+            value=value,
+            warnings=(*listing.strays, *warnings),
+        )
+
+    def _publish(
+        self,
+        candidate: _Candidate,
+        listing: Listing,
+        result: pb.ExportDecision,
+        pushed_model_path: str | Path | None,
+        now: float,
+    ) -> Export:
+        version = self._exports.next_version(listing, now)
+        result.version, result.exported = version, True
+
+        def make_record(manifest: Sequence[pb.ManifestEntry]) -> pb.ExportRecord:
+            # What the record says itself, its decision need not say again.
+            decision = pb.ExportDecision()
+            decision.CopyFrom(result)
+            for field in ("candidate", "candidate_evaluation", "provenance"):
+                decision.ClearField(field)
+            return pb.ExportRecord(
+                schema_version=SCHEMA_VERSION,
+                version=version,
+                name=self._name,
+                exported_at=result.decided_at,
+                model=result.candidate,
+                evaluation=result.candidate_evaluation,
+                manifest=manifest,
+                decision=decision,
+                provenance=result.provenance,
+                pushed_model_uri=str(pushed_model_path or ""),
+            )
+
+        with self._exports.work_directory() as work_path:
+            files: Sequence[saved_model.ModelFile] = candidate.files
+            if self._serving_signatures_fn:
+                files = saved_model.with_signatures(
+                    candidate.path, self._serving_signatures_fn, work_path / "model"
+                )
+            if self._as_text:
+                files = saved_model.as_text(files, work_path)
+            files = [
+                *saved_model.with_assets_extra(files, self._assets_extra),
+                *_evaluation_files(candidate.value.eval_result),
+            ]
+            return self._exports.publish(version, files, make_record)
+
+    def _retire(self, result: pb.ExportDecision, now: float) -> None:
+        """Retires what the policy does not keep, and tells the decision."""
+        listing = self._exports.list()
+        best, _, _ = self._exports.best(listing)
+        exports = []
+        for export in listing.exports:
+            exported_at, is_readable = None, export.has_record
+            if is_readable and retention.needs_time(self._retention_policy):
+                try:
+                    exported_at = self._exports.record(export).exported_at.ToNanoseconds() / 1e9
+                except RecordError as error:
+                    is_readable = False
+                    result.warnings.append(f"version {export.version} is kept: {error}")
+            exports.append(
+                retention.RetainedExport(
+                    version=export.version, is_foreign=not is_readable, exported_at=exported_at
+                )
+            )
+        plan = retention.plan(
+            exports,
+            best_version=best.version if best else None,
+            policy=self._retention_policy,
+            now=now,
+        )
+        by_version = {export.version: export for export in listing.exports}
+        for item in plan.keep:
+            result.kept.add(version=item.version, why=item.why)
+        for item in plan.retire:
+            problem = ""
+            try:
+                self._exports.retire(by_version[item.version], why=item.why, now=now)
+            except (OSError, RecordError) as error:
+                problem = str(error)
+                result.warnings.append(
+                    f"version {item.version} could not be deleted, the next run tries again:"
+                    f" {error}"
+                )
+            result.retired.add(version=item.version, why=item.why, error=problem)
+
+
+def _policy(
+    compare_fn: Callable[..., bool] | str | None, compare_policy: pb.ComparePolicy | None
+) -> comparison.Policy:
+    """Returns the policy that both arguments state together.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: Both were given, or one is invalid.
+    """
+    if compare_fn is not None and compare_policy is not None:
+        raise ValueError(
+            "compare_fn must be left out where compare_policy is given (got both)."
+            " Set compare_policy.compare_fn instead."
+        )
+    if compare_fn is None:
+        return comparison.policy_from_proto(
+            compare_policy if compare_policy is not None else comparison.DEFAULT_COMPARE_POLICY,
+            _load_compare_fn,
+        )
+    if isinstance(compare_fn, str):
+        return comparison.policy_from_proto(
+            pb.ComparePolicy(compare_fn=compare_fn), _load_compare_fn
+        )
+    if not callable(compare_fn):
+        raise TypeError(
+            f"compare_fn must be a function or its dotted name (got {compare_fn!r})."
+            " It takes best_eval_result and current_eval_result and returns a bool."
+        )
+    name = getattr(compare_fn, "__qualname__", type(compare_fn).__name__)
+    functions.check_parameter_names(
+        functions.parameter_names(compare_fn, "compare_fn"),
+        comparison.COMPARE_FN_PARAMETERS,
+        "compare_fn",
+        name,
+    )
+    return comparison.Policy(rule=comparison.CompareFunction(function=compare_fn, name=name))
+
+
+def _load_compare_fn(reference: str) -> Callable[..., Any]:
+    function = functions.load(reference, "compare_fn")
+    functions.check_parameter_names(
+        functions.parameter_names(function, "compare_fn"),
+        comparison.COMPARE_FN_PARAMETERS,
+        "compare_fn",
+        reference,
+    )
+    return function
+
+
+def _candidate(
+    model_path: str | Path,
+    eval_result: EvalResult | Mapping[str, float],
+    blessings: Sequence[comparison.Blessing],
+) -> _Candidate:
+    path = Path(model_path)
+    saved_model.check(path)
+    if not isinstance(eval_result, EvalResult):
+        eval_result = EvalResult.from_mapping(eval_result)
+    # A candidate that was an export once has a record already: it gets one of its own.
+    files = [file for file in saved_model.files_of(path) if not file.is_reserved]
+    return _Candidate(
+        path=path,
+        files=files,
+        value=comparison.Candidate(
+            digest=saved_model.digest_of(files),
+            eval_result=eval_result,
+            blessings=tuple(blessings),
+        ),
+    )
+
+
+def _evaluation_files(eval_result: EvalResult) -> list[saved_model.ModelFile]:
+    """Returns the files of a TFMA evaluation, to be kept with the export byte for byte."""
+    if eval_result.source != pb.Evaluation.TFMA:
+        return []
+    return [
+        saved_model.ModelFile.read(f"{EVALUATION_DIRECTORY}/{path.name}", path)
+        for path in evaluation.tfma_files_of(eval_result.uri)
+    ]
+
+
+def _report(
+    decision: comparison.Decision, candidate: _Candidate, served: _Served, now: float
+) -> pb.ExportDecision:
+    """Returns the decision as it is stored, without what is not known before it is carried out."""
+    result = pb.ExportDecision(
+        schema_version=SCHEMA_VERSION,
+        reason=decision.reason,
+        explanation=decision.explanation,
+        candidate=pb.SourceModel(digest=candidate.value.digest),
+        candidate_evaluation=candidate.value.eval_result.to_proto(),
+        comparisons=[
+            pb.MetricComparison(**dataclasses.asdict(item)) for item in decision.comparisons
+        ],
+        warnings=[*served.warnings, *decision.warnings],
+    )
+    result.decided_at.FromNanoseconds(int(now * 1e9))
+    if served.export and served.value:
+        result.best.version = served.export.version
+        result.best.path = str(served.export.path)
+        result.best.has_record = served.record is not None
+        result.best.model.digest = served.value.digest
+        if served.record:
+            result.best.model.CopyFrom(served.record.model)
+            result.best.pushed_model_uri = served.record.pushed_model_uri
+        if served.value.eval_result:
+            result.best.evaluation.CopyFrom(served.value.eval_result.to_proto())
+    return result
+
+
+def _log(result: pb.ExportDecision) -> None:
+    _logger.info(
+        "%s: %s: %s (base directory %s, version %s)",
+        "exported" if result.exported else "not exported",
+        pb.ExportDecision.Reason.Name(result.reason),
+        result.explanation,
+        result.base_directory,
+        result.version or "none",
+    )
+    for warning in result.warnings:
+        _logger.warning("%s", warning)

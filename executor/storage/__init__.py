@@ -1,0 +1,1 @@
+"""Where bytes lie. Knows nothing of models."""

@@ -1,0 +1,329 @@
+"""Four runs of the penguin pipeline, and what BestExporter makes of them.
+
+`python -m pipelines.demo` trains a first model, a worse one, a better one and a still better one,
+shows why each was exported or refused, and asks the served model for a prediction. It needs no
+network and takes about a minute and a half.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import pathlib
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from pipelines import terminal
+from pipelines.local_pipeline import WorkDirectory, run_once
+
+if TYPE_CHECKING:
+    from pipelines.decisions import StoredDecision
+    from tfx_best_exporter.proto import best_exporter_pb2
+
+EXPORTS_TO_KEEP = 2
+
+_MARKER_NAME = ".tfx_best_exporter_demo"
+_LOG_NAME = "demo.log"
+_LOG_TAIL_LINES = 30
+# Where the output is no terminal: wide enough for the table of runs.
+_FILE_WIDTH = 132
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Step:
+    """One run of the story.
+
+    Attributes:
+        title: What is done, in a few words.
+        epochs: What the candidate is trained with. More epochs give a smaller loss, by far more
+            than the difference between two machines.
+        reason: The expected decision, by the name of its ExportDecision.Reason.
+        retires: How many exports the run is expected to retire.
+    """
+
+    title: str
+    epochs: int
+    reason: str
+    retires: int = 0
+
+
+STORY = (
+    Step(title="a first model", epochs=15, reason="FIRST_EXPORT"),
+    Step(title="a worse one", epochs=10, reason="NOT_BETTER"),
+    Step(title="a better one", epochs=40, reason="BETTER"),
+    Step(title="a still better one", epochs=80, reason="BETTER", retires=1),
+)
+
+
+class StoryError(Exception):
+    """A run that decided otherwise than the story says."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the demo as the command line says.
+
+    Returns:
+        The exit code: 0 if all runs decided as expected, 1 if not, 2 if it cannot start.
+    """
+    parser = argparse.ArgumentParser(prog="python -m pipelines.demo", description=__doc__)
+    parser.add_argument(
+        "--workdir",
+        type=pathlib.Path,
+        default=pathlib.Path("demo_output"),
+        help="where all files go; emptied first if the demo made it (default: %(default)s)",
+    )
+    workdir: pathlib.Path = parser.parse_args(argv).workdir.resolve()
+    try:
+        prepare_workdir(workdir)
+    except ValueError as error:
+        parser.error(str(error))
+    # Before TensorFlow is imported. All of it goes to the log; this keeps the log to the point.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    # TFX installs the trainer module by pip, from a wheel without dependencies.
+    os.environ.setdefault("PIP_NO_INDEX", "1")
+    os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+
+    log_path = workdir / _LOG_NAME
+    started = time.monotonic()
+    with terminal.output_to(log_path) as stream:
+        console = _create_console(stream)
+        try:
+            stored = _run_story(workdir, console)
+            _show_decisions(console, stored)
+            _show_files(console, workdir, stored[-1])
+            _show_prediction(console, WorkDirectory(workdir).base_directory, stored[-1])
+        except KeyboardInterrupt:
+            console.print("Stopped.", style="bold red")
+            return 130
+        except StoryError as error:
+            console.print(Text(str(error), style="bold red"))
+            console.print(f"Log: {log_path}", style="bold", markup=False, soft_wrap=True)
+            return 1
+        except Exception as error:
+            stream.flush()
+            console.print(Text(terminal.tail(log_path, _LOG_TAIL_LINES), style="dim"))
+            console.print(Text(f"The demo failed: {type(error).__name__}: {error}", "bold red"))
+            console.print("These were the last lines of the log:", style="bold")
+            console.print(str(log_path), markup=False, soft_wrap=True)
+            return 1
+        seconds = time.monotonic() - started
+        console.print(
+            f"\nAll four runs decided as expected, in {seconds:.0f} s.", style="bold green"
+        )
+    return 0
+
+
+def prepare_workdir(workdir: pathlib.Path) -> None:
+    """Makes `workdir` an empty folder, if it does not exist, is empty, or was made by the demo.
+
+    Args:
+        workdir: An absolute path.
+
+    Raises:
+        ValueError: If there is something else at that path.
+    """
+    marker = workdir / _MARKER_NAME
+    if marker.exists():
+        shutil.rmtree(workdir)
+    elif workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
+        raise ValueError(
+            f"--workdir must be a folder that is new, empty or made by the demo "
+            f"(got {str(workdir)!r}). Use another one."
+        )
+    workdir.mkdir(parents=True, exist_ok=True)
+    marker.write_text("The demo of tfx-best-exporter empties this folder when it starts.\n")
+
+
+def run_story(workdir: pathlib.Path) -> list["best_exporter_pb2.ExportDecision"]:
+    """Runs the pipeline once for each step of `STORY`, in one process.
+
+    Args:
+        workdir: An existing folder without earlier runs.
+
+    Returns:
+        The decisions, one for each step.
+
+    Raises:
+        StoryError: If a decision is not the expected one.
+    """
+    with terminal.output_to(workdir / _LOG_NAME) as stream:
+        return [stored.decision for stored in _run_story(workdir, _create_console(stream))]
+
+
+def check_decision(step: Step, number: int, decision: "best_exporter_pb2.ExportDecision") -> None:
+    """Raises StoryError if `decision` is not what `step`, the `number`-th one, expects."""
+    reason = _reason_name(decision)
+    if reason != step.reason:
+        raise StoryError(
+            f"Run {number} ({step.title}) must decide {step.reason} (got {reason}: "
+            f"{decision.explanation})."
+        )
+    retired = [entry for entry in decision.retired if not entry.error]
+    if len(retired) != step.retires:
+        raise StoryError(
+            f"Run {number} ({step.title}) must retire {step.retires} exports (got {len(retired)})."
+        )
+
+
+def _run_story(workdir: pathlib.Path, console: Console) -> list["StoredDecision"]:
+    with _showing(console, "Loading TensorFlow and TFX"):
+        # The first import takes half a minute: do it where the user sees what is going on.
+        import tfx.v1  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+        import pipelines.penguin_pipeline  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    return [_run_step(workdir, step, number, console) for number, step in enumerate(STORY, 1)]
+
+
+def _run_step(workdir: pathlib.Path, step: Step, number: int, console: Console) -> "StoredDecision":
+    title = f"Run {number} of {len(STORY)}, {step.title} ({step.epochs} epochs)"
+    with _showing(console, title) as progress, terminal.watch_components(progress.show):
+        stored = run_once(
+            WorkDirectory(workdir),
+            hyperparameters={"epochs": step.epochs},
+            exports_to_keep=EXPORTS_TO_KEEP,
+        )
+    check_decision(step, number, stored.decision)
+    return stored
+
+
+class _Display:
+    """One line that says what is running: a spinner, or plain lines where there is no terminal."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console = console
+        self._title = title
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(escape(title))
+
+    def show(self, detail: str) -> None:
+        """Says which part of it is running now."""
+        self._progress.update(
+            self._task, description=f"{escape(self._title)}: [cyan]{escape(detail)}[/]"
+        )
+        if not self._console.is_terminal:
+            self._console.print(f"  {detail}", markup=False)
+
+    def __enter__(self) -> "_Display":
+        if not self._console.is_terminal:
+            self._console.print(f"{self._title} ...", markup=False)
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+@contextlib.contextmanager
+def _showing(console: Console, title: str) -> Iterator[_Display]:
+    started = time.monotonic()
+    with _Display(console, title) as display:
+        yield display
+    seconds = time.monotonic() - started
+    console.print(f"[green]✓[/] {escape(title)} [dim]{seconds:.0f} s[/]", highlight=False)
+
+
+def _create_console(stream: object) -> Console:
+    console = Console(file=stream)  # pyright: ignore[reportArgumentType]
+    return console if console.is_terminal else Console(file=console.file, width=_FILE_WIDTH)
+
+
+def _reason_name(decision: "best_exporter_pb2.ExportDecision") -> str:
+    return decision.Reason.Name(decision.reason)
+
+
+def _show_decisions(console: Console, stored: Sequence["StoredDecision"]) -> None:
+    table = Table(title="\nWhat BestExporter decided", title_justify="left", show_lines=True)
+    for column in ("Run", "Trained"):
+        table.add_column(column, no_wrap=True)
+    for column in ("Loss", "Accuracy"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("Decision", no_wrap=True)
+    table.add_column("Why", ratio=1)
+    for column in ("Served", "Retired"):
+        table.add_column(column, no_wrap=True)
+    for number, (step, entry) in enumerate(zip(STORY, stored, strict=True), 1):
+        decision = entry.decision
+        metrics = {m.key.name: m.value for m in decision.candidate_evaluation.metrics}
+        outcome = "[bold green]exported" if decision.exported else "[bold yellow]refused"
+        table.add_row(
+            str(number),
+            f"{step.epochs} epochs",
+            f"{metrics['loss']:.3f}",
+            f"{metrics['sparse_categorical_accuracy']:.2f}",
+            f"{outcome}[/]\n[dim]{_reason_name(decision)}[/]",
+            Text(decision.explanation),
+            str(entry.served_version),
+            "\n".join(str(retired.version) for retired in decision.retired),
+        )
+    console.print(table)
+
+
+def _show_files(console: Console, workdir: pathlib.Path, last: "StoredDecision") -> None:
+    base_directory = WorkDirectory(workdir).base_directory
+    tree = Tree(Text(str(base_directory), style="bold"))
+    _add_files(tree, base_directory)
+    console.print("\nWhat the model server sees, and what BestExporter keeps beside it:")
+    console.print(tree, soft_wrap=True)
+    console.print()
+    for name, path in (
+        ("Last decision", last.decision_path),
+        ("The same for people", last.report_path),
+        ("ML Metadata", WorkDirectory(workdir).metadata_path),
+        ("Log of all runs", workdir / _LOG_NAME),
+    ):
+        if path.exists():
+            console.print(f"{name + ':':<21}{path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _add_files(tree: Tree, directory: pathlib.Path) -> None:
+    for path in sorted(directory.iterdir()):
+        if path.is_dir():
+            _add_files(tree.add(Text(f"{path.name}/", style="cyan")), path)
+        else:
+            tree.add(Text(path.name))
+
+
+def _show_prediction(
+    console: Console, base_directory: pathlib.Path, last: "StoredDecision"
+) -> None:
+    """Asks the served model about a penguin it was not trained with."""
+    import tensorflow as tf
+
+    from pipelines import penguin_pipeline
+    from pipelines.penguin import trainer_module
+
+    eval_files = tf.io.gfile.glob(f"{penguin_pipeline.penguin_data_root()}/Split-eval/*")
+    serialized = next(iter(tf.data.TFRecordDataset(eval_files, compression_type="GZIP")))
+    features = tf.train.Example.FromString(serialized.numpy()).features.feature
+    actual = features[trainer_module.LABEL].int64_list.value[0]
+
+    model = tf.saved_model.load(str(base_directory / str(last.served_version)))
+    outputs = model.signatures["serving_default"](examples=tf.reshape(serialized, [1]))
+    predicted = int(outputs["species"][0])
+    probability = float(outputs["probabilities"][0, predicted])
+    console.print(
+        f"\nVersion {last.served_version}, loaded with tf.saved_model.load: this penguin is "
+        f"species {predicted}, probability {probability:.2f} (in the data: species {actual}).",
+        highlight=False,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""Runs the penguin pipeline once on this machine: `python -m pipelines.local_pipeline`.
+
+Run it again with other hyperparameters: the model is exported only if it is better.
+"""
+
+import argparse
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.decisions import StoredDecision
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkDirectory:
+    """Where the runs of one pipeline keep their files.
+
+    Attributes:
+        path: An absolute path.
+    """
+
+    path: pathlib.Path
+
+    @property
+    def base_directory(self) -> pathlib.Path:
+        """What a model server polls."""
+        return self.path / "serving" / "penguin"
+
+    @property
+    def pipeline_root(self) -> pathlib.Path:
+        """The artifacts of all runs."""
+        return self.path / "pipeline_root"
+
+    @property
+    def metadata_path(self) -> pathlib.Path:
+        """The SQLite file of ML Metadata."""
+        return self.path / "metadata.sqlite"
+
+
+def run_once(
+    work_directory: WorkDirectory,
+    *,
+    hyperparameters: Mapping[str, Any],
+    exports_to_keep: int | None,
+    enable_cache: bool = True,
+) -> "StoredDecision":
+    """Runs the pipeline on LocalDagRunner and returns what BestExporter decided.
+
+    Args:
+        work_directory: Where to keep all files. The next run with the same one compares its model
+            with this one's.
+        hyperparameters: By name; those of the trainer module's `Hyperparameters`.
+        exports_to_keep: How many exports stay in the base directory. None keeps all.
+        enable_cache: Whether TFX may reuse the outputs of an earlier run with the same inputs.
+    """
+    # Imported here: TensorFlow and TFX take half a minute, --help should not.
+    from tfx import v1 as tfx
+
+    from pipelines import decisions, penguin_pipeline
+    from pipelines.penguin import trainer_module
+
+    pipeline = penguin_pipeline.create_pipeline(
+        pipeline_root=str(work_directory.pipeline_root),
+        base_directory=str(work_directory.base_directory),
+        metadata_path=str(work_directory.metadata_path),
+        hyperparameters=trainer_module.Hyperparameters(**hyperparameters),
+        exports_to_keep=exports_to_keep,
+        enable_cache=enable_cache,
+    )
+    tfx.orchestration.LocalDagRunner().run(pipeline)
+    return decisions.read_last_decision(str(work_directory.metadata_path))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the pipeline once as the command line says, and prints the decision.
+
+    Returns:
+        The exit code. A model that is not exported is a result, not an error: 0.
+    """
+    arguments = vars(_create_parser().parse_args(argv))
+    work_directory = WorkDirectory(arguments.pop("workdir").resolve())
+    stored = run_once(
+        work_directory,
+        exports_to_keep=arguments.pop("exports_to_keep") or None,
+        enable_cache=arguments.pop("enable_cache"),
+        hyperparameters=arguments,
+    )
+    print(f"Exported:        {'yes' if stored.decision.exported else 'no'}")
+    print(f"Why:             {stored.decision.explanation}")
+    print(f"Served version:  {stored.served_version}")
+    print(f"Base directory:  {work_directory.base_directory}")
+    print(f"Decision:        {stored.decision_path}")
+    print(f"Report:          {stored.report_path}")
+    print(f"ML Metadata:     {work_directory.metadata_path}")
+    return 0
+
+
+def _create_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.local_pipeline",
+        description="Train a penguin classifier and export it if it is better than the best.",
+    )
+    parser.add_argument(
+        "--workdir",
+        type=pathlib.Path,
+        default=pathlib.Path("pipeline_output"),
+        help="where all files go; use it again to compare with earlier runs (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--exports-to-keep",
+        type=int,
+        default=5,
+        metavar="N",
+        help="exports that stay in the base directory; 0 keeps all (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--no-cache",
+        dest="enable_cache",
+        action="store_false",
+        help="run every component, even if its inputs have not changed",
+    )
+    # Left out where not given: their defaults are the trainer module's.
+    hyperparameters = parser.add_argument_group("hyperparameters")
+    for flag, kind, text in (
+        ("--epochs", int, "passes over the training examples"),
+        ("--learning-rate", float, "of Adam"),
+        ("--seed", int, "of the initial weights"),
+    ):
+        hyperparameters.add_argument(flag, type=kind, default=argparse.SUPPRESS, help=text)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

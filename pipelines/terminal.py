@@ -1,0 +1,78 @@
+"""Keeps a terminal readable while noisy code runs: what it prints goes to a log file."""
+
+import contextlib
+import logging
+import os
+import pathlib
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TextIO
+
+
+@contextlib.contextmanager
+def output_to(log_path: pathlib.Path) -> Iterator[TextIO]:
+    """Sends the output of this process and its children to a file.
+
+    It works on file descriptors: C++ code and pip print past sys.stdout.
+
+    Args:
+        log_path: Is appended to.
+
+    Yields:
+        A stream to what was the standard output.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved_stdout, saved_stderr = os.dup(1), os.dup(2)
+    try:
+        with (
+            open(log_path, "ab") as log,
+            os.fdopen(os.dup(saved_stdout), "w", encoding=sys.stdout.encoding) as terminal,
+        ):
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            yield terminal
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(saved_stdout, 1)
+        os.dup2(saved_stderr, 2)
+        os.close(saved_stdout)
+        os.close(saved_stderr)
+
+
+@contextlib.contextmanager
+def watch_components(on_start: Callable[[str], None]) -> Iterator[None]:
+    """Calls `on_start` with the id of each component that LocalDagRunner starts.
+
+    LocalDagRunner has no hook; it logs a line with the id instead.
+    """
+    logger = logging.getLogger("absl")
+    handler = _ComponentHandler(on_start)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+class _ComponentHandler(logging.Handler):
+    def __init__(self, on_start: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._on_start = on_start
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg == "Component %s is running." and isinstance(record.args, tuple):
+            self._on_start(str(record.args[0]))
+
+
+def tail(path: pathlib.Path, lines: int) -> str:
+    """Returns the last `lines` lines of a text file; "" if there is no such file."""
+    if not path.exists():
+        return ""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return "".join(deque(file, maxlen=lines))
