@@ -44,11 +44,12 @@ $(SETUP): requirements.lock pyproject.toml Makefile
 	    install -qq --no-deps -r .venv/installers.txt \
 	  || $(BIN)/python -m ensurepip > /dev/null
 	@$(PIP) install -qq --no-deps -r .venv/installers.txt
-	@$(PIP) install -qq 'uv>=0.5' || echo 'uv cannot be installed: pip will do, and take longer'
+	@$(PIP) install -qq 'uv>=0.5' 2> /dev/null \
+	  || echo 'uv cannot be installed: pip will do, and take longer'
 	@echo "[3/4] $$(grep -c == requirements.lock) locked requirements, minutes the first time"
 	@{ [[ -x $(BIN)/uv ]] && \
 	    $(BIN)/uv pip install --python $(BIN)/python --no-deps -r requirements.lock; } \
-	  || $(PIP) install --no-deps -r requirements.lock 2>&1 | { grep --line-buffered -v :// || :; }
+	  || $(PIP) install --no-deps -r requirements.lock 2>&1 | { grep --line-buffered -vE '://|^(Looking in|Ignoring) ' || :; }
 	@echo '[4/4] tfx-best-exporter, editable'
 	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
 	@mkdir -p .venv/links/tfx_best_exporter
@@ -90,7 +91,7 @@ check-types: $(SETUP)
 
 .PHONY: check-imports
 check-imports: $(SETUP)
-	$(BIN)/lint-imports
+	PYTHONPATH=.venv/links $(BIN)/lint-imports --no-logo
 
 .PHONY: check-proto
 check-proto: $(SETUP)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import dataclasses
 import enum
 import math
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey
@@ -305,7 +305,8 @@ class CompareFunction:
             )
         return Verdict(
             is_better=bool(result),
-            explanation=f"{self.name} returned {bool(result)}" + (f" for {values}" if values else ""),
+            explanation=f"{self.name} returned {bool(result)}"
+            + (f" for {values}" if values else ""),
             comparisons=comparisons,
         )
 
@@ -348,6 +349,21 @@ def policy_from_proto(
     return Policy(rule=rule, on_unknown_best=proto.on_unknown_best or pb.ComparePolicy.EXPORT)
 
 
+def refusal_of(blessings: Sequence[Blessing]) -> Decision | None:
+    """Returns the decision not to export, if a blessing that was given does not say yes."""
+    for status, reason in (
+        (BlessingStatus.NOT_BLESSED, pb.ExportDecision.NOT_BLESSED),
+        (BlessingStatus.NOT_COMPUTED, pb.ExportDecision.BLESSING_NOT_COMPUTED),
+    ):
+        for blessing in blessings:
+            if blessing.status is status:
+                return Decision(
+                    reason=reason,
+                    explanation=f"{blessing.name} at {blessing.uri} is {status.value}",
+                )
+    return None
+
+
 def decide(*, candidate: Candidate, best: Best | None, policy: Policy) -> Decision:
     """Returns whether the candidate replaces the best, and why.
 
@@ -364,15 +380,9 @@ def decide(*, candidate: Candidate, best: Best | None, policy: Policy) -> Decisi
         RuntimeError: The compare function raised, or the best is unknown and the policy says FAIL.
         TypeError: The compare function returned no bool.
     """
-    for status, reason in (
-        (BlessingStatus.NOT_BLESSED, pb.ExportDecision.NOT_BLESSED),
-        (BlessingStatus.NOT_COMPUTED, pb.ExportDecision.BLESSING_NOT_COMPUTED),
-    ):
-        for blessing in candidate.blessings:
-            if blessing.status is status:
-                return Decision(
-                    reason=reason, explanation=f"{blessing.name} at {blessing.uri} is {status.value}"
-                )
+    refusal = refusal_of(candidate.blessings)
+    if refusal is not None:
+        return refusal
     warnings = () if candidate.blessings else ("no blessing was given: the model is not validated",)
     if best is not None and best.digest == candidate.digest:
         return Decision(

@@ -5,10 +5,10 @@ Pure: reading evaluations from files is the matter of evaluation.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import numbers
 import types
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -76,12 +76,13 @@ class MetricKey:
             name=self.name,
             model_name=self.model_name,
             output_name=self.output_name,
-            example_weighted=self.example_weighted,
         )
+        if self.example_weighted is not None:
+            proto.example_weighted = self.example_weighted
         if self.sub_key:
             setattr(proto.sub_key, *self.sub_key)
         if self.aggregation:
-            proto.aggregation = pb.MetricKey.Aggregation.Value(self.aggregation)
+            proto.aggregation = getattr(pb.MetricKey, self.aggregation)
         return proto
 
 
@@ -163,7 +164,7 @@ class EvalResult(Mapping[str, float]):
         """Returns metrics that were handed over as a plain dictionary.
 
         Args:
-            eval_result: Metric name to number, like the output of `model.evaluate(return_dict=True)`.
+            eval_result: Metric name to number, as `model.evaluate(return_dict=True)` gives it.
             field: What to call it in an error.
 
         Raises:
@@ -277,4 +278,3 @@ class EvalResult(Mapping[str, float]):
                 upper_bound=value.upper_bound,
             )
         return proto
-

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,7 @@ def _key_of(key: Any, model_name: str) -> MetricKey:
             setattr(proto.sub_key, kind, getattr(key.sub_key, kind).value)
     for kind in ("micro_average", "macro_average", "weighted_macro_average"):
         if getattr(key.aggregation_type, kind):
-            proto.aggregation = pb.MetricKey.Aggregation.Value(kind.upper())
+            proto.aggregation = getattr(pb.MetricKey, kind.upper())
     return MetricKey.from_proto(proto)
 
 
@@ -239,4 +239,6 @@ def _read_scalars(path: Path) -> Iterable[tuple[tuple[int, float], str, float]]:
                         yield order, summary.tag, float(array.item())
     except tf.errors.DataLossError as error:
         # A writer that was killed leaves half a record at the end; what is before it is whole.
-        _logger.warning("%s ends in the middle of an event and is read up to there: %s", path, error)
+        _logger.warning(
+            "%s ends in the middle of an event and is read up to there: %s", path, error
+        )

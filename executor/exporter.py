@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import logging
-from pathlib import Path
 import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor import comparison, evaluation, functions, retention, saved_model
@@ -81,6 +81,7 @@ class ModelExporter:
         retention_policy: pb.RetentionPolicy | None = None,
         name: str = "best_exporter",
         clock: Callable[[], float] = time.time,
+        load_function: Callable[[str, str], Callable[..., Any]] = functions.load,
     ):
         """Checks the arguments; touches nothing.
 
@@ -97,6 +98,7 @@ class ModelExporter:
             retention_policy: More than a number; replaces exports_to_keep.
             name: Goes into the record.
             clock: Returns seconds since the epoch.
+            load_function: Returns the function for a name, given also the field that names it.
 
         Raises:
             TypeError: An argument has the wrong type.
@@ -126,7 +128,7 @@ class ModelExporter:
                 " It is given the loaded model and returns signature name -> tf.function."
             )
         self._exports = ExportDirectory(base_directory)
-        self._policy = _policy(compare_fn, compare_policy)
+        self._policy = _policy(compare_fn, compare_policy, load_function)
         self._serving_signatures_fn = serving_signatures_fn
         self._assets_extra = saved_model.check_assets_extra(assets_extra)
         self._as_text = as_text
@@ -381,7 +383,9 @@ class ModelExporter:
 
 
 def _policy(
-    compare_fn: Callable[..., bool] | str | None, compare_policy: pb.ComparePolicy | None
+    compare_fn: Callable[..., bool] | str | None,
+    compare_policy: pb.ComparePolicy | None,
+    load_function: Callable[[str, str], Callable[..., Any]],
 ) -> comparison.Policy:
     """Returns the policy that both arguments state together.
 
@@ -394,39 +398,35 @@ def _policy(
             "compare_fn must be left out where compare_policy is given (got both)."
             " Set compare_policy.compare_fn instead."
         )
-    if compare_fn is None:
-        return comparison.policy_from_proto(
-            compare_policy if compare_policy is not None else comparison.DEFAULT_COMPARE_POLICY,
-            _load_compare_fn,
-        )
+
+    def load(reference: str) -> Callable[..., Any]:
+        function = load_function(reference, "compare_fn")
+        _check_compare_fn(function, reference)
+        return function
+
+    if compare_policy is None and compare_fn is None:
+        compare_policy = comparison.DEFAULT_COMPARE_POLICY
     if isinstance(compare_fn, str):
-        return comparison.policy_from_proto(
-            pb.ComparePolicy(compare_fn=compare_fn), _load_compare_fn
-        )
+        compare_policy = pb.ComparePolicy(compare_fn=compare_fn)
+    if compare_policy is not None:
+        return comparison.policy_from_proto(compare_policy, load)
     if not callable(compare_fn):
         raise TypeError(
             f"compare_fn must be a function or its dotted name (got {compare_fn!r})."
             " It takes best_eval_result and current_eval_result and returns a bool."
         )
     name = getattr(compare_fn, "__qualname__", type(compare_fn).__name__)
-    functions.check_parameter_names(
-        functions.parameter_names(compare_fn, "compare_fn"),
-        comparison.COMPARE_FN_PARAMETERS,
-        "compare_fn",
-        name,
-    )
+    _check_compare_fn(compare_fn, name)
     return comparison.Policy(rule=comparison.CompareFunction(function=compare_fn, name=name))
 
 
-def _load_compare_fn(reference: str) -> Callable[..., Any]:
-    function = functions.load(reference, "compare_fn")
+def _check_compare_fn(function: Callable[..., Any], name: str) -> None:
     functions.check_parameter_names(
         functions.parameter_names(function, "compare_fn"),
         comparison.COMPARE_FN_PARAMETERS,
         "compare_fn",
-        reference,
+        name,
     )
-    return function
 
 
 def _candidate(
@@ -435,16 +435,19 @@ def _candidate(
     blessings: Sequence[comparison.Blessing],
 ) -> _Candidate:
     path = Path(model_path)
-    saved_model.check(path)
     if not isinstance(eval_result, EvalResult):
         eval_result = EvalResult.from_mapping(eval_result)
-    # A candidate that was an export once has a record already: it gets one of its own.
-    files = [file for file in saved_model.files_of(path) if not file.is_reserved]
+    files: Sequence[saved_model.ModelFile] = ()
+    # A model that is not blessed is not touched: it need not even be there.
+    if comparison.refusal_of(blessings) is None:
+        saved_model.check(path)
+        # A candidate that was an export once has a record already: it gets one of its own.
+        files = [file for file in saved_model.files_of(path) if not file.is_reserved]
     return _Candidate(
         path=path,
         files=files,
         value=comparison.Candidate(
-            digest=saved_model.digest_of(files),
+            digest=saved_model.digest_of(files) if files else "",
             eval_result=eval_result,
             blessings=tuple(blessings),
         ),

@@ -12,13 +12,14 @@ A version appears and disappears by one rename: no half of one is ever visible.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import dataclasses
 import json
-from pathlib import Path
 import re
 import secrets
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
 
 from google.protobuf import json_format
 from google.protobuf import message as protobuf_message
@@ -38,6 +39,8 @@ EVALUATION_DIRECTORY = f"{RECORD_DIRECTORY}/evaluation"
 STATE_DIRECTORY = ".best_exporter"
 
 LOCK_TIMEOUT_SECONDS = 3600.0
+
+_Message = TypeVar("_Message", bound=protobuf_message.Message)
 
 _MAX_RECORD_BYTES = 64 << 20
 _MAX_VERSION = 2**63 - 1
@@ -178,17 +181,21 @@ class ExportDirectory:
             )
         return record
 
-    def tombstones(self) -> Iterator[pb.Tombstone]:
+    def tombstones(self, limit: int) -> Iterator[pb.Tombstone]:
         """Yields what is left of retired exports, newest version first.
 
         An export that still lies in the base directory is not retired, whatever a tombstone says.
 
+        Args:
+            limit: Number of tombstones to read at most.
+
         Raises:
             RecordError: A tombstone cannot be read.
         """
-        for path in sorted(
+        newest_first = sorted(
             self._tombstone_paths(), key=lambda path: _number(path.stem), reverse=True
-        ):
+        )
+        for path in newest_first[:limit]:
             if not (self.path / path.stem).exists():
                 yield _read_message(path, pb.Tombstone())
 
@@ -239,7 +246,7 @@ class ExportDirectory:
 
     @contextlib.contextmanager
     def work_directory(self) -> Iterator[Path]:
-        """Gives a directory on the same file system, invisible to model servers, gone afterwards."""
+        """Gives a directory that model servers ignore, on the same disk; gone afterwards."""
         path = self._new_path("staging", secrets.token_hex(8))
         path.mkdir()
         try:
@@ -270,9 +277,7 @@ class ExportDirectory:
             for file in files:
                 _check_same(file, local.copy(file.source_path, staging_path / file.path), "copied")
             manifest = [
-                pb.ManifestEntry(
-                    path=file.path, size=file.digest.size, crc32c=file.digest.crc32c
-                )
+                pb.ManifestEntry(path=file.path, size=file.digest.size, crc32c=file.digest.crc32c)
                 for file in sorted(files, key=lambda file: file.path)
             ]
             record = make_record(manifest)
@@ -316,7 +321,9 @@ class ExportDirectory:
         local.sync_directory(self.path)
         local.remove_tree(trash_path)
 
-    def copy_to(self, export: Export, path: Path, model_files: Sequence[saved_model.ModelFile]) -> None:
+    def copy_to(
+        self, export: Export, path: Path, model_files: Sequence[saved_model.ModelFile]
+    ) -> None:
         """Gives another directory the content of an export, as links to the model's files.
 
         What is served stays a copy of its own: only the model's files, immutable in the pipeline
@@ -405,7 +412,7 @@ def _to_json(message: protobuf_message.Message) -> bytes:
     return json_format.MessageToJson(message, preserving_proto_field_name=True).encode()
 
 
-def _read_message(path: Path, message: protobuf_message.Message):
+def _read_message(path: Path, message: _Message) -> _Message:
     """Parses a record or a tombstone into an empty message, and returns it."""
     try:
         if path.stat().st_size > _MAX_RECORD_BYTES:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 import importlib
 import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import dataclasses
+from collections.abc import Sequence
 
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 

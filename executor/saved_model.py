@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import hashlib
-from pathlib import Path, PurePosixPath
 import re
 import stat
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tfx_best_exporter.executor.storage import local
@@ -183,9 +183,7 @@ def digest_of(files: Sequence[ModelFile]) -> str:
     hasher = hashlib.sha256()
     for file in sorted(files, key=lambda file: file.path):
         if not file.is_reserved:
-            hasher.update(
-                f"{file.path}\0{file.digest.size}\0{file.digest.crc32c}\n".encode()
-            )
+            hasher.update(f"{file.path}\0{file.digest.size}\0{file.digest.crc32c}\n".encode())
     return f"sha256:{hasher.hexdigest()}"
 
 

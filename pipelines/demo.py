@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             console.print(f"Log: {log_path}", style="bold", markup=False, soft_wrap=True)
             return 1
         except Exception as error:
-            stream.flush()
+            traceback.print_exc()  # Into the log.
+            sys.stderr.flush()
             console.print(Text(terminal.tail(log_path, _LOG_TAIL_LINES), style="dim"))
             console.print(Text(f"The demo failed: {type(error).__name__}: {error}", "bold red"))
             console.print("These were the last lines of the log:", style="bold")
@@ -209,6 +211,9 @@ class _Display:
             console=console,
             transient=True,
             disable=not console.is_terminal,
+            # Rich would bring what others print back to the terminal.
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self._task = self._progress.add_task(escape(title))
 
@@ -250,25 +255,25 @@ def _reason_name(decision: "best_exporter_pb2.ExportDecision") -> str:
 
 def _show_decisions(console: Console, stored: Sequence["StoredDecision"]) -> None:
     table = Table(title="\nWhat BestExporter decided", title_justify="left", show_lines=True)
-    for column in ("Run", "Trained"):
-        table.add_column(column, no_wrap=True)
-    for column in ("Loss", "Accuracy"):
+    for column in ("Run", "Epochs", "Loss", "Accuracy"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("Decision", no_wrap=True)
-    table.add_column("Why", ratio=1)
+    table.add_column("Decision", ratio=1)
     for column in ("Served", "Retired"):
         table.add_column(column, no_wrap=True)
     for number, (step, entry) in enumerate(zip(STORY, stored, strict=True), 1):
         decision = entry.decision
         metrics = {m.key.name: m.value for m in decision.candidate_evaluation.metrics}
-        outcome = "[bold green]exported" if decision.exported else "[bold yellow]refused"
+        outcome, style = ("exported", "green") if decision.exported else ("refused", "yellow")
         table.add_row(
             str(number),
-            f"{step.epochs} epochs",
+            str(step.epochs),
             f"{metrics['loss']:.3f}",
             f"{metrics['sparse_categorical_accuracy']:.2f}",
-            f"{outcome}[/]\n[dim]{_reason_name(decision)}[/]",
-            Text(decision.explanation),
+            Text.assemble(
+                (outcome, f"bold {style}"),
+                (f" {_reason_name(decision)}\n", "dim"),
+                decision.explanation,
+            ),
             str(entry.served_version),
             "\n".join(str(retired.version) for retired in decision.retired),
         )

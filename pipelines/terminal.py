@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
+from absl import logging as absl_logging
+
 
 @contextlib.contextmanager
 def output_to(log_path: pathlib.Path) -> Iterator[TextIO]:
@@ -48,15 +50,16 @@ def watch_components(on_start: Callable[[str], None]) -> Iterator[None]:
 
     LocalDagRunner has no hook; it logs a line with the id instead.
     """
-    logger = logging.getLogger("absl")
+    logger = absl_logging.get_absl_logger()
     handler = _ComponentHandler(on_start)
-    level = logger.level
+    verbosity = absl_logging.get_verbosity()
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    # Not logger.setLevel: absl sets that level anew from its own verbosity now and then.
+    absl_logging.set_verbosity(absl_logging.INFO)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        absl_logging.set_verbosity(verbosity)
         logger.removeHandler(handler)
 
 

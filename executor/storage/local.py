@@ -5,14 +5,14 @@ Every function leaves either what it says or nothing; what it wrote is on disk w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 import contextlib
 import errno
 import fcntl
 import os
-from pathlib import Path
 import shutil
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 import google_crc32c

@@ -1,0 +1,340 @@
+"""BestExporter: the component. Checks at construction, builds the spec."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf import message as protobuf_message
+from tfx import types
+from tfx.components.util import udf_utils
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.io import fileio
+from tfx.dsl.placeholder import placeholder
+from tfx.orchestration import data_types
+from tfx.proto import pusher_pb2
+from tfx.types import standard_artifacts
+from tfx.types import standard_component_specs as tfx_keys
+from tfx.utils import proto_utils
+
+from tfx_best_exporter.component import artifacts, driver, spec
+from tfx_best_exporter.executor import (
+    comparison,
+    executor,
+    functions,
+    keys,
+    retention,
+    saved_model,
+)
+from tfx_best_exporter.executor import (
+    evaluation as evaluation_lib,
+)
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+
+class BestExporter(base_component.BaseComponent):
+    """Exports the candidate when it is better than the model being served; replaces Pusher.
+
+    Outputs:
+        pushed_model: PushedModel with the exported SavedModel, and Pusher's custom properties.
+        decision: ExportDecision with decision.json, from every run.
+
+    Example:
+        >>> exporter = BestExporter(
+        ...     model=trainer.outputs["model"],
+        ...     evaluation=evaluator.outputs["evaluation"],
+        ...     model_blessing=evaluator.outputs["blessing"],
+        ...     push_destination=tfx.proto.PushDestination(
+        ...         filesystem=tfx.proto.PushDestination.Filesystem(base_directory="/serving/model")
+        ...     ),
+        ... )
+    """
+
+    SPEC_CLASS = spec.BestExporterSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+    DRIVER_CLASS = driver.Driver
+
+    def __init__(
+        self,
+        model: types.BaseChannel | None = None,
+        evaluation: types.BaseChannel | None = None,
+        push_destination: (
+            pusher_pb2.PushDestination
+            | Mapping[str, Any]
+            | data_types.RuntimeParameter
+            | placeholder.Placeholder
+            | None
+        ) = None,
+        *,
+        model_blessing: types.BaseChannel | None = None,
+        infra_blessing: types.BaseChannel | None = None,
+        model_run: types.BaseChannel | None = None,
+        event_file_pattern: str = evaluation_lib.DEFAULT_EVENT_FILE_PATTERN,
+        compare_fn: Callable[..., bool] | str | None = None,
+        compare_policy: pb.ComparePolicy | Mapping[str, Any] | None = None,
+        module_file: str | None = None,
+        serving_signatures_fn: Callable[[Any], Mapping[str, Any]] | str | None = None,
+        assets_extra: Mapping[str, str] | None = None,
+        as_text: bool = False,
+        exports_to_keep: int | None = retention.DEFAULT_EXPORTS_TO_KEEP,
+        retention_policy: pb.RetentionPolicy | Mapping[str, Any] | None = None,
+    ):
+        """Checks the arguments and builds the component.
+
+        Args:
+            model: Channel of Model: the candidate. May be left out where infra_blessing carries a
+                warmed-up model.
+            evaluation: Channel of ModelEvaluation: the candidate's evaluation. Or give model_run.
+            push_destination: Where the model server looks, as in Pusher; message or dict.
+            model_blessing: Channel of ModelBlessing. If given, it must say blessed.
+            infra_blessing: Channel of InfraBlessing. If given, it must say blessed.
+            model_run: Channel of ModelRun: the evaluation is read from its event files.
+            event_file_pattern: Relative to model_run.
+            compare_fn: `fn(best_eval_result, current_eval_result) -> bool`, called by keyword; or
+                its dotted name, or its name in module_file. Default: a smaller "loss" is better.
+            compare_policy: The declarative way to say the same; not both.
+            module_file: User code, shipped as Trainer's is. Its functions `compare_fn` and
+                `serving_signatures_fn` are used if there are such and no others are named.
+            serving_signatures_fn: `fn(loaded_model) -> {signature name: tf.function}`; or its
+                dotted name, or its name in module_file. Default: the model's own signatures.
+            assets_extra: Destination below assets.extra/ -> path of the source file.
+            as_text: Write saved_model.pbtxt instead of saved_model.pb.
+            exports_to_keep: Number of exports to keep; None keeps all.
+            retention_policy: More than a number; replaces exports_to_keep.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: An argument is invalid; the message says what to do.
+        """
+        _check_channels(model, infra_blessing, evaluation, model_run)
+        user_functions = _functions_in(module_file)
+        policy = _compare_policy_of(compare_fn, compare_policy, user_functions)
+        retention_message = retention.policy_of(
+            exports_to_keep,
+            _to_message(retention_policy, pb.RetentionPolicy(), "retention_policy"),
+        )
+        if not isinstance(event_file_pattern, str) or not event_file_pattern:
+            raise ValueError(
+                f"event_file_pattern must be a non-empty string (got {event_file_pattern!r})."
+                " Give a pattern relative to the ModelRun, such as 'eval/*.tfevents.*'."
+            )
+        if not isinstance(as_text, bool):
+            raise TypeError(
+                f"as_text must be True or False (got {as_text!r}). True writes saved_model.pbtxt."
+            )
+        component_spec = spec.BestExporterSpec(
+            model=model,
+            evaluation=evaluation,
+            model_blessing=model_blessing,
+            infra_blessing=infra_blessing,
+            model_run=model_run,
+            push_destination=_check_destination(push_destination),
+            compare_policy=policy,
+            retention_policy=retention_message,
+            event_file_pattern=event_file_pattern,
+            serving_signatures_fn=_function_reference(
+                serving_signatures_fn,
+                keys.SERVING_SIGNATURES_FN_KEY,
+                keys.SERVING_SIGNATURES_FN_NAME,
+                None,
+                user_functions,
+            ),
+            assets_extra=json.dumps(saved_model.check_assets_extra(assets_extra), sort_keys=True),
+            as_text=int(as_text),
+            module_file=module_file,
+            pushed_model=types.Channel(type=standard_artifacts.PushedModel),
+            decision=types.Channel(type=artifacts.ExportDecision),
+        )
+        super().__init__(spec=component_spec)
+        if module_file and udf_utils.should_package_user_modules():
+            udf_utils.add_user_module_dependency(
+                self, tfx_keys.MODULE_FILE_KEY, tfx_keys.MODULE_PATH_KEY
+            )
+
+
+def _check_channels(
+    model: object, infra_blessing: object, evaluation: object, model_run: object
+) -> None:
+    if model is None and infra_blessing is None:
+        raise ValueError(
+            "model must be given, or infra_blessing with a warmed-up model (got neither)."
+            " Pass trainer.outputs['model']."
+        )
+    if (evaluation is None) == (model_run is None):
+        got = "neither" if evaluation is None else "both"
+        raise ValueError(
+            f"evaluation or model_run must be given, and only one (got {got})."
+            " Pass evaluator.outputs['evaluation'], or trainer.outputs['model_run'] to read event"
+            " files."
+        )
+    for name, channel in (
+        (tfx_keys.MODEL_KEY, model),
+        (tfx_keys.INFRA_BLESSING_KEY, infra_blessing),
+        (tfx_keys.EVALUATION_KEY, evaluation),
+        (tfx_keys.MODEL_RUN_KEY, model_run),
+    ):
+        if channel is not None and not isinstance(channel, types.BaseChannel):
+            raise TypeError(
+                f"{name} must be a channel (got {channel!r}). Pass an output of a component, such"
+                f" as trainer.outputs[{name!r}]."
+            )
+
+
+def _check_destination(push_destination: object) -> Any:
+    """Returns the destination, checked as far as it is known now.
+
+    A RuntimeParameter or a placeholder is known only when the pipeline runs.
+    """
+    if isinstance(push_destination, (data_types.RuntimeParameter, placeholder.Placeholder)):
+        return push_destination
+    message = _to_message(push_destination, pusher_pb2.PushDestination(), "push_destination")
+    if message is None or not message.filesystem.base_directory:
+        raise ValueError(
+            "push_destination.filesystem.base_directory must be a path"
+            f" (got {push_destination!r}). Give the directory that the model server polls."
+        )
+    if "://" in message.filesystem.base_directory:
+        raise ValueError(
+            "push_destination.filesystem.base_directory must be a path on a local disk (got"
+            f" {message.filesystem.base_directory!r}). Object stores are not supported yet."
+        )
+    return message
+
+
+def _to_message(value: object, empty: Any, field: str) -> Any:
+    """Returns a message that was given as such or as a dict, or None.
+
+    Raises:
+        TypeError: It is neither.
+        ValueError: The dict is no such message.
+    """
+    if value is None or isinstance(value, type(empty)):
+        return value
+    if isinstance(value, protobuf_message.Message) or not isinstance(value, Mapping):
+        raise TypeError(
+            f"{field} must be a {type(empty).__name__} or a dict (got {value!r})."
+            f" Build one with {type(empty).__module__}.{type(empty).__name__}."
+        )
+    try:
+        return proto_utils.dict_to_proto(dict(value), empty)
+    except json_format.ParseError as error:
+        raise ValueError(
+            f"{field} must be a valid {type(empty).__name__} (got {value!r}: {error})."
+            " See the fields in its .proto file."
+        ) from error
+
+
+def _compare_policy_of(
+    compare_fn: object, compare_policy: object, user_functions: Mapping[str, list[str]] | None
+) -> pb.ComparePolicy | None:
+    """Returns the policy that both arguments state together; None asks for a smaller "loss"."""
+    policy = _to_message(compare_policy, pb.ComparePolicy(), "compare_policy")
+    if compare_fn is not None and policy is not None:
+        raise ValueError(
+            "compare_fn must be left out where compare_policy is given (got both)."
+            " Set compare_policy.compare_fn instead."
+        )
+    if policy is not None and policy.WhichOneof("rule") == "metric":
+        comparison.MetricRule.from_proto(policy.metric, "compare_policy.metric")
+        return policy
+    named = policy.compare_fn if policy is not None else compare_fn
+    reference = _function_reference(
+        named,
+        keys.COMPARE_FN_NAME,
+        keys.COMPARE_FN_NAME,
+        comparison.COMPARE_FN_PARAMETERS,
+        user_functions,
+    )
+    if reference is None:
+        if policy is not None:
+            raise ValueError(
+                "compare_policy must have a rule (got none). Set metric or compare_fn, or pass no"
+                " compare_policy to ask for a smaller 'loss'."
+            )
+        return None
+    result = pb.ComparePolicy(compare_fn=reference)
+    if policy is not None:
+        result.on_unknown_best = policy.on_unknown_best
+    return result
+
+
+def _function_reference(
+    function: object,
+    field: str,
+    default_name: str,
+    parameters: tuple[str, ...] | None,
+    user_functions: Mapping[str, list[str]] | None,
+) -> str | None:
+    """Returns the name by which the executor finds a function, or None if none was given.
+
+    Args:
+        function: A function, a dotted name, a name in the module file, or None.
+        field: The argument's name, for errors.
+        default_name: Name of the function in the module file that is used where none is given.
+        parameters: Names that the function's parameters must have; None for any.
+        user_functions: Parameters of each function of the module file, or None without one.
+
+    Raises:
+        TypeError: It is neither a function nor a name.
+        ValueError: The executor could not find it, or it takes other arguments.
+    """
+    if function is None or function == "":
+        if user_functions is None or default_name not in user_functions:
+            return None
+        function = default_name
+    if isinstance(function, str) and "." in function:
+        # The package need not be installed here: the executor's container has it.
+        return function
+    if isinstance(function, str) or (callable(function) and user_functions is not None):
+        name = function if isinstance(function, str) else getattr(function, "__name__", "")
+        if user_functions is None or name not in user_functions:
+            found = ", ".join(sorted(user_functions)) if user_functions else "none"
+            raise ValueError(
+                f"{field} must be a dotted name or a top-level function of module_file"
+                f" (got {name!r}). Found: {found}. Define it there, or name an installed module."
+            )
+        names, reference = user_functions[name], name
+    else:
+        reference = functions.reference_of(function, field)  # type: ignore[arg-type]
+        names = functions.parameter_names(function, field)  # type: ignore[arg-type]
+    if parameters is not None:
+        functions.check_parameter_names(names, parameters, field, reference)
+    return reference
+
+
+def _functions_in(module_file: str | None) -> dict[str, list[str]] | None:
+    """Returns the parameters of each top-level function of a module file, without running it.
+
+    Raises:
+        TypeError: module_file is no path.
+        ValueError: There is no such file, or it is no Python.
+    """
+    if module_file is None:
+        return None
+    if not isinstance(module_file, str):
+        raise TypeError(
+            f"module_file must be a path (got {module_file!r}). Give the path of a Python file."
+        )
+    try:
+        with fileio.open(module_file, "r") as file:
+            tree = ast.parse(file.read(), filename=module_file)
+    except (fileio.NotFoundError, OSError) as error:
+        raise ValueError(
+            f"module_file must be an existing Python file (got {module_file!r})."
+            " Check the path; it is read when the pipeline is built."
+        ) from error
+    except SyntaxError as error:
+        raise ValueError(
+            f"module_file must be a Python file (got {module_file!r}: {error}). Mend the file."
+        ) from error
+    return {
+        node.name: [
+            argument.arg
+            for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+        ]
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+    }

@@ -1,0 +1,89 @@
+"""Driver: TFX's two driver contracts, and nothing else; what they ask for is in history.py."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from tfx.dsl.components.base import base_driver
+from tfx.orchestration import data_types, metadata
+from tfx.orchestration.portable import base_driver as portable_base_driver
+from tfx.orchestration.portable import data_types as portable_data_types
+from tfx.proto.orchestration import driver_output_pb2
+from tfx.types import standard_component_specs as tfx_keys
+
+from tfx_best_exporter.component import history
+from tfx_best_exporter.executor import keys
+
+
+class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
+    """Adds to the exec properties what ML Metadata knows of the best.
+
+    `run` is called by LocalDagRunner and BeamDagRunner, `resolve_exec_properties` by
+    InteractiveContext; Kubeflow Pipelines and Vertex AI call neither.
+    """
+
+    # TFX calls it by position in one contract, and by this name in the other.
+    def __init__(self, metadata_handle: metadata.Metadata):
+        """Makes a Driver.
+
+        Args:
+            metadata_handle: Connection to ML Metadata.
+        """
+        super().__init__(metadata_handle)
+
+    def run(
+        self, execution_info: portable_data_types.ExecutionInfo
+    ) -> driver_output_pb2.DriverOutput:
+        """Returns the exec properties to add, for the contract of the pipeline's IR."""
+        pushed_model = execution_info.output_dict[tfx_keys.PUSHED_MODEL_KEY][0]
+
+        def look_up() -> dict[str, str]:
+            with self._metadata_handle as handle:
+                return history.look_up(
+                    handle.store,
+                    execution_info.exec_properties,
+                    pipeline_name=execution_info.pipeline_info.id,
+                    pushed_models_uri=os.path.dirname(pushed_model.uri),
+                )
+
+        output = driver_output_pb2.DriverOutput()
+        for name, value in _or_error(look_up).items():
+            output.exec_properties[name].string_value = value
+        return output
+
+    def resolve_exec_properties(
+        self,
+        exec_properties: dict[str, Any],
+        pipeline_info: data_types.PipelineInfo,
+        component_info: data_types.ComponentInfo,
+    ) -> dict[str, Any]:
+        """Returns all exec properties, for the contract of InteractiveContext."""
+
+        def look_up() -> dict[str, str]:
+            return history.look_up(
+                self._metadata_handle.store,
+                exec_properties,
+                pipeline_name=pipeline_info.pipeline_name,
+                pushed_models_uri=os.path.join(
+                    pipeline_info.pipeline_root,
+                    component_info.component_id,
+                    tfx_keys.PUSHED_MODEL_KEY,
+                ),
+            )
+
+        return {**exec_properties, **_or_error(look_up)}
+
+
+def _or_error(look_up: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """Returns what was found, or why nothing could be.
+
+    An exception in a driver would leave the execution RUNNING for ever: the executor is told, and
+    fails in its stead.
+    """
+    try:
+        return look_up()
+    except Exception:
+        return {keys.DRIVER_ERROR_KEY: traceback.format_exc()}

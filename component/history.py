@@ -1,0 +1,316 @@
+"""Every query and state change in ML Metadata.
+
+The base directory says what is served; ML Metadata says where that came from. Only lookups by URI,
+by name and by id are used, and one scan of a bounded number of artifacts, newest first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_metadata.metadata_store import ListOptions, MetadataStore, OrderByField
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx.dsl.io import fileio
+from tfx.proto import pusher_pb2
+from tfx.types import standard_artifacts
+from tfx.types import standard_component_specs as tfx_keys
+from tfx.utils import proto_utils
+
+from tfx_best_exporter.executor import keys
+from tfx_best_exporter.executor.exports import Export, ExportDirectory
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+_PIPELINE_CONTEXT_TYPE = "pipeline"
+
+# Artifacts of the pipeline that are looked at for one that a PushedModel without a record stands
+# for; a run has about ten.
+_SCAN_LIMIT = 1000
+
+# Tombstones that are looked at, from the newest on; a run retires one or two.
+_TOMBSTONE_LIMIT = 100
+
+_LIVE_STATES = (mlmd.Artifact.LIVE, mlmd.Artifact.UNKNOWN)
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PriorExport:
+    """What ML Metadata knows of the export that is served.
+
+    Attributes:
+        version: The export's version.
+        is_foreign: Whether the export has no record.
+        pushed_model_uri: Of its PushedModel; empty if ML Metadata does not know it, as below.
+        model_uri: Of the Model that was pushed.
+        evaluation_uri: Of that model's ModelEvaluation.
+        model_blessing_uri: Of that model's ModelBlessing.
+        warnings: Where ML Metadata and the base directory disagree.
+    """
+
+    version: int
+    is_foreign: bool
+    pushed_model_uri: str = ""
+    model_uri: str = ""
+    evaluation_uri: str = ""
+    model_blessing_uri: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def look_up(
+    store: MetadataStore,
+    exec_properties: Mapping[str, Any],
+    *,
+    pipeline_name: str,
+    pushed_models_uri: str,
+) -> dict[str, str]:
+    """Returns the exec properties that the driver adds, and settles what was retired.
+
+    Args:
+        store: ML Metadata.
+        exec_properties: Of this run.
+        pipeline_name: Name of the pipeline context.
+        pushed_models_uri: Below it lie the PushedModels of this node, and nothing else.
+
+    Raises:
+        RecordError: A record or tombstone cannot be read.
+        OSError: The base directory cannot be read.
+        ml_metadata.errors.StatusError: ML Metadata cannot be asked.
+    """
+    destination = pusher_pb2.PushDestination()
+    proto_utils.json_to_proto(exec_properties[tfx_keys.PUSH_DESTINATION_KEY], destination)
+    exports = ExportDirectory(destination.filesystem.base_directory)
+    # With the lock, no other run publishes or retires between two looks at the directory.
+    with exports.lock():
+        fingerprint = exports.fingerprint()
+        best, record, _ = exports.best(exports.list())
+        tombstones = list(exports.tombstones(limit=_TOMBSTONE_LIMIT))
+    pushed_models = _recent_pushed_models(store, pipeline_name)
+    _settle_retired(store, exports, tombstones, pushed_models, pipeline_name, pushed_models_uri)
+    prior = _prior_export(store, exports, best, record, pushed_models, tombstones)
+    return {
+        keys.BEST_FINGERPRINT_KEY: fingerprint,
+        keys.PRIOR_EXPORT_KEY: json.dumps(
+            dataclasses.asdict(prior) if prior else {}, sort_keys=True
+        ),
+    }
+
+
+def _prior_export(
+    store: MetadataStore,
+    exports: ExportDirectory,
+    best: Export | None,
+    record: pb.ExportRecord | None,
+    pushed_models: Sequence[mlmd.Artifact],
+    tombstones: Sequence[pb.Tombstone],
+) -> PriorExport | None:
+    """Returns what is known of the best, and where the base directory lacks what MLMD says."""
+    warnings = _disagreements(exports, best, pushed_models, tombstones)
+    if best is None:
+        return PriorExport(version=0, is_foreign=False, warnings=warnings) if warnings else None
+    if record:
+        pushed_model = _pushed_model_at(store, record.pushed_model_uri)
+    else:
+        pushed_model = next(
+            (
+                artifact
+                for artifact in pushed_models
+                if _is_pushed_to(artifact, str(best.path)) and _is_pushed(artifact)
+            ),
+            None,
+        )
+    if pushed_model is None:
+        where = f" at {record.pushed_model_uri}" if record and record.pushed_model_uri else ""
+        return PriorExport(
+            version=best.version,
+            is_foreign=record is None,
+            warnings=(
+                *warnings,
+                f"ML Metadata knows no PushedModel{where} for the served version {best.version}",
+            ),
+        )
+    lineage = _lineage_of(store, pushed_model)
+    return PriorExport(
+        version=best.version,
+        is_foreign=record is None,
+        pushed_model_uri=pushed_model.uri,
+        warnings=warnings,
+        **lineage,
+    )
+
+
+def _disagreements(
+    exports: ExportDirectory,
+    best: Export | None,
+    pushed_models: Sequence[mlmd.Artifact],
+    tombstones: Sequence[pb.Tombstone],
+) -> tuple[str, ...]:
+    """Returns a sentence where the newest pushed version is neither served nor retired."""
+    retired = {tombstone.record.version for tombstone in tombstones}
+    for artifact in pushed_models:
+        destination = artifact.custom_properties[keys.PUSHED_DESTINATION_PROPERTY].string_value
+        if not _is_pushed(artifact) or Path(destination).parent != exports.path:
+            continue
+        name = Path(destination).name
+        version = int(name) if name.isdecimal() else 0
+        if version in retired or version <= (best.version if best else 0):
+            return ()
+        served = f"version {best.version}" if best else "none"
+        warning = (
+            f"ML Metadata says that version {version} was pushed last, but the base directory"
+            f" serves {served}: the base directory decides"
+        )
+        return (warning,)
+    return ()
+
+
+def _recent_pushed_models(store: MetadataStore, pipeline_name: str) -> list[mlmd.Artifact]:
+    """Returns the PushedModels of a pipeline among its newest artifacts, newest first."""
+    context = store.get_context_by_type_and_name(_PIPELINE_CONTEXT_TYPE, pipeline_name)
+    type_id = _type_id(store)
+    if context is None or type_id is None:
+        return []
+    options = ListOptions(limit=_SCAN_LIMIT, order_by=OrderByField.CREATE_TIME, is_asc=False)
+    artifacts = [
+        artifact
+        for artifact in store.get_artifacts_by_context(context.id, options)
+        if artifact.type_id == type_id
+    ]
+    # Times are in milliseconds: of two artifacts in one, the id tells which is newer.
+    return sorted(artifacts, key=lambda artifact: artifact.id, reverse=True)
+
+
+def _type_id(store: MetadataStore) -> int | None:
+    types = store.get_artifact_types()
+    name = standard_artifacts.PushedModel.TYPE_NAME
+    return next((item.id for item in types if item.name == name), None)
+
+
+def _pushed_model_at(store: MetadataStore, uri: str) -> mlmd.Artifact | None:
+    type_id = _type_id(store)
+    artifacts = store.get_artifacts_by_uri(uri) if uri else []
+    return next((item for item in artifacts if item.type_id == type_id), None)
+
+
+def _is_pushed(artifact: mlmd.Artifact) -> bool:
+    return artifact.custom_properties[keys.PUSHED_PROPERTY].int_value == 1
+
+
+def _is_pushed_to(artifact: mlmd.Artifact, path: str) -> bool:
+    destination = artifact.custom_properties[keys.PUSHED_DESTINATION_PROPERTY].string_value
+    return os.path.normpath(destination) == os.path.normpath(path)
+
+
+def _lineage_of(store: MetadataStore, pushed_model: mlmd.Artifact) -> dict[str, str]:
+    """Returns the URIs of the model that was pushed, its evaluation and its blessing."""
+    producers = _executions_of(store, [pushed_model.id], mlmd.Event.OUTPUT)
+    inputs = _artifacts_of(store, producers, mlmd.Event.INPUT)
+    model = _newest(inputs, standard_artifacts.Model.TYPE_NAME)
+    evaluation = _newest(inputs, standard_artifacts.ModelEvaluation.TYPE_NAME)
+    if model and not evaluation:
+        # Pusher is not given the evaluation: it is what an execution made of this model.
+        consumers = _executions_of(store, [model.id], mlmd.Event.INPUT, key=tfx_keys.MODEL_KEY)
+        evaluation = _newest(
+            _artifacts_of(store, consumers, mlmd.Event.OUTPUT),
+            standard_artifacts.ModelEvaluation.TYPE_NAME,
+        )
+    blessing = _newest(inputs, standard_artifacts.ModelBlessing.TYPE_NAME)
+    return {
+        "model_uri": model.uri if model else "",
+        "evaluation_uri": evaluation.uri if evaluation else "",
+        "model_blessing_uri": blessing.uri if blessing else "",
+    }
+
+
+def _executions_of(
+    store: MetadataStore, artifact_ids: Sequence[int], event_type: int, key: str = ""
+) -> list[int]:
+    return [
+        event.execution_id
+        for event in store.get_events_by_artifact_ids(artifact_ids)
+        if event.type == event_type
+        and (not key or any(step.key == key for step in event.path.steps))
+    ]
+
+
+def _artifacts_of(
+    store: MetadataStore, execution_ids: Sequence[int], event_type: int
+) -> list[mlmd.Artifact]:
+    """Returns the live artifacts that executions read or wrote; empty for no executions."""
+    if not execution_ids:
+        return []
+    ids = {
+        event.artifact_id
+        for event in store.get_events_by_execution_ids(execution_ids)
+        if event.type == event_type
+    }
+    return [item for item in store.get_artifacts_by_id(ids) if item.state in _LIVE_STATES]
+
+
+def _newest(artifacts: Iterable[mlmd.Artifact], type_name: str) -> mlmd.Artifact | None:
+    """Returns the newest artifact of a type whose files are still there, or None."""
+    found = [item for item in artifacts if item.type == type_name and fileio.exists(item.uri)]
+    return max(found, key=lambda item: item.id, default=None)
+
+
+def _settle_retired(
+    store: MetadataStore,
+    exports: ExportDirectory,
+    tombstones: Sequence[pb.Tombstone],
+    pushed_models: Sequence[mlmd.Artifact],
+    pipeline_name: str,
+    pushed_models_uri: str,
+) -> None:
+    """Deletes the PushedModels' own copies of retired exports, and marks them DELETED.
+
+    A tombstone only says where to look: what is deleted is an artifact that ML Metadata knows, of
+    this pipeline, below this node's own directory.
+    """
+    for tombstone in tombstones:
+        path = str(exports.path / str(tombstone.record.version))
+        artifacts = {
+            artifact.id: artifact
+            for artifact in (
+                _pushed_model_at(store, tombstone.record.pushed_model_uri),
+                *(item for item in pushed_models if _is_pushed_to(item, path)),
+            )
+            if artifact is not None and artifact.state != mlmd.Artifact.DELETED
+        }
+        for artifact in artifacts.values():
+            if os.path.dirname(artifact.uri.rstrip("/")) == pushed_models_uri and _is_of_pipeline(
+                store, artifact, pipeline_name
+            ):
+                _delete(store, artifact)
+
+
+def _is_of_pipeline(store: MetadataStore, artifact: mlmd.Artifact, pipeline_name: str) -> bool:
+    return any(
+        context.name == pipeline_name and context.type == _PIPELINE_CONTEXT_TYPE
+        for context in store.get_contexts_by_artifact(artifact.id)
+    )
+
+
+def _delete(store: MetadataStore, artifact: mlmd.Artifact) -> None:
+    """Deletes an artifact's files; one that stays MARKED_FOR_DELETION is tried again."""
+    _set_state(store, artifact, mlmd.Artifact.MARKED_FOR_DELETION)
+    try:
+        if fileio.exists(artifact.uri):
+            fileio.rmtree(artifact.uri)
+    except Exception as error:
+        _logger.warning(
+            "%s could not be deleted, the next run tries again: %s", artifact.uri, error
+        )
+        return
+    _set_state(store, artifact, mlmd.Artifact.DELETED)
+    _logger.info("deleted %s: its export was retired", artifact.uri)
+
+
+def _set_state(store: MetadataStore, artifact: mlmd.Artifact, state: int) -> None:
+    artifact.state = state
+    store.put_artifacts([artifact], field_mask_paths=["state"])

@@ -1,0 +1,240 @@
+"""Executor: TFX's artifacts and exec properties on one side, ModelExporter on the other."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from google.protobuf import json_format
+from tfx import types
+from tfx.components.util import udf_utils
+from tfx.dsl.components.base import base_executor
+from tfx.proto import pusher_pb2
+from tfx.types import artifact_utils
+from tfx.types import standard_component_specs as tfx_keys
+from tfx.utils import io_utils, path_utils, proto_utils
+
+from tfx_best_exporter.executor import comparison, evaluation, exporter, functions, keys
+from tfx_best_exporter.executor.eval_result import EvalResult
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+_BLESSED_PROPERTY = "blessed"
+_HAS_MODEL_PROPERTY = "has_model"
+
+_Artifacts = Mapping[str, Sequence[types.Artifact]]
+
+
+class Executor(base_executor.BaseExecutor):
+    """Runs ModelExporter on what TFX hands over, and marks the outputs.
+
+    Right with no driver: what a driver knows is an addition.
+    """
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Exports the candidate if it is better than the best.
+
+        Args:
+            input_dict: `model`, `evaluation` or `model_run`, `model_blessing`, `infra_blessing`;
+                each one artifact.
+            output_dict: `pushed_model` and `decision`; each one artifact.
+            exec_properties: As BestExporterSpec lists them, and what the driver adds.
+
+        Raises:
+            RuntimeError: The driver failed, or a blessing that should carry a model has none.
+            See ModelExporter.run for the others.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        if exec_properties.get(keys.DRIVER_ERROR_KEY):
+            raise RuntimeError(
+                "The driver of this run failed; nothing was exported."
+                f" {exec_properties[keys.DRIVER_ERROR_KEY]}"
+            )
+        blessings = _blessings_of(input_dict)
+        pushed_model = artifact_utils.get_single_instance(output_dict[tfx_keys.PUSHED_MODEL_KEY])
+        model_uri, model_path = _model_of(input_dict, blessings)
+        decision = self._do(
+            model_exporter=self._exporter_of(exec_properties),
+            model_path=model_path,
+            model_uri=model_uri,
+            eval_result=_eval_result_of(input_dict, exec_properties),
+            blessings=blessings,
+            prior_export=json.loads(exec_properties.get(keys.PRIOR_EXPORT_KEY) or "{}"),
+            pushed_model_uri=pushed_model.uri,
+            provenance=self._provenance(),
+        )
+        _mark(
+            decision,
+            pushed_model,
+            artifact_utils.get_single_instance(output_dict[keys.DECISION_KEY]),
+        )
+
+    def _do(
+        self,
+        *,
+        model_exporter: exporter.ModelExporter,
+        model_path: str,
+        model_uri: str,
+        eval_result: EvalResult,
+        blessings: Sequence[comparison.Blessing],
+        prior_export: Mapping[str, Any],
+        pushed_model_uri: str,
+        provenance: pb.Provenance,
+    ) -> pb.ExportDecision:
+        """Returns the decision, carried out."""
+        foreign_best = None
+        if prior_export.get("is_foreign") and prior_export.get("evaluation_uri"):
+            foreign_best = exporter.ForeignBest(
+                version=int(prior_export["version"]),
+                eval_result=evaluation.from_tfma(prior_export["evaluation_uri"]),
+            )
+        return model_exporter.run(
+            model_path,
+            eval_result,
+            model_uri=model_uri,
+            blessings=blessings,
+            foreign_best=foreign_best,
+            pushed_model_path=pushed_model_uri,
+            provenance=provenance,
+            warnings=prior_export.get("warnings", ()),
+        )
+
+    def _exporter_of(self, exec_properties: Mapping[str, Any]) -> exporter.ModelExporter:
+        destination = pusher_pb2.PushDestination()
+        proto_utils.json_to_proto(exec_properties[tfx_keys.PUSH_DESTINATION_KEY], destination)
+        retention_policy = None
+        if exec_properties.get(keys.RETENTION_POLICY_KEY):
+            retention_policy = json_format.Parse(
+                exec_properties[keys.RETENTION_POLICY_KEY], pb.RetentionPolicy()
+            )
+        compare_fn, compare_policy = None, None
+        if exec_properties.get(keys.COMPARE_POLICY_KEY):
+            compare_policy = json_format.Parse(
+                exec_properties[keys.COMPARE_POLICY_KEY], pb.ComparePolicy()
+            )
+        serving_signatures_fn = exec_properties.get(keys.SERVING_SIGNATURES_FN_KEY)
+        return exporter.ModelExporter(
+            destination.filesystem.base_directory,
+            compare_fn=compare_fn,
+            compare_policy=compare_policy,
+            load_function=lambda reference, field: _load(exec_properties, reference, field),
+            serving_signatures_fn=(
+                _load(exec_properties, serving_signatures_fn, keys.SERVING_SIGNATURES_FN_KEY)
+                if serving_signatures_fn
+                else None
+            ),
+            assets_extra=json.loads(exec_properties.get(keys.ASSETS_EXTRA_KEY) or "{}"),
+            as_text=bool(exec_properties.get(keys.AS_TEXT_KEY)),
+            exports_to_keep=None,
+            retention_policy=retention_policy,
+            name=self._node_id() or "BestExporter",
+        )
+
+    def _node_id(self) -> str:
+        node = self._context.pipeline_node if self._context else None
+        return node.node_info.id if node else ""
+
+    def _provenance(self) -> pb.Provenance:
+        info = self._context.pipeline_info if self._context else None
+        return pb.Provenance(
+            pipeline_name=info.id if info else "",
+            run_id=(self._context.pipeline_run_id or "") if self._context else "",
+            node_id=self._node_id(),
+        )
+
+
+def _load(exec_properties: Mapping[str, Any], reference: str, field: str) -> Callable[..., Any]:
+    """Returns a function of an installed package, or of the module file where no package is named.
+
+    Raises:
+        ValueError: There is no such function.
+    """
+    if "." in reference:
+        return functions.load(reference, field)
+    module = {
+        key: exec_properties.get(key)
+        for key in (tfx_keys.MODULE_PATH_KEY, tfx_keys.MODULE_FILE_KEY)
+    }
+    try:
+        return udf_utils.get_fn(module, reference)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise ValueError(
+            f"{field} must be a function of module_file (got {reference!r}: {error})."
+            " Define it there, or pass the dotted name of a function in an installed package."
+        ) from error
+
+
+def _blessings_of(input_dict: _Artifacts) -> tuple[comparison.Blessing, ...]:
+    blessings = []
+    for key in (tfx_keys.MODEL_BLESSING_KEY, tfx_keys.INFRA_BLESSING_KEY):
+        if input_dict.get(key):
+            artifact = artifact_utils.get_single_instance(list(input_dict[key]))
+            if not artifact.has_custom_property(_BLESSED_PROPERTY):
+                status = comparison.BlessingStatus.NOT_COMPUTED
+            elif artifact.get_int_custom_property(_BLESSED_PROPERTY) == 1:
+                status = comparison.BlessingStatus.BLESSED
+            else:
+                status = comparison.BlessingStatus.NOT_BLESSED
+            blessings.append(comparison.Blessing(name=key, uri=artifact.uri, status=status))
+    return tuple(blessings)
+
+
+def _model_of(input_dict: _Artifacts, blessings: Sequence[comparison.Blessing]) -> tuple[str, str]:
+    """Returns the URI of the artifact that has the candidate, and the path of its SavedModel."""
+    if input_dict.get(tfx_keys.MODEL_KEY):
+        model = artifact_utils.get_single_instance(list(input_dict[tfx_keys.MODEL_KEY]))
+        return model.uri, path_utils.serving_model_path(
+            model.uri, path_utils.is_old_model_artifact(model)
+        )
+    infra_blessing = artifact_utils.get_single_instance(
+        list(input_dict[tfx_keys.INFRA_BLESSING_KEY])
+    )
+    is_blessed = comparison.refusal_of(blessings) is None
+    if is_blessed and not infra_blessing.get_int_custom_property(_HAS_MODEL_PROPERTY):
+        raise RuntimeError(
+            "infra_blessing must contain a model where no model is given (got none, at"
+            f" {infra_blessing.uri}). Set RequestSpec.make_warmup of InfraValidator, or give"
+            " BestExporter the model."
+        )
+    return infra_blessing.uri, path_utils.stamped_model_path(infra_blessing.uri)
+
+
+def _eval_result_of(input_dict: _Artifacts, exec_properties: Mapping[str, Any]) -> EvalResult:
+    if input_dict.get(tfx_keys.EVALUATION_KEY):
+        artifact = artifact_utils.get_single_instance(list(input_dict[tfx_keys.EVALUATION_KEY]))
+        return evaluation.from_tfma(artifact.uri)
+    artifact = artifact_utils.get_single_instance(list(input_dict[tfx_keys.MODEL_RUN_KEY]))
+    return evaluation.from_event_files(
+        artifact.uri,
+        exec_properties.get(keys.EVENT_FILE_PATTERN_KEY) or evaluation.DEFAULT_EVENT_FILE_PATTERN,
+    )
+
+
+def _mark(
+    decision: pb.ExportDecision, pushed_model: types.Artifact, decision_artifact: types.Artifact
+) -> None:
+    """Writes what happened into the output artifacts."""
+    reason = pb.ExportDecision.Reason.Name(decision.reason)
+    version = str(decision.version) if decision.version else ""
+    destination = os.path.join(decision.base_directory, version) if version else ""
+    pushed_model.set_int_custom_property(keys.PUSHED_PROPERTY, int(bool(version)))
+    pushed_model.set_string_custom_property(keys.PUSHED_DESTINATION_PROPERTY, destination)
+    pushed_model.set_string_custom_property(keys.PUSHED_VERSION_PROPERTY, version)
+    decision_artifact.set_int_custom_property(keys.EXPORTED_PROPERTY, int(decision.exported))
+    decision_artifact.set_string_custom_property(keys.PUSHED_VERSION_PROPERTY, version)
+    decision_artifact.set_string_custom_property(
+        keys.BEST_VERSION_PROPERTY, str(decision.best.version or "")
+    )
+    for artifact in (pushed_model, decision_artifact):
+        artifact.set_string_custom_property(keys.REASON_PROPERTY, reason)
+        artifact.set_string_custom_property(keys.EXPLANATION_PROPERTY, decision.explanation)
+    io_utils.write_string_file(
+        os.path.join(decision_artifact.uri, keys.DECISION_FILE),
+        json_format.MessageToJson(decision, preserving_proto_field_name=True),
+    )

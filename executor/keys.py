@@ -1,0 +1,37 @@
+"""Names that are stored: in pipelines, in ML Metadata and in artifacts. Stable once released."""
+
+# Exec properties beyond those that TFX has names for.
+COMPARE_POLICY_KEY = "compare_policy"
+RETENTION_POLICY_KEY = "retention_policy"
+EVENT_FILE_PATTERN_KEY = "event_file_pattern"
+SERVING_SIGNATURES_FN_KEY = "serving_signatures_fn"
+ASSETS_EXTRA_KEY = "assets_extra"
+AS_TEXT_KEY = "as_text"
+
+# Exec properties that the driver sets; absent where no driver runs.
+BEST_FINGERPRINT_KEY = "best_fingerprint"
+PRIOR_EXPORT_KEY = "prior_export"
+DRIVER_ERROR_KEY = "driver_error"
+
+# Inputs and outputs beyond those that TFX has names for.
+DECISION_KEY = "decision"
+
+# Custom properties of PushedModel, as Pusher writes them.
+PUSHED_PROPERTY = "pushed"
+PUSHED_DESTINATION_PROPERTY = "pushed_destination"
+PUSHED_VERSION_PROPERTY = "pushed_version"
+
+# Custom properties of PushedModel and ExportDecision.
+REASON_PROPERTY = "reason"
+EXPLANATION_PROPERTY = "explanation"
+
+# Custom properties of ExportDecision.
+EXPORTED_PROPERTY = "exported"
+BEST_VERSION_PROPERTY = "best_version"
+
+# The file in an ExportDecision artifact.
+DECISION_FILE = "decision.json"
+
+# Names of the functions that are looked for in module_file where no other is given.
+COMPARE_FN_NAME = "compare_fn"
+SERVING_SIGNATURES_FN_NAME = "serving_signatures_fn"
