@@ -68,7 +68,7 @@ class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
                 exec_properties,
                 pipeline_name=pipeline_info.pipeline_name,
                 pushed_models_uri=os.path.join(
-                    pipeline_info.pipeline_root,
+                    str(pipeline_info.pipeline_root),
                     component_info.component_id,
                     tfx_keys.PUSHED_MODEL_KEY,
                 ),

@@ -18,7 +18,6 @@ from ml_metadata.metadata_store import ListOptions, MetadataStore, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
-from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as tfx_keys
 from tfx.utils import proto_utils
 
@@ -26,7 +25,12 @@ from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.exports import Export, ExportDirectory
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-_PIPELINE_CONTEXT_TYPE = "pipeline"
+# Type names, as TFX registers them.
+_PIPELINE_CONTEXT = "pipeline"
+_PUSHED_MODEL = "PushedModel"
+_MODEL = "Model"
+_MODEL_EVALUATION = "ModelEvaluation"
+_MODEL_BLESSING = "ModelBlessing"
 
 # Artifacts of the pipeline that are looked at for one that a PushedModel without a record stands
 # for; a run has about ten.
@@ -172,30 +176,22 @@ def _disagreements(
 
 def _recent_pushed_models(store: MetadataStore, pipeline_name: str) -> list[mlmd.Artifact]:
     """Returns the PushedModels of a pipeline among its newest artifacts, newest first."""
-    context = store.get_context_by_type_and_name(_PIPELINE_CONTEXT_TYPE, pipeline_name)
-    type_id = _type_id(store)
-    if context is None or type_id is None:
+    context = store.get_context_by_type_and_name(_PIPELINE_CONTEXT, pipeline_name)
+    if context is None:
         return []
     options = ListOptions(limit=_SCAN_LIMIT, order_by=OrderByField.CREATE_TIME, is_asc=False)
     artifacts = [
         artifact
         for artifact in store.get_artifacts_by_context(context.id, options)
-        if artifact.type_id == type_id
+        if artifact.type == _PUSHED_MODEL
     ]
     # Times are in milliseconds: of two artifacts in one, the id tells which is newer.
     return sorted(artifacts, key=lambda artifact: artifact.id, reverse=True)
 
 
-def _type_id(store: MetadataStore) -> int | None:
-    types = store.get_artifact_types()
-    name = standard_artifacts.PushedModel.TYPE_NAME
-    return next((item.id for item in types if item.name == name), None)
-
-
 def _pushed_model_at(store: MetadataStore, uri: str) -> mlmd.Artifact | None:
-    type_id = _type_id(store)
     artifacts = store.get_artifacts_by_uri(uri) if uri else []
-    return next((item for item in artifacts if item.type_id == type_id), None)
+    return next((item for item in artifacts if item.type == _PUSHED_MODEL), None)
 
 
 def _is_pushed(artifact: mlmd.Artifact) -> bool:
@@ -211,16 +207,16 @@ def _lineage_of(store: MetadataStore, pushed_model: mlmd.Artifact) -> dict[str, 
     """Returns the URIs of the model that was pushed, its evaluation and its blessing."""
     producers = _executions_of(store, [pushed_model.id], mlmd.Event.OUTPUT)
     inputs = _artifacts_of(store, producers, mlmd.Event.INPUT)
-    model = _newest(inputs, standard_artifacts.Model.TYPE_NAME)
-    evaluation = _newest(inputs, standard_artifacts.ModelEvaluation.TYPE_NAME)
+    model = _newest(inputs, _MODEL)
+    evaluation = _newest(inputs, _MODEL_EVALUATION)
     if model and not evaluation:
         # Pusher is not given the evaluation: it is what an execution made of this model.
         consumers = _executions_of(store, [model.id], mlmd.Event.INPUT, key=tfx_keys.MODEL_KEY)
         evaluation = _newest(
             _artifacts_of(store, consumers, mlmd.Event.OUTPUT),
-            standard_artifacts.ModelEvaluation.TYPE_NAME,
+            _MODEL_EVALUATION,
         )
-    blessing = _newest(inputs, standard_artifacts.ModelBlessing.TYPE_NAME)
+    blessing = _newest(inputs, _MODEL_BLESSING)
     return {
         "model_uri": model.uri if model else "",
         "evaluation_uri": evaluation.uri if evaluation else "",
@@ -291,7 +287,7 @@ def _settle_retired(
 
 def _is_of_pipeline(store: MetadataStore, artifact: mlmd.Artifact, pipeline_name: str) -> bool:
     return any(
-        context.name == pipeline_name and context.type == _PIPELINE_CONTEXT_TYPE
+        context.name == pipeline_name and context.type == _PIPELINE_CONTEXT
         for context in store.get_contexts_by_artifact(artifact.id)
     )
 

@@ -2,7 +2,7 @@
 
 `python -m pipelines.demo` trains a first model, a worse one, a better one and a still better one,
 shows why each was exported or refused, and asks the served model for a prediction. It needs no
-network and takes about a minute and a half.
+network and takes a minute or two.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -244,9 +244,9 @@ def _showing(console: Console, title: str) -> Iterator[_Display]:
     console.print(f"[green]✓[/] {escape(title)} [dim]{seconds:.0f} s[/]", highlight=False)
 
 
-def _create_console(stream: object) -> Console:
-    console = Console(file=stream)  # pyright: ignore[reportArgumentType]
-    return console if console.is_terminal else Console(file=console.file, width=_FILE_WIDTH)
+def _create_console(stream: TextIO) -> Console:
+    console = Console(file=stream)
+    return console if console.is_terminal else Console(file=stream, width=_FILE_WIDTH)
 
 
 def _reason_name(decision: "best_exporter_pb2.ExportDecision") -> str:

@@ -93,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"Served version:  {stored.served_version}")
     print(f"Base directory:  {work_directory.base_directory}")
     print(f"Decision:        {stored.decision_path}")
-    print(f"Report:          {stored.report_path}")
+    if stored.report_path.exists():
+        print(f"Report:          {stored.report_path}")
     print(f"ML Metadata:     {work_directory.metadata_path}")
     return 0
 
