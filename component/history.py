@@ -118,17 +118,11 @@ def _prior_export(
     warnings = _disagreements(exports, best, pushed_models, tombstones)
     if best is None:
         return PriorExport(version=0, is_foreign=False, warnings=warnings) if warnings else None
-    if record:
-        pushed_model = _pushed_model_at(store, record.pushed_model_uri)
-    else:
-        pushed_model = next(
-            (
-                artifact
-                for artifact in pushed_models
-                if _is_pushed_to(artifact, str(best.path)) and _is_pushed(artifact)
-            ),
-            None,
-        )
+    # A run that died after its export never told ML Metadata of its PushedModel: a later run that
+    # found its candidate served has one.
+    pushed_model = _pushed_model_at(store, record.pushed_model_uri if record else "") or next(
+        (artifact for artifact in pushed_models if _is_pushed_to(artifact, str(best.path))), None
+    )
     if pushed_model is None:
         where = f" at {record.pushed_model_uri}" if record and record.pushed_model_uri else ""
         return PriorExport(
@@ -158,8 +152,8 @@ def _disagreements(
     """Returns a sentence where the newest pushed version is neither served nor retired."""
     retired = {tombstone.record.version for tombstone in tombstones}
     for artifact in pushed_models:
-        destination = artifact.custom_properties[keys.PUSHED_DESTINATION_PROPERTY].string_value
-        if not _is_pushed(artifact) or Path(destination).parent != exports.path:
+        destination = _destination_of(artifact)
+        if Path(destination).parent != exports.path:
             continue
         name = Path(destination).name
         version = int(name) if name.isdecimal() else 0
@@ -194,13 +188,19 @@ def _pushed_model_at(store: MetadataStore, uri: str) -> mlmd.Artifact | None:
     return next((item for item in artifacts if item.type == _PUSHED_MODEL), None)
 
 
-def _is_pushed(artifact: mlmd.Artifact) -> bool:
-    return artifact.custom_properties[keys.PUSHED_PROPERTY].int_value == 1
+def _destination_of(artifact: mlmd.Artifact) -> str:
+    """Returns where a PushedModel was pushed to; empty if it was not."""
+    properties = artifact.custom_properties
+    # Asking a proto map for a key that it does not have would put it there.
+    if keys.PUSHED_PROPERTY not in properties or properties[keys.PUSHED_PROPERTY].int_value != 1:
+        return ""
+    if keys.PUSHED_DESTINATION_PROPERTY not in properties:
+        return ""
+    return properties[keys.PUSHED_DESTINATION_PROPERTY].string_value
 
 
 def _is_pushed_to(artifact: mlmd.Artifact, path: str) -> bool:
-    destination = artifact.custom_properties[keys.PUSHED_DESTINATION_PROPERTY].string_value
-    return os.path.normpath(destination) == os.path.normpath(path)
+    return os.path.normpath(_destination_of(artifact)) == os.path.normpath(path)
 
 
 def _lineage_of(store: MetadataStore, pushed_model: mlmd.Artifact) -> dict[str, str]:

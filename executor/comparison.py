@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey
+from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MissingMetricError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 Reason = pb.ExportDecision.Reason
@@ -210,7 +210,7 @@ class MetricRule:
                     ),
                 ),
             )
-        best_value = self._value(best)
+        best_value = self._best_value(best)
         is_higher_better = self.direction == pb.HIGHER_IS_BETTER
         improvement = (
             candidate_value - best_value if is_higher_better else best_value - candidate_value
@@ -239,6 +239,17 @@ class MetricRule:
                 ),
             ),
         )
+
+    def _best_value(self, best: EvalResult) -> float:
+        found = best.find(self.key)
+        if found is None:
+            raise MissingMetricError(
+                "compare_policy.metric.name must be a metric of the best's evaluation too (got"
+                f" {str(self.key)!r}, at {best.uri or 'its record'})."
+                f" Found: {', '.join(sorted(best)) or 'none'}. Compare by one of these until a model"
+                " with the metric is exported, or move the best out of the base directory."
+            )
+        return found.value
 
     def _value(self, eval_result: EvalResult) -> float:
         found = eval_result.find(self.key)

@@ -264,12 +264,18 @@ class EvalResult(Mapping[str, float]):
             uri=proto.uri,
             source=proto.source,
             example_count=proto.example_count if proto.HasField("example_count") else None,
+            model_name=proto.model_name,
             slices=slices,
         )
 
     def to_proto(self) -> pb.Evaluation:
         """Returns the overall slice as it is kept in records and decisions, by metric name."""
-        proto = pb.Evaluation(uri=self.uri, source=self.source, example_count=self.example_count)
+        proto = pb.Evaluation(
+            uri=self.uri,
+            source=self.source,
+            example_count=self.example_count,
+            model_name=self.model_name,
+        )
         for key, value in sorted(self.metrics.items(), key=lambda item: str(item[0])):
             proto.metrics.add(
                 key=key.to_proto(),

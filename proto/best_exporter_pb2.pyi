@@ -110,7 +110,7 @@ class MetricValue(_message.Message):
     def __init__(self, key: _Optional[_Union[MetricKey, _Mapping]] = ..., value: _Optional[float] = ..., lower_bound: _Optional[float] = ..., upper_bound: _Optional[float] = ...) -> None: ...
 
 class Evaluation(_message.Message):
-    __slots__ = ("uri", "source", "metrics", "example_count")
+    __slots__ = ("uri", "source", "metrics", "example_count", "model_name")
     class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SOURCE_UNSPECIFIED: _ClassVar[Evaluation.Source]
@@ -125,11 +125,13 @@ class Evaluation(_message.Message):
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     EXAMPLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     uri: str
     source: Evaluation.Source
     metrics: _containers.RepeatedCompositeFieldContainer[MetricValue]
     example_count: float
-    def __init__(self, uri: _Optional[str] = ..., source: _Optional[_Union[Evaluation.Source, str]] = ..., metrics: _Optional[_Iterable[_Union[MetricValue, _Mapping]]] = ..., example_count: _Optional[float] = ...) -> None: ...
+    model_name: str
+    def __init__(self, uri: _Optional[str] = ..., source: _Optional[_Union[Evaluation.Source, str]] = ..., metrics: _Optional[_Iterable[_Union[MetricValue, _Mapping]]] = ..., example_count: _Optional[float] = ..., model_name: _Optional[str] = ...) -> None: ...
 
 class ManifestEntry(_message.Message):
     __slots__ = ("path", "size", "crc32c")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import shutil
 import time
@@ -21,6 +22,8 @@ from tfx_best_exporter.executor.storage.digest import FileDigest
 
 _CHUNK_BYTES = 4 << 20
 _LOCK_POLL_SECONDS = 0.05
+
+_logger = logging.getLogger(__name__)
 
 
 def digest(path: Path) -> FileDigest:
@@ -138,6 +141,7 @@ def lock(path: Path, timeout_seconds: float) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
         deadline = time.monotonic() + timeout_seconds
+        is_first_try = True
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -148,6 +152,9 @@ def lock(path: Path, timeout_seconds: float) -> Iterator[None]:
                         f"lock must be free within {timeout_seconds:g} seconds (held by another"
                         f" process, at {path}). Let the other run finish, or end it."
                     ) from None
+                if is_first_try:
+                    _logger.info("waiting for another writer that holds %s", path)
+                    is_first_try = False
                 time.sleep(_LOCK_POLL_SECONDS)
         # Closing the file frees the lock.
         yield
