@@ -244,8 +244,8 @@ class MetricRule:
         found = best.find(self.key)
         if found is None:
             raise MissingMetricError(
-                "compare_policy.metric.name must be a metric of the best's evaluation too (got"
-                f" {str(self.key)!r}, at {best.uri or 'its record'})."
+                "compare_policy.metric.name must be a metric of the best's evaluation too"
+                f" (got {str(self.key)!r}, at {best.uri or 'its record'})."
                 f" Found: {', '.join(sorted(best)) or 'none'}. Compare by one of these until a model"
                 " with the metric is exported, or move the best out of the base directory."
             )
