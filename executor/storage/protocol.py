@@ -52,16 +52,19 @@ class Storage(Protocol):
 
     A path is absolute and has forward slashes: "/serving/model/7" on a disk, "bucket/model/7" in an
     object store. Everything is safe to retry, and retried a bounded number of times where the
-    storage is remote. What has been written is durable, and seen by every reader that comes after.
+    storage is remote. What has been written is seen by every reader that comes after; `write`,
+    `rename` and `remove` are durable when they return, other writes after `sync`.
 
     Raises in general: FileNotFoundError for a path that is not there; StorageError for missing
     credentials, a missing bucket, no permission and the like, naming the URI and the remedy.
 
     Attributes:
         has_atomic_rename: Whether `rename` moves a whole directory at once.
+        is_local: Whether a path is one of the local file system.
     """
 
     has_atomic_rename: bool
+    is_local: bool
 
     def uri(self, path: str) -> str:
         """Returns the URI of a path, as a person would write it: "s3://bucket/model/7"."""
@@ -113,6 +116,14 @@ class Storage(Protocol):
 
         Raises:
             FileNotFoundError: The source is not there (any more): nothing was written.
+        """
+        ...
+
+    def sync(self, path: str) -> None:
+        """Makes durable what `download`, `upload` and `copy` have written below a directory.
+
+        Once for all files is cheaper than for each. Nothing to do in an object store, where every
+        write is durable.
         """
         ...
 

@@ -1,0 +1,130 @@
+"""Location: a path in a storage; and what moves files from one location to others."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.protocol import Entry, Storage
+
+# Files that are moved at a time: enough to hide an object store's latency.
+_PARALLEL_FILES = 8
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Location:
+    """A path in a storage.
+
+    Attributes:
+        storage: Where it lies.
+        path: As the storage's methods take it, without a slash at the end.
+    """
+
+    storage: Storage
+    path: str
+
+    def __truediv__(self, relative_path: str) -> Location:
+        """Returns the location of a path relative to this one."""
+        return Location(self.storage, f"{self.path}/{relative_path}")
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def uri(self) -> str:
+        """As a person would write it."""
+        return self.storage.uri(self.path)
+
+    def __str__(self) -> str:
+        """Returns the URI."""
+        return self.uri
+
+    def children(self) -> list[Entry]:
+        """Returns the names in this directory, sorted; none if it is not there."""
+        return self.storage.children(self.path)
+
+    def sizes(self) -> dict[str, int]:
+        """Returns the size of every file below, by relative path; none if it is not there."""
+        return self.storage.sizes(self.path)
+
+    def digest(self) -> FileDigest:
+        """Returns size and CRC-32C of this file."""
+        return self.storage.digest(self.path)
+
+    def read(self, max_bytes: int) -> bytes:
+        """Returns this file's content; at most max_bytes, or StorageError."""
+        return self.storage.read(self.path, max_bytes)
+
+    def write(self, content: bytes, *, if_absent: bool = False) -> None:
+        """Writes this file, whole and durable."""
+        self.storage.write(self.path, content, if_absent=if_absent)
+
+    def remove(self) -> None:
+        """Deletes this file or directory; nothing if it is not there."""
+        self.storage.remove(self.path)
+
+
+def in_parallel(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    """Returns the function's results in order of the items; the first error ends it."""
+    with concurrent.futures.ThreadPoolExecutor(_PARALLEL_FILES) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def copy_files(pairs: Sequence[tuple[Location, Location]]) -> list[FileDigest]:
+    """Copies files from any storage to any other; returns what was written, in order.
+
+    Within one storage the storage copies, and no byte comes by here. Between two that are not local
+    a file goes through the local disk.
+    """
+    return in_parallel(lambda pair: _copy_file(*pair), pairs)
+
+
+def _copy_file(source: Location, destination: Location) -> FileDigest:
+    if source.storage is destination.storage:
+        return destination.storage.copy(source.path, destination.path)
+    if source.storage.is_local:
+        return destination.storage.upload(Path(source.path), destination.path)
+    if destination.storage.is_local:
+        return source.storage.download(source.path, Path(destination.path))
+    with tempfile.TemporaryDirectory(prefix="best_exporter-") as directory:
+        local_path = Path(directory) / "file"
+        source.storage.download(source.path, local_path)
+        return destination.storage.upload(local_path, destination.path)
+
+
+def local_directory(location: Location, work_path: Path, relative_paths: Iterable[str]) -> Path:
+    """Returns a local directory with some files of a location: itself, if it is local.
+
+    Args:
+        location: A directory.
+        work_path: Where to put copies of what is not local.
+        relative_paths: The files that are needed.
+    """
+    if location.storage.is_local:
+        return Path(location.path)
+
+    def download(relative_path: str) -> None:
+        destination_path = work_path / relative_path
+        destination_path.parent.mkdir(parents=True, exist_ok=True)
+        if not destination_path.exists():
+            location.storage.download(f"{location.path}/{relative_path}", destination_path)
+
+    os.makedirs(work_path, exist_ok=True)
+    in_parallel(download, relative_paths)
+    return work_path
