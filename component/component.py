@@ -196,11 +196,6 @@ def _check_destination(push_destination: object) -> Any:
             "push_destination.filesystem.base_directory must be a path"
             f" (got {push_destination!r}). Give the directory that the model server polls."
         )
-    if "://" in message.filesystem.base_directory:
-        raise ValueError(
-            "push_destination.filesystem.base_directory must be a path on a local disk (got"
-            f" {message.filesystem.base_directory!r}). Object stores are not supported yet."
-        )
     return message
 
 

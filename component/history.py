@@ -11,7 +11,6 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ml_metadata.metadata_store import ListOptions, MetadataStore, OrderByField
@@ -23,6 +22,7 @@ from tfx.utils import proto_utils
 
 from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.exports import Export, ExportDirectory
+from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Type names, as TFX registers them.
@@ -89,15 +89,17 @@ def look_up(
     """
     destination = pusher_pb2.PushDestination()
     proto_utils.json_to_proto(exec_properties[tfx_keys.PUSH_DESTINATION_KEY], destination)
-    exports = ExportDirectory(destination.filesystem.base_directory)
+    exports = ExportDirectory(location_of(destination.filesystem.base_directory))
     # With the lock, no other run publishes or retires between two looks at the directory.
     with exports.lock():
         fingerprint = exports.fingerprint()
-        best, record, _ = exports.best(exports.list())
+        served = exports.served(exports.list())
         tombstones = list(exports.tombstones(limit=_TOMBSTONE_LIMIT))
     pushed_models = _recent_pushed_models(store, pipeline_name)
     _settle_retired(store, exports, tombstones, pushed_models, pipeline_name, pushed_models_uri)
-    prior = _prior_export(store, exports, best, record, pushed_models, tombstones)
+    prior = _prior_export(
+        store, exports, served.export, served.record, pushed_models, tombstones
+    )
     return {
         keys.BEST_FINGERPRINT_KEY: fingerprint,
         keys.PRIOR_EXPORT_KEY: json.dumps(
@@ -121,7 +123,7 @@ def _prior_export(
     # A run that died after its export never told ML Metadata of its PushedModel: a later run that
     # found its candidate served has one.
     pushed_model = _pushed_model_at(store, record.pushed_model_uri if record else "") or next(
-        (artifact for artifact in pushed_models if _is_pushed_to(artifact, str(best.path))), None
+        (artifact for artifact in pushed_models if _destination_of(artifact) == best.path), None
     )
     if pushed_model is None:
         where = f" at {record.pushed_model_uri}" if record and record.pushed_model_uri else ""
@@ -152,10 +154,9 @@ def _disagreements(
     """Returns a sentence where the newest pushed version is neither served nor retired."""
     retired = {tombstone.record.version for tombstone in tombstones}
     for artifact in pushed_models:
-        destination = _destination_of(artifact)
-        if Path(destination).parent != exports.path:
+        base, _, name = _destination_of(artifact).rpartition("/")
+        if base != exports.base.uri:
             continue
-        name = Path(destination).name
         version = int(name) if name.isdecimal() else 0
         if version in retired or version <= (best.version if best else 0):
             return ()
@@ -189,18 +190,20 @@ def _pushed_model_at(store: MetadataStore, uri: str) -> mlmd.Artifact | None:
 
 
 def _destination_of(artifact: mlmd.Artifact) -> str:
-    """Returns where a PushedModel was pushed to; empty if it was not."""
+    """Returns the URI that a PushedModel was pushed to; empty if it was not."""
     properties = artifact.custom_properties
     # Asking a proto map for a key that it does not have would put it there.
     if keys.PUSHED_PROPERTY not in properties or properties[keys.PUSHED_PROPERTY].int_value != 1:
         return ""
     if keys.PUSHED_DESTINATION_PROPERTY not in properties:
         return ""
-    return properties[keys.PUSHED_DESTINATION_PROPERTY].string_value
-
-
-def _is_pushed_to(artifact: mlmd.Artifact, path: str) -> bool:
-    return os.path.normpath(_destination_of(artifact)) == os.path.normpath(path)
+    destination = properties[keys.PUSHED_DESTINATION_PROPERTY].string_value
+    try:
+        # In the spelling of an export's: Pusher keeps the author's.
+        return location_of(destination).uri
+    except ValueError:
+        # Pushed to where no storage of ours reaches: not to this base directory.
+        return ""
 
 
 def _lineage_of(store: MetadataStore, pushed_model: mlmd.Artifact) -> dict[str, str]:
@@ -269,12 +272,12 @@ def _settle_retired(
     this pipeline, below this node's own directory.
     """
     for tombstone in tombstones:
-        path = str(exports.path / str(tombstone.record.version))
+        uri = (exports.base / str(tombstone.record.version)).uri
         artifacts = {
             artifact.id: artifact
             for artifact in (
                 _pushed_model_at(store, tombstone.record.pushed_model_uri),
-                *(item for item in pushed_models if _is_pushed_to(item, path)),
+                *(item for item in pushed_models if _destination_of(item) == uri),
             )
             if artifact is not None and artifact.state != mlmd.Artifact.DELETED
         }

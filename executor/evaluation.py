@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue, SliceKey
+from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.location import Location, local_directory
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # tf.estimator.BestExporter's default; relative to the ModelRun.
@@ -19,7 +22,7 @@ _EVAL_CONFIG = "eval_config.json"
 _logger = logging.getLogger(__name__)
 
 
-def from_tfma(evaluation_path: str | Path) -> EvalResult:
+def from_tfma(evaluation_uri: str | Path) -> EvalResult:
     """Returns the candidate's metrics from a TFMA evaluation, as Evaluator writes it.
 
     Where candidate and baseline were evaluated together, the metrics are the candidate's: neither
@@ -27,12 +30,20 @@ def from_tfma(evaluation_path: str | Path) -> EvalResult:
     left out.
 
     Args:
-        evaluation_path: URI of the ModelEvaluation artifact, or a directory with its files.
+        evaluation_uri: Of the ModelEvaluation artifact, or of a directory with its files.
 
     Raises:
         ValueError: There is no overall slice there.
     """
-    path = str(evaluation_path)
+    uri = str(evaluation_uri)
+    location = location_of(uri)
+    with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
+        names = [file.name for file in tfma_files_of(location)]
+        path = str(local_directory(location, Path(work_path), names))
+        return _from_local_tfma(path, uri)
+
+
+def _from_local_tfma(path: str, uri: str) -> EvalResult:
     baseline_names, candidate_names = _model_names(path)
     model_name = candidate_names[0] if len(candidate_names) == 1 else ""
     overall = None
@@ -40,7 +51,7 @@ def from_tfma(evaluation_path: str | Path) -> EvalResult:
     for slice_key, keys_and_values in _read_tfma(path):
         result = EvalResult(
             _metrics_of(keys_and_values, baseline_names, model_name),
-            uri=path,
+            uri=uri,
             source=pb.Evaluation.TFMA,
             model_name=model_name,
         )
@@ -51,12 +62,12 @@ def from_tfma(evaluation_path: str | Path) -> EvalResult:
     if overall is None:
         raise ValueError(
             "evaluation must hold metrics of the overall slice (got"
-            f" {len(slices)} other slices, at {path}). Check that Evaluator finished, and that its"
+            f" {len(slices)} other slices, at {uri}). Check that Evaluator finished, and that its"
             " slicing_specs include an empty one."
         )
     return EvalResult(
         overall.metrics,
-        uri=path,
+        uri=uri,
         source=pb.Evaluation.TFMA,
         example_count=overall.get(_EXAMPLE_COUNT),
         model_name=model_name,
@@ -64,10 +75,13 @@ def from_tfma(evaluation_path: str | Path) -> EvalResult:
     )
 
 
-def tfma_files_of(evaluation_path: str | Path) -> list[Path]:
+def tfma_files_of(evaluation: Location) -> list[Location]:
     """Returns the files of a TFMA evaluation that from_tfma reads: metrics and eval config."""
-    directory = Path(evaluation_path)
-    return sorted([*directory.glob("metrics*"), *directory.glob(_EVAL_CONFIG)])
+    return [
+        evaluation / entry.name
+        for entry in evaluation.children()
+        if entry.name.startswith("metrics") or entry.name == _EVAL_CONFIG
+    ]
 
 
 def _model_names(path: str) -> tuple[list[str], list[str]]:
@@ -185,39 +199,47 @@ def _bound(value: Any) -> float | None:
     return value.double_value.value if value.HasField("double_value") else None
 
 
-def from_event_files(model_run_path: str | Path, event_file_pattern: str) -> EvalResult:
+def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> EvalResult:
     """Returns the last value of every scalar in TensorBoard event files.
 
     Both the `simple_value` of TensorFlow 1 summaries and the tensors of TensorFlow 2 ones are read.
     A tag's last value is the one with the largest step; of several, the one written last.
 
     Args:
-        model_run_path: URI of the ModelRun artifact.
+        model_run_uri: Of the ModelRun artifact.
         event_file_pattern: Relative to it, for example "eval/*.tfevents.*".
 
     Raises:
         ValueError: The pattern matches no file, or the files hold no scalar.
     """
-    paths = sorted(Path(model_run_path).glob(event_file_pattern))
-    if not paths:
+    location = location_of(str(model_run_uri))
+    # Anchored: without the slashes, the pattern would match below any folder.
+    names = sorted(
+        name
+        for name in location.sizes()
+        if PurePosixPath("/", name).match(f"/{event_file_pattern}")
+    )
+    if not names:
         raise ValueError(
             f"event_file_pattern must match an event file (got {event_file_pattern!r}, at"
-            f" {model_run_path}). Write summaries of the evaluation there, or change the pattern."
+            f" {model_run_uri}). Write summaries of the evaluation there, or change the pattern."
         )
     last: dict[str, tuple[tuple[int, float], float]] = {}
-    for path in paths:
-        for order, tag, value in _read_scalars(path):
-            if tag not in last or order >= last[tag][0]:
-                last[tag] = (order, value)
+    with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
+        directory = local_directory(location, Path(work_path), names)
+        for name in names:
+            for order, tag, value in _read_scalars(directory / name):
+                if tag not in last or order >= last[tag][0]:
+                    last[tag] = (order, value)
     if not last:
         raise ValueError(
             f"event_file_pattern must match files with scalar summaries (got {event_file_pattern!r}"
-            f" with {len(paths)} files and no scalar, at {model_run_path})."
+            f" with {len(names)} files and no scalar, at {model_run_uri})."
             " Write summaries of the evaluation there, or change the pattern."
         )
     return EvalResult(
         {MetricKey(name=tag): MetricValue(value=value) for tag, (_, value) in last.items()},
-        uri=str(model_run_path),
+        uri=str(model_run_uri),
         source=pb.Evaluation.EVENT_FILES,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,10 +13,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as tfx_keys
-from tfx.utils import io_utils, path_utils, proto_utils
+from tfx.utils import path_utils, proto_utils
 
 from tfx_best_exporter.executor import comparison, evaluation, exporter, functions, keys
 from tfx_best_exporter.executor.eval_result import EvalResult
+from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _BLESSED_PROPERTY = "blessed"
@@ -222,7 +222,7 @@ def _mark(
     """Writes what happened into the output artifacts."""
     reason = pb.ExportDecision.Reason.Name(decision.reason)
     version = str(decision.version) if decision.version else ""
-    destination = os.path.join(decision.base_directory, version) if version else ""
+    destination = f"{decision.base_directory}/{version}" if version else ""
     pushed_model.set_int_custom_property(keys.PUSHED_PROPERTY, int(bool(version)))
     pushed_model.set_string_custom_property(keys.PUSHED_DESTINATION_PROPERTY, destination)
     pushed_model.set_string_custom_property(keys.PUSHED_VERSION_PROPERTY, version)
@@ -234,7 +234,5 @@ def _mark(
     for artifact in (pushed_model, decision_artifact):
         artifact.set_string_custom_property(keys.REASON_PROPERTY, reason)
         artifact.set_string_custom_property(keys.EXPLANATION_PROPERTY, decision.explanation)
-    io_utils.write_string_file(
-        os.path.join(decision_artifact.uri, keys.DECISION_FILE),
-        json_format.MessageToJson(decision, preserving_proto_field_name=True),
-    )
+    content = json_format.MessageToJson(decision, preserving_proto_field_name=True)
+    (location_of(decision_artifact.uri) / keys.DECISION_FILE).write(content.encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,9 +19,16 @@ from tfx_best_exporter.executor.exports import (
     ExportDirectory,
     Listing,
     RecordError,
+    Served,
 )
+from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.executor.version import VERSION
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+# Decisions that are made again because the lock was lost; then the run fails.
+_MAX_ATTEMPTS = 5
 
 _logger = logging.getLogger(__name__)
 
@@ -42,18 +50,17 @@ class ForeignBest:
 class _Candidate:
     """The candidate's value for the decision, and its files for the export."""
 
-    path: Path
+    model: Location
     files: Sequence[saved_model.ModelFile]
     value: comparison.Candidate
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Served:
-    """What is served, and the best's value for the decision; None where nothing is."""
+class _Best:
+    """What is served, and its value for the decision; None where nothing is."""
 
     listing: Listing
-    export: Export | None
-    record: pb.ExportRecord | None
+    served: Served
     value: comparison.Best | None
     warnings: tuple[str, ...]
 
@@ -70,7 +77,7 @@ class ModelExporter:
 
     def __init__(
         self,
-        base_directory: str,
+        base_directory: str | Path | Location,
         *,
         compare_fn: Callable[..., bool] | str | None = None,
         compare_policy: pb.ComparePolicy | None = None,
@@ -86,7 +93,7 @@ class ModelExporter:
         """Checks the arguments; touches nothing.
 
         Args:
-            base_directory: What the model server polls; a path on a local disk.
+            base_directory: What the model server polls: a path, a URI, or a location in a storage.
             compare_fn: `fn(best_eval_result, current_eval_result) -> bool`, called by keyword, or
                 its dotted name. Default: a smaller "loss" is better.
             compare_policy: The declarative way to say the same; not both.
@@ -104,15 +111,10 @@ class ModelExporter:
             TypeError: An argument has the wrong type.
             ValueError: An argument is invalid.
         """
-        if not isinstance(base_directory, (str, Path)) or not str(base_directory):
+        if not isinstance(base_directory, (str, Path, Location)) or not str(base_directory):
             raise TypeError(
-                f"base_directory must be a path (got {base_directory!r})."
+                f"base_directory must be a path or a URI (got {base_directory!r})."
                 " Give the directory that the model server polls."
-            )
-        if "://" in str(base_directory):
-            raise ValueError(
-                f"base_directory must be a path on a local disk (got {str(base_directory)!r})."
-                " Object stores are not supported yet."
             )
         if not isinstance(name, str) or not name:
             raise ValueError(
@@ -127,7 +129,7 @@ class ModelExporter:
                 f"serving_signatures_fn must be a function (got {serving_signatures_fn!r})."
                 " It is given the loaded model and returns signature name -> tf.function."
             )
-        self._exports = ExportDirectory(base_directory)
+        self._exports = ExportDirectory(_location(base_directory))
         self._policy = _policy(compare_fn, compare_policy, load_function)
         self._serving_signatures_fn = serving_signatures_fn
         self._assets_extra = saved_model.check_assets_extra(assets_extra)
@@ -157,7 +159,7 @@ class ModelExporter:
             See `run`.
         """
         decision = self.run(model_path, eval_result)
-        return str(self._exports.path / str(decision.version)) if decision.version else None
+        return str(self._exports.base / str(decision.version)) if decision.version else None
 
     def decide(
         self,
@@ -173,8 +175,8 @@ class ModelExporter:
             See `run`.
         """
         candidate = _candidate(model_path, eval_result, blessings)
-        served = self._read_served(foreign_best)
-        return comparison.decide(candidate=candidate.value, best=served.value, policy=self._policy)
+        best = self._read_best(foreign_best)
+        return comparison.decide(candidate=candidate.value, best=best.value, policy=self._policy)
 
     def retire(self) -> pb.ExportDecision:
         """Retires the exports that the policy does not keep.
@@ -228,51 +230,101 @@ class ModelExporter:
             RuntimeError: A function of the author's raised.
             TypeError: A function of the author's returned something else than it should.
             TimeoutError: Another writer did not finish in time.
+            LeaseLostError: The lock was lost again and again.
             OSError: Something could not be read or written; the best is as it was.
         """
         candidate = _candidate(model_path, eval_result, blessings)
         # Before the lock: a source that is missing stops the run with nothing written.
         saved_model.with_assets_extra(candidate.files, self._assets_extra)
-        with self._exports.lock():
-            now = self._clock()
-            recovered = self._exports.recover()
-            served = self._read_served(foreign_best)
-            decision = comparison.decide(
-                candidate=candidate.value, best=served.value, policy=self._policy
-            )
-            result = _report(decision, candidate, served, now)
-            result.base_directory = str(self._exports.path)
-            result.candidate.uri = model_uri or str(model_path)
-            result.provenance.CopyFrom(provenance or pb.Provenance())
-            result.provenance.exporter_version = VERSION
-            result.warnings.extend([*warnings, *recovered])
-            export = None
-            if decision.is_export:
-                export = self._publish(candidate, served.listing, result, pushed_model_path, now)
-            elif decision.reason == pb.ExportDecision.ALREADY_BEST:
-                export = served.export
-            if export:
-                result.version = export.version
-                if pushed_model_path:
-                    self._exports.copy_to(export, Path(pushed_model_path), candidate.files)
-            self._retire(result, now)
+        provenance = provenance or pb.Provenance()
+        provenance.exporter_version = VERSION
+        pushed_model = _location(pushed_model_path) if pushed_model_path else None
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
+            try:
+                with self._exports.lock():
+                    result = self._run_locked(
+                        candidate,
+                        foreign_best,
+                        pushed_model,
+                        pb.ExportDecision(
+                            base_directory=str(self._exports.base),
+                            candidate=pb.SourceModel(uri=model_uri or str(candidate.model)),
+                            provenance=provenance,
+                            warnings=warnings,
+                        ),
+                    )
+                break
+            except LeaseLostError:
+                # Somebody else may have exported meanwhile: look at what is served, decide again.
+                if attempt == _MAX_ATTEMPTS:
+                    raise
+                _logger.warning("lost the lock of %s, deciding again", self._exports.base)
         _log(result)
         return result
 
-    def _read_served(self, foreign_best: ForeignBest | None) -> _Served:
+    def verify(self, version: int) -> list[str]:
+        """Returns a sentence for each file of an export that is not as its record says.
+
+        Reads every file. Files that the record does not know are named too.
+
+        Args:
+            version: Of an export with a record.
+
+        Raises:
+            ValueError: There is no such version.
+            RecordError: It has no record, or one that cannot be read.
+        """
+        for export in self._exports.list().exports:
+            if export.version == version:
+                return self._exports.verify(export)
+        raise ValueError(
+            f"version must be an export (got {version!r}, at {self._exports.base})."
+            " See which there are."
+        )
+
+    def _run_locked(
+        self,
+        candidate: _Candidate,
+        foreign_best: ForeignBest | None,
+        pushed_model: Location | None,
+        result: pb.ExportDecision,
+    ) -> pb.ExportDecision:
+        """Returns the decision, carried out, in the message that has what is known before."""
+        now = self._clock()
+        recovered = self._exports.recover()
+        best = self._read_best(foreign_best)
+        decision = comparison.decide(
+            candidate=candidate.value, best=best.value, policy=self._policy
+        )
+        _report(result, decision, candidate, best, now)
+        result.warnings.extend(recovered)
+        export = None
+        if decision.is_export:
+            export = self._publish(candidate, best.listing, result, pushed_model, now)
+            result.version, result.exported = export.version, True
+        elif decision.reason == pb.ExportDecision.ALREADY_BEST and best.served.export:
+            export = best.served.export
+            result.version = export.version
+        if export and pushed_model:
+            self._exports.copy_to(export, pushed_model, candidate.files)
+        self._retire(result, now)
+        return result
+
+    def _read_best(self, foreign_best: ForeignBest | None) -> _Best:
         """Returns the best, its evaluation and its digest, from its record where it has one."""
         listing = self._exports.list()
-        export, record, warnings = self._exports.best(listing)
+        served = self._exports.served(listing)
+        export, record, warnings = served.export, served.record, served.warnings
         value = None
         if export and record:
-            evaluation_path = export.path / EVALUATION_DIRECTORY
+            evaluation_uri = str(export.location / EVALUATION_DIRECTORY)
             value = comparison.Best(
                 version=export.version,
                 digest=record.model.digest,
                 eval_result=EvalResult.from_proto(
                     record.evaluation,
                     slices=lambda: (
-                        evaluation.from_tfma(evaluation_path).slices
+                        evaluation.from_tfma(evaluation_uri).slices
                         if record.evaluation.source == pb.Evaluation.TFMA
                         else {}
                     ),
@@ -280,7 +332,7 @@ class ModelExporter:
             )
         elif export:
             try:
-                digest = saved_model.digest_of(saved_model.files_of(export.path))
+                digest = saved_model.digest_of(saved_model.files_of(export.location))
             except saved_model.InvalidModelError as error:
                 # Somebody else's export need not be one that we would write.
                 digest, warnings = "", (*warnings, str(error))
@@ -290,12 +342,8 @@ class ModelExporter:
                 digest=digest,
                 eval_result=foreign_best.eval_result if foreign_best and is_known else None,
             )
-        return _Served(
-            listing=listing,
-            export=export,
-            record=record,
-            value=value,
-            warnings=(*listing.strays, *warnings),
+        return _Best(
+            listing=listing, served=served, value=value, warnings=(*listing.strays, *warnings)
         )
 
     def _publish(
@@ -303,16 +351,16 @@ class ModelExporter:
         candidate: _Candidate,
         listing: Listing,
         result: pb.ExportDecision,
-        pushed_model_path: str | Path | None,
+        pushed_model: Location | None,
         now: float,
     ) -> Export:
-        version = self._exports.next_version(listing, now)
-        result.version, result.exported = version, True
-
-        def make_record(manifest: Sequence[pb.ManifestEntry]) -> pb.ExportRecord:
+        def make_record(
+            version: int, manifest: Sequence[pb.ManifestEntry]
+        ) -> pb.ExportRecord:
             # What the record says itself, its decision need not say again.
             decision = pb.ExportDecision()
             decision.CopyFrom(result)
+            decision.version, decision.exported = version, True
             for field in ("candidate", "candidate_evaluation", "provenance"):
                 decision.ClearField(field)
             return pb.ExportRecord(
@@ -325,30 +373,33 @@ class ModelExporter:
                 manifest=manifest,
                 decision=decision,
                 provenance=result.provenance,
-                pushed_model_uri=str(pushed_model_path or ""),
+                pushed_model_uri=str(pushed_model or ""),
             )
 
         with self._exports.work_directory() as work_path:
             files: Sequence[saved_model.ModelFile] = candidate.files
             if self._serving_signatures_fn:
                 files = saved_model.with_signatures(
-                    candidate.path, self._serving_signatures_fn, work_path / "model"
+                    candidate.model, self._serving_signatures_fn, work_path / "signatures"
                 )
             if self._as_text:
-                files = saved_model.as_text(files, work_path)
+                files = saved_model.as_text(files, work_path / "text")
             files = [
                 *saved_model.with_assets_extra(files, self._assets_extra),
                 *_evaluation_files(candidate.value.eval_result),
             ]
-            return self._exports.publish(version, files, make_record)
+            return self._exports.publish(
+                self._exports.next_version(listing, now), files, make_record
+            )
 
     def _retire(self, result: pb.ExportDecision, now: float) -> None:
         """Retires what the policy does not keep, and tells the decision."""
         listing = self._exports.list()
-        best, _, _ = self._exports.best(listing)
+        best = self._exports.served(listing).export
         exports = []
-        for export in listing.exports:
-            exported_at, is_readable = None, export.has_record
+        # Without a policy everything is kept: whose it is does not matter.
+        for export in listing.exports if self._retention_policy else ():
+            exported_at, is_readable = None, self._exports.has_record(export)
             if is_readable and retention.needs_time(self._retention_policy):
                 try:
                     exported_at = self._exports.record(export).exported_at.ToNanoseconds() / 1e9
@@ -429,22 +480,27 @@ def _check_compare_fn(function: Callable[..., Any], name: str) -> None:
     )
 
 
+def _location(path: str | Path | Location) -> Location:
+    return path if isinstance(path, Location) else location_of(str(path))
+
+
 def _candidate(
     model_path: str | Path,
     eval_result: EvalResult | Mapping[str, float],
     blessings: Sequence[comparison.Blessing],
 ) -> _Candidate:
-    path = Path(model_path)
+    model = _location(model_path)
     if not isinstance(eval_result, EvalResult):
         eval_result = EvalResult.from_mapping(eval_result)
     files: Sequence[saved_model.ModelFile] = ()
     # A model that is not blessed is not touched: it need not even be there.
     if comparison.refusal_of(blessings) is None:
-        saved_model.check(path)
+        with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
+            saved_model.check(model, Path(work_path))
         # A candidate that was an export once has a record already: it gets one of its own.
-        files = [file for file in saved_model.files_of(path) if not file.is_reserved]
+        files = [file for file in saved_model.files_of(model) if not file.is_reserved]
     return _Candidate(
-        path=path,
+        model=model,
         files=files,
         value=comparison.Candidate(
             digest=saved_model.digest_of(files) if files else "",
@@ -459,38 +515,39 @@ def _evaluation_files(eval_result: EvalResult) -> list[saved_model.ModelFile]:
     if eval_result.source != pb.Evaluation.TFMA:
         return []
     return [
-        saved_model.ModelFile.read(f"{EVALUATION_DIRECTORY}/{path.name}", path)
-        for path in evaluation.tfma_files_of(eval_result.uri)
+        saved_model.ModelFile.read(f"{EVALUATION_DIRECTORY}/{file.name}", file)
+        for file in evaluation.tfma_files_of(location_of(eval_result.uri))
     ]
 
 
 def _report(
-    decision: comparison.Decision, candidate: _Candidate, served: _Served, now: float
-) -> pb.ExportDecision:
-    """Returns the decision as it is stored, without what is not known before it is carried out."""
-    result = pb.ExportDecision(
-        schema_version=SCHEMA_VERSION,
-        reason=decision.reason,
-        explanation=decision.explanation,
-        candidate=pb.SourceModel(digest=candidate.value.digest),
-        candidate_evaluation=candidate.value.eval_result.to_proto(),
-        comparisons=[
-            pb.MetricComparison(**dataclasses.asdict(item)) for item in decision.comparisons
-        ],
-        warnings=[*served.warnings, *decision.warnings],
-    )
+    result: pb.ExportDecision,
+    decision: comparison.Decision,
+    candidate: _Candidate,
+    best: _Best,
+    now: float,
+) -> None:
+    """Tells a decision what is known before it is carried out."""
+    result.schema_version = SCHEMA_VERSION
+    result.reason = decision.reason
+    result.explanation = decision.explanation
+    result.candidate.digest = candidate.value.digest
+    result.candidate_evaluation.CopyFrom(candidate.value.eval_result.to_proto())
+    for item in decision.comparisons:
+        result.comparisons.add(**dataclasses.asdict(item))
+    result.warnings.extend([*best.warnings, *decision.warnings])
     result.decided_at.FromNanoseconds(int(now * 1e9))
-    if served.export and served.value:
-        result.best.version = served.export.version
-        result.best.path = str(served.export.path)
-        result.best.has_record = served.record is not None
-        result.best.model.digest = served.value.digest
-        if served.record:
-            result.best.model.CopyFrom(served.record.model)
-            result.best.pushed_model_uri = served.record.pushed_model_uri
-        if served.value.eval_result:
-            result.best.evaluation.CopyFrom(served.value.eval_result.to_proto())
-    return result
+    export, record = best.served.export, best.served.record
+    if export and best.value:
+        result.best.version = export.version
+        result.best.path = export.path
+        result.best.has_record = record is not None
+        result.best.model.digest = best.value.digest
+        if record:
+            result.best.model.CopyFrom(record.model)
+            result.best.pushed_model_uri = record.pushed_model_uri
+        if best.value.eval_result:
+            result.best.evaluation.CopyFrom(best.value.eval_result.to_proto())
 
 
 def _log(result: pb.ExportDecision) -> None:

@@ -3,11 +3,11 @@
     <base>/<version>/                                    an export; TensorFlow Serving loads it
     <base>/<version>/assets.extra/best_exporter/         its record and its evaluation
     <base>/.best_exporter/lock                           one writer at a time
-    <base>/.best_exporter/staging/<token>/               exports being written
-    <base>/.best_exporter/trash/<version>-<token>/       exports being deleted
+    <base>/.best_exporter/staging/                       exports being written
+    <base>/.best_exporter/trash/<version>-<token>/       exports being deleted, on a disk
     <base>/.best_exporter/retired/<version>.json         tombstones
 
-A version appears and disappears by one rename: no half of one is ever visible.
+How a version appears and disappears, all or nothing, is the matter of commit.py.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import contextlib
 import dataclasses
 import json
 import re
-import secrets
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,13 +25,16 @@ from google.protobuf import json_format
 from google.protobuf import message as protobuf_message
 
 from tfx_best_exporter.executor import saved_model
-from tfx_best_exporter.executor.storage import local
+from tfx_best_exporter.executor.commit import VersionTakenError, commit_for
+from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.location import Location, copy_files, in_parallel, link_files
+from tfx_best_exporter.executor.storage.protocol import Entry, Kind, Lease
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 SCHEMA_VERSION = 1
 
 # Below an export. TensorFlow Serving gives assets.extra to nobody and asks nothing of it.
-RECORD_DIRECTORY = f"{saved_model.ASSETS_EXTRA}/best_exporter"
+RECORD_DIRECTORY = f"{saved_model.ASSETS_EXTRA}/{saved_model.RESERVED_ASSETS}"
 RECORD_PATH = f"{RECORD_DIRECTORY}/record.json"
 EVALUATION_DIRECTORY = f"{RECORD_DIRECTORY}/evaluation"
 
@@ -45,6 +48,8 @@ _Message = TypeVar("_Message", bound=protobuf_message.Message)
 _MAX_RECORD_BYTES = 64 << 20
 _MAX_VERSION = 2**63 - 1
 _CANONICAL_VERSION = re.compile(r"0|[1-9][0-9]{0,18}")
+# Other writers' versions that are stepped over in one publish.
+_MAX_TAKEN = 100
 
 
 class RecordError(ValueError):
@@ -57,13 +62,31 @@ class Export:
 
     Attributes:
         version: Its name as a number.
-        path: Where it lies.
-        has_record: False for a foreign export: one that was written by other means.
+        location: Where it lies.
     """
 
     version: int
-    path: Path
-    has_record: bool
+    location: Location
+
+    @property
+    def path(self) -> str:
+        """Where it lies, as a person would write it."""
+        return self.location.uri
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """The export that is served, and what was found on the way to it.
+
+    Attributes:
+        export: The complete export with the largest version; None if there is none.
+        record: Its record; None for a foreign export.
+        warnings: A sentence for each newer version directory that is not complete.
+    """
+
+    export: Export | None
+    record: pb.ExportRecord | None
+    warnings: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,19 +105,21 @@ class Listing:
 
 
 class ExportDirectory:
-    """The exports below one base directory on a local disk.
+    """The exports below one base directory.
 
-    Only `lock`, `recover`, `publish` and `retire` write; all but `lock` ask that it is held.
+    Only `lock`, `recover`, `publish` and `retire` write; the last three ask that the lock is held.
     """
 
-    def __init__(self, base_directory: str | Path):
+    def __init__(self, base: Location):
         """Makes an ExportDirectory; touches nothing.
 
         Args:
-            base_directory: What the model server polls. It need not exist yet.
+            base: What the model server polls. It need not exist yet.
         """
-        self.path = Path(base_directory)
-        self._state_path = self.path / STATE_DIRECTORY
+        self.base = base
+        self._state = base / STATE_DIRECTORY
+        self._commit = commit_for(base, self._state)
+        self._lease: Lease | None = None
 
     @contextlib.contextmanager
     def lock(self, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
@@ -105,9 +130,13 @@ class ExportDirectory:
             TimeoutError: Another writer did not finish in time.
             OSError: The base directory cannot be written.
         """
-        self._check_is_directory()
-        with local.lock(self._state_path / "lock", timeout_seconds):
-            yield
+        self._children()
+        with self.base.storage.lock((self._state / "lock").path, timeout_seconds) as lease:
+            self._lease = lease
+            try:
+                yield
+            finally:
+                self._lease = None
 
     def list(self) -> Listing:
         """Returns what lies in the base directory; empty if it does not exist.
@@ -116,55 +145,54 @@ class ExportDirectory:
             ValueError: The base directory is a file.
             OSError: It cannot be read.
         """
-        self._check_is_directory()
         exports, strays, numbers = [], [], [0]
-        for path in sorted(self.path.iterdir()) if self.path.exists() else ():
-            if path.name == STATE_DIRECTORY:
+        for entry in self._children():
+            if entry.name == STATE_DIRECTORY:
                 continue
-            problem = _why_stray(path)
-            if not problem:
-                exports.append(
-                    Export(
-                        version=int(path.name),
-                        path=path,
-                        has_record=(path / RECORD_PATH).exists(),
-                    )
-                )
+            problem = _why_stray(entry)
+            if problem:
+                strays.append(f"{entry.name!r} is no version: {problem}")
             else:
-                strays.append(f"{path.name!r} is no version: {problem}")
+                exports.append(
+                    Export(version=int(entry.name), location=self.base / entry.name)
+                )
             # A model server takes "007" for 7: whatever may be a number counts as seen.
-            numbers.append(_number(path.name))
-        numbers.extend(_number(path.stem) for path in self._tombstone_paths())
+            numbers.append(_number(entry.name))
+        numbers.extend(self._tombstone_versions())
         return Listing(
             exports=tuple(sorted(exports, key=lambda export: export.version)),
             strays=tuple(strays),
             largest_version=max(numbers),
         )
 
-    def best(
-        self, listing: Listing
-    ) -> tuple[Export | None, pb.ExportRecord | None, tuple[str, ...]]:
-        """Returns the export that is served, its record, and what is wrong with newer ones.
+    def served(self, listing: Listing) -> Served:
+        """Returns the export that is served.
 
-        The best is the complete export with the largest version, as in TensorFlow Serving. The
-        record is None for a foreign export; the sentences name incomplete exports.
+        That is the complete one with the largest version, as in TensorFlow Serving.
 
         Raises:
-            RecordError: The best has a record that cannot be read.
+            RecordError: It has a record that cannot be read.
         """
         warnings = []
         for export in reversed(listing.exports):
-            problem = saved_model.why_incomplete(export.path)
-            record = self.record(export) if export.has_record and not problem else None
-            if record:
-                problem = _why_damaged(export, record)
+            sizes = export.location.sizes()
+            record = None
+            problem = saved_model.why_incomplete(sizes)
+            if not problem and RECORD_PATH in sizes:
+                record = self.record(export)
+                problem = _why_damaged(record, sizes)
             if not problem:
-                return export, record, tuple(warnings)
+                return Served(export=export, record=record, warnings=tuple(warnings))
             warnings.append(
                 f"version {export.version} is not complete and is passed over: {problem}."
                 " A model server may be trying to load it: repair or remove it"
             )
-        return None, None, tuple(warnings)
+        return Served(export=None, record=None, warnings=tuple(warnings))
+
+    def has_record(self, export: Export) -> bool:
+        """Returns whether an export has a record; False for a foreign one."""
+        directory, _, name = RECORD_PATH.rpartition("/")
+        return any(entry.name == name for entry in (export.location / directory).children())
 
     def record(self, export: Export) -> pb.ExportRecord:
         """Returns what an export says about itself.
@@ -172,14 +200,36 @@ class ExportDirectory:
         Raises:
             RecordError: The record is damaged, too large, of a newer schema or of another version.
         """
-        path = export.path / RECORD_PATH
-        record = _read_message(path, pb.ExportRecord())
+        location = export.location / RECORD_PATH
+        record = _read_message(location, pb.ExportRecord())
         if record.version != export.version:
             raise RecordError(
                 f"record.version must be the version of its export (got {record.version!r}, at"
-                f" {path}). Restore the file, or remove the export."
+                f" {location}). Restore the file, or remove the export."
             )
         return record
+
+    def verify(self, export: Export) -> list[str]:
+        """Returns a sentence for each file that is not as the export's record says; reads them all.
+
+        Raises:
+            RecordError: There is no record, or it cannot be read.
+        """
+        entries = {entry.path: entry for entry in self.record(export).manifest}
+        sizes = export.location.sizes()
+        problems = [
+            f"{path} is not in the record" for path in sorted({*sizes} - {*entries, RECORD_PATH})
+        ]
+
+        def problem_of(entry: pb.ManifestEntry) -> str:
+            expected = FileDigest(size=entry.size, crc32c=entry.crc32c)
+            if entry.path not in sizes:
+                return f"{entry.path} is missing"
+            actual = (export.location / entry.path).digest()
+            return "" if actual == expected else f"{entry.path} is {actual}, not {expected}"
+
+        problems.extend(filter(None, in_parallel(problem_of, entries.values())))
+        return problems
 
     def tombstones(self, limit: int) -> Iterator[pb.Tombstone]:
         """Yields what is left of retired exports, newest version first.
@@ -192,12 +242,10 @@ class ExportDirectory:
         Raises:
             RecordError: A tombstone cannot be read.
         """
-        newest_first = sorted(
-            self._tombstone_paths(), key=lambda path: _number(path.stem), reverse=True
-        )
-        for path in newest_first[:limit]:
-            if not (self.path / path.stem).exists():
-                yield _read_message(path, pb.Tombstone())
+        present = {entry.name for entry in self._children()}
+        for version in sorted(self._tombstone_versions(), reverse=True)[:limit]:
+            if str(version) not in present:
+                yield _read_message(self._tombstone(version), pb.Tombstone())
 
     def fingerprint(self) -> str:
         """Returns a short text that changes whenever the best does; "none" where there is none.
@@ -205,10 +253,11 @@ class ExportDirectory:
         Raises:
             RecordError: The best has a record that cannot be read.
         """
-        best, record, _ = self.best(self.list())
-        if best is None:
+        served = self.served(self.list())
+        if served.export is None:
             return "none"
-        return f"{best.version}:{record.model.digest if record else 'foreign'}"
+        digest = served.record.model.digest if served.record else "foreign"
+        return f"{served.export.version}:{digest}"
 
     def next_version(self, listing: Listing, now: float) -> int:
         """Returns unix seconds, or one more than any version seen before if that is larger.
@@ -219,7 +268,7 @@ class ExportDirectory:
         version = max(int(now), listing.largest_version + 1)
         if version > _MAX_VERSION:
             raise ValueError(
-                f"version must be at most {_MAX_VERSION} (got {version!r}, at {self.path})."
+                f"version must be at most {_MAX_VERSION} (got {version!r}, at {self.base})."
                 " Remove the entry with the largest number from the base directory."
             )
         return version
@@ -227,74 +276,71 @@ class ExportDirectory:
     def recover(self) -> tuple[str, ...]:
         """Finishes or removes what a run that died has left; returns a sentence for each.
 
-        Nothing that a model server sees changes: only files below .best_exporter/ do.
+        No complete version that a model server sees changes.
         """
-        found = []
-        for name in ("staging", "trash"):
-            directory = self._state_path / name
-            for path in sorted(directory.iterdir()) if directory.exists() else ():
-                try:
-                    local.remove_tree(path)
-                    found.append(f"removed {path.name} from {name}: a run had left it")
-                except OSError as error:
-                    found.append(f"{path} could not be removed, the next run tries again: {error}")
-        for path in self._tombstone_paths():
-            if (self.path / path.stem).exists():
-                path.unlink()
-                found.append(f"version {path.stem} was being retired: it is looked at anew")
+        found = self._commit.recover()
+        present = {entry.name for entry in self._children()}
+        for version in self._tombstone_versions():
+            if str(version) not in present:
+                continue
+            if self._commit.is_in_sight(version):
+                self._tombstone(version).remove()
+                found.append(f"version {version} was being retired: it is looked at anew")
+            else:
+                (self.base / str(version)).remove()
+                found.append(f"removed what was left of version {version}, which is retired")
         return tuple(found)
 
     @contextlib.contextmanager
     def work_directory(self) -> Iterator[Path]:
-        """Gives a directory that model servers ignore, on the same disk; gone afterwards."""
-        path = self._new_path("staging", secrets.token_hex(8))
-        path.mkdir()
-        try:
-            yield path
-        finally:
-            local.remove_tree(path)
+        """Gives a local directory, if it can be on the base directory's disk; gone afterwards."""
+        parent = None
+        if self.base.storage.is_local:
+            parent = Path((self._state / "staging").path)
+            parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="work-", dir=parent) as path:
+            yield Path(path)
 
     def publish(
         self,
         version: int,
         files: Sequence[saved_model.ModelFile],
-        make_record: Callable[[Sequence[pb.ManifestEntry]], pb.ExportRecord],
+        make_record: Callable[[int, Sequence[pb.ManifestEntry]], pb.ExportRecord],
     ) -> Export:
-        """Makes a complete export appear under its version, by one rename.
+        """Makes a complete export appear.
 
         Args:
-            version: Name of the version directory; must be new.
+            version: The least version it may have; larger if another writer takes that one.
             files: What the export consists of, with the digests they had when they were chosen.
-            make_record: Returns the export's record, given its manifest.
+            make_record: Returns the export's record, given its version and manifest.
 
         Raises:
             ValueError: A file changed since its digest was taken, or was not written as it was.
+            LeaseLostError: Another writer took over; nothing was published.
             OSError: Something cannot be read or written; nothing is left in sight.
         """
-        path = self.path / str(version)
-        staging_path = self._new_path("staging", secrets.token_hex(8))
-        try:
-            for file in files:
-                _check_same(file, local.copy(file.source_path, staging_path / file.path), "copied")
-            manifest = [
-                pb.ManifestEntry(path=file.path, size=file.digest.size, crc32c=file.digest.crc32c)
-                for file in sorted(files, key=lambda file: file.path)
-            ]
-            record = make_record(manifest)
-            local.write(staging_path / RECORD_PATH, _to_json(record))
-            for file in files:
-                _check_same(file, local.digest(staging_path / file.path), "written")
-            local.sync_directories(staging_path)
-            # Fails if there is such a version: rename never replaces a directory with content.
-            staging_path.rename(path)
-        except BaseException:
-            local.remove_tree(staging_path)
-            raise
-        local.sync_directory(self.path)
-        return Export(version=version, path=path, has_record=True)
+        manifest = [
+            pb.ManifestEntry(path=file.path, size=file.digest.size, crc32c=file.digest.crc32c)
+            for file in sorted(files, key=lambda file: file.path)
+        ]
+        for candidate_version in range(version, version + _MAX_TAKEN):
+            record = make_record(candidate_version, manifest)
+            try:
+                self._commit.publish(
+                    candidate_version, files, {RECORD_PATH: _to_json(record)}, self._check_lease
+                )
+            except VersionTakenError:
+                continue
+            return Export(
+                version=candidate_version, location=self.base / str(candidate_version)
+            )
+        raise ValueError(
+            f"version must be free (got {version} and {_MAX_TAKEN - 1} larger ones, at {self.base})."
+            " See which other writer takes them."
+        )
 
     def retire(self, export: Export, *, why: str, now: float) -> None:
-        """Takes an export out of service by one rename, and deletes its files.
+        """Takes an export out of service, and deletes its files.
 
         Args:
             export: One with a record; never the best.
@@ -303,92 +349,93 @@ class ExportDirectory:
 
         Raises:
             RecordError: Its record cannot be read; the export stays.
-            OSError: It could not be taken out of service and stays, or it was, and its files are
-                left in the trash for the next run.
+            OSError: It could not be taken out of service and stays, or it was, and some of its
+                files are left for the next run.
         """
         record = self.record(export)
         record.ClearField("manifest")
         tombstone = pb.Tombstone(schema_version=SCHEMA_VERSION, record=record, why=why)
         tombstone.retired_at.FromNanoseconds(int(now * 1e9))
-        tombstone_path = self._new_path("retired", f"{export.version}.json")
-        local.write(tombstone_path, _to_json(tombstone))
-        trash_path = self._new_path("trash", f"{export.version}-{secrets.token_hex(8)}")
+        self._tombstone(export.version).write(_to_json(tombstone))
         try:
-            export.path.rename(trash_path)
+            self._commit.retire(export.version, self._check_lease)
         except OSError:
-            tombstone_path.unlink()
+            if self._commit.is_in_sight(export.version):
+                self._tombstone(export.version).remove()
             raise
-        local.sync_directory(self.path)
-        local.remove_tree(trash_path)
 
     def copy_to(
-        self, export: Export, path: Path, model_files: Sequence[saved_model.ModelFile]
+        self,
+        export: Export,
+        destination: Location,
+        model_files: Sequence[saved_model.ModelFile],
     ) -> None:
         """Gives another directory the content of an export, as links to the model's files.
 
         What is served stays a copy of its own: only the model's files, immutable in the pipeline
-        root, are linked; what the export has beyond them is copied.
+        root, are linked, where they lie in the destination's storage and it can link; the storage
+        copies the others.
 
         Args:
             export: One with a record.
-            path: The directory; it may have content from a run that died.
+            destination: The directory; it may have content from a run that died.
             model_files: The files of the model that the export was made from.
 
         Raises:
             OSError: Something cannot be read or written.
         """
         sources = {(file.path, file.digest.size, file.digest.crc32c): file for file in model_files}
-        record_entry = pb.ManifestEntry(path=RECORD_PATH)
-        for entry in (*self.record(export).manifest, record_entry):
-            destination_path = path / entry.path
-            destination_path.unlink(missing_ok=True)
+        links, copies = [], []
+        for entry in (*self.record(export).manifest, pb.ManifestEntry(path=RECORD_PATH)):
             source = sources.get((entry.path, entry.size, entry.crc32c))
-            if source:
-                local.link_or_copy(source.source_path, destination_path)
+            if source and source.source.storage is destination.storage:
+                links.append((source.source, destination / entry.path))
             else:
-                local.copy(export.path / entry.path, destination_path)
+                copies.append((export.location / entry.path, destination / entry.path))
+        link_files(links)
+        copy_files(copies)
 
-    def _new_path(self, directory: str, name: str) -> Path:
-        """Returns a path below .best_exporter/ whose parent exists."""
-        path = self._state_path / directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+    def _check_lease(self) -> None:
+        assert self._lease is not None, "the lock must be held"
+        self._lease.check()
 
-    def _tombstone_paths(self) -> Sequence[Path]:
-        directory = self._state_path / "retired"
-        if not directory.exists():
-            return ()
+    def _tombstone(self, version: int) -> Location:
+        return self._state / "retired" / f"{version}.json"
+
+    def _tombstone_versions(self) -> Sequence[int]:
         return [
-            path
-            for path in directory.iterdir()
-            if path.suffix == ".json" and _CANONICAL_VERSION.fullmatch(path.stem)
+            int(stem)
+            for entry in (self._state / "retired").children()
+            for stem, dot, suffix in [entry.name.partition(".")]
+            if suffix == "json" and _CANONICAL_VERSION.fullmatch(stem)
         ]
 
-    def _check_is_directory(self) -> None:
-        if self.path.exists() and not self.path.is_dir():
+    def _children(self) -> Sequence[Entry]:
+        try:
+            return self.base.children()
+        except NotADirectoryError as error:
             raise ValueError(
                 "push_destination.filesystem.base_directory must be a directory"
-                f" (got {str(self.path)!r}, which is a file). Choose another path, or move the file"
+                f" (got {str(self.base)!r}, which is a file). Choose another path, or move the file"
                 " away."
-            )
+            ) from error
 
 
-def _why_damaged(export: Export, record: pb.ExportRecord) -> str:
+def _why_damaged(record: pb.ExportRecord, sizes: Mapping[str, int]) -> str:
     """Returns which file is not as the record says, or an empty text. Looks at sizes only."""
     for entry in record.manifest:
-        path = export.path / entry.path
-        if not path.is_file() or path.stat().st_size != entry.size:
+        if sizes.get(entry.path) != entry.size:
             return f"{entry.path} is missing or does not have its {entry.size} bytes"
     return ""
 
 
-def _why_stray(path: Path) -> str:
+def _why_stray(entry: Entry) -> str:
     """Returns why an entry of the base directory is no export, or an empty text."""
-    if not _CANONICAL_VERSION.fullmatch(path.name) or int(path.name) > _MAX_VERSION:
+    if not _CANONICAL_VERSION.fullmatch(entry.name) or int(entry.name) > _MAX_VERSION:
         return "its name is not a canonical decimal number"
-    if path.is_symlink():
+    if entry.kind is Kind.LINK:
         return "it is a link"
-    if not path.is_dir():
+    if entry.kind is Kind.FILE:
         return "it is a file"
     return ""
 
@@ -399,34 +446,22 @@ def _number(name: str) -> int:
     return number if number <= _MAX_VERSION else 0
 
 
-def _check_same(file: saved_model.ModelFile, digest: object, how: str) -> None:
-    if digest != file.digest:
-        raise ValueError(
-            f"{file.path} must be {how} as it was read (got {digest}, expected {file.digest}, at"
-            f" {file.source_path}). Nothing was published: run again, and see what else writes"
-            " there."
-        )
-
-
 def _to_json(message: protobuf_message.Message) -> bytes:
     return json_format.MessageToJson(message, preserving_proto_field_name=True).encode()
 
 
-def _read_message(path: Path, message: _Message) -> _Message:
+def _read_message(location: Location, message: _Message) -> _Message:
     """Parses a record or a tombstone into an empty message, and returns it."""
     try:
-        if path.stat().st_size > _MAX_RECORD_BYTES:
-            problem = f"{path.stat().st_size} bytes, more than {_MAX_RECORD_BYTES}"
-        else:
-            content = json.loads(path.read_bytes())
-            schema_version = content.get("schema_version") if isinstance(content, dict) else None
-            if schema_version == SCHEMA_VERSION:
-                return json_format.ParseDict(content, message, ignore_unknown_fields=True)
-            problem = f"schema_version {schema_version!r}"
+        content = json.loads(location.read(_MAX_RECORD_BYTES))
+        schema_version = content.get("schema_version") if isinstance(content, dict) else None
+        if schema_version == SCHEMA_VERSION:
+            return json_format.ParseDict(content, message, ignore_unknown_fields=True)
+        problem = f"schema_version {schema_version!r}"
     except (OSError, ValueError, json_format.ParseError) as error:
         problem = str(error)
     raise RecordError(
-        f"{path.name} must be a file of schema_version {SCHEMA_VERSION} (got {problem}, at {path})."
-        " Restore it from a backup, upgrade tfx-best-exporter if a newer one wrote it, or move its"
-        " export out of the base directory."
+        f"{location.name} must be a file of schema_version {SCHEMA_VERSION} (got {problem}, at"
+        f" {location}). Restore it from a backup, upgrade tfx-best-exporter if a newer one wrote"
+        " it, or move its export out of the base directory."
     )

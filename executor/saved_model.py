@@ -10,16 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tfx_best_exporter.executor.storage import local
+from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.location import Location, in_parallel, local_directory
 
 ASSETS_EXTRA = "assets.extra"
 RESERVED_ASSETS = "best_exporter"
 
 _BINARY = "saved_model.pb"
 _TEXT = "saved_model.pbtxt"
+MARKERS = (_BINARY, _TEXT)
 _INDEX = "variables/variables.index"
-_SHARD = re.compile(r"variables\.data-\d{5}-of-(\d{5})")
+_SHARD = re.compile(r"variables/variables\.data-\d{5}-of-(\d{5})")
 
 
 class InvalidModelError(ValueError):
@@ -32,12 +34,12 @@ class ModelFile:
 
     Attributes:
         path: Relative to the export, with forward slashes.
-        source_path: Where its content lies now.
+        source: Where its content lies now.
         digest: Of its content.
     """
 
     path: str
-    source_path: Path
+    source: Location
     digest: FileDigest
 
     @property
@@ -45,27 +47,31 @@ class ModelFile:
         """Whether it lies where the exporter's own files do."""
         return PurePosixPath(self.path).parts[:2] == (ASSETS_EXTRA, RESERVED_ASSETS)
 
+    @property
+    def is_marker(self) -> bool:
+        """Whether it is the file that makes a directory a SavedModel."""
+        return self.path in MARKERS
+
     @classmethod
-    def read(cls, path: str, source_path: Path) -> ModelFile:
+    def read(cls, path: str, source: Location) -> ModelFile:
         """Returns the file with its digest, read from the source."""
-        return cls(path=path, source_path=source_path, digest=local.digest(source_path))
+        return cls(path=path, source=source, digest=source.digest())
 
 
-def why_incomplete(model_path: Path) -> str:
-    """Returns what a SavedModel lacks, or an empty text. Looks at names and sizes only.
+def why_incomplete(sizes: Mapping[str, int]) -> str:
+    """Returns what a SavedModel lacks, or an empty text.
 
     TensorFlow's C++ loader takes a SavedModel without its variables and serves them
     uninitialised, so it is no judge of this.
+
+    Args:
+        sizes: Size of each file by path relative to the SavedModel.
     """
-    if not any(_has_content(model_path / name) for name in (_BINARY, _TEXT)):
+    if not any(sizes.get(name) for name in MARKERS):
         return f"there is no {_BINARY}"
-    if not _has_content(model_path / _INDEX):
+    if not sizes.get(_INDEX):
         return f"there is no {_INDEX}"
-    shards = [
-        match
-        for path in (model_path / "variables").iterdir()
-        if (match := _SHARD.fullmatch(path.name))
-    ]
+    shards = [match for path in sizes if (match := _SHARD.fullmatch(path))]
     if not shards:
         return "there is no variables/variables.data-?????-of-?????"
     count = int(shards[0][1])
@@ -74,30 +80,32 @@ def why_incomplete(model_path: Path) -> str:
     return ""
 
 
-def _has_content(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
-
-
-def check(model_path: Path) -> None:
+def check(model: Location, work_path: Path) -> None:
     """Checks that a directory holds a complete, readable SavedModel.
 
     Beyond the files' presence: saved_model.pb parses, and the variables' files are as long as the
     index says. The variables themselves are not read.
 
+    Args:
+        model: The directory.
+        work_path: Where copies of the small files may go, if it is not local.
+
     Raises:
         InvalidModelError: It does not.
     """
-    problem = why_incomplete(model_path) if model_path.is_dir() else "there is no such directory"
+    sizes = model.sizes()
+    problem = why_incomplete(sizes) if sizes else "there is no such directory"
     if not problem:
-        problem = _why_unreadable(model_path)
+        small = [path for path in sizes if path in (*MARKERS, _INDEX)]
+        problem = _why_unreadable(local_directory(model, work_path, small), sizes)
     if problem:
         raise InvalidModelError(
-            f"model must be a complete SavedModel (got {str(model_path)!r}: {problem})."
+            f"model must be a complete SavedModel (got {str(model)!r}: {problem})."
             " Check that Trainer finished writing it."
         )
 
 
-def _why_unreadable(model_path: Path) -> str:
+def _why_unreadable(model_path: Path, sizes: Mapping[str, int]) -> str:
     import numpy as np
     import tensorflow as tf
 
@@ -106,22 +114,22 @@ def _why_unreadable(model_path: Path) -> str:
     except Exception as error:
         return f"{_BINARY} cannot be parsed: {error}"
     try:
-        reader = tf.train.load_checkpoint(str(model_path / "variables" / "variables"))
-        expected = 0
+        variables = model_path / "variables"
+        reader = tf.train.load_checkpoint(str(variables / "variables"))
         dtypes = reader.get_variable_to_dtype_map()
+        has_shards = any(_SHARD.fullmatch(f"variables/{path.name}") for path in variables.iterdir())
+        expected = 0
         for name, shape in reader.get_variable_to_shape_map().items():
-            if dtypes[name] == tf.string:
-                # Their length stands with their content.
-                reader.get_tensor(name)
-            else:
+            if dtypes[name] != tf.string:
                 expected += dtypes[name].size * int(np.prod(shape, dtype=np.int64))
+            elif has_shards:
+                # Each string's length as a varint, a checksum of these, the strings.
+                strings = np.ravel(reader.get_tensor(name)).tolist()
+                expected += 4 + sum((len(s).bit_length() + 6) // 7 or 1 for s in strings)
+                expected += sum(len(s) for s in strings)
     except Exception as error:
         return f"the variables cannot be read: {error}"
-    actual = sum(
-        path.stat().st_size
-        for path in (model_path / "variables").iterdir()
-        if _SHARD.fullmatch(path.name)
-    )
+    actual = sum(size for path, size in sizes.items() if _SHARD.fullmatch(path))
     if actual < expected:
         return f"variables/variables.data-* have {actual} bytes, the index asks for {expected}"
     return ""
@@ -138,7 +146,7 @@ def _read_proto(model_path: Path) -> Any:
     )
 
 
-def files_of(model_path: Path) -> list[ModelFile]:
+def files_of(model: Location) -> list[ModelFile]:
     """Returns every file of a SavedModel with its digest, by path.
 
     A link to a file of the same model stands for that file.
@@ -147,31 +155,40 @@ def files_of(model_path: Path) -> list[ModelFile]:
         InvalidModelError: A link leads outside the model or to a directory, or something is
             neither a file nor a directory.
     """
-    root = model_path.resolve()
-    files = []
+    sources = (
+        _local_sources(model)
+        if model.storage.is_local
+        else {path: model / path for path in model.sizes()}
+    )
+    return in_parallel(lambda item: ModelFile.read(*item), sorted(sources.items()))
+
+
+def _local_sources(model: Location) -> dict[str, Location]:
+    root = Path(model.path).resolve()
+    sources = {}
     directories = [root]
     while directories:
         for path in directories.pop().iterdir():
             relative_path = path.relative_to(root).as_posix()
+            source_path = path
             if path.is_symlink():
-                target = path.resolve()
-                if root not in target.parents or not target.is_file():
+                source_path = path.resolve()
+                if root not in source_path.parents or not source_path.is_file():
                     raise InvalidModelError(
                         f"model must have no link that leads out of it or to a directory (got"
-                        f" {relative_path!r} -> {str(path.readlink())!r}, at {model_path})."
+                        f" {relative_path!r} -> {str(path.readlink())!r}, at {model})."
                         " Replace the link by the file."
                     )
-                files.append(ModelFile.read(relative_path, target))
             elif path.is_dir():
                 directories.append(path)
-            elif stat.S_ISREG(path.stat().st_mode):
-                files.append(ModelFile.read(relative_path, path))
-            else:
+                continue
+            elif not stat.S_ISREG(path.stat().st_mode):
                 raise InvalidModelError(
                     f"model must consist of files and directories (got {relative_path!r}, at"
-                    f" {model_path}). Remove it."
+                    f" {model}). Remove it."
                 )
-    return sorted(files, key=lambda file: file.path)
+            sources[relative_path] = Location(model.storage, str(source_path))
+    return sources
 
 
 def digest_of(files: Sequence[ModelFile]) -> str:
@@ -241,17 +258,19 @@ def with_assets_extra(
     result = list(files)
     for destination, source in assets_extra.items():
         path = f"{ASSETS_EXTRA}/{destination}"
-        if not Path(source).is_file():
+        try:
+            file = ModelFile.read(path, location_of(source))
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise ValueError(
                 f"assets_extra[{destination!r}] must be the path of a file (got {source!r})."
                 " Give the full path of the source file."
-            )
+            ) from error
         if path in paths or any(other.startswith(f"{path}/") for other in paths):
             raise ValueError(
                 f"assets_extra must have destinations that the model does not use (got"
                 f" {destination!r}). Choose another name."
             )
-        result.append(ModelFile.read(path, Path(source).resolve()))
+        result.append(file)
     return result
 
 
@@ -260,22 +279,24 @@ def as_text(files: Sequence[ModelFile], work_path: Path) -> list[ModelFile]:
 
     Args:
         files: Files of a complete SavedModel.
-        work_path: Existing directory for the new file.
+        work_path: Directory for the new file; made if it is absent.
     """
     from google.protobuf import text_format
+    from tensorflow.core.protobuf import saved_model_pb2
 
     binary = next((file for file in files if file.path == _BINARY), None)
     if binary is None:
         return list(files)
+    work_path.mkdir(parents=True, exist_ok=True)
     text_path = work_path / _TEXT
-    proto = _read_proto(binary.source_path.parent)
+    proto = saved_model_pb2.SavedModel.FromString(binary.source.read(binary.digest.size))
     text_path.write_text(text_format.MessageToString(proto), encoding="utf-8")
     others = [file for file in files if file is not binary]
-    return [*others, ModelFile.read(_TEXT, text_path)]
+    return [*others, ModelFile.read(_TEXT, location_of(str(text_path)))]
 
 
 def with_signatures(
-    model_path: Path,
+    model: Location,
     serving_signatures_fn: Callable[[Any], Mapping[str, Any]],
     work_path: Path,
 ) -> list[ModelFile]:
@@ -284,9 +305,9 @@ def with_signatures(
     Variables and assets stay as they are; what the model has in assets.extra/ comes along.
 
     Args:
-        model_path: A complete SavedModel.
+        model: A complete SavedModel.
         serving_signatures_fn: Given the loaded model, returns signature name -> tf.function.
-        work_path: Directory for the new SavedModel; must be empty or absent.
+        work_path: Directory for the new SavedModel, and for a copy of a model that is not local.
 
     Raises:
         TypeError: The function returns no mapping of names to tf.functions.
@@ -294,7 +315,7 @@ def with_signatures(
     """
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(model_path))
+    loaded = tf.saved_model.load(str(local_directory(model, work_path / "model", model.sizes())))
     try:
         signatures = serving_signatures_fn(loaded)
     except Exception as error:
@@ -312,14 +333,16 @@ def with_signatures(
             f"serving_signatures_fn must return signature name -> tf.function (got {signatures!r})."
             " Mend the function; nothing was exported."
         )
+    saved_path = work_path / "saved"
     try:
-        tf.saved_model.save(loaded, str(work_path), signatures=dict(signatures))
+        tf.saved_model.save(loaded, str(saved_path), signatures=dict(signatures))
     except Exception as error:
         raise RuntimeError(
             "serving_signatures_fn must return functions that tf.saved_model.save takes (got"
             f" {type(error).__name__}: {error}). Give each an input_signature, and use only what"
             " the loaded model holds."
         ) from error
-    check(work_path)
-    extras = [file for file in files_of(model_path) if file.path.startswith(f"{ASSETS_EXTRA}/")]
-    return [*files_of(work_path), *extras]
+    saved = location_of(str(saved_path))
+    check(saved, work_path)
+    extras = [file for file in files_of(model) if file.path.startswith(f"{ASSETS_EXTRA}/")]
+    return [*files_of(saved), *extras]

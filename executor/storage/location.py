@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from tfx_best_exporter.executor.storage import local
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.protocol import Entry, Storage
 
@@ -106,6 +107,24 @@ def _copy_file(source: Location, destination: Location) -> FileDigest:
         local_path = Path(directory) / "file"
         source.storage.download(source.path, local_path)
         return destination.storage.upload(local_path, destination.path)
+
+
+def link_files(pairs: Sequence[tuple[Location, Location]]) -> None:
+    """Makes immutable files appear a second time in their storage: hard links on a disk.
+
+    Args:
+        pairs: Files, and where in the same storage they are to appear; what is there is replaced.
+    """
+
+    def link(pair: tuple[Location, Location]) -> None:
+        source, destination = pair
+        if destination.storage.is_local:
+            destination.remove()
+            local.link_or_copy(Path(source.path), Path(destination.path))
+        else:
+            destination.storage.copy(source.path, destination.path)
+
+    in_parallel(link, pairs)
 
 
 def local_directory(location: Location, work_path: Path, relative_paths: Iterable[str]) -> Path:

@@ -1,0 +1,355 @@
+"""What publishing, deciding and retiring cost, beside TFX's Pusher and beside `cp -r` and sync.
+
+`make bench` runs this. Every figure is a ratio of two things measured one after the other in the
+same process, and the median of several such pairs; the order within a pair alternates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+MIB = 1 << 20
+RESULTS_PATH = Path(__file__).parent / "results.md"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Workload:
+    """Files that are added to a small SavedModel.
+
+    Attributes:
+        name: As shown.
+        count: Number of files.
+        size: Bytes of each.
+        max_of_pusher: Ratio to reach beside Pusher.
+    """
+
+    name: str
+    count: int
+    size: int
+    max_of_pusher: float
+
+
+WORKLOADS = (
+    Workload(name="1 x 1 GiB", count=1, size=1024 * MIB, max_of_pusher=0.6),
+    Workload(name="10 x 50 MiB", count=10, size=50 * MIB, max_of_pusher=0.6),
+    Workload(name="2,000 x 10 KiB", count=2000, size=10 << 10, max_of_pusher=0.8),
+)
+MAX_OF_COPY = 1.25
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """One line of the results.
+
+    Attributes:
+        name: What was measured, beside what.
+        ours: Seconds or bytes, the median.
+        peer: The same of the peer.
+        ratio: Median of the pairs' ratios.
+        pairs: Number of pairs.
+        limit: What the ratio must not exceed; None where there is no such figure.
+        unit: Of ours and peer.
+    """
+
+    name: str
+    ours: float
+    peer: float
+    ratio: float
+    pairs: int
+    limit: float | None
+    unit: str = "s"
+
+
+def write_model(path: Path, count: int = 0, size: int = 0) -> Path:
+    """Writes a SavedModel with further files of random content, and returns its path."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.weight = tf.Variable(1.0)
+    tf.saved_model.save(module, str(path))
+    assets = path / "assets"
+    assets.mkdir(exist_ok=True)
+    for index in range(count):
+        with (assets / f"part-{index:05d}").open("wb") as file:
+            for offset in range(0, size, 16 * MIB):
+                file.write(os.urandom(min(16 * MIB, size - offset)))
+    return path
+
+
+def pairs_of(
+    ours: Callable[[Path], None], peer: Callable[[Path], None], root: Path, count: int
+) -> Iterator[tuple[float, float]]:
+    """Yields the seconds of both, run after each other on fresh folders, `count` times.
+
+    What one has written is on disk before the other starts: a peer that does not sync must not
+    leave its writing to the next one.
+    """
+    for index in range(count + 1):
+        seconds = {}
+        order = [("ours", ours), ("peer", peer)]
+        for name, function in order if index % 2 else order[::-1]:
+            path = root / f"{name}-{index}"
+            path.mkdir()
+            os.sync()
+            started = time.perf_counter()
+            function(path)
+            seconds[name] = time.perf_counter() - started
+            os.sync()
+            shutil.rmtree(path)
+        # The first pair warms caches and imports.
+        if index:
+            yield seconds["ours"], seconds["peer"]
+
+
+def ratio_of(
+    name: str, measured: Sequence[tuple[float, float]], limit: float | None, unit: str = "s"
+) -> Ratio:
+    """Returns the medians of pairs."""
+    return Ratio(
+        name=name,
+        ours=statistics.median(ours for ours, _ in measured),
+        peer=statistics.median(peer for _, peer in measured),
+        ratio=statistics.median(ours / peer for ours, peer in measured),
+        pairs=len(measured),
+        limit=limit,
+        unit=unit,
+    )
+
+
+def publish_with_ours(model_path: Path) -> Callable[[Path], None]:
+    """Returns a function that exports a model, with PushedModel's own copy."""
+    from tfx_best_exporter.executor.exporter import ModelExporter
+
+    def publish(path: Path) -> None:
+        decision = ModelExporter(path / "serving").run(
+            model_path, {"loss": 1.0}, pushed_model_path=path / "pushed_model"
+        )
+        assert decision.exported
+
+    return publish
+
+
+def publish_with_pusher(model_artifact_path: Path) -> Callable[[Path], None]:
+    """Returns a function that runs Pusher's executor on a Model artifact."""
+    from tfx.components.pusher import executor
+    from tfx.proto import pusher_pb2
+    from tfx.types import standard_artifacts
+    from tfx.types import standard_component_specs as tfx_keys
+    from tfx.utils import proto_utils
+
+    def publish(path: Path) -> None:
+        model, pushed_model = standard_artifacts.Model(), standard_artifacts.PushedModel()
+        model.uri = str(model_artifact_path)
+        pushed_model.uri = str(path / "pushed_model")
+        destination = pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=str(path / "serving"))
+        )
+        executor.Executor().Do(
+            {tfx_keys.MODEL_KEY: [model]},
+            {tfx_keys.PUSHED_MODEL_KEY: [pushed_model]},
+            {tfx_keys.PUSH_DESTINATION_KEY: proto_utils.proto_to_json(destination)},
+        )
+        assert pushed_model.get_int_custom_property("pushed") == 1
+
+    return publish
+
+
+def copy_and_sync(model_path: Path) -> Callable[[Path], None]:
+    """Returns a function that copies a model with `cp -r` and syncs the copy."""
+
+    def publish(path: Path) -> None:
+        script = 'cp -r "$0" "$1" && find "$1" -print0 | xargs -0 sync'
+        subprocess.run(["sh", "-c", script, str(model_path), str(path / "copy")], check=True)
+
+    return publish
+
+
+def publishing(root: Path, pairs: int) -> Iterator[Ratio]:
+    """Yields publishing beside Pusher and beside `cp -r` and sync, on the local disk."""
+    for workload in WORKLOADS:
+        artifact_path = root / "model"
+        model_path = write_model(artifact_path / "Format-Serving", workload.count, workload.size)
+        ours = publish_with_ours(model_path)
+        yield ratio_of(
+            f"publish {workload.name}, beside Pusher",
+            list(pairs_of(ours, publish_with_pusher(artifact_path), root, pairs)),
+            workload.max_of_pusher,
+        )
+        yield ratio_of(
+            f"publish {workload.name}, beside cp -r and sync",
+            list(pairs_of(ours, copy_and_sync(model_path), root, pairs)),
+            MAX_OF_COPY,
+        )
+        shutil.rmtree(artifact_path)
+
+
+_PEAK_MEMORY_SCRIPT = """
+import resource, sys
+from tfx_best_exporter.executor.exporter import ModelExporter
+ModelExporter(sys.argv[2]).run(sys.argv[1], {"loss": 1.0}, pushed_model_path=sys.argv[3])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def memory(root: Path) -> Iterator[Ratio]:
+    """Yields the peak memory of a process that publishes 2 GiB beside one that publishes 20 MiB."""
+    peaks = []
+    for size in (2048 * MIB, 20 * MIB):
+        model_path = write_model(root / "model", 1, size)
+        run = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                _PEAK_MEMORY_SCRIPT,
+                str(model_path),
+                str(root / "serving"),
+                str(root / "pushed_model"),
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        peaks.append(float(run.stdout.split()[-1]) / MIB)
+        for name in ("model", "serving", "pushed_model"):
+            shutil.rmtree(root / name)
+    large, small = peaks
+    yield ratio_of(
+        "peak memory, publish 2 GiB beside 20 MiB",
+        [(large, small)],
+        (small + 100) / small,
+        unit="MiB",
+    )
+
+
+def deciding(root: Path, pairs: int) -> Iterator[Ratio]:
+    """Yields deciding against a base directory with 1,000 exports beside one with 10."""
+    from tfx_best_exporter.executor.exporter import ModelExporter
+
+    model_path = write_model(root / "model")
+    exporters = []
+    for count in (1000, 10):
+        base = root / f"serving-{count}"
+        exporter = ModelExporter(base, exports_to_keep=None)
+        first = Path(str(exporter.export(model_path, {"loss": 1.0})))
+        for version in range(1, count):
+            # As the exporter writes them, at another version.
+            shutil.copytree(first, base / str(version))
+            record_path = base / str(version) / "assets.extra/best_exporter/record.json"
+            record = json.loads(record_path.read_text())
+            record_path.write_text(json.dumps({**record, "version": str(version)}))
+        exporters.append(exporter)
+    other_path = write_model(root / "other")
+
+    def decide(exporter: ModelExporter) -> Callable[[Path], None]:
+        return lambda _: exporter.run(other_path, {"loss": 2.0}) and None
+
+    yield ratio_of(
+        "decide, 1,000 exports beside 10",
+        list(pairs_of(decide(exporters[0]), decide(exporters[1]), root, pairs)),
+        2.0,
+    )
+    for name in ("model", "other", "serving-1000", "serving-10"):
+        shutil.rmtree(root / name)
+
+
+def retiring(root: Path, pairs: int) -> Iterator[Ratio]:
+    """Yields retiring 200 exports beside `rm -r` of as many."""
+    from tfx_best_exporter.executor.exporter import ModelExporter
+
+    model_path = write_model(root / "model")
+    template = root / "template"
+    ModelExporter(template).export(model_path, {"loss": 1.0})
+    first = next(path for path in template.iterdir() if path.name.isdecimal())
+
+    def fill(path: Path) -> None:
+        for version in range(1, 202):
+            shutil.copytree(first, path / str(version))
+            record_path = path / str(version) / "assets.extra/best_exporter/record.json"
+            record = json.loads(record_path.read_text())
+            record_path.write_text(json.dumps({**record, "version": str(version)}))
+
+    measured = []
+    for index in range(pairs + 1):
+        seconds = {}
+        for name in ("ours", "peer") if index % 2 else ("peer", "ours"):
+            path = root / name
+            fill(path)
+            os.sync()
+            started = time.perf_counter()
+            if name == "ours":
+                decision = ModelExporter(path, exports_to_keep=1).retire()
+                assert len(decision.retired) == 200
+            else:
+                doomed = [str(path / str(version)) for version in range(1, 201)]
+                subprocess.run(["rm", "-r", *doomed], check=True)
+            os.sync()
+            seconds[name] = time.perf_counter() - started
+            shutil.rmtree(path)
+        if index:
+            measured.append((seconds["ours"], seconds["peer"]))
+    yield ratio_of("retire 200 exports, beside rm -r and sync", measured, None)
+    for name in ("model", "template"):
+        shutil.rmtree(root / name)
+
+
+def show(ratios: Sequence[Ratio]) -> str:
+    """Returns the results as a table in Markdown."""
+    lines = [
+        "| measured | ours | peer | ratio (median) | pairs | limit | |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for item in ratios:
+        verdict = "" if item.limit is None else ("met" if item.ratio <= item.limit else "missed")
+        limit = "" if item.limit is None else f"{item.limit:.2f}"
+        lines.append(
+            f"| {item.name} | {item.ours:.3g} {item.unit} | {item.peer:.3g} {item.unit} |"
+            f" {item.ratio:.2f} | {item.pairs} | {limit} | {verdict} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Runs what the command line asks for, prints the table and writes it."""
+    sections: dict[str, Callable[[Path, int], Iterator[Ratio]]] = {
+        "publishing": publishing,
+        "memory": lambda root, _: memory(root),
+        "deciding": deciding,
+        "retiring": retiring,
+    }
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5, help="pairs of each (default: 5)")
+    parser.add_argument(
+        "--only", choices=sorted(sections), action="append", help="only this; may be repeated"
+    )
+    arguments = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    ratios = []
+    for name, section in sections.items():
+        if arguments.only and name not in arguments.only:
+            continue
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as root:
+            for item in section(Path(root), arguments.pairs):
+                print(f"{item.name}: {item.ratio:.2f}", flush=True)
+                ratios.append(item)
+    table = show(ratios)
+    print(table)
+    if not arguments.only:
+        RESULTS_PATH.write_text(
+            "# Results\n\nWritten by `make bench`: medians on one machine, local disk; ratios are"
+            f" what counts.\n\n{table}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""How a version directory appears and disappears: all or nothing, in each kind of storage.
+
+On a disk, by one rename. In an object store, where a directory is no more than the beginning of
+its objects' names, by one object: without saved_model.pb a directory is no SavedModel, so that is
+written last and deleted first.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from tfx_best_exporter.executor.saved_model import MARKERS, ModelFile
+from tfx_best_exporter.executor.storage.location import Location, copy_files, in_parallel
+from tfx_best_exporter.executor.storage.protocol import Kind
+
+
+class VersionTakenError(Exception):
+    """Another writer has this version: take a larger one."""
+
+
+class Commit(Protocol):
+    """One way to publish and to retire; every step may be the last one of its process.
+
+    All methods ask that the base directory's lock is held.
+    """
+
+    def publish(
+        self,
+        version: int,
+        files: Sequence[ModelFile],
+        contents: Mapping[str, bytes],
+        check_lease: Callable[[], None],
+    ) -> None:
+        """Makes a version appear.
+
+        Args:
+            version: Larger than any before.
+            files: What it consists of, with the digests they had when they were chosen.
+            contents: Further small files by path.
+            check_lease: Called right before the commit.
+
+        Raises:
+            ValueError: A file changed since its digest was taken, or was not written as it was.
+            VersionTakenError: Another writer has this version.
+            LeaseLostError: Another writer took over; nothing was committed.
+            OSError: Something cannot be read or written; nothing is left in sight.
+        """
+        ...
+
+    def retire(self, version: int, check_lease: Callable[[], None]) -> None:
+        """Makes a version disappear, then deletes its files.
+
+        Raises:
+            LeaseLostError: Another writer took over; the version stays.
+            OSError: It could not be taken out of service, or what is left of it not be deleted:
+                `is_in_sight` tells.
+        """
+        ...
+
+    def is_in_sight(self, version: int) -> bool:
+        """Returns whether a model server would load a version."""
+        ...
+
+    def recover(self) -> list[str]:
+        """Removes what a writer that died has left; returns a sentence for each."""
+        ...
+
+
+def commit_for(base: Location, state: Location) -> Commit:
+    """Returns the way to publish and to retire below a base directory.
+
+    Args:
+        base: The base directory.
+        state: A directory below it that model servers ignore.
+    """
+    if base.storage.has_atomic_rename:
+        return RenameCommit(base, state)
+    return MarkerCommit(base, state)
+
+
+class RenameCommit:
+    """On a disk: a directory is complete before it is renamed into sight."""
+
+    def __init__(self, base: Location, state: Location):
+        """Makes it; touches nothing."""
+        self._base = base
+        self._staging = state / "staging"
+        self._trash = state / "trash"
+
+    def publish(
+        self,
+        version: int,
+        files: Sequence[ModelFile],
+        contents: Mapping[str, bytes],
+        check_lease: Callable[[], None],
+    ) -> None:
+        """Copies, verifies, syncs and renames."""
+        staging = self._staging / secrets.token_hex(8)
+        try:
+            _copy(files, staging)
+            for path, content in contents.items():
+                (staging / path).write(content)
+            _verify(files, staging)
+            staging.storage.sync(staging.path)
+            check_lease()
+            destination = self._base / str(version)
+            try:
+                staging.storage.rename(staging.path, destination.path)
+            except FileExistsError as error:
+                raise VersionTakenError from error
+        except BaseException:
+            staging.remove()
+            raise
+
+    def retire(self, version: int, check_lease: Callable[[], None]) -> None:
+        """Renames out of sight and deletes."""
+        trash = self._trash / f"{version}-{secrets.token_hex(8)}"
+        check_lease()
+        trash.storage.rename((self._base / str(version)).path, trash.path)
+        trash.remove()
+
+    def is_in_sight(self, version: int) -> bool:
+        """Returns whether there is such a directory."""
+        name = str(version)
+        return any(entry.name == name for entry in self._base.children())
+
+    def recover(self) -> list[str]:
+        """Empties staging and trash."""
+        found = []
+        for directory in (self._staging, self._trash):
+            for entry in directory.children():
+                found.append(_remove_leftover(directory / entry.name))
+        return found
+
+
+class MarkerCommit:
+    """In an object store: a directory is a SavedModel once its saved_model.pb is there.
+
+    The marker waits in staging/<version>/ and is copied into place by the storage. Who recovers
+    deletes it there first: a writer that lost its lease without knowing finds nothing to copy, and
+    cannot commit what was cleaned up behind its back.
+    """
+
+    def __init__(self, base: Location, state: Location):
+        """Makes it; touches nothing."""
+        self._base = base
+        self._staging = state / "staging"
+
+    def publish(
+        self,
+        version: int,
+        files: Sequence[ModelFile],
+        contents: Mapping[str, bytes],
+        check_lease: Callable[[], None],
+    ) -> None:
+        """Claims the version, uploads all but the marker, verifies, and copies the marker."""
+        staging = self._staging / str(version)
+        destination = self._base / str(version)
+        claim = json.dumps({"token": secrets.token_hex(16)}).encode()
+        try:
+            (staging / "claim.json").write(claim, if_absent=True)
+        except FileExistsError as error:
+            raise VersionTakenError from error
+        if destination.sizes():
+            staging.remove()
+            raise VersionTakenError
+        markers = [file for file in files if file.is_marker]
+        try:
+            _copy([file for file in files if not file.is_marker], destination)
+            for path, content in contents.items():
+                (destination / path).write(content)
+            _copy(markers, staging)
+            expected = {file.path: file.digest.size for file in files if not file.is_marker}
+            expected.update((path, len(content)) for path, content in contents.items())
+            _check_sizes(expected, destination)
+            check_lease()
+            _copy([ModelFile.read(file.path, staging / file.path) for file in markers], destination)
+        except BaseException:
+            self._remove(version)
+            raise
+        staging.remove()
+
+    def retire(self, version: int, check_lease: Callable[[], None]) -> None:
+        """Deletes the marker, then the rest."""
+        check_lease()
+        for marker in MARKERS:
+            (self._base / str(version) / marker).remove()
+        (self._base / str(version)).remove()
+
+    def is_in_sight(self, version: int) -> bool:
+        """Returns whether there is a marker."""
+        entries = (self._base / str(version)).children()
+        return any(entry.name in MARKERS for entry in entries)
+
+    def recover(self) -> list[str]:
+        """Removes versions that were claimed and not committed."""
+        found = []
+        for entry in self._staging.children():
+            is_version = entry.kind is Kind.DIRECTORY and entry.name.isdecimal()
+            if is_version and not self.is_in_sight(int(entry.name)):
+                self._remove(int(entry.name))
+                found.append(f"removed version {entry.name}: a run had left it half written")
+            else:
+                found.append(_remove_leftover(self._staging / entry.name))
+        return found
+
+    def _remove(self, version: int) -> None:
+        staging = self._staging / str(version)
+        # First what a writer that still runs would need for its commit, last the claim.
+        for marker in MARKERS:
+            (staging / marker).remove()
+        for marker in MARKERS:
+            (self._base / str(version) / marker).remove()
+        (self._base / str(version)).remove()
+        staging.remove()
+
+
+def _remove_leftover(location: Location) -> str:
+    try:
+        location.remove()
+    except OSError as error:
+        return f"{location} could not be removed, the next run tries again: {error}"
+    return f"removed {location.name}: a run had left it"
+
+
+def _copy(files: Sequence[ModelFile], destination: Location) -> None:
+    digests = copy_files([(file.source, destination / file.path) for file in files])
+    for file, digest in zip(files, digests, strict=True):
+        if digest != file.digest:
+            raise ValueError(_changed(file, "copied", digest))
+
+
+def _verify(files: Sequence[ModelFile], destination: Location) -> None:
+    """Reads what was written: a disk may have kept less than it was given."""
+
+    def verify(file: ModelFile) -> None:
+        digest = (destination / file.path).digest()
+        if digest != file.digest:
+            raise ValueError(_changed(file, "written", digest))
+
+    in_parallel(verify, files)
+
+
+def _check_sizes(expected: Mapping[str, int], destination: Location) -> None:
+    """Compares what the store lists; the digests it has told when the files were written."""
+    actual = destination.sizes()
+    if actual != dict(expected):
+        different = sorted(
+            path
+            for path in {*expected, *actual}
+            if expected.get(path) != actual.get(path)
+        )
+        raise ValueError(
+            f"version must be written whole (got other sizes of {', '.join(different)}, at"
+            f" {destination}). Nothing was published: run again, and see what else writes there."
+        )
+
+
+def _changed(file: ModelFile, how: str, digest: object) -> str:
+    return (
+        f"{file.path} must be {how} as it was read (got {digest}, expected {file.digest}, at"
+        f" {file.source}). Nothing was published: run again, and see what else writes there."
+    )

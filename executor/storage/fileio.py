@@ -1,0 +1,250 @@
+"""Other file systems, through TFX's `fileio`: for schemes that a plug-in of the user registers.
+
+The promises are weaker than elsewhere, since `fileio` offers no more: no conditional write, no
+checksum, no durability on request, no rename of which one knows that it is atomic. One writer at a
+time must be seen to by the pipeline; the lock notices other writers most of the time, not always.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import posixpath
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import google_crc32c
+from tensorflow import errors as tf_errors
+from tfx.dsl.io import fileio
+
+from tfx_best_exporter.executor.storage import errors, lease, local
+from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.protocol import Entry, Kind, StorageError
+
+_CHUNK_BYTES = 1 << 20
+
+
+class FileioStorage:
+    """A file system of TFX's registry.
+
+    Whether a write is seen whole is up to the plug-in's `rename`, whether a listing is up to date,
+    to its `listdir`. A listing asks of each name what it is: it costs as many requests.
+    """
+
+    has_atomic_rename = False
+    is_local = False
+
+    def __init__(self, scheme: str, *, lease_settings: lease.LeaseSettings | None = None):
+        """Makes a FileioStorage; touches nothing.
+
+        Args:
+            scheme: As it is registered, without "://".
+            lease_settings: How long a lock outlives its holder.
+        """
+        self._scheme = scheme
+        self._lease_settings = lease_settings or lease.LeaseSettings()
+
+    def uri(self, path: str) -> str:
+        """Returns the path with its scheme."""
+        return f"{self._scheme}://{path}"
+
+    def children(self, path: str) -> list[Entry]:
+        """Returns the names in a directory, sorted; none if it is not there."""
+        with self._translated(path):
+            try:
+                listed = fileio.listdir(self.uri(path))
+            except _ABSENT:
+                return []
+            names = sorted({_text(name).rstrip("/") for name in listed} - {""})
+            return [
+                Entry(
+                    name=name,
+                    kind=Kind.DIRECTORY if fileio.isdir(self.uri(f"{path}/{name}")) else Kind.FILE,
+                )
+                for name in names
+            ]
+
+    def sizes(self, path: str) -> dict[str, int]:
+        """Returns the size of every file below a directory by relative path; none if absent."""
+        root = self.uri(path)
+        result = {}
+        with self._translated(path):
+            if not fileio.isdir(root):
+                return {}
+            for directory, _, names in fileio.walk(root):
+                for name in names:
+                    uri = posixpath.join(_text(directory), _text(name))
+                    result[uri[len(root) :].lstrip("/")] = _size(fileio.stat(uri))
+        return result
+
+    def digest(self, path: str) -> FileDigest:
+        """Returns size and CRC-32C of a file, by reading it all."""
+        with self._opened(path) as file:
+            return _transfer(file, None)
+
+    def read(self, path: str, max_bytes: int) -> bytes:
+        """Returns a file's content; StorageError if it has more than max_bytes."""
+        with self._opened(path) as file:
+            content = file.read(max_bytes + 1)
+        if len(content) > max_bytes:
+            raise StorageError(errors.too_large(self.uri(path), max_bytes))
+        return content
+
+    def write(self, path: str, content: bytes, *, if_absent: bool = False) -> None:
+        """Writes a small file; with if_absent, another writer may come between look and write."""
+        if if_absent and self._exists(path):
+            errors.check_own_write(self, path, content)
+            return
+        partial_path = posixpath.join(
+            posixpath.dirname(path), f".{posixpath.basename(path)}.partial"
+        )
+        with self._translated(path):
+            self._make_parent(path)
+            with fileio.open(self.uri(partial_path), "wb") as file:
+                file.write(content)
+            fileio.rename(self.uri(partial_path), self.uri(path), overwrite=True)
+
+    def _exists(self, path: str) -> bool:
+        with self._translated(path):
+            return bool(fileio.exists(self.uri(path)))
+
+    def download(self, path: str, local_path: Path) -> FileDigest:
+        """Copies a file to the local disk; returns what was read."""
+        local_path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._opened(path) as source, local_path.open("wb") as destination:
+                return _transfer(source, destination)
+        except BaseException:
+            local_path.unlink(missing_ok=True)
+            raise
+
+    def upload(self, local_path: Path, path: str) -> FileDigest:
+        """Copies a file from the local disk; returns what lies there, by reading it."""
+        expected = local.digest(local_path)
+        with self._translated(path), local_path.open("rb") as source:
+            self._make_parent(path)
+            with fileio.open(self.uri(path), "wb") as destination:
+                _transfer(source, destination)
+        actual = self.digest(path)
+        if actual != expected:
+            raise StorageError(errors.corrupted(self.uri(path), expected, actual))
+        return actual
+
+    def copy(self, source_path: str, path: str) -> FileDigest:
+        """Copies a file by the plug-in; returns what lies there, by reading it."""
+        if not self._exists(source_path):
+            raise FileNotFoundError(errors.absent(self.uri(source_path)))
+        with self._translated(source_path):
+            self._make_parent(path)
+            fileio.copy(self.uri(source_path), self.uri(path), overwrite=True)
+        return self.digest(path)
+
+    def sync(self, path: str) -> None:
+        """Does nothing: a plug-in cannot be asked to."""
+
+    def rename(self, source_path: str, path: str) -> None:
+        """Raises StorageError: a plug-in does not say whether it moves a directory at once."""
+        raise StorageError(errors.no_rename(self.uri(source_path), self.uri(path)))
+
+    def remove(self, path: str) -> None:
+        """Deletes a file, or a directory and all below it; nothing if it is not there."""
+        if not path.strip("/"):
+            raise ValueError(errors.not_below_bucket(self.uri(path)))
+        uri = self.uri(path)
+        with self._translated(path), contextlib.suppress(*_ABSENT):
+            if fileio.isdir(uri):
+                fileio.rmtree(uri)
+            elif fileio.exists(uri):
+                fileio.remove(uri)
+
+    def lock(
+        self, path: str, timeout_seconds: float
+    ) -> contextlib.AbstractContextManager[lease.ObjectLease]:
+        """Holds a lock while the context lasts, against writers that do not come at the same time.
+
+        Two that look at the same moment may both get it: nothing here can write on a condition.
+        """
+        return lease.hold(
+            _FileioLeaseStore(self, path), self.uri(path), timeout_seconds, self._lease_settings
+        )
+
+    def _make_parent(self, path: str) -> None:
+        fileio.makedirs(self.uri(posixpath.dirname(path)))
+
+    @contextlib.contextmanager
+    def _opened(self, path: str) -> Iterator[IO[bytes]]:
+        with self._translated(path), fileio.open(self.uri(path), "rb") as file:
+            yield file
+
+    @contextlib.contextmanager
+    def _translated(self, path: str) -> Iterator[None]:
+        """Turns a plug-in's errors into ours."""
+        try:
+            yield
+        except _ABSENT as error:
+            raise FileNotFoundError(errors.absent(self.uri(path))) from error
+        except tf_errors.OpError as error:
+            problem = " ".join(str(error).split())[:300]
+            raise StorageError(errors.failed(problem, self.uri(path))) from error
+
+
+class _FileioLeaseStore:
+    """One file, which is looked at before it is written, and after."""
+
+    def __init__(self, storage: FileioStorage, path: str):
+        self._storage = storage
+        self._path = path
+
+    def load(self) -> lease.LeaseObject | None:
+        try:
+            content = self._storage.read(self._path, 1 << 16)
+        except FileNotFoundError:
+            return None
+        # Plug-ins agree on no time of a file: a waiter measures by itself.
+        return lease.LeaseObject(content=content, version=_version(content), age_seconds=None)
+
+    def create(self, content: bytes) -> str | None:
+        return None if self.load() else self._write(content)
+
+    def replace(self, version: str, content: bytes) -> str | None:
+        current = self.load()
+        return self._write(content) if current and current.version == version else None
+
+    def _write(self, content: bytes) -> str | None:
+        self._storage.write(self._path, content)
+        current = self.load()
+        return current.version if current and current.content == content else None
+
+    def delete(self, version: str) -> None:
+        current = self.load()
+        if current and current.version == version:
+            self._storage.remove(self._path)
+
+
+# TensorFlow's files say that they are absent only when they are read.
+_ABSENT = (FileNotFoundError, fileio.NotFoundError, tf_errors.NotFoundError)
+
+
+def _version(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _transfer(source: IO[bytes], destination: IO[bytes] | None) -> FileDigest:
+    crc, size = 0, 0
+    while chunk := source.read(_CHUNK_BYTES):
+        crc = google_crc32c.extend(crc, chunk)
+        size += len(chunk)
+        if destination:
+            destination.write(chunk)
+    return FileDigest(size=size, crc32c=crc)
+
+
+def _size(status: Any) -> int:
+    """Returns the size of os.stat_result, or of TensorFlow's own."""
+    return int(status.st_size if isinstance(status, os.stat_result) else status.length)
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name

@@ -1,0 +1,397 @@
+"""Google Cloud Storage: generation preconditions, checksums of the store, copies by the store."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import requests
+import requests.adapters
+from google.api_core import exceptions as api_exceptions
+from google.api_core import retry as api_retry
+from google.auth import exceptions as auth_exceptions
+from google.cloud import storage
+from google.cloud.storage import exceptions as storage_exceptions
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from tfx_best_exporter.executor.storage import errors, lease, local, objects
+from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.protocol import Entry, StorageError
+
+# (connect, read) of one request.
+_TIMEOUT_SECONDS = (10.0, 60.0)
+# Files above this size go up in such pieces, of which one at a time is in memory.
+_CHUNK_BYTES = 8 << 20
+_PARALLEL_DELETES = 8
+# Connections that are kept: one for each thread of the caller, and some for the lock.
+_CONNECTIONS = 32
+_NO_CREDENTIALS = (
+    "Run 'gcloud auth application-default login', or set GOOGLE_APPLICATION_CREDENTIALS to a key"
+    " file; for an emulator set STORAGE_EMULATOR_HOST."
+)
+_NO_PERMISSION = "Grant the account the role Storage Object User on the bucket."
+
+_FAILURES = (
+    api_exceptions.GoogleAPIError,
+    auth_exceptions.GoogleAuthError,
+    requests.RequestException,
+    storage_exceptions.InvalidResponse,
+    storage_exceptions.DataCorruption,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RetrySettings:
+    """How often a failed request is sent again: with growing, random pauses.
+
+    Attributes:
+        timeout_seconds: For how long.
+        initial_seconds: Longest first pause; each next one is twice as long.
+        maximum_seconds: Longest pause.
+    """
+
+    timeout_seconds: float = 120.0
+    initial_seconds: float = 1.0
+    maximum_seconds: float = 30.0
+
+
+class GsStorage:
+    """Google Cloud Storage.
+
+    Files of more than 8 MiB go up by the client's resumable upload. Each file comes or goes over
+    one connection: many at a time is for the caller, and makes the better use of threads.
+    """
+
+    has_atomic_rename = False
+    is_local = False
+
+    def __init__(
+        self,
+        *,
+        retry: RetrySettings | None = None,
+        lease_settings: lease.LeaseSettings | None = None,
+    ):
+        """Makes a GsStorage; connects to nothing.
+
+        Args:
+            retry: How often a failed request is sent again.
+            lease_settings: How long a lock outlives its holder.
+        """
+        retry = retry or RetrySettings()
+        self._retry: api_retry.Retry = DEFAULT_RETRY.with_timeout(retry.timeout_seconds).with_delay(
+            initial=retry.initial_seconds, maximum=retry.maximum_seconds, multiplier=2.0
+        )
+        self._lease_settings = lease_settings or lease.LeaseSettings()
+        self._known_buckets: set[str] = set()
+        self.clock = objects.StoreClock()
+
+    @functools.cached_property
+    def _client(self) -> storage.Client:
+        # No project is needed for objects, and none may be set where this runs.
+        client = storage.Client(project=None)
+        session = client._http
+        adapter = requests.adapters.HTTPAdapter(
+            pool_connections=_CONNECTIONS, pool_maxsize=_CONNECTIONS
+        )
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        session.hooks["response"].append(self._note_date)
+        return client
+
+    def _note_date(self, response: requests.Response, *_args: object, **_kwargs: object) -> None:
+        self.clock.note(response.headers.get("Date"))
+
+    def _blob(self, path: str, chunk_size: int | None = None) -> storage.Blob:
+        bucket, key = objects.split_object(path)
+        return self._client.bucket(bucket).blob(key, chunk_size=chunk_size)
+
+    def uri(self, path: str) -> str:
+        """Returns "gs://bucket/key"."""
+        return f"gs://{path}"
+
+    def children(self, path: str) -> list[Entry]:
+        """Returns the names in a directory, sorted; none if it is not there."""
+        bucket, key = objects.split(path)
+        prefix = objects.prefix_of(key)
+        with self._translated(path):
+            blobs = self._client.list_blobs(
+                bucket,
+                prefix=prefix,
+                delimiter="/",
+                fields="items(name),prefixes,nextPageToken",
+                timeout=_TIMEOUT_SECONDS,
+                retry=self._retry,
+            )
+            keys = [str(blob.name) for blob in blobs]
+            # The prefixes are complete once the blobs have been read.
+            return objects.entries(prefix, keys, blobs.prefixes)
+
+    def sizes(self, path: str) -> dict[str, int]:
+        """Returns the size of every file below a directory by relative path; none if absent."""
+        _, key = objects.split(path)
+        return objects.relative_sizes(objects.prefix_of(key), self._sizes_by_key(path))
+
+    def _sizes_by_key(self, path: str) -> dict[str, int]:
+        bucket, key = objects.split(path)
+        with self._translated(path):
+            blobs = self._client.list_blobs(
+                bucket,
+                prefix=objects.prefix_of(key),
+                fields="items(name,size),nextPageToken",
+                timeout=_TIMEOUT_SECONDS,
+                retry=self._retry,
+            )
+            return {str(blob.name): int(blob.size or 0) for blob in blobs}
+
+    def digest(self, path: str) -> FileDigest:
+        """Returns size and CRC-32C of a file, which the store knows."""
+        with self._translated(path):
+            blob = self._blob(path)
+            blob.reload(timeout=_TIMEOUT_SECONDS, retry=self._retry)
+            return _digest_of(blob)
+
+    def read(self, path: str, max_bytes: int) -> bytes:
+        """Returns a file's content; StorageError if it has more than max_bytes."""
+        buffer = _BoundedBuffer(self.uri(path), max_bytes)
+        with self._translated(path):
+            self._download(path, buffer)
+        return buffer.getvalue()
+
+    def _download(self, path: str, file: io.BufferedIOBase) -> storage.Blob:
+        blob = self._blob(path)
+        # Raw: an object that is stored compressed is copied as it is.
+        blob.download_to_file(
+            file,
+            raw_download=True,
+            checksum="crc32c",
+            timeout=_TIMEOUT_SECONDS,
+            retry=self._retry,
+        )
+        return blob
+
+    def write(self, path: str, content: bytes, *, if_absent: bool = False) -> None:
+        """Writes a small file: a reader sees all of it or none."""
+        with self._translated(path):
+            try:
+                self._blob(path).upload_from_string(
+                    content,
+                    content_type="application/octet-stream",
+                    if_generation_match=0 if if_absent else None,
+                    checksum="crc32c",
+                    timeout=_TIMEOUT_SECONDS,
+                    retry=self._retry,
+                )
+            except api_exceptions.PreconditionFailed:
+                errors.check_own_write(self, path, content)
+
+    def download(self, path: str, local_path: Path) -> FileDigest:
+        """Copies a file to the local disk; returns what lies there."""
+        local_path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._translated(path), local_path.open("wb") as file:
+                blob = self._download(path, file)
+            result = local.digest(local_path)
+            # The reply to a download names the checksum, but not always the size.
+            if blob.crc32c and objects.crc32c_to_int(blob.crc32c) != result.crc32c:
+                raise StorageError(errors.corrupted(self.uri(path), blob.crc32c, result))
+        except BaseException:
+            local_path.unlink(missing_ok=True)
+            raise
+        return result
+
+    def upload(self, local_path: Path, path: str) -> FileDigest:
+        """Copies a file from the local disk; returns what the store says that it has."""
+        with self._translated(path):
+            blob = self._blob(path, chunk_size=_CHUNK_BYTES)
+            with local_path.open("rb") as file:
+                blob.upload_from_file(
+                    file,
+                    size=local_path.stat().st_size,
+                    content_type="application/octet-stream",
+                    checksum="crc32c",
+                    timeout=_TIMEOUT_SECONDS,
+                    retry=self._retry,
+                )
+            return _digest_of(blob)
+
+    def copy(self, source_path: str, path: str) -> FileDigest:
+        """Copies a file within the store; returns what the store says that it has."""
+        with self._translated(source_path):
+            source, blob = self._blob(source_path), self._blob(path)
+            token = None
+            while True:
+                # A large file, to another place or storage class, takes several requests.
+                token, _, _ = blob.rewrite(
+                    source, token=token, timeout=_TIMEOUT_SECONDS, retry=self._retry
+                )
+                if token is None:
+                    return _digest_of(blob)
+
+    def sync(self, path: str) -> None:
+        """Does nothing: the store keeps what it has confirmed."""
+
+    def rename(self, source_path: str, path: str) -> None:
+        """Raises StorageError: a store moves objects one by one."""
+        raise StorageError(errors.no_rename(self.uri(source_path), self.uri(path)))
+
+    def remove(self, path: str) -> None:
+        """Deletes a file, or a directory and all below it; nothing if it is not there."""
+        bucket, key = objects.split_object(path)
+        with self._translated(path):
+            keys = [key, *self._sizes_by_key(path)]
+            with concurrent.futures.ThreadPoolExecutor(_PARALLEL_DELETES) as pool:
+                for _ in pool.map(functools.partial(self._delete, bucket), keys):
+                    pass
+
+    def _delete(self, bucket: str, key: str) -> None:
+        with contextlib.suppress(api_exceptions.NotFound):
+            blob = self._client.bucket(bucket).blob(key)
+            blob.delete(timeout=_TIMEOUT_SECONDS, retry=self._retry)
+
+    def lock(
+        self, path: str, timeout_seconds: float
+    ) -> contextlib.AbstractContextManager[lease.ObjectLease]:
+        """Holds an exclusive lock, an object with an expiry, while the context lasts."""
+        return lease.hold(
+            _GsLeaseStore(self, path), self.uri(path), timeout_seconds, self._lease_settings
+        )
+
+    @contextlib.contextmanager
+    def _translated(self, path: str) -> Iterator[None]:
+        """Turns the client's errors into ours."""
+        try:
+            yield
+        except api_exceptions.NotFound as error:
+            raise self._absent(path) from error
+        except _FAILURES as error:
+            raise self._error(error, path) from error
+        self._known_buckets.add(objects.split(path)[0])
+
+    def _absent(self, path: str) -> OSError:
+        bucket, key = objects.split(path)
+        # The store says the same of an object and of a bucket. One listing a process tells them
+        # apart, and asks for no other permission than those that are needed anyway.
+        if bucket not in self._known_buckets:
+            try:
+                list(
+                    self._client.list_blobs(
+                        bucket,
+                        prefix=key,
+                        max_results=1,
+                        timeout=_TIMEOUT_SECONDS,
+                        retry=self._retry,
+                    )
+                )
+                self._known_buckets.add(bucket)
+            except api_exceptions.NotFound:
+                return StorageError(errors.bucket_missing(bucket, self.uri(path)))
+            except _FAILURES as error:
+                return self._error(error, path)
+        return FileNotFoundError(errors.absent(self.uri(path)))
+
+    def _error(self, error: Exception, path: str) -> StorageError:
+        uri = self.uri(path)
+        cause = error.cause if isinstance(error, api_exceptions.RetryError) else error
+        problem = _one_line(cause)
+        if isinstance(cause, auth_exceptions.GoogleAuthError | api_exceptions.Unauthorized):
+            if isinstance(cause, auth_exceptions.TransportError):
+                return StorageError(errors.failed(problem, uri))
+            return StorageError(errors.credentials_missing(problem, uri, _NO_CREDENTIALS))
+        if isinstance(cause, api_exceptions.Forbidden):
+            return StorageError(errors.permission_missing(problem, uri, _NO_PERMISSION))
+        return StorageError(errors.failed(problem, uri))
+
+
+class _GsLeaseStore:
+    """One object, written if its generation matches."""
+
+    def __init__(self, gs: GsStorage, path: str):
+        self._gs = gs
+        self._path = path
+        # A renewal that takes longer has missed its purpose; the next one tries again.
+        self._retry = gs._retry.with_timeout(gs._lease_settings.renew_seconds)
+
+    def load(self) -> lease.LeaseObject | None:
+        with self._gs._translated(self._path):
+            blob = self._gs._blob(self._path)
+            try:
+                blob.reload(timeout=_TIMEOUT_SECONDS, retry=self._retry)
+                content = blob.download_as_bytes(
+                    if_generation_match=blob.generation,
+                    timeout=_TIMEOUT_SECONDS,
+                    retry=self._retry,
+                )
+            except api_exceptions.PreconditionFailed:
+                # Written or deleted in between: look again.
+                return self.load()
+            except api_exceptions.NotFound as error:
+                absent = self._gs._absent(self._path)
+                if not isinstance(absent, FileNotFoundError):
+                    raise absent from error
+                return None
+        updated = blob.updated
+        return lease.LeaseObject(
+            content=content,
+            version=str(blob.generation),
+            age_seconds=self._gs.clock.age_seconds(updated.timestamp()) if updated else None,
+        )
+
+    def create(self, content: bytes) -> str | None:
+        return self._put(content, generation=0)
+
+    def replace(self, version: str, content: bytes) -> str | None:
+        return self._put(content, generation=int(version))
+
+    def _put(self, content: bytes, generation: int) -> str | None:
+        with self._gs._translated(self._path):
+            blob = self._gs._blob(self._path)
+            try:
+                blob.upload_from_string(
+                    content,
+                    content_type="application/json",
+                    if_generation_match=generation,
+                    checksum="crc32c",
+                    timeout=_TIMEOUT_SECONDS,
+                    retry=self._retry,
+                )
+            except api_exceptions.PreconditionFailed:
+                return None
+            return str(blob.generation)
+
+    def delete(self, version: str) -> None:
+        with (
+            self._gs._translated(self._path),
+            contextlib.suppress(api_exceptions.NotFound, api_exceptions.PreconditionFailed),
+        ):
+            self._gs._blob(self._path).delete(
+                if_generation_match=int(version), timeout=_TIMEOUT_SECONDS, retry=self._retry
+            )
+
+
+class _BoundedBuffer(io.BytesIO):
+    """Memory for a file that is refused when it turns out too large."""
+
+    def __init__(self, uri: str, max_bytes: int):
+        super().__init__()
+        self._uri = uri
+        self._max_bytes = max_bytes
+
+    def write(self, content: bytes) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if self.tell() + len(content) > self._max_bytes:
+            raise StorageError(errors.too_large(self._uri, self._max_bytes))
+        return super().write(content)
+
+
+def _digest_of(blob: storage.Blob) -> FileDigest:
+    return FileDigest(size=int(blob.size or 0), crc32c=objects.crc32c_to_int(blob.crc32c or ""))
+
+
+def _one_line(error: object) -> str:
+    text = getattr(error, "message", None) or str(error) or type(error).__name__
+    code = getattr(error, "code", None)
+    return " ".join(f"{int(code)} {text}".split() if isinstance(code, int) else text.split())[:300]

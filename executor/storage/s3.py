@@ -1,0 +1,496 @@
+"""Amazon S3 and stores that speak its protocol, such as MinIO: conditional writes, server copies.
+
+Checksums are CRC-32C of whole objects. They are computed here and sent along, so that the store
+refuses what was damaged on its way, and the store is asked for them afterwards. What other programs
+wrote has other checksums, or none: then `S3Storage.digest` reads the object, without storing it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import random
+import time
+import urllib.parse
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import boto3.s3.transfer
+import botocore.config
+import botocore.exceptions
+import google_crc32c
+import s3transfer.exceptions
+import urllib3.exceptions
+
+from tfx_best_exporter.executor.storage import errors, lease, local, objects
+from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.protocol import Entry, StorageError
+
+_CHUNK_BYTES = 1 << 20
+_PARALLEL_PARTS = 8
+_CONNECTIONS = 32
+_CONNECT_TIMEOUT_SECONDS = 10.0
+_READ_TIMEOUT_SECONDS = 60.0
+_DELETES_PER_REQUEST = 1000
+# Tries of what the client does not try again by itself: reading on, and writes that met.
+_TRIES = 5
+_NO_CREDENTIALS = (
+    "Run 'aws configure', or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine"
+    " or service account a role."
+)
+_NO_PERMISSION = (
+    "Allow s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and s3:DeleteObject on what"
+    " lies in it."
+)
+_ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
+_REFUSED = frozenset({"PreconditionFailed", "412"})
+_MET = frozenset({"ConditionalRequestConflict", "409"})
+_UNKNOWN_CREDENTIALS = frozenset(
+    {
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+    }
+)
+_FORBIDDEN = frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden", "403"})
+_CREDENTIAL_ERRORS = (
+    botocore.exceptions.CredentialRetrievalError,
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.PartialCredentialsError,
+    botocore.exceptions.ProfileNotFound,
+    botocore.exceptions.SSOError,
+    botocore.exceptions.TokenRetrievalError,
+)
+_FAILURES = (
+    botocore.exceptions.BotoCoreError,
+    botocore.exceptions.ClientError,
+    s3transfer.exceptions.RetriesExceededError,
+    urllib3.exceptions.HTTPError,
+)
+_READ_FAILURES = (
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.IncompleteReadError,
+    urllib3.exceptions.HTTPError,
+    OSError,
+)
+
+
+class S3Storage:
+    """Amazon S3, or a store that speaks its protocol.
+
+    Credentials, region and endpoint come from where every AWS client looks for them. With an
+    endpoint of its own (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3 or endpoint_url in a profile) the
+    bucket is part of the path, as MinIO and its kin want it.
+    """
+
+    has_atomic_rename = False
+    is_local = False
+
+    def __init__(
+        self,
+        *,
+        max_attempts: int = 8,
+        part_bytes: int = 16 << 20,
+        copy_part_bytes: int = 256 << 20,
+        lease_settings: lease.LeaseSettings | None = None,
+    ):
+        """Makes an S3Storage; connects to nothing.
+
+        Args:
+            max_attempts: How often a request is sent at most; pauses grow up to 20 seconds.
+            part_bytes: Files of this size or more go up and down in parallel parts of it.
+            copy_part_bytes: Files of this size or more are copied in parallel parts of it.
+            lease_settings: How long a lock outlives its holder.
+        """
+        self._max_attempts = max_attempts
+        self._part_bytes = part_bytes
+        self._copy_part_bytes = copy_part_bytes
+        self._lease_settings = lease_settings or lease.LeaseSettings()
+        self._known_buckets: set[str] = set()
+        self._tried_buckets: set[str] = set()
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        return self._make_client(self._max_attempts, _READ_TIMEOUT_SECONDS)
+
+    @functools.cached_property
+    def _lease_client(self) -> Any:
+        # A renewal that takes longer has missed its purpose; the next one tries again.
+        return self._make_client(2, max(1.0, self._lease_settings.renew_seconds / 2))
+
+    def _make_client(self, max_attempts: int, read_timeout_seconds: float) -> Any:
+        # A session of its own: boto3's default one is not safe to use from several threads.
+        session = boto3.session.Session()
+
+        def make(addressing_style: str) -> Any:
+            config = botocore.config.Config(
+                connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+                read_timeout=read_timeout_seconds,
+                max_pool_connections=_CONNECTIONS,
+                retries={"mode": "standard", "total_max_attempts": max_attempts},
+                # Ours are sent with each write. Others' stores may not know those of the client.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+                s3={"addressing_style": addressing_style},
+            )
+            return session.client("s3", config=config)
+
+        client = make("auto")
+        host = urllib.parse.urlsplit(client.meta.endpoint_url).hostname or ""
+        if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+            client = make("path")
+        client.meta.events.register("before-parameter-build.s3.UploadPart", _add_checksum)
+        return client
+
+    @functools.cached_property
+    def _transfers(self) -> Any:
+        return self._make_transfers(self._part_bytes)
+
+    @functools.cached_property
+    def _copies(self) -> Any:
+        return self._make_transfers(self._copy_part_bytes)
+
+    def _make_transfers(self, part_bytes: int) -> Any:
+        config = boto3.s3.transfer.TransferConfig(
+            multipart_threshold=part_bytes,
+            multipart_chunksize=part_bytes,
+            max_concurrency=_PARALLEL_PARTS,
+            num_download_attempts=_TRIES,
+            preferred_transfer_client="classic",
+        )
+        return boto3.s3.transfer.create_transfer_manager(self._client, config)
+
+    def uri(self, path: str) -> str:
+        """Returns "s3://bucket/key"."""
+        return f"s3://{path}"
+
+    def children(self, path: str) -> list[Entry]:
+        """Returns the names in a directory, sorted; none if it is not there."""
+        bucket, key = objects.split(path)
+        prefix = objects.prefix_of(key)
+        keys: list[str] = []
+        prefixes: list[str] = []
+        with self._translated(path):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=prefix, Delimiter="/"
+            )
+            for page in pages:
+                keys += [item["Key"] for item in page.get("Contents", ())]
+                prefixes += [item["Prefix"] for item in page.get("CommonPrefixes", ())]
+        return objects.entries(prefix, keys, prefixes)
+
+    def sizes(self, path: str) -> dict[str, int]:
+        """Returns the size of every file below a directory by relative path; none if absent."""
+        _, key = objects.split(path)
+        return objects.relative_sizes(objects.prefix_of(key), self._sizes_by_key(path))
+
+    def _sizes_by_key(self, path: str) -> dict[str, int]:
+        bucket, key = objects.split(path)
+        with self._translated(path):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=objects.prefix_of(key)
+            )
+            return {
+                item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())
+            }
+
+    def digest(self, path: str) -> FileDigest:
+        """Returns size and CRC-32C of a file: as the store says, or else by reading it all."""
+        bucket, key = objects.split_object(path)
+        with self._translated(path):
+            reply = self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+            crc32c = _whole_checksum(reply)
+            if crc32c is None:
+                crc32c = self._read_checksum(bucket, key, reply["ETag"], reply["ContentLength"])
+            return FileDigest(size=reply["ContentLength"], crc32c=crc32c)
+
+    def _read_checksum(self, bucket: str, key: str, etag: str, size: int) -> int:
+        crc, offset, tries = 0, 0, 0
+        while offset < size:
+            try:
+                body = self._client.get_object(
+                    Bucket=bucket, Key=key, IfMatch=etag, Range=f"bytes={offset}-"
+                )["Body"]
+                for chunk in body.iter_chunks(_CHUNK_BYTES):
+                    crc = google_crc32c.extend(crc, chunk)
+                    offset += len(chunk)
+            except _READ_FAILURES:
+                tries += 1
+                if tries == _TRIES:
+                    raise
+                _pause(tries)
+        return crc
+
+    def read(self, path: str, max_bytes: int) -> bytes:
+        """Returns a file's content; StorageError if it has more than max_bytes."""
+        bucket, key = objects.split_object(path)
+        with self._translated(path):
+            for tries in range(1, _TRIES + 1):
+                reply = self._client.get_object(Bucket=bucket, Key=key)
+                with contextlib.closing(reply["Body"]) as body:
+                    if reply["ContentLength"] > max_bytes:
+                        raise StorageError(errors.too_large(self.uri(path), max_bytes))
+                    try:
+                        return body.read()
+                    except _READ_FAILURES:
+                        if tries == _TRIES:
+                            raise
+                _pause(tries)
+        raise AssertionError("the last try returns or raises")
+
+    def write(self, path: str, content: bytes, *, if_absent: bool = False) -> None:
+        """Writes a small file: a reader sees all of it or none."""
+        bucket, key = objects.split_object(path)
+        condition = {"IfNoneMatch": "*"} if if_absent else {}
+        with self._translated(path):
+            if _put(self._client, bucket, key, content, condition) is None:
+                errors.check_own_write(self, path, content)
+
+    def download(self, path: str, local_path: Path) -> FileDigest:
+        """Copies a file to the local disk; returns what lies there."""
+        bucket, key = objects.split_object(path)
+        local_path.parent.mkdir(parents=True, exist_ok=True)
+        with self._translated(path):
+            self._transfers.download(bucket, key, str(local_path)).result()
+            return local.digest(local_path)
+
+    def upload(self, local_path: Path, path: str) -> FileDigest:
+        """Copies a file from the local disk; returns what the store says that it has."""
+        bucket, key = objects.split_object(path)
+        digest = local.digest(local_path)
+        checksum = {
+            "ChecksumAlgorithm": "CRC32C",
+            "ChecksumCRC32C": objects.crc32c_to_text(digest.crc32c),
+        }
+        with self._translated(path):
+            if digest.size >= self._part_bytes:
+                self._transfers.upload(str(local_path), bucket, key, extra_args=checksum).result()
+            else:
+                with local_path.open("rb") as file:
+                    reply = self._client.put_object(Bucket=bucket, Key=key, Body=file, **checksum)
+                if "ChecksumCRC32C" in reply:
+                    crc32c = objects.crc32c_to_int(reply["ChecksumCRC32C"])
+                    return FileDigest(size=digest.size, crc32c=crc32c)
+        return self.digest(path)
+
+    def copy(self, source_path: str, path: str) -> FileDigest:
+        """Copies a file within the store; returns what the store says that it has."""
+        source_bucket, source_key = objects.split_object(source_path)
+        bucket, key = objects.split_object(path)
+        source = {"Bucket": source_bucket, "Key": source_key}
+        with self._translated(source_path):
+            head = self._client.head_object(**source)
+            size, unchanged = head["ContentLength"], {"CopySourceIfMatch": head["ETag"]}
+            if size < self._copy_part_bytes:
+                reply = self._client.copy_object(
+                    CopySource=source,
+                    Bucket=bucket,
+                    Key=key,
+                    ChecksumAlgorithm="CRC32C",
+                    **unchanged,
+                )
+                crc32c = _whole_checksum(reply["CopyObjectResult"])
+                if crc32c is not None:
+                    return FileDigest(size=size, crc32c=crc32c)
+            else:
+                # TaggingDirective: else it asks for the source's tags, which takes a permission.
+                checksum = {"ChecksumAlgorithm": "CRC32C", "ChecksumType": "FULL_OBJECT"}
+                extra_args = {**checksum, **unchanged, "TaggingDirective": "REPLACE"}
+                self._copies.copy(source, bucket, key, extra_args=extra_args).result()
+        return self.digest(path)
+
+    def sync(self, path: str) -> None:
+        """Does nothing: the store keeps what it has confirmed."""
+
+    def rename(self, source_path: str, path: str) -> None:
+        """Raises StorageError: a store moves objects one by one."""
+        raise StorageError(errors.no_rename(self.uri(source_path), self.uri(path)))
+
+    def remove(self, path: str) -> None:
+        """Deletes a file, or a directory and all below it; nothing if it is not there."""
+        bucket, key = objects.split_object(path)
+        keys = [key, *self._sizes_by_key(path)]
+        with self._translated(path):
+            for start in range(0, len(keys), _DELETES_PER_REQUEST):
+                batch = keys[start : start + _DELETES_PER_REQUEST]
+                reply = self._client.delete_objects(
+                    Bucket=bucket,
+                    Delete={"Objects": [{"Key": name} for name in batch], "Quiet": True},
+                )
+                for error in reply.get("Errors", ()):
+                    raise botocore.exceptions.ClientError({"Error": error}, "DeleteObjects")
+
+    def lock(
+        self, path: str, timeout_seconds: float
+    ) -> contextlib.AbstractContextManager[lease.ObjectLease]:
+        """Holds an exclusive lock, an object with an expiry, while the context lasts."""
+        return lease.hold(
+            _S3LeaseStore(self, path), self.uri(path), timeout_seconds, self._lease_settings
+        )
+
+    @contextlib.contextmanager
+    def _translated(self, path: str) -> Iterator[None]:
+        """Turns the client's errors into ours."""
+        try:
+            yield
+        except botocore.exceptions.ClientError as error:
+            if _code(error) in _ABSENT:
+                raise self._absent(path) from error
+            raise self._error(error, path) from error
+        except _FAILURES as error:
+            raise self._error(error, path) from error
+        self._known_buckets.add(objects.split(path)[0])
+
+    def _absent(self, path: str) -> OSError:
+        bucket, key = objects.split(path)
+        # A HEAD's reply has no body that could say what is absent. One listing a process does.
+        if bucket not in self._known_buckets:
+            try:
+                self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+                self._known_buckets.add(bucket)
+            except _FAILURES as error:
+                return self._error(error, path)
+        return FileNotFoundError(errors.absent(self.uri(path)))
+
+    def _error(self, error: Exception, path: str) -> StorageError:
+        uri = self.uri(path)
+        code = _code(error)
+        if isinstance(error, botocore.exceptions.ClientError):
+            message = error.response["Error"].get("Message", "")
+            problem = f"{code} {message}".strip()
+        else:
+            problem = " ".join(str(error).split())[:300]
+        if code == "NoSuchBucket":
+            return StorageError(errors.bucket_missing(objects.split(path)[0], uri))
+        if code in _UNKNOWN_CREDENTIALS or isinstance(error, _CREDENTIAL_ERRORS):
+            return StorageError(errors.credentials_missing(problem, uri, _NO_CREDENTIALS))
+        if code in _FORBIDDEN:
+            return StorageError(errors.permission_missing(problem, uri, _NO_PERMISSION))
+        return StorageError(errors.failed(problem, uri))
+
+
+class _S3LeaseStore:
+    """One object, written if its ETag matches."""
+
+    def __init__(self, s3: S3Storage, path: str):
+        self._s3 = s3
+        self._path = path
+        self._bucket, self._key = objects.split_object(path)
+
+    def load(self) -> lease.LeaseObject | None:
+        try:
+            with self._s3._translated(self._path):
+                reply = self._s3._lease_client.get_object(Bucket=self._bucket, Key=self._key)
+                with contextlib.closing(reply["Body"]) as body:
+                    content = body.read()
+        except FileNotFoundError:
+            return None
+        date = reply["ResponseMetadata"]["HTTPHeaders"].get("date")
+        age = parsedate_to_datetime(date) - reply["LastModified"] if date else None
+        return lease.LeaseObject(
+            content=content,
+            version=reply["ETag"],
+            age_seconds=age.total_seconds() if age is not None else None,
+        )
+
+    def create(self, content: bytes) -> str | None:
+        version = self._put(content, {"IfNoneMatch": "*"})
+        if version and self._bucket not in self._s3._tried_buckets:
+            self._try_conditions()
+        return version
+
+    def replace(self, version: str, content: bytes) -> str | None:
+        return self._put(content, {"IfMatch": version})
+
+    def _put(self, content: bytes, condition: dict[str, str]) -> str | None:
+        with self._s3._translated(self._path):
+            return _put(self._s3._lease_client, self._bucket, self._key, content, condition)
+
+    def _try_conditions(self) -> None:
+        # A store that does not know conditions writes all the same, and tells nobody: MinIO before
+        # 2024, for one. It cannot keep two writers apart.
+        for condition in ({"IfNoneMatch": "*"}, {"IfMatch": '"00000000000000000000000000000000"'}):
+            if self._put(b"{}", condition) is not None:
+                self._s3._lease_client.delete_object(Bucket=self._bucket, Key=self._key)
+                raise StorageError(
+                    f"storage must honour {' and '.join(condition)} of a write (got one that writes"
+                    f" all the same, at {self._s3.uri(self._path)}). Use a newer release of the"
+                    " store, or another one."
+                )
+        self._s3._tried_buckets.add(self._bucket)
+
+    def delete(self, version: str) -> None:
+        location = {"Bucket": self._bucket, "Key": self._key}
+        with self._s3._translated(self._path):
+            try:
+                self._s3._lease_client.delete_object(**location, IfMatch=version)
+            except botocore.exceptions.ClientError as error:
+                code = _code(error)
+                if code == "NotImplemented":
+                    # Its holder has just made sure that the lease is still valid.
+                    self._s3._lease_client.delete_object(**location)
+                elif code not in _REFUSED | _MET | _ABSENT:
+                    raise
+
+
+def _put(
+    client: Any, bucket: str, key: str, content: bytes, condition: dict[str, str]
+) -> str | None:
+    """Writes an object; returns its ETag, or None if the condition is not met."""
+    checksum = objects.crc32c_to_text(google_crc32c.value(content))
+    for tries in range(1, _TRIES + 1):
+        try:
+            reply = client.put_object(
+                Bucket=bucket,
+                Key=key,
+                Body=content,
+                ChecksumAlgorithm="CRC32C",
+                ChecksumCRC32C=checksum,
+                **condition,
+            )
+            return reply["ETag"]
+        except botocore.exceptions.ClientError as error:
+            code = _code(error)
+            if code in _REFUSED or (code in _ABSENT and "IfMatch" in condition):
+                return None
+            # Two conditional writes met: S3 asks both to try again.
+            if code not in _MET or tries == _TRIES:
+                raise
+            _pause(tries)
+    raise AssertionError("the last try returns or raises")
+
+
+def _add_checksum(params: dict[str, Any], **_kwargs: object) -> None:
+    """Adds a part's checksum; the client itself has CRC-32C only with a native extension."""
+    body = params.get("Body")
+    if params.get("ChecksumAlgorithm") != "CRC32C" or not hasattr(body, "seek"):
+        return
+    crc = 0
+    while chunk := body.read(_CHUNK_BYTES):
+        crc = google_crc32c.extend(crc, chunk)
+    body.seek(0, io.SEEK_SET)
+    params["ChecksumCRC32C"] = objects.crc32c_to_text(crc)
+
+
+def _whole_checksum(reply: dict[str, Any]) -> int | None:
+    """Returns the CRC-32C of a whole object; that of a list of parts' checksums is none."""
+    text = reply.get("ChecksumCRC32C", "")
+    if not text or "-" in text or reply.get("ChecksumType") == "COMPOSITE":
+        return None
+    return objects.crc32c_to_int(text)
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, botocore.exceptions.ClientError):
+        return str(error.response.get("Error", {}).get("Code", ""))
+    return ""
+
+
+def _pause(tries: int) -> None:
+    time.sleep(random.uniform(0.0, 0.2 * 2**tries))
