@@ -246,8 +246,8 @@ class MetricRule:
             raise MissingMetricError(
                 "compare_policy.metric.name must be a metric of the best's evaluation too"
                 f" (got {str(self.key)!r}, at {best.uri or 'its record'})."
-                f" Found: {', '.join(sorted(best)) or 'none'}. Compare by one of these until a model"
-                " with the metric is exported, or move the best out of the base directory."
+                f" Found: {', '.join(sorted(best)) or 'none'}. Compare by one of these until a"
+                " model with the metric is exported, or move the best out of the base directory."
             )
         return found.value
 
