@@ -276,11 +276,7 @@ class ExportDirectory:
         try:
             for file in files:
                 _check_same(file, local.copy(file.source_path, staging_path / file.path), "copied")
-            manifest = [
-                pb.ManifestEntry(path=file.path, size=file.digest.size, crc32c=file.digest.crc32c)
-                for file in sorted(files, key=lambda file: file.path)
-            ]
-            record = make_record(manifest)
+            record = make_record(_manifest_of(files))
             local.write(staging_path / RECORD_PATH, _to_json(record))
             for file in files:
                 _check_same(file, local.digest(staging_path / file.path), "written")
@@ -311,8 +307,8 @@ class ExportDirectory:
         tombstone = pb.Tombstone(schema_version=SCHEMA_VERSION, record=record, why=why)
         tombstone.retired_at.FromNanoseconds(int(now * 1e9))
         tombstone_path = self._new_path("retired", f"{export.version}.json")
-        local.write(tombstone_path, _to_json(tombstone))
         trash_path = self._new_path("trash", f"{export.version}-{secrets.token_hex(8)}")
+        local.write(tombstone_path, _to_json(tombstone))
         try:
             export.path.rename(trash_path)
         except OSError:
@@ -330,7 +326,7 @@ class ExportDirectory:
         root, are linked; what the export has beyond them is copied.
 
         Args:
-            export: One with a record.
+            export: One with a record, or a foreign one.
             path: The directory; it may have content from a run that died.
             model_files: The files of the model that the export was made from.
 
@@ -338,8 +334,11 @@ class ExportDirectory:
             OSError: Something cannot be read or written.
         """
         sources = {(file.path, file.digest.size, file.digest.crc32c): file for file in model_files}
-        record_entry = pb.ManifestEntry(path=RECORD_PATH)
-        for entry in (*self.record(export).manifest, record_entry):
+        if export.has_record:
+            manifest = [*self.record(export).manifest, pb.ManifestEntry(path=RECORD_PATH)]
+        else:
+            manifest = _manifest_of(saved_model.files_of(export.path))
+        for entry in manifest:
             destination_path = path / entry.path
             destination_path.unlink(missing_ok=True)
             source = sources.get((entry.path, entry.size, entry.crc32c))
@@ -397,6 +396,13 @@ def _number(name: str) -> int:
     """Returns the number that a model server reads from a name, or 0."""
     number = int(name) if re.fullmatch(r"[0-9]+", name) else 0
     return number if number <= _MAX_VERSION else 0
+
+
+def _manifest_of(files: Sequence[saved_model.ModelFile]) -> list[pb.ManifestEntry]:
+    return [
+        pb.ManifestEntry(path=file.path, size=file.digest.size, crc32c=file.digest.crc32c)
+        for file in sorted(files, key=lambda file: file.path)
+    ]
 
 
 def _check_same(file: saved_model.ModelFile, digest: object, how: str) -> None:

@@ -111,8 +111,10 @@ def _why_unreadable(model_path: Path) -> str:
         dtypes = reader.get_variable_to_dtype_map()
         for name, shape in reader.get_variable_to_shape_map().items():
             if dtypes[name] == tf.string:
-                # Their length stands with their content.
-                reader.get_tensor(name)
+                # Each string's length as a varint, a checksum of these, the strings.
+                strings = np.ravel(reader.get_tensor(name)).tolist()
+                expected += 4 + sum((len(s).bit_length() + 6) // 7 or 1 for s in strings)
+                expected += sum(len(s) for s in strings)
             else:
                 expected += dtypes[name].size * int(np.prod(shape, dtype=np.int64))
     except Exception as error:
@@ -235,7 +237,7 @@ def with_assets_extra(
     """Returns the files of a model with further ones below assets.extra/.
 
     Raises:
-        ValueError: A source is not a file, or a destination is taken by the model.
+        ValueError: A source is not a file, or a destination is taken already.
     """
     paths = {file.path for file in files}
     result = list(files)
@@ -246,11 +248,14 @@ def with_assets_extra(
                 f"assets_extra[{destination!r}] must be the path of a file (got {source!r})."
                 " Give the full path of the source file."
             )
-        if path in paths or any(other.startswith(f"{path}/") for other in paths):
+        if any(
+            f"{path}/".startswith(f"{other}/") or other.startswith(f"{path}/") for other in paths
+        ):
             raise ValueError(
-                f"assets_extra must have destinations that the model does not use (got"
-                f" {destination!r}). Choose another name."
+                f"assets_extra must have destinations that nothing else uses (got {destination!r})."
+                " Choose another name."
             )
+        paths.add(path)
         result.append(ModelFile.read(path, Path(source).resolve()))
     return result
 
@@ -321,5 +326,9 @@ def with_signatures(
             " the loaded model holds."
         ) from error
     check(work_path)
-    extras = [file for file in files_of(model_path) if file.path.startswith(f"{ASSETS_EXTRA}/")]
+    extras = [
+        file
+        for file in files_of(model_path)
+        if file.path.startswith(f"{ASSETS_EXTRA}/") and not file.is_reserved
+    ]
     return [*files_of(work_path), *extras]
