@@ -200,7 +200,9 @@ def from_event_files(model_run_path: str | Path, event_file_pattern: str) -> Eva
     Raises:
         ValueError: The pattern matches no file, or the files hold no scalar.
     """
-    paths = sorted(Path(model_run_path).glob(event_file_pattern))
+    # A profiler's directory may match too.
+    matches = Path(model_run_path).glob(event_file_pattern)
+    paths = sorted(path for path in matches if path.is_file())
     if not paths:
         raise ValueError(
             f"event_file_pattern must match an event file (got {event_file_pattern!r}, at"

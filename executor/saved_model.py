@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -104,7 +105,8 @@ def _why_unreadable(model_path: Path) -> str:
     try:
         _read_proto(model_path)
     except Exception as error:
-        return f"{_BINARY} cannot be parsed: {error}"
+        name = _BINARY if (model_path / _BINARY).exists() else _TEXT
+        return f"{name} cannot be parsed: {error}"
     try:
         reader = tf.train.load_checkpoint(str(model_path / "variables" / "variables"))
         expected = 0
@@ -156,7 +158,8 @@ def files_of(model_path: Path) -> list[ModelFile]:
         for path in directories.pop().iterdir():
             relative_path = path.relative_to(root).as_posix()
             if path.is_symlink():
-                target = path.resolve()
+                # Unlike Path.resolve, this takes a link to itself for what it is: no file.
+                target = Path(os.path.realpath(path))
                 if root not in target.parents or not target.is_file():
                     raise InvalidModelError(
                         f"model must have no link that leads out of it or to a directory (got"
