@@ -470,6 +470,8 @@ def _report(
     """Returns the decision as it is stored, without what is not known before it is carried out."""
     result = pb.ExportDecision(
         schema_version=SCHEMA_VERSION,
+        exported=False,
+        version=0,
         reason=decision.reason,
         explanation=decision.explanation,
         candidate=pb.SourceModel(digest=candidate.value.digest),

@@ -27,7 +27,6 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 R = pb.ExportDecision
 NAN, INF = math.nan, math.inf
-UNVALIDATED = "no blessing was given: the model is not validated"
 UNKNOWN = "no evaluation of the best, version 7, is known"
 BLESSED = Blessing(name="model_blessing", uri="/blessing/5", status=BlessingStatus.BLESSED)
 NOT_BLESSED = Blessing(name="model_blessing", uri="/blessing/5", status=BlessingStatus.NOT_BLESSED)
@@ -228,7 +227,7 @@ def test_comparison_holds_the_numbers():
     [
         pytest.param((BLESSED,), R.BETTER, None, (), id="blessed"),
         pytest.param((BLESSED, BLESSED), R.BETTER, None, (), id="both blessed"),
-        pytest.param((), R.BETTER, None, (UNVALIDATED,), id="none given"),
+        pytest.param((), R.BETTER, None, (), id="none given"),
         pytest.param(
             (NOT_BLESSED,),
             R.NOT_BLESSED,
@@ -276,7 +275,7 @@ def test_the_best_itself_is_not_compared():
 
 def test_the_best_itself_is_warned_of_where_it_is_not_validated():
     decision = decide({"loss": 1}, {"loss": 1}, best_digest="sha256:c", blessings=())
-    assert (decision.reason, decision.warnings) == (R.ALREADY_BEST, (UNVALIDATED,))
+    assert (decision.reason, decision.warnings) == (R.ALREADY_BEST, ())
 
 
 @pytest.mark.parametrize("value", [0.5, -1.0, 0.0, INF, -INF])
@@ -322,7 +321,6 @@ def test_unknown_best_is_exported_over_by_default_and_after_other_warnings():
     decision = decide({"loss": 1}, blessings=())
     assert decision.reason == R.BEST_UNKNOWN_EXPORTED
     assert decision.warnings == (
-        UNVALIDATED,
         f"{UNKNOWN}: the candidate was exported without a comparison",
     )
 
@@ -548,12 +546,11 @@ def test_compare_function_that_raises(is_served: bool):
 
 
 def test_compare_function_that_reads_a_missing_metric():
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(MissingMetricError) as caught:
         decide({"auc": 1, "acc": 2}, is_served=False, rule=function(smaller_loss))
     assert str(caught.value) == (
-        "compare_fn must return True or False (got MissingMetricError from compare: metric name"
-        " must be a metric of the evaluation (got 'loss'). Found: acc, auc. Use one of these, or"
-        " add it to Evaluator's EvalConfig.). Mend the function; nothing was exported."
+        "metric name must be a metric of the evaluation (got 'loss'). Found: acc, auc."
+        " Use one of these, or add it to Evaluator's EvalConfig."
     )
 
 
