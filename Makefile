@@ -66,7 +66,7 @@ lock: $(SETUP)  ## Write requirements.lock again; LOCK_ARGS=--upgrade for newer 
 
 .PHONY: demo
 demo: $(SETUP)  ## Run a pipeline whose exporter exports, skips and retires, and look at the result.
-	@$(BIN)/python pipelines/demo.py
+	@$(BIN)/python -m pipelines.demo
 
 # --- check ----------------------------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ test-wheel: wheel  ## Run the tests with the wheel, not the checkout.
 
 .PHONY: clean
 clean:  ## Remove what these targets have made, except .venv.
-	rm -rf build dist demo htmlcov .coverage .coverage.* *.egg-info
+	rm -rf build dist demo_output pipeline_output htmlcov .coverage .coverage.* *.egg-info
 	rm -rf .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find component executor proto pipelines benchmarks tests .ci -name __pycache__ -prune \
 	  -exec rm -rf {} + 2> /dev/null || :

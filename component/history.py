@@ -97,9 +97,7 @@ def look_up(
         tombstones = list(exports.tombstones(limit=_TOMBSTONE_LIMIT))
     pushed_models = _recent_pushed_models(store, pipeline_name)
     _settle_retired(store, exports, tombstones, pushed_models, pipeline_name, pushed_models_uri)
-    prior = _prior_export(
-        store, exports, served.export, served.record, pushed_models, tombstones
-    )
+    prior = _prior_export(store, exports, served.export, served.record, pushed_models, tombstones)
     return {
         keys.BEST_FINGERPRINT_KEY: fingerprint,
         keys.PRIOR_EXPORT_KEY: json.dumps(

@@ -249,9 +249,7 @@ def _check_sizes(expected: Mapping[str, int], destination: Location) -> None:
     actual = destination.sizes()
     if actual != dict(expected):
         different = sorted(
-            path
-            for path in {*expected, *actual}
-            if expected.get(path) != actual.get(path)
+            path for path in {*expected, *actual} if expected.get(path) != actual.get(path)
         )
         raise ValueError(
             f"version must be written whole (got other sizes of {', '.join(different)}, at"

@@ -246,8 +246,8 @@ class MetricRule:
             raise MissingMetricError(
                 "compare_policy.metric.name must be a metric of the best's evaluation too"
                 f" (got {str(self.key)!r}, at {best.uri or 'its record'})."
-                f" Found: {', '.join(sorted(best)) or 'none'}. Compare by one of these until a model"
-                " with the metric is exported, or move the best out of the base directory."
+                f" Found: {', '.join(sorted(best)) or 'none'}. Compare by one of these until a"
+                " model with the metric is exported, or move the best out of the base directory."
             )
         return found.value
 
@@ -277,6 +277,7 @@ class CompareFunction:
         which metrics it reads, and one that cannot work fails before anything is exported.
 
         Raises:
+            MissingMetricError: The function asked for a metric that an evaluation lacks.
             RuntimeError: The function raised.
             TypeError: It returned something that is not a bool.
         """
@@ -284,6 +285,9 @@ class CompareFunction:
         candidate_view = _RecordingEvalResult(candidate)
         try:
             result = self.function(best_eval_result=best_view, current_eval_result=candidate_view)
+        except MissingMetricError:
+            # It says itself which metric, and which there are.
+            raise
         except Exception as error:
             raise RuntimeError(
                 f"compare_fn must return True or False (got {type(error).__name__} from"
@@ -394,12 +398,11 @@ def decide(*, candidate: Candidate, best: Best | None, policy: Policy) -> Decisi
     refusal = refusal_of(candidate.blessings)
     if refusal is not None:
         return refusal
-    warnings = () if candidate.blessings else ("no blessing was given: the model is not validated",)
+    warnings: tuple[str, ...] = ()
     if best is not None and best.digest == candidate.digest:
         return Decision(
             reason=pb.ExportDecision.ALREADY_BEST,
             explanation=f"the candidate is version {best.version} itself",
-            warnings=warnings,
         )
     known_best = best.eval_result if best else None
     verdict = policy.rule.compare(best=known_best, candidate=candidate.eval_result)
@@ -417,7 +420,7 @@ def decide(*, candidate: Candidate, best: Best | None, policy: Policy) -> Decisi
         )
     elif known_best is None:
         reason, explanation, warning = _unknown_best(best.version, policy.on_unknown_best)
-        warnings = (*warnings, warning)
+        warnings = (warning,)
     elif any(value is not None and math.isnan(value) for value in best_values):
         # Against NaN every comparison is false: without this, the best would stay for ever.
         is_finite = all(value is not None and math.isfinite(value) for value in values)

@@ -17,6 +17,8 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 DEFAULT_EVENT_FILE_PATTERN = "eval/*.tfevents.*"
 
 _EXAMPLE_COUNT = "example_count"
+# Where an EvalConfig asks for both kinds, the weighted one is a sum of weights.
+_UNWEIGHTED_EXAMPLE_COUNT = "example_count[unweighted]"
 _EVAL_CONFIG = "eval_config.json"
 
 _logger = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ def _from_local_tfma(path: str, uri: str) -> EvalResult:
         overall.metrics,
         uri=uri,
         source=pb.Evaluation.TFMA,
-        example_count=overall.get(_EXAMPLE_COUNT),
+        example_count=overall.get(_EXAMPLE_COUNT, overall.get(_UNWEIGHTED_EXAMPLE_COUNT)),
         model_name=model_name,
         slices=slices,
     )

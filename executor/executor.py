@@ -88,6 +88,9 @@ class Executor(base_executor.BaseExecutor):
         provenance: pb.Provenance,
     ) -> pb.ExportDecision:
         """Returns the decision, carried out."""
+        warnings = list(prior_export.get("warnings", ()))
+        if not blessings:
+            warnings.append("no blessing was given: the model is not validated")
         foreign_best = None
         if prior_export.get("is_foreign") and prior_export.get("evaluation_uri"):
             foreign_best = exporter.ForeignBest(
@@ -102,7 +105,7 @@ class Executor(base_executor.BaseExecutor):
             foreign_best=foreign_best,
             pushed_model_path=pushed_model_uri,
             provenance=provenance,
-            warnings=prior_export.get("warnings", ()),
+            warnings=warnings,
         )
 
     def _exporter_of(self, exec_properties: Mapping[str, Any]) -> exporter.ModelExporter:

@@ -354,9 +354,7 @@ class ModelExporter:
         pushed_model: Location | None,
         now: float,
     ) -> Export:
-        def make_record(
-            version: int, manifest: Sequence[pb.ManifestEntry]
-        ) -> pb.ExportRecord:
+        def make_record(version: int, manifest: Sequence[pb.ManifestEntry]) -> pb.ExportRecord:
             # What the record says itself, its decision need not say again.
             decision = pb.ExportDecision()
             decision.CopyFrom(result)
@@ -529,6 +527,7 @@ def _report(
 ) -> None:
     """Tells a decision what is known before it is carried out."""
     result.schema_version = SCHEMA_VERSION
+    result.exported, result.version = False, 0
     result.reason = decision.reason
     result.explanation = decision.explanation
     result.candidate.digest = candidate.value.digest

@@ -27,7 +27,12 @@ from google.protobuf import message as protobuf_message
 from tfx_best_exporter.executor import saved_model
 from tfx_best_exporter.executor.commit import VersionTakenError, commit_for
 from tfx_best_exporter.executor.storage.digest import FileDigest
-from tfx_best_exporter.executor.storage.location import Location, copy_files, in_parallel, link_files
+from tfx_best_exporter.executor.storage.location import (
+    Location,
+    copy_files,
+    in_parallel,
+    link_files,
+)
 from tfx_best_exporter.executor.storage.protocol import Entry, Kind, Lease
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -153,9 +158,7 @@ class ExportDirectory:
             if problem:
                 strays.append(f"{entry.name!r} is no version: {problem}")
             else:
-                exports.append(
-                    Export(version=int(entry.name), location=self.base / entry.name)
-                )
+                exports.append(Export(version=int(entry.name), location=self.base / entry.name))
             # A model server takes "007" for 7: whatever may be a number counts as seen.
             numbers.append(_number(entry.name))
         numbers.extend(self._tombstone_versions())
@@ -319,10 +322,7 @@ class ExportDirectory:
             LeaseLostError: Another writer took over; nothing was published.
             OSError: Something cannot be read or written; nothing is left in sight.
         """
-        manifest = [
-            pb.ManifestEntry(path=file.path, size=file.digest.size, crc32c=file.digest.crc32c)
-            for file in sorted(files, key=lambda file: file.path)
-        ]
+        manifest = _manifest_of(files)
         for candidate_version in range(version, version + _MAX_TAKEN):
             record = make_record(candidate_version, manifest)
             try:
@@ -331,9 +331,7 @@ class ExportDirectory:
                 )
             except VersionTakenError:
                 continue
-            return Export(
-                version=candidate_version, location=self.base / str(candidate_version)
-            )
+            return Export(version=candidate_version, location=self.base / str(candidate_version))
         raise ValueError(
             f"version must be free (got {version} and {_MAX_TAKEN - 1} larger ones, at {self.base})."
             " See which other writer takes them."
@@ -377,7 +375,7 @@ class ExportDirectory:
         copies the others.
 
         Args:
-            export: One with a record.
+            export: One with a record, or a foreign one.
             destination: The directory; it may have content from a run that died.
             model_files: The files of the model that the export was made from.
 
@@ -386,7 +384,11 @@ class ExportDirectory:
         """
         sources = {(file.path, file.digest.size, file.digest.crc32c): file for file in model_files}
         links, copies = [], []
-        for entry in (*self.record(export).manifest, pb.ManifestEntry(path=RECORD_PATH)):
+        if self.has_record(export):
+            manifest = [*self.record(export).manifest, pb.ManifestEntry(path=RECORD_PATH)]
+        else:
+            manifest = _manifest_of(saved_model.files_of(export.location))
+        for entry in manifest:
             source = sources.get((entry.path, entry.size, entry.crc32c))
             if source and source.source.storage is destination.storage:
                 links.append((source.source, destination / entry.path))
@@ -444,6 +446,13 @@ def _number(name: str) -> int:
     """Returns the number that a model server reads from a name, or 0."""
     number = int(name) if re.fullmatch(r"[0-9]+", name) else 0
     return number if number <= _MAX_VERSION else 0
+
+
+def _manifest_of(files: Sequence[saved_model.ModelFile]) -> list[pb.ManifestEntry]:
+    return [
+        pb.ManifestEntry(path=file.path, size=file.digest.size, crc32c=file.digest.crc32c)
+        for file in sorted(files, key=lambda file: file.path)
+    ]
 
 
 def _to_json(message: protobuf_message.Message) -> bytes:

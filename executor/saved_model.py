@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -112,7 +113,8 @@ def _why_unreadable(model_path: Path, sizes: Mapping[str, int]) -> str:
     try:
         _read_proto(model_path)
     except Exception as error:
-        return f"{_BINARY} cannot be parsed: {error}"
+        name = _BINARY if (model_path / _BINARY).exists() else _TEXT
+        return f"{name} cannot be parsed: {error}"
     try:
         variables = model_path / "variables"
         reader = tf.train.load_checkpoint(str(variables / "variables"))
@@ -172,7 +174,8 @@ def _local_sources(model: Location) -> dict[str, Location]:
             relative_path = path.relative_to(root).as_posix()
             source_path = path
             if path.is_symlink():
-                source_path = path.resolve()
+                # Unlike Path.resolve, this takes a link to itself for what it is: no file.
+                source_path = Path(os.path.realpath(path))
                 if root not in source_path.parents or not source_path.is_file():
                     raise InvalidModelError(
                         f"model must have no link that leads out of it or to a directory (got"
@@ -252,7 +255,7 @@ def with_assets_extra(
     """Returns the files of a model with further ones below assets.extra/.
 
     Raises:
-        ValueError: A source is not a file, or a destination is taken by the model.
+        ValueError: A source is not a file, or a destination is taken already.
     """
     paths = {file.path for file in files}
     result = list(files)
@@ -265,11 +268,14 @@ def with_assets_extra(
                 f"assets_extra[{destination!r}] must be the path of a file (got {source!r})."
                 " Give the full path of the source file."
             ) from error
-        if path in paths or any(other.startswith(f"{path}/") for other in paths):
+        if any(
+            f"{path}/".startswith(f"{other}/") or other.startswith(f"{path}/") for other in paths
+        ):
             raise ValueError(
-                f"assets_extra must have destinations that the model does not use (got"
-                f" {destination!r}). Choose another name."
+                f"assets_extra must have destinations that nothing else uses (got {destination!r})."
+                " Choose another name."
             )
+        paths.add(path)
         result.append(file)
     return result
 
@@ -344,5 +350,9 @@ def with_signatures(
         ) from error
     saved = location_of(str(saved_path))
     check(saved, work_path)
-    extras = [file for file in files_of(model) if file.path.startswith(f"{ASSETS_EXTRA}/")]
+    extras = [
+        file
+        for file in files_of(model)
+        if file.path.startswith(f"{ASSETS_EXTRA}/") and not file.is_reserved
+    ]
     return [*files_of(saved), *extras]

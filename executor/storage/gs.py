@@ -103,6 +103,11 @@ class GsStorage:
         session.hooks["response"].append(self._note_date)
         return client
 
+    def close(self) -> None:
+        """Ends the connections; the next call makes new ones."""
+        if client := self.__dict__.pop("_client", None):
+            client.close()
+
     def _note_date(self, response: requests.Response, *_args: object, **_kwargs: object) -> None:
         self.clock.note(response.headers.get("Date"))
 
@@ -296,7 +301,7 @@ class GsStorage:
 
     def _error(self, error: Exception, path: str) -> StorageError:
         uri = self.uri(path)
-        cause = error.cause if isinstance(error, api_exceptions.RetryError) else error
+        cause = getattr(error, "cause", None) or error
         problem = _one_line(cause)
         if isinstance(cause, auth_exceptions.GoogleAuthError | api_exceptions.Unauthorized):
             if isinstance(cause, auth_exceptions.TransportError):

@@ -366,8 +366,8 @@ class LocalStorage:
 
     def remove(self, path: str) -> None:
         """Deletes a file, or a directory and all below it; a link is deleted, not followed."""
-        remove_tree(Path(path))
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if os.path.lexists(path):
+            remove_tree(Path(path))
             sync_directory(Path(path).parent)
 
     def lock(

@@ -116,6 +116,11 @@ class S3Storage:
         self._tried_buckets: set[str] = set()
 
     @functools.cached_property
+    def _session(self) -> Any:
+        # Its own: boto3's default one is not safe to use from several threads.
+        return boto3.session.Session()
+
+    @functools.cached_property
     def _client(self) -> Any:
         return self._make_client(self._max_attempts, _READ_TIMEOUT_SECONDS)
 
@@ -125,9 +130,6 @@ class S3Storage:
         return self._make_client(2, max(1.0, self._lease_settings.renew_seconds / 2))
 
     def _make_client(self, max_attempts: int, read_timeout_seconds: float) -> Any:
-        # A session of its own: boto3's default one is not safe to use from several threads.
-        session = boto3.session.Session()
-
         def make(addressing_style: str) -> Any:
             config = botocore.config.Config(
                 connect_timeout=_CONNECT_TIMEOUT_SECONDS,
@@ -139,7 +141,7 @@ class S3Storage:
                 response_checksum_validation="when_required",
                 s3={"addressing_style": addressing_style},
             )
-            return session.client("s3", config=config)
+            return self._session.client("s3", config=config)
 
         client = make("auto")
         host = urllib.parse.urlsplit(client.meta.endpoint_url).hostname or ""
@@ -165,6 +167,16 @@ class S3Storage:
             preferred_transfer_client="classic",
         )
         return boto3.s3.transfer.create_transfer_manager(self._client, config)
+
+    def close(self) -> None:
+        """Ends the connections; the next call makes new ones."""
+        for name in ("_transfers", "_copies"):
+            if transfers := self.__dict__.pop(name, None):
+                transfers.shutdown()
+        for name in ("_client", "_lease_client"):
+            if client := self.__dict__.pop(name, None):
+                client.close()
+        self.__dict__.pop("_session", None)
 
     def uri(self, path: str) -> str:
         """Returns "s3://bucket/key"."""
@@ -362,8 +374,7 @@ class S3Storage:
         uri = self.uri(path)
         code = _code(error)
         if isinstance(error, botocore.exceptions.ClientError):
-            message = error.response["Error"].get("Message", "")
-            problem = f"{code} {message}".strip()
+            problem = f"{code} {_reply_error(error).get('Message', '')}".strip()
         else:
             problem = " ".join(str(error).split())[:300]
         if code == "NoSuchBucket":
@@ -468,9 +479,9 @@ def _put(
 
 def _add_checksum(params: dict[str, Any], **_kwargs: object) -> None:
     """Adds a part's checksum; the client itself has CRC-32C only with a native extension."""
-    body = params.get("Body")
-    if params.get("ChecksumAlgorithm") != "CRC32C" or not hasattr(body, "seek"):
+    if params.get("ChecksumAlgorithm") != "CRC32C":
         return
+    body = params["Body"]
     crc = 0
     while chunk := body.read(_CHUNK_BYTES):
         crc = google_crc32c.extend(crc, chunk)
@@ -487,9 +498,11 @@ def _whole_checksum(reply: dict[str, Any]) -> int | None:
 
 
 def _code(error: Exception) -> str:
-    if isinstance(error, botocore.exceptions.ClientError):
-        return str(error.response.get("Error", {}).get("Code", ""))
-    return ""
+    return str(_reply_error(error).get("Code", ""))
+
+
+def _reply_error(error: Exception) -> dict[str, Any]:
+    return getattr(error, "response", {}).get("Error", {})
 
 
 def _pause(tries: int) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from fractions import Fraction
 from types import MappingProxyType
@@ -62,9 +63,7 @@ def result_of(*keys: MetricKey, model_name: str = "") -> EvalResult:
 @pytest.mark.parametrize(
     ("keys", "model_name", "wanted", "expected"),
     [
-        pytest.param(
-            [MetricKey(name="auc")], "", MetricKey(name="auc"), 0, id="the same key"
-        ),
+        pytest.param([MetricKey(name="auc")], "", MetricKey(name="auc"), 0, id="the same key"),
         pytest.param([MetricKey(name="auc")], "", MetricKey(name="loss"), None, id="another name"),
         pytest.param(
             [MetricKey(name="auc")],
@@ -266,13 +265,13 @@ def test_survives_its_proto(value: float):
         uri="/evaluation/4",
         source=pb.Evaluation.TFMA,
         example_count=0.0,
+        model_name="mine",
     )
-    copy = EvalResult.from_proto(
-        pb.Evaluation.FromString(original.to_proto().SerializeToString())
-    )
+    copy = EvalResult.from_proto(pb.Evaluation.FromString(original.to_proto().SerializeToString()))
     assert repr(copy) == repr(original)
     assert repr(copy.metrics[key]) == repr(original.metrics[key])
     assert (copy.source, copy.example_count) == (pb.Evaluation.TFMA, 0.0)
+    assert copy.find(dataclasses.replace(key, model_name="mine")) is copy.metrics[key]
 
 
 def test_what_is_unknown_stays_unknown_in_the_proto():

@@ -64,7 +64,9 @@ def test_reference_of_a_top_level_function_finds_it_again():
             id="nested",
         ),
         pytest.param(
-            Comparing.method, "'Comparing.method': a method is not a top-level function", id="method"
+            Comparing.method,
+            "'Comparing.method': a method is not a top-level function",
+            id="method",
         ),
         pytest.param(
             in_main(), "'compare': __main__ is another module in the container", id="__main__"

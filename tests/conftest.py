@@ -1,0 +1,92 @@
+import contextlib
+import logging
+import os
+import shutil
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.evaluations import EVAL_CONFIGS, write_evaluations
+
+# Before anything imports TensorFlow: only its errors, and no search for GPUs.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+WriteModel = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def write_model(tmp_path_factory: pytest.TempPathFactory) -> WriteModel:
+    """Returns a function that writes a SavedModel: `scale * x`, with an asset of three words.
+
+    Its signature "serving_default" takes and returns floats; two models of one scale are the same,
+    byte for byte.
+    """
+    templates: dict[float, Path] = {}
+
+    def write(path: Path, scale: float = 2.0) -> Path:
+        if scale not in templates:
+            templates[scale] = tmp_path_factory.mktemp("saved_model") / "model"
+            _save(templates[scale], scale)
+        shutil.copytree(templates[scale], path)
+        return path
+
+    return write
+
+
+def _save(path: Path, scale: float) -> None:
+    import tensorflow as tf
+
+    words_path = path.with_name("words.txt")
+    words_path.write_text("setosa\nversicolor\nvirginica\n")
+
+    class Model(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = tf.Variable(tf.constant(scale))
+            self.words = tf.saved_model.Asset(str(words_path))
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+        def serve(self, x: Any) -> Any:
+            return {"y": self.scale * x}
+
+    model = Model()
+    tf.saved_model.save(model, str(path), signatures={"serving_default": model.serve})
+
+
+@pytest.fixture
+def other_file_system(tmp_path: Path) -> Iterator[Path]:
+    """Returns a directory on another file system than tmp_path."""
+    directory = Path("/dev/shm")
+    if not os.access(directory, os.W_OK) or directory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system at /dev/shm")
+    path = directory / f"best_exporter_test_{uuid.uuid4().hex}"
+    path.mkdir()
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def evaluations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Returns the real TFMA evaluations of tests/evaluations.py by name; not to be changed."""
+    directory = tmp_path_factory.mktemp("evaluations")
+    with warnings.catch_warnings(), _quiet():
+        # How TFMA and Beam use each other and NumPy is not the matter of these tests.
+        warnings.simplefilter("ignore")
+        write_evaluations(directory)
+    return {name: directory / name for name in EVAL_CONFIGS}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what Beam and TensorFlow log in a run out of the report."""
+    level = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,485 @@
+"""What the documents say is true: their snippets run, their tables and examples match the code."""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import itertools
+import math
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from google.protobuf import json_format
+
+from tfx_best_exporter.executor import comparison
+from tfx_best_exporter.executor.comparison import Best, Blessing, BlessingStatus, Candidate, decide
+from tfx_best_exporter.executor.eval_result import EvalResult
+from tfx_best_exporter.executor.exporter import ModelExporter
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")],
+    key=lambda path: path.relative_to(ROOT).as_posix(),
+)
+README = ROOT / "README.md"
+DECIDING = ROOT / "docs" / "deciding.md"
+FILES = ROOT / "docs" / "files.md"
+FROM_ESTIMATOR = ROOT / "docs" / "migrating-from-estimator.md"
+FROM_PUSHER = ROOT / "docs" / "migrating-from-pusher.md"
+
+# The only places that the documents send a reader to.
+HOSTS = {"keepachangelog.com", "semver.org"}
+# What an absolute path in an example begins with.
+EXAMPLE_ROOTS = {"data", "eval", "models", "pipelines", "serving"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Block:
+    """A fenced block of a document; `comment` is an HTML comment right above it."""
+
+    document: Path
+    line: int
+    language: str
+    text: str
+    comment: str
+
+
+def blocks_of(document: Path) -> Iterator[Block]:
+    lines = document.read_text(encoding="utf-8").splitlines()
+    start = None
+    for number, line in enumerate(lines):
+        if line.startswith("```"):
+            if start is None:
+                start = number
+            else:
+                above = re.fullmatch(r"<!-- (.*) -->", lines[start - 1])
+                yield Block(
+                    document=document,
+                    line=start + 1,
+                    language=lines[start][3:],
+                    text="\n".join(lines[start + 1 : number]) + "\n",
+                    comment=above[1] if above else "",
+                )
+                start = None
+    assert start is None, f"{document}: line {start} opens a block that nothing closes"
+
+
+BLOCKS = [block for document in DOCUMENTS for block in blocks_of(document)]
+
+
+def block_ids(block: Block) -> str:
+    return f"{name_of(block.document)}:{block.line}"
+
+
+def name_of(document: Path) -> str:
+    return document.relative_to(ROOT).as_posix()
+
+
+def section_of(document: Path, heading: str) -> str:
+    sections = re.split(r"^## (.+)\n", document.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return dict(zip(sections[1::2], sections[2::2], strict=True))[heading]
+
+
+def rows_of(section: str) -> list[list[str]]:
+    """Returns the cells of a table's rows, without its head."""
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def save_model(path: Path, weight: float) -> None:
+    import tensorflow as tf
+
+    module: Any = tf.Module()
+    module.weight = tf.Variable(tf.constant(weight))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def predict(x):
+        return {"y": module.weight * x}
+
+    tf.saved_model.save(module, str(path), signatures={"serving_default": predict})
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models")
+    save_model(path / "candidate", 2.0)
+    save_model(path / "worse", 3.0)
+    return path
+
+
+@pytest.fixture(scope="module")
+def names() -> Mapping[str, Any]:
+    """What a snippet takes for granted: the pipeline that the exporter comes into."""
+    import tensorflow_model_analysis as tfma
+    from tfx import v1 as tfx
+
+    example_gen = tfx.components.ImportExampleGen(input_base="/data/penguin")
+    trainer = tfx.components.Trainer(
+        run_fn="training.run_fn", examples=example_gen.outputs["examples"]
+    )
+    evaluator = tfx.components.Evaluator(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        eval_config=tfma.EvalConfig(),
+    )
+    push_destination = tfx.proto.PushDestination(
+        filesystem=tfx.proto.PushDestination.Filesystem(base_directory="/serving/penguin")
+    )
+    return {
+        "tfx": tfx,
+        "trainer": trainer,
+        "evaluator": evaluator,
+        "push_destination": push_destination,
+    }
+
+
+@pytest.fixture
+def workdir(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A current directory on the import path, with models/; what is imported there is forgotten."""
+    (tmp_path / "models").symlink_to(models)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "vocabulary.txt").write_text("gentoo\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    importlib.invalidate_caches()
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", None) == str(tmp_path / f"{name}.py"):
+            del sys.modules[name]
+
+
+def run(block: Block, text: str, namespace: dict[str, Any], workdir: Path) -> None:
+    """Runs a snippet, or writes it to the file that its first line names."""
+    file_name = re.match(r"# (\w+\.py)\n", text)
+    if file_name:
+        (workdir / file_name[1]).write_text(text)
+    # Examples have paths of a production machine.
+    text = re.sub(rf'"/({"|".join(EXAMPLE_ROOTS)})/', rf'"{workdir}/\1/', text)
+    # Lines that do not count keep the snippet at its place in tracebacks.
+    exec(compile("\n" * block.line + text, block.document, "exec"), namespace)
+
+
+def python_blocks(document: Path) -> list[Block]:
+    return [
+        block
+        for block in BLOCKS
+        if block.document == document and block.language == "python" and not block.comment
+    ]
+
+
+def run_document(document: Path, names: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
+    """Runs a document's snippets, one after another, and returns what they defined."""
+    namespace = {"__name__": "snippet", **names}
+    for block in python_blocks(document):
+        run(block, block.text, namespace, workdir)
+    return namespace
+
+
+# --- snippets ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "document",
+    [document for document in DOCUMENTS if python_blocks(document)],
+    ids=name_of,
+)
+def test_python_snippets_run(document: Path, names: Mapping[str, Any], workdir: Path):
+    run_document(document, names, workdir)
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in BLOCKS if block.language == "python"], ids=block_ids
+)
+def test_python_snippets_say_why_they_do_not_run(block: Block):
+    ast.parse(block.text)
+    assert not block.comment or re.fullmatch(r"not run: .+", block.comment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "block", [block for block in BLOCKS if block.language == "diff"], ids=block_ids
+)
+def test_diffs_turn_a_pusher_into_a_best_exporter(
+    block: Block, names: Mapping[str, Any], workdir: Path
+):
+    from tfx.components import Pusher
+
+    from tfx_best_exporter.component import BestExporter
+
+    lines = block.text.splitlines()
+    (target,) = re.findall(r"^\+(\w+) = BestExporter\(", block.text, re.MULTILINE)
+    for sign, component in (("-", Pusher), ("+", BestExporter)):
+        namespace = {"__name__": "snippet", **names}
+        text = "\n".join(line[1:] for line in lines if line[:1] in (" ", sign, ""))
+        run(block, text, namespace, workdir)
+        assert type(namespace[target]) is component
+    # Beyond the import, one line.
+    assert [line for line in lines if line.startswith("-")] == [
+        f"-{target} = tfx.components.Pusher("
+    ]
+    assert [line for line in lines if line.startswith("+") and "import" not in line] == [
+        "+",
+        f'+{target} = BestExporter(evaluation=evaluator.outputs["evaluation"],',
+    ]
+
+
+@pytest.mark.slow
+def test_model_exporter_does_what_readme_says(
+    names: Mapping[str, Any], workdir: Path, capsys: pytest.CaptureFixture[str]
+):
+    namespace = run_document(README, names, workdir)
+    assert Path(namespace["path"]).parent == workdir / "serving" / "penguin"
+    assert namespace["skipped"] is None
+    (comment,) = re.findall(r"print\(decision.explanation\)  # (.+)", README.read_text())
+    assert capsys.readouterr().out == f"{comment}\n"
+    assert (workdir / "serving" / "penguin").is_dir()
+
+
+@pytest.mark.slow
+def test_compare_function_of_readme(names: Mapping[str, Any], workdir: Path):
+    run_document(README, names, workdir)
+    compare_fn = importlib.import_module("comparing").smaller_loss_same_auc
+    exporter = ModelExporter(str(workdir / "base"), compare_fn=compare_fn)
+    assert exporter.export("models/candidate", {"loss": 0.3, "auc": 0.9})
+    better = exporter.decide("models/worse", {"loss": 0.2, "auc": 0.9})
+    paid = exporter.decide("models/worse", {"loss": 0.2, "auc": 0.8})
+    assert (better.reason, paid.reason) == (
+        pb.ExportDecision.BETTER,
+        pb.ExportDecision.NOT_BETTER,
+    )
+
+
+@pytest.mark.slow
+def test_signatures_of_the_estimator_page(names: Mapping[str, Any], workdir: Path):
+    import tensorflow as tf
+
+    run_document(FROM_ESTIMATOR, names, workdir)
+    module = importlib.import_module("exporting")
+    exporter = ModelExporter(
+        str(workdir / "base"),
+        compare_fn=module.auc_larger,
+        serving_signatures_fn=module.serving_signatures_fn,
+        assets_extra={"vocabulary.txt": str(workdir / "data" / "vocabulary.txt")},
+    )
+    path = exporter.export("models/candidate", {"auc": 0.9})
+    assert path is not None
+    twice: Any = tf.saved_model.load(path).signatures["twice"]
+    assert twice(x=tf.constant([1.0]))["y"].numpy().tolist() == [4.0]
+    assert (Path(path) / "assets.extra" / "vocabulary.txt").read_text() == "gentoo\n"
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in BLOCKS if block.language == "json"], ids=block_ids
+)
+def test_json_examples_are_messages(block: Block):
+    message = pb.ExportRecord() if block.document == FILES else pb.ExportDecision()
+    json_format.Parse(block.text, message)
+    assert message.schema_version == 1
+
+
+# --- tables and lists ------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_arguments_table_is_the_signature():
+    from tfx_best_exporter.component import BestExporter
+
+    parameters = list(inspect.signature(BestExporter.__init__).parameters.values())[1:]
+    rows = rows_of(section_of(README, "Arguments"))
+    assert [(row[0].strip("`"), ast.literal_eval(row[1].strip("`"))) for row in rows] == [
+        (parameter.name, parameter.default) for parameter in parameters
+    ]
+    positional = [each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+    assert len(positional) == 3
+
+
+def test_model_exporter_arguments_are_named():
+    parameters = list(inspect.signature(ModelExporter.__init__).parameters)[2:]
+    section = section_of(README, "Without TFX").split("It takes")[1]
+    for_tests = {"clock", "load_function"}
+    assert [
+        name for name in parameters if name not in for_tests and f"`{name}`" not in section
+    ] == []
+
+
+@pytest.mark.slow
+def test_every_parameter_of_pusher_has_a_row():
+    from tfx.components import Pusher
+
+    parameters = list(inspect.signature(Pusher.__init__).parameters)[1:]
+    cells = " ".join(row[0] for row in rows_of(section_of(FROM_PUSHER, "Parameters")))
+    assert [name for name in parameters if f"`{name}`" not in cells] == []
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        'name="best_exporter"',
+        "serving_input_receiver_fn",
+        'event_file_pattern="eval/*.tfevents.*"',
+        "compare_fn=_loss_smaller",
+        "assets_extra",
+        "as_text=False",
+        "exports_to_keep=5",
+        "export(estimator, export_path, checkpoint_path, eval_result, is_the_final_export)",
+    ],
+)
+def test_every_argument_of_the_predecessor_has_a_row(argument: str):
+    cells = [row[0] for row in rows_of(section_of(FROM_ESTIMATOR, "Line by line"))]
+    assert any(cell.startswith(f"`{argument}`") for cell in cells)
+
+
+# The values of the example sentences, by reason.
+NAN = math.nan
+BLESSING_URI = "/pipelines/penguin/Evaluator/blessing/7"
+KEEP = pb.ComparePolicy.KEEP
+CASES: dict[str, SimpleNamespace] = {
+    "FIRST_EXPORT": SimpleNamespace(loss=0.738),
+    "BETTER": SimpleNamespace(loss=0.178, best=0.738),
+    "BEST_IS_NAN": SimpleNamespace(loss=0.178, best=NAN),
+    "BEST_UNKNOWN_EXPORTED": SimpleNamespace(loss=0.178, best=None),
+    "ALREADY_BEST": SimpleNamespace(loss=0.178, best=0.178, digest="sha256:best"),
+    "NOT_BETTER": SimpleNamespace(loss=0.946, best=0.738),
+    "NOT_BLESSED": SimpleNamespace(loss=0.178, blessing=BlessingStatus.NOT_BLESSED),
+    "BLESSING_NOT_COMPUTED": SimpleNamespace(loss=0.178, blessing=BlessingStatus.NOT_COMPUTED),
+    "CANDIDATE_IS_NAN": SimpleNamespace(loss=NAN, best=0.738),
+    "BEST_UNKNOWN_KEPT": SimpleNamespace(loss=0.178, best=None, on_unknown_best=KEEP),
+}
+
+
+def decision_of(case: SimpleNamespace) -> comparison.Decision:
+    def result_of(loss: float) -> EvalResult:
+        return EvalResult.from_mapping({"loss": loss})
+
+    best = None
+    if hasattr(case, "best"):
+        best = Best(
+            version=1795331909,
+            digest="sha256:best",
+            eval_result=None if case.best is None else result_of(case.best),
+        )
+    policy = comparison.policy_from_proto(comparison.DEFAULT_COMPARE_POLICY, lambda name: min)
+    if hasattr(case, "on_unknown_best"):
+        policy = dataclasses.replace(policy, on_unknown_best=case.on_unknown_best)
+    blessings = ()
+    if hasattr(case, "blessing"):
+        blessings = (Blessing(name="model_blessing", uri=BLESSING_URI, status=case.blessing),)
+    return decide(
+        candidate=Candidate(
+            digest=getattr(case, "digest", "sha256:candidate"),
+            eval_result=result_of(case.loss),
+            blessings=blessings,
+        ),
+        best=best,
+        policy=policy,
+    )
+
+
+def test_reasons_are_the_enums():
+    rows = rows_of(section_of(DECIDING, "Reasons"))
+    assert [row[0].strip("`") for row in rows] == pb.ExportDecision.Reason.keys()[1:]
+
+
+@pytest.mark.parametrize("row", rows_of(section_of(DECIDING, "Reasons")), ids=lambda row: row[0])
+def test_example_sentences_are_the_ones_that_are_written(row: list[str]):
+    name, exported, sentence = row
+    decision = decision_of(CASES[name.strip("`")])
+    assert pb.ExportDecision.Reason.Name(decision.reason) == name.strip("`")
+    assert decision.explanation == sentence
+    assert (
+        exported
+        == {
+            True: "yes",
+            False: "served already" if name == "`ALREADY_BEST`" else "no",
+        }[decision.is_export]
+    )
+
+
+@pytest.mark.slow
+def test_files_are_where_the_page_says(workdir: Path):
+    evaluation_path = workdir / "evaluation"
+    evaluation_path.mkdir()
+    (evaluation_path / "eval_config.json").write_text("{}")
+    exporter = ModelExporter(str(workdir / "base"), exports_to_keep=1)
+    retired, current = "", ""
+    for model, loss in (("worse", 0.3), ("candidate", 0.2)):
+        result = EvalResult(
+            EvalResult.from_mapping({"loss": loss}).metrics,
+            uri=str(evaluation_path),
+            source=pb.Evaluation.TFMA,
+        )
+        retired, current = current, Path(exporter.export(f"models/{model}", result) or "").name
+    lines = re.findall(r"^    <base>/(\S+)  +\S", FILES.read_text(), re.MULTILINE)
+    assert len(lines) == 8
+    for line in lines:
+        version = retired if line.startswith(".best_exporter/retired/") else current
+        path = workdir / "base" / line.replace("<version>", version)
+        assert path.is_dir() if line.endswith("/") else path.is_file(), line
+
+
+# --- links, names and paths --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_links_lead_somewhere(document: Path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+        url = urlsplit(target)
+        if url.scheme:
+            assert url.hostname in HOSTS, target
+            continue
+        path = (document.parent / url.path).resolve() if url.path else document
+        assert path.is_file(), target
+        headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
+        assert not url.fragment or url.fragment in anchors, target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_no_host_but_the_known_ones(document: Path):
+    text = document.read_text(encoding="utf-8")
+    assert {urlsplit(url).hostname for url in re.findall(r"\w+://[^\s)`]+", text)} <= HOSTS
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_absolute_paths_are_those_of_examples(document: Path):
+    text = re.sub(r"\w+://\S+", "", document.read_text(encoding="utf-8"))
+    assert set(re.findall(r"(?<![\w.>*/:?~-])[/~]/?([A-Za-z_][\w.-]*)/", text)) <= EXAMPLE_ROOTS
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_make_targets_exist(document: Path):
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    text = document.read_text(encoding="utf-8")
+    named = re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.MULTILINE)
+    assert set(named) <= set(targets)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_source_files_that_are_named_exist(document: Path):
+    text = document.read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:component|executor|pipelines|proto|tests|docs)/[\w./-]*)`", text))
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_decisions_are_numbered_and_have_three_parts():
+    documents = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    for number, document in zip(itertools.count(1), documents, strict=False):
+        text = document.read_text(encoding="utf-8")
+        assert re.fullmatch(rf"{number:04d}-[a-z0-9-]+\.md", document.name)
+        assert text.startswith(f"# {number}. ")
+        headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+        assert headings == ["Context", "Decision", "Consequence"], document.name
+
+
+def test_documents_are_found():
+    assert {README, DECIDING, FILES, FROM_ESTIMATOR, FROM_PUSHER} <= set(DOCUMENTS)
+    assert len(BLOCKS) >= 12

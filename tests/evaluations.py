@@ -1,0 +1,162 @@
+"""Real TFMA evaluations of four examples, in one Beam run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+# Examples. Predictions of a binary and of a multi-class model, and of two baselines.
+_COLUMNS = {
+    "label": [1.0, 0.0, 1.0, 0.0],
+    "prediction": [0.9, 0.2, 0.6, 0.6],
+    "other_prediction": [0.1, 0.1, 0.1, 0.9],
+    "weight": [1.0, 2.0, 3.0, 4.0],
+    "species": ["a", "b", "a", "b"],
+    "year": [1, 1, 2, 2],
+    "ratio": [0.5, 0.5, 1.5, 1.5],
+    "kind": [0, 1, 0, 1],
+    "scores": [[0.8, 0.1, 0.1], [0.3, 0.4, 0.3], [0.5, 0.1, 0.4], [0.5, 0.4, 0.1]],
+}
+
+_CLASS_WEIGHTS = " ".join(f"class_weights {{ key: {index} value: 1 }}" for index in range(3))
+
+# By name, as text of an EvalConfig.
+EVAL_CONFIGS = {
+    # One model: slices of each type, a cross slice, a plot, a matrix, both kinds of weights.
+    "single": """
+        model_specs {
+          label_key: "label" prediction_key: "prediction" example_weight_key: "weight"
+        }
+        slicing_specs {}
+        slicing_specs { feature_keys: "species" }
+        slicing_specs { feature_keys: "year" feature_keys: "ratio" }
+        cross_slicing_specs {
+          baseline_spec {} slicing_specs { feature_keys: "species" }
+        }
+        metrics_specs {
+          metrics { class_name: "ExampleCount" }
+          metrics { class_name: "BinaryAccuracy" }
+          example_weights { weighted: true unweighted: true }
+        }
+        metrics_specs {
+          metrics { class_name: "MeanLabel" }
+          metrics { class_name: "CalibrationPlot" }
+          metrics { class_name: "ConfusionMatrixAtThresholds" config: '"thresholds": [0.5]' }
+        }
+    """,
+    # A candidate beside a baseline, under names of the author's.
+    "paired": """
+        model_specs { name: "mine" label_key: "label" prediction_key: "prediction" }
+        model_specs {
+          name: "theirs" label_key: "label" prediction_key: "other_prediction" is_baseline: true
+        }
+        slicing_specs {}
+        slicing_specs { feature_keys: "species" }
+        metrics_specs {
+          model_names: ["mine", "theirs"]
+          metrics { class_name: "ExampleCount" }
+          metrics {
+            class_name: "BinaryAccuracy"
+            threshold { change_threshold { absolute { value: -1 } direction: HIGHER_IS_BETTER } }
+          }
+        }
+    """,
+    # Two models of which neither is the baseline.
+    "two": """
+        model_specs { name: "a" label_key: "label" prediction_key: "prediction" }
+        model_specs { name: "b" label_key: "label" prediction_key: "other_prediction" }
+        slicing_specs {}
+        metrics_specs { model_names: ["a", "b"] metrics { class_name: "BinaryAccuracy" } }
+    """,
+    # Two outputs; the second with classes, ranks and averages. Nobody is of class 2: NaN.
+    "outputs": f"""
+        model_specs {{
+          label_keys {{ key: "click" value: "label" }}
+          label_keys {{ key: "kind" value: "kind" }}
+          prediction_keys {{ key: "click" value: "prediction" }}
+          prediction_keys {{ key: "kind" value: "scores" }}
+        }}
+        slicing_specs {{}}
+        metrics_specs {{ output_names: "click" metrics {{ class_name: "BinaryAccuracy" }} }}
+        metrics_specs {{
+          output_names: "kind"
+          metrics {{ class_name: "Recall" }}
+          binarize {{ class_ids {{ values: [0, 2] }} }}
+        }}
+        metrics_specs {{
+          output_names: "kind"
+          metrics {{ class_name: "Precision" }}
+          binarize {{ top_k_list {{ values: 2 }} }}
+        }}
+        metrics_specs {{
+          output_names: "kind"
+          metrics {{ class_name: "Precision" }}
+          binarize {{ k_list {{ values: 1 }} }}
+        }}
+        metrics_specs {{
+          output_names: "kind"
+          metrics {{ class_name: "Precision" }}
+          aggregate {{ micro_average: true }}
+        }}
+        metrics_specs {{
+          output_names: "kind"
+          metrics {{ class_name: "AUC" }}
+          aggregate {{ macro_average: true {_CLASS_WEIGHTS} }}
+        }}
+        metrics_specs {{
+          output_names: "kind"
+          metrics {{ class_name: "MeanSquaredError" config: '"name": "mse"' }}
+          aggregate {{ weighted_macro_average: true {_CLASS_WEIGHTS} }}
+        }}
+    """,
+    # With confidence intervals.
+    "bounds": """
+        model_specs { label_key: "label" prediction_key: "prediction" }
+        slicing_specs {}
+        metrics_specs {
+          metrics { class_name: "ExampleCount" }
+          metrics { class_name: "BinaryAccuracy" }
+        }
+        options {
+          compute_confidence_intervals { value: true }
+          confidence_intervals { method: JACKKNIFE }
+        }
+    """,
+}
+
+
+def write_evaluations(directory: Path, names: Sequence[str] = tuple(EVAL_CONFIGS)) -> None:
+    """Writes <directory>/<name> for each EvalConfig, as Evaluator does."""
+    import apache_beam as beam
+    import pyarrow as pa
+    import tensorflow_model_analysis as tfma
+    from google.protobuf import text_format
+    from tensorflow_model_analysis.extractors import (
+        materialized_predictions_extractor,
+        unbatch_extractor,
+    )
+    from tensorflow_model_analysis.proto import config_pb2
+
+    batch = pa.RecordBatch.from_pydict(
+        {
+            name: [value if isinstance(value, list) else [value] for value in values]
+            for name, values in _COLUMNS.items()
+        }
+    )
+    with beam.Pipeline() as pipeline:
+        extracts = pipeline | beam.Create([batch]) | tfma.BatchedInputsToExtracts()
+        for name in names:
+            eval_config = text_format.Parse(EVAL_CONFIGS[name], config_pb2.EvalConfig())
+            extractors = [
+                tfma.extractors.FeaturesExtractor(eval_config),
+                tfma.extractors.LabelsExtractor(eval_config),
+                tfma.extractors.ExampleWeightsExtractor(eval_config),
+                materialized_predictions_extractor.MaterializedPredictionsExtractor(eval_config),
+                unbatch_extractor.UnbatchExtractor(),
+                tfma.extractors.SliceKeyExtractor(eval_config=eval_config),
+            ]
+            evaluators = [tfma.evaluators.MetricsPlotsAndValidationsEvaluator(eval_config)]
+            writers = tfma.default_writers(str(directory / name), eval_config=eval_config)
+            _ = (
+                extracts
+                | f"Evaluate {name}" >> tfma.ExtractAndEvaluate(extractors, evaluators)
+                | f"Write {name}" >> tfma.WriteResults(writers=writers)
+            )

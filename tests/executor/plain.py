@@ -1,0 +1,48 @@
+"""Directories that pass for SavedModels wherever nobody parses them, and exports of them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfx_best_exporter.executor import saved_model
+from tfx_best_exporter.executor.exports import SCHEMA_VERSION, Export, ExportDirectory
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+FILES = {
+    "saved_model.pb": b"graph",
+    "fingerprint.pb": b"fingerprint",
+    "variables/variables.index": b"index",
+    "variables/variables.data-00000-of-00001": b"data",
+    "assets/words.txt": b"words",
+    "assets/empty.txt": b"",
+}
+
+
+def write_files(path: Path, files: dict[str, bytes] | None = None) -> Path:
+    for name, content in (FILES if files is None else files).items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return path
+
+
+def read_files(path: Path) -> dict[str, bytes]:
+    return {
+        file.relative_to(path).as_posix(): file.read_bytes()
+        for file in path.rglob("*")
+        if file.is_file()
+    }
+
+
+def record_of(version: int, **kwargs: Any) -> Callable[..., pb.ExportRecord]:
+    def make_record(manifest: Sequence[pb.ManifestEntry]) -> pb.ExportRecord:
+        return pb.ExportRecord(
+            schema_version=SCHEMA_VERSION, version=version, manifest=manifest, **kwargs
+        )
+
+    return make_record
+
+
+def publish(exports: ExportDirectory, version: int, model_path: Path) -> Export:
+    if not model_path.exists():
+        write_files(model_path)
+    return exports.publish(version, saved_model.files_of(model_path), record_of(version))

@@ -1,0 +1,397 @@
+import math
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.executor.plain import read_files
+from tfx_best_exporter.executor import evaluation
+from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+Evaluations = dict[str, Path]
+
+
+def test_pattern_is_that_of_the_predecessor():
+    assert evaluation.DEFAULT_EVENT_FILE_PATTERN == "eval/*.tfevents.*"
+
+
+# TFMA.
+
+
+def test_metrics_of_one_model(evaluations: Evaluations):
+    result = evaluation.from_tfma(evaluations["single"])
+    assert dict(result) == pytest.approx(
+        {
+            "example_count[weighted]": 10.0,
+            "example_count[unweighted]": 4.0,
+            "binary_accuracy[weighted]": 0.6,
+            "binary_accuracy[unweighted]": 0.75,
+            # Only one kind of it: no flag. Plots and matrices are no numbers.
+            "mean_label": 0.4,
+        }
+    )
+    assert result.uri == str(evaluations["single"])
+    assert result.source == pb.Evaluation.TFMA
+    assert result.model_name == ""
+    assert result.example_count == 4.0
+
+
+def test_weighted_and_unweighted_are_found_by_their_flag(evaluations: Evaluations):
+    result = evaluation.from_tfma(evaluations["single"])
+    key = MetricKey(name="binary_accuracy")
+    assert result.find(key) is None
+    for flag, value in ((True, 0.6), (False, 0.75)):
+        found = result.find(MetricKey(name="binary_accuracy", example_weighted=flag))
+        assert found is not None
+        assert found.value == pytest.approx(value)
+    assert result.find(MetricKey(name="mean_label")) is not None
+
+
+def test_slices_have_keys_of_their_own_type(evaluations: Evaluations):
+    result = evaluation.from_tfma(str(evaluations["single"]))
+    accuracy = {key: part["binary_accuracy[unweighted]"] for key, part in result.slices.items()}
+    assert accuracy == {
+        (("species", "a"),): 1.0,
+        (("species", "b"),): 0.5,
+        (("ratio", 0.5), ("year", 1)): 1.0,
+        (("ratio", 1.5), ("year", 2)): 0.5,
+    }
+    types = {type(value) for key in result.slices for _, value in key}
+    assert types == {str, float, int}
+
+
+def test_a_candidate_beside_its_baseline(evaluations: Evaluations):
+    result = evaluation.from_tfma(evaluations["paired"])
+    # Neither the baseline's 0.25 nor the difference, 0.5.
+    assert dict(result) == {"example_count": 4.0, "binary_accuracy": 0.75}
+    assert (result.model_name, result.example_count) == ("mine", 4.0)
+    assert {key: dict(part)["binary_accuracy"] for key, part in result.slices.items()} == {
+        (("species", "a"),): 1.0,
+        (("species", "b"),): 0.5,
+    }
+
+
+@pytest.mark.parametrize("model_name", ["", "mine", "candidate"])
+def test_the_candidate_is_found_by_each_of_its_names(evaluations: Evaluations, model_name: str):
+    result = evaluation.from_tfma(evaluations["paired"])
+    key = MetricKey(name="binary_accuracy", model_name=model_name)
+    stored = pb.Evaluation.FromString(result.to_proto().SerializeToString())
+    for each in (result, EvalResult.from_proto(stored)):
+        assert each.find(key) == MetricValue(value=0.75)
+    assert result.find(MetricKey(name="binary_accuracy", model_name="theirs")) is None
+
+
+def test_two_models_without_a_baseline_keep_their_names(evaluations: Evaluations):
+    result = evaluation.from_tfma(evaluations["two"])
+    assert dict(result) == {"a:binary_accuracy": 0.75, "b:binary_accuracy": 0.25}
+    assert (result.model_name, result.example_count) == ("", None)
+    assert result.find(MetricKey(name="binary_accuracy")) is None
+    found = result.find(MetricKey(name="binary_accuracy", model_name="b"))
+    assert found == MetricValue(value=0.25)
+
+
+def test_outputs_classes_ranks_averages_and_nan(evaluations: Evaluations):
+    result = evaluation.from_tfma(evaluations["outputs"])
+    assert dict(result) == pytest.approx(
+        {
+            "click/binary_accuracy": 0.75,
+            "kind/recall[class_id=0]": 0.5,
+            "kind/recall[class_id=2]": math.nan,
+            "kind/precision[top_k=2]": 0.5,
+            "kind/precision[k=1]": 1.0,
+            "kind/precision[micro_average]": 1.0,
+            "kind/auc[macro_average]": 0.625,
+            # TFMA writes macro_average for weighted ones too.
+            "kind/mse[macro_average]": 0.17125,
+        },
+        nan_ok=True,
+    )
+    key = MetricKey(name="recall", output_name="kind", sub_key=("class_id", 0))
+    assert result.find(key) == MetricValue(value=0.5)
+
+
+def test_confidence_intervals(evaluations: Evaluations):
+    result = evaluation.from_tfma(evaluations["bounds"])
+    value = result.metrics[MetricKey(name="binary_accuracy")]
+    assert value.lower_bound is not None
+    assert value.upper_bound is not None
+    assert value.lower_bound < value.value == 0.75 < value.upper_bound
+    count = result.metrics[MetricKey(name="example_count")]
+    assert count == MetricValue(value=4.0)
+
+
+def rewrite_metrics(
+    source: Path, destination: Path, change: Callable[[Any], Iterable[Any]]
+) -> Path:
+    """Copies an evaluation, with what `change` makes of each of its MetricsForSlice."""
+    import tensorflow as tf
+    import tensorflow_model_analysis as tfma
+
+    shutil.copytree(source, destination)
+    (path,) = destination.glob("metrics-*")
+    kept = [each for metrics in tfma.load_metrics(str(source)) for each in change(metrics)]
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for metrics in kept:
+            writer.write(metrics.SerializeToString())
+    return destination
+
+
+def test_no_overall_slice(tmp_path: Path, evaluations: Evaluations):
+    path = rewrite_metrics(
+        evaluations["paired"],
+        tmp_path / "evaluation",
+        lambda metrics: [metrics] if metrics.slice_key.single_slice_keys else [],
+    )
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        evaluation.from_tfma(path)
+    assert str(caught.value) == (
+        f"evaluation must hold metrics of the overall slice (got 2 other slices, at {path})."
+        " Check that Evaluator finished, and that its slicing_specs include an empty one."
+    )
+
+
+def test_values_of_other_kinds(tmp_path: Path, evaluations: Evaluations):
+    """Kinds that TFMA reads still but no longer writes: bounded values and t-distributions."""
+
+    def change(metrics: Any) -> Iterable[Any]:
+        count, accuracy = metrics.metric_keys_and_values
+        count.value.bounded_value.value.value = 0.5
+        count.value.bounded_value.lower_bound.value = 0.25
+        count.value.bounded_value.upper_bound.value = 0.75
+        accuracy.value.t_distribution_value.unsampled_value.value = 0.5
+        return [metrics]
+
+    path = rewrite_metrics(evaluations["bounds"], tmp_path / "evaluation", change)
+    assert evaluation.from_tfma(path).metrics == {
+        MetricKey(name="example_count"): MetricValue(value=0.5, lower_bound=0.25, upper_bound=0.75),
+        MetricKey(name="binary_accuracy"): MetricValue(value=0.5),
+    }
+
+
+def test_weighted_macro_average_is_read(tmp_path: Path, evaluations: Evaluations):
+    def change(metrics: Any) -> Iterable[Any]:
+        del metrics.metric_keys_and_values[1:]
+        (item,) = metrics.metric_keys_and_values
+        item.key.aggregation_type.weighted_macro_average = True
+        return [metrics]
+
+    path = rewrite_metrics(evaluations["bounds"], tmp_path / "evaluation", change)
+    assert list(evaluation.from_tfma(path)) == ["example_count[weighted_macro_average]"]
+
+
+def test_a_slice_of_bytes_that_are_no_text(tmp_path: Path, evaluations: Evaluations):
+    def change(metrics: Any) -> Iterable[Any]:
+        for single in metrics.slice_key.single_slice_keys:
+            single.bytes_value = b"\xff"
+        return [metrics]
+
+    path = rewrite_metrics(evaluations["paired"], tmp_path / "evaluation", change)
+    assert list(evaluation.from_tfma(path).slices) == [(("species", "\ufffd"),)]
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        pytest.param(
+            lambda path: (path / "eval_config.json").write_text("{"), "got Failed", id="eval config"
+        ),
+        pytest.param(
+            lambda path: next(path.glob("metrics-*")).write_bytes(b"not a record file"),
+            "got ",
+            id="metrics",
+        ),
+    ],
+)
+def test_a_damaged_evaluation(
+    tmp_path: Path, evaluations: Evaluations, damage: Callable[[Path], Any], problem: str
+):
+    path = tmp_path / "evaluation"
+    shutil.copytree(evaluations["paired"], path)
+    damage(path)
+    with pytest.raises(ValueError, match=r"\Aevaluation must be a TFMA evaluation \(") as caught:
+        evaluation.from_tfma(path)
+    assert problem in str(caught.value)
+    assert str(caught.value).endswith(f", at {path}). Check that Evaluator finished writing it.")
+
+
+def test_no_evaluation(tmp_path: Path):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        evaluation.from_tfma(tmp_path)
+    assert f", at {tmp_path}). Check that Evaluator finished" in str(caught.value)
+
+
+def test_an_evaluation_without_its_config(tmp_path: Path, evaluations: Evaluations):
+    shutil.copytree(evaluations["bounds"], tmp_path / "evaluation")
+    (tmp_path / "evaluation" / "eval_config.json").unlink()
+    result = evaluation.from_tfma(tmp_path / "evaluation")
+    assert (result.model_name, result.example_count) == ("", 4.0)
+
+
+def test_what_is_kept_of_an_evaluation_gives_the_same(tmp_path: Path, evaluations: Evaluations):
+    paths = evaluation.tfma_files_of(evaluations["paired"])
+    assert [path.name for path in paths] == ["eval_config.json", "metrics-00000-of-00001.tfrecord"]
+    for path in paths:
+        shutil.copy(path, tmp_path)
+    kept, original = map(evaluation.from_tfma, (tmp_path, evaluations["paired"]))
+    assert kept.metrics == original.metrics
+    assert {key: dict(part) for key, part in kept.slices.items()} == {
+        key: dict(part) for key, part in original.slices.items()
+    }
+
+
+# Event files.
+
+
+def write_v1(directory: Path, *steps: tuple[int, dict[str, float]], suffix: str = "") -> Path:
+    import tensorflow as tf
+
+    with tf.Graph().as_default():
+        writer = tf.compat.v1.summary.FileWriter(str(directory), filename_suffix=suffix)
+        for step, values in steps:
+            summary = tf.compat.v1.Summary()
+            for tag, value in values.items():
+                summary.value.add(tag=tag, simple_value=value)
+            writer.add_summary(summary, step)
+        writer.close()
+    return max(directory.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+
+def write_v2(directory: Path, *steps: tuple[int, dict[str, Any]]) -> None:
+    """Writes tensors, as tf.summary.scalar, text and histogram do; these need TensorBoard."""
+    import tensorflow as tf
+
+    writer = tf.summary.create_file_writer(str(directory), filename_suffix=".v2")
+    with writer.as_default():
+        for step, values in steps:
+            for tag, value in values.items():
+                tf.summary.write(tag, tf.constant(value), step=step)
+    writer.close()
+
+
+def test_v1_summaries(tmp_path: Path):
+    write_v1(tmp_path / "eval", (1, {"loss": 3.0}), (2, {"loss": 2.0, "auc": 0.5}))
+    result = evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")
+    assert dict(result) == {"loss": 2.0, "auc": 0.5}
+    assert (result.uri, result.source) == (str(tmp_path), pb.Evaluation.EVENT_FILES)
+    assert (result.example_count, result.slices) == (None, {})
+
+
+def test_v2_summaries(tmp_path: Path):
+    write_v2(
+        tmp_path / "eval",
+        (1, {"loss": 3.0, "auc": 0.25}),
+        (2, {"loss": 2.0, "note": "not a number", "weights": [[1.0, 2.0, 3.0]], "count": 7}),
+        (2, {"empty": [], "one": [[5.0]]}),
+    )
+    result = evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")
+    assert dict(result) == {"loss": 2.0, "auc": 0.25, "count": 7.0, "one": 5.0}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf], ids=str)
+def test_values_that_are_not_finite(tmp_path: Path, value: float):
+    write_v1(tmp_path / "eval", (1, {"loss": value}))
+    write_v2(tmp_path / "eval", (1, {"epoch_loss": value}))
+    result = evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")
+    assert dict(result) == pytest.approx({"loss": value, "epoch_loss": value}, nan_ok=True)
+
+
+def test_the_last_value_has_the_largest_step(tmp_path: Path):
+    # As after a restart from an earlier checkpoint: files in one order, steps in another.
+    write_v1(tmp_path / "eval", (30, {"loss": 3.0}), suffix=".a")
+    write_v1(tmp_path / "eval", (20, {"loss": 2.0}), (10, {"loss": 1.0}), suffix=".b")
+    write_v1(tmp_path / "eval", (5, {"auc": 0.5}), suffix=".c")
+    assert dict(evaluation.from_event_files(tmp_path, "eval/*")) == {"loss": 3.0, "auc": 0.5}
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param((1.0, 3.0, 2.0), id="of the same step: the latest"),
+        pytest.param((1.0, 2.0, 2.0), id="of the same time: the last in the file"),
+    ],
+)
+def test_of_one_step_the_last_written_counts(tmp_path: Path, times: tuple[float, ...]):
+    import tensorflow as tf
+
+    (tmp_path / "eval").mkdir()
+    with tf.io.TFRecordWriter(str(tmp_path / "eval" / "events")) as writer:
+        for index, time in enumerate(times):
+            event = tf.compat.v1.Event(wall_time=time, step=1)
+            event.summary.value.add(tag="loss", simple_value=index)
+            writer.write(event.SerializeToString())
+    last = max(range(len(times)), key=lambda index: (times[index], index))
+    assert dict(evaluation.from_event_files(tmp_path, "eval/*")) == {"loss": last}
+
+
+def test_pattern_chooses_files(tmp_path: Path):
+    write_v1(tmp_path / "train", (1, {"loss": 1.0}))
+    write_v1(tmp_path / "eval", (1, {"loss": 2.0}))
+    write_v1(tmp_path / "eval" / "below", (9, {"loss": 3.0}))
+    assert evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")["loss"] == 2.0
+    assert evaluation.from_event_files(tmp_path, "train/*.tfevents.*")["loss"] == 1.0
+    assert evaluation.from_event_files(tmp_path, "**/*.tfevents.*")["loss"] == 3.0
+
+
+def test_a_file_cut_in_the_middle_is_read_up_to_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    path = write_v1(tmp_path / "eval", (1, {"loss": 3.0}), (2, {"loss": 2.0}))
+    path.write_bytes(path.read_bytes()[:-5])
+    assert dict(evaluation.from_event_files(tmp_path, "eval/*")) == {"loss": 3.0}
+    (record,) = caplog.records
+    assert record.message.startswith(
+        f"{path} ends in the middle of an event and is read up to there: "
+    )
+
+
+def test_no_file(tmp_path: Path):
+    write_v1(tmp_path / "train", (1, {"loss": 1.0}))
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")
+    assert str(caught.value) == (
+        f"event_file_pattern must match an event file (got 'eval/*.tfevents.*', at {tmp_path})."
+        " Write summaries of the evaluation there, or change the pattern."
+    )
+
+
+def test_no_scalar(tmp_path: Path):
+    write_v2(tmp_path / "eval", (1, {"note": "not a number"}))
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")
+    assert str(caught.value) == (
+        "event_file_pattern must match files with scalar summaries (got 'eval/*.tfevents.*' with 1"
+        f" files and no scalar, at {tmp_path})."
+        " Write summaries of the evaluation there, or change the pattern."
+    )
+
+
+def test_a_directory_that_matches_is_no_event_file(tmp_path: Path):
+    write_v1(tmp_path / "eval", (1, {"loss": 2.0}))
+    (tmp_path / "eval" / "events.out.tfevents.1.profile-empty").mkdir()
+    result = evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")
+    assert dict(result) == {"loss": 2.0}
+
+
+def test_what_is_read_here_is_not_needed_elsewhere():
+    # Who exports metrics of their own must not wait for TFMA.
+    import subprocess
+
+    code = (
+        "import sys; from tfx_best_exporter.executor import exporter;"
+        "print([name for name in ('tensorflow', 'tensorflow_model_analysis', 'tfx', 'apache_beam')"
+        " if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "[]\n"
+
+
+def test_nothing_of_an_evaluation_is_changed(tmp_path: Path, evaluations: Evaluations):
+    shutil.copytree(evaluations["paired"], tmp_path / "evaluation")
+    evaluation.from_tfma(tmp_path / "evaluation")
+    assert read_files(tmp_path / "evaluation") == read_files(evaluations["paired"])

@@ -1,0 +1,671 @@
+"""Executor.Do with real artifacts and no driver, as Kubeflow Pipelines and Vertex AI run it."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from google.protobuf import json_format, struct_pb2
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.proto.orchestration import pipeline_pb2
+from tfx.types import standard_artifacts
+
+from tests.tfx_runs import exec_properties, read_decision, write_evaluation
+from tfx_best_exporter.component import ExportDecision
+from tfx_best_exporter.executor.eval_result import MissingMetricError
+from tfx_best_exporter.executor.eval_result import MissingMetricError
+from tfx_best_exporter.executor.executor import Executor
+from tfx_best_exporter.executor.saved_model import InvalidModelError
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+MODULE = """
+import math
+
+def compare_fn(best_eval_result, current_eval_result):
+    return math.isclose(current_eval_result["auc"], 0.9)
+
+def raises(best_eval_result, current_eval_result):
+    raise ValueError("the cause")
+
+def asks_for_another(best_eval_result, current_eval_result):
+    return current_eval_result["AUC"] > 0
+
+def twice(model):
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def serve(x):
+        return {"y": 2.0 * model.signatures["serving_default"](x=x)["y"]}
+
+    return {"serving_default": serve}
+"""
+
+
+class Node:
+    """A BestExporter node: artifacts below one directory, a base directory, no ML Metadata."""
+
+    def __init__(self, root: Path, write_model: Callable[..., Path]):
+        self.root = root
+        self.base_directory = root / "serving"
+        # What TFX tells an executor of the pipeline.
+        self.context: base_executor.BaseExecutor.Context | None = None
+        self._write_model = write_model
+        self._number = 0
+
+    def artifact(self, artifact_type: type[types.Artifact], **properties: Any) -> Any:
+        self._number += 1
+        artifact = artifact_type()
+        artifact.uri = str(self.root / artifact_type.__name__ / str(self._number))
+        Path(artifact.uri).mkdir(parents=True)
+        for name, value in properties.items():
+            if isinstance(value, int):
+                artifact.set_int_custom_property(name, value)
+            else:
+                artifact.set_string_custom_property(name, value)
+        return artifact
+
+    def model(self, scale: float = 1.0) -> types.Artifact:
+        model = self.artifact(standard_artifacts.Model)
+        self._write_model(Path(model.uri) / "Format-Serving", scale)
+        return model
+
+    def evaluation(self, **metrics: float) -> types.Artifact:
+        evaluation = self.artifact(standard_artifacts.ModelEvaluation)
+        Path(evaluation.uri).rmdir()
+        write_evaluation(Path(evaluation.uri), metrics)
+        return evaluation
+
+    def candidate(self, scale: float = 1.0, **metrics: float) -> dict[str, types.Artifact]:
+        return {"model": self.model(scale), "evaluation": self.evaluation(**metrics)}
+
+    def do(
+        self,
+        inputs: dict[str, types.Artifact],
+        **properties: Any,
+    ) -> tuple[types.Artifact, types.Artifact]:
+        """Returns the artifacts PushedModel and ExportDecision of one run."""
+        outputs: dict[str, list[types.Artifact]] = {
+            "pushed_model": [self.artifact(standard_artifacts.PushedModel)],
+            "decision": [self.artifact(ExportDecision)],
+        }
+        Executor(self.context).Do(
+            {key: [artifact] for key, artifact in inputs.items()},
+            outputs,
+            exec_properties(self.base_directory, **properties),
+        )
+        return outputs["pushed_model"][0], outputs["decision"][0]
+
+    def versions(self) -> list[str]:
+        if not self.base_directory.exists():
+            return []
+        return sorted(path.name for path in self.base_directory.iterdir() if path.name.isdecimal())
+
+
+@pytest.fixture
+def node(tmp_path: Path, write_model: Callable[..., Path]) -> Node:
+    return Node(tmp_path, write_model)
+
+
+def policy(**rule: Any) -> dict[str, str]:
+    return {"compare_policy": json.dumps(rule)}
+
+
+def properties_of(artifact: types.Artifact) -> dict[str, Any]:
+    result = {}
+    for name, value in artifact.mlmd_artifact.custom_properties.items():
+        result[name] = getattr(value, value.WhichOneof("value"))
+    return result
+
+
+def scale_of(path: str | Path) -> float:
+    signature = tf.saved_model.load(str(path)).signatures["serving_default"]
+    return float(signature(x=tf.constant([1.0]))["y"][0])
+
+
+def test_first_export(node: Node):
+    inputs = node.candidate(scale=3.0, loss=0.5)
+    pushed_model, decision = node.do(inputs)
+    [version] = node.versions()
+    path = node.base_directory / version
+    assert properties_of(pushed_model) == {
+        "pushed": 1,
+        "pushed_destination": str(path),
+        "pushed_version": version,
+        "reason": "FIRST_EXPORT",
+        "explanation": "nothing is served yet: loss is 0.5",
+    }
+    assert properties_of(decision) == {
+        "exported": 1,
+        "pushed_version": version,
+        "best_version": "",
+        "reason": "FIRST_EXPORT",
+        "explanation": "nothing is served yet: loss is 0.5",
+    }
+    assert scale_of(path) == scale_of(pushed_model.uri) == 3.0
+    message = read_decision(decision)
+    assert message.exported
+    assert message.reason == pb.ExportDecision.FIRST_EXPORT
+    assert message.version == int(version)
+    assert message.base_directory == str(node.base_directory)
+    assert message.candidate.uri == inputs["model"].uri
+    assert message.candidate_evaluation.uri == inputs["evaluation"].uri
+    assert [metric.value for metric in message.candidate_evaluation.metrics] == [0.5]
+    assert message.warnings == ["no blessing was given: the model is not validated"]
+    record = json.loads((path / "assets.extra/best_exporter/record.json").read_text())
+    assert record["pushed_model_uri"] == pushed_model.uri
+    assert record["name"] == "BestExporter"
+    kept = path / "assets.extra/best_exporter/evaluation"
+    for name in ("eval_config.json", "metrics-00000-of-00001.tfrecord"):
+        assert (kept / name).read_bytes() == Path(inputs["evaluation"].uri, name).read_bytes()
+
+
+def test_not_better(node: Node):
+    node.do(node.candidate(scale=1.0, loss=0.5))
+    [version] = node.versions()
+    pushed_model, decision = node.do(node.candidate(scale=2.0, loss=0.6))
+    assert node.versions() == [version]
+    explanation = "loss 0.6 is not smaller than the best's 0.5"
+    assert properties_of(pushed_model) == {
+        "pushed": 0,
+        "pushed_destination": "",
+        "pushed_version": "",
+        "reason": "NOT_BETTER",
+        "explanation": explanation,
+    }
+    assert properties_of(decision) == {
+        "exported": 0,
+        "pushed_version": "",
+        "best_version": version,
+        "reason": "NOT_BETTER",
+        "explanation": explanation,
+    }
+    assert list(Path(pushed_model.uri).iterdir()) == []
+    message = read_decision(decision)
+    assert not message.exported
+    assert message.version == 0
+    assert message.best.version == int(version)
+    assert message.best.path == str(node.base_directory / version)
+
+
+def test_better(node: Node):
+    first, _ = node.do(node.candidate(scale=1.0, loss=0.5))
+    pushed_model, decision = node.do(node.candidate(scale=2.0, loss=0.4))
+    before, version = node.versions()
+    assert properties_of(pushed_model)["pushed_version"] == version
+    assert properties_of(decision)["exported"] == 1
+    assert properties_of(decision)["best_version"] == before
+    assert scale_of(node.base_directory / version) == scale_of(pushed_model.uri) == 2.0
+    message = read_decision(decision)
+    assert message.reason == pb.ExportDecision.BETTER
+    assert message.best.pushed_model_uri == first.uri
+    assert message.best.has_record
+
+
+def test_the_best_itself(node: Node):
+    inputs = node.candidate(scale=1.0, loss=0.5)
+    node.do(inputs)
+    [version] = node.versions()
+    pushed_model, decision = node.do(inputs)
+    assert node.versions() == [version]
+    assert properties_of(pushed_model)["pushed"] == 1
+    assert properties_of(pushed_model)["pushed_version"] == version
+    assert properties_of(pushed_model)["pushed_destination"] == str(node.base_directory / version)
+    assert properties_of(decision)["exported"] == 0
+    assert properties_of(decision)["reason"] == "ALREADY_BEST"
+    assert scale_of(pushed_model.uri) == 1.0
+
+
+def test_the_policy_of_retention_and_the_form_of_the_export(node: Node, tmp_path: Path):
+    vocabulary = tmp_path / "vocabulary.txt"
+    vocabulary.write_text("setosa")
+    properties = {
+        "retention_policy": json.dumps({"keep_latest": 1}),
+        "assets_extra": json.dumps({"b/vocabulary.txt": str(vocabulary)}),
+        "as_text": 1,
+    }
+    node.do(node.candidate(scale=1.0, loss=0.5), **properties)
+    [first] = node.versions()
+    _, decision = node.do(node.candidate(scale=2.0, loss=0.4), **properties)
+    [version] = node.versions()
+    assert [entry.version for entry in read_decision(decision).retired] == [int(first)]
+    path = node.base_directory / version
+    assert (path / "assets.extra/b/vocabulary.txt").read_text() == "setosa"
+    assert (path / "saved_model.pbtxt").exists()
+    assert not (path / "saved_model.pb").exists()
+    assert scale_of(path) == 2.0
+
+
+def test_without_exports_to_keep_every_export_stays(node: Node):
+    for number in range(7):
+        node.do(node.candidate(scale=float(number), loss=1.0 - number / 10))
+    assert len(node.versions()) == 7
+
+
+# Blessings.
+
+
+@pytest.mark.parametrize(
+    ("name", "artifact_type", "properties", "reason", "status"),
+    [
+        pytest.param(
+            "model_blessing",
+            standard_artifacts.ModelBlessing,
+            {"blessed": 0},
+            "NOT_BLESSED",
+            "not blessed",
+            id="model not blessed",
+        ),
+        pytest.param(
+            "model_blessing",
+            standard_artifacts.ModelBlessing,
+            {},
+            "BLESSING_NOT_COMPUTED",
+            "not computed",
+            id="model blessing not computed",
+        ),
+        pytest.param(
+            "infra_blessing",
+            standard_artifacts.InfraBlessing,
+            {"blessed": 0},
+            "NOT_BLESSED",
+            "not blessed",
+            id="infra not blessed",
+        ),
+        pytest.param(
+            "infra_blessing",
+            standard_artifacts.InfraBlessing,
+            {},
+            "BLESSING_NOT_COMPUTED",
+            "not computed",
+            id="infra blessing not computed",
+        ),
+    ],
+)
+def test_a_model_without_a_blessing_is_not_touched(
+    node: Node,
+    name: str,
+    artifact_type: type[types.Artifact],
+    properties: dict[str, int],
+    reason: str,
+    status: str,
+):
+    inputs = node.candidate(loss=0.5)
+    shutil.rmtree(inputs["model"].uri)
+    blessing = node.artifact(artifact_type, **properties)
+    pushed_model, decision = node.do({**inputs, name: blessing})
+    assert properties_of(pushed_model)["pushed"] == 0
+    assert properties_of(decision)["reason"] == reason
+    assert properties_of(decision)["explanation"] == f"{name} at {blessing.uri} is {status}"
+    assert node.versions() == []
+
+
+def test_both_blessings_must_bless(node: Node):
+    inputs = {
+        **node.candidate(loss=0.5),
+        "model_blessing": node.artifact(standard_artifacts.ModelBlessing, blessed=1),
+        "infra_blessing": node.artifact(standard_artifacts.InfraBlessing, blessed=0),
+    }
+    _, decision = node.do(inputs)
+    assert properties_of(decision)["reason"] == "NOT_BLESSED"
+    inputs["infra_blessing"] = node.artifact(standard_artifacts.InfraBlessing, blessed=1)
+    _, decision = node.do(inputs)
+    assert properties_of(decision)["reason"] == "FIRST_EXPORT"
+    assert read_decision(decision).warnings == []
+
+
+def infra_blessing_with_model(node: Node, scale: float, **properties: int) -> types.Artifact:
+    blessing = node.artifact(standard_artifacts.InfraBlessing, **properties)
+    model = node.model(scale)
+    # Where InfraValidator puts the model that it has warmed up.
+    shutil.move(Path(model.uri) / "Format-Serving", Path(blessing.uri) / "stamped_model")
+    return blessing
+
+
+def test_the_model_of_an_infra_blessing(node: Node):
+    blessing = infra_blessing_with_model(node, scale=4.0, blessed=1, has_model=1)
+    pushed_model, decision = node.do(
+        {"infra_blessing": blessing, "evaluation": node.evaluation(loss=0.5)}
+    )
+    [version] = node.versions()
+    assert scale_of(node.base_directory / version) == scale_of(pushed_model.uri) == 4.0
+    assert read_decision(decision).candidate.uri == blessing.uri
+
+
+def test_the_model_is_taken_before_that_of_an_infra_blessing(node: Node):
+    blessing = infra_blessing_with_model(node, scale=4.0, blessed=1, has_model=1)
+    node.do({**node.candidate(scale=1.0, loss=0.5), "infra_blessing": blessing})
+    [version] = node.versions()
+    assert scale_of(node.base_directory / version) == 1.0
+
+
+def test_an_infra_blessing_without_a_model(node: Node):
+    blessing = node.artifact(standard_artifacts.InfraBlessing, blessed=1)
+    with pytest.raises(RuntimeError) as caught:
+        node.do({"infra_blessing": blessing, "evaluation": node.evaluation(loss=0.5)})
+    assert str(caught.value) == (
+        "infra_blessing must contain a model where no model is given (got none, at"
+        f" {blessing.uri}). Set RequestSpec.make_warmup of InfraValidator, or give BestExporter"
+        " the model."
+    )
+    assert node.versions() == []
+
+
+def test_an_infra_blessing_without_a_model_that_is_not_blessed(node: Node):
+    blessing = node.artifact(standard_artifacts.InfraBlessing, blessed=0)
+    _, decision = node.do({"infra_blessing": blessing, "evaluation": node.evaluation(loss=0.5)})
+    assert properties_of(decision)["reason"] == "NOT_BLESSED"
+
+
+def test_custom_properties_as_kubeflow_writes_them(node: Node):
+    # Its launcher hands properties on as google.protobuf.Struct, which has one kind of number.
+    def as_struct(artifact: Any, **numbers: float) -> types.Artifact:
+        for name, value in numbers.items():
+            artifact.set_json_value_custom_property(name, value)
+            stored = artifact.mlmd_artifact.custom_properties[name]
+            assert stored.WhichOneof("value") == "struct_value"
+            assert isinstance(stored.struct_value, struct_pb2.Struct)
+        return artifact
+
+    blessing = as_struct(infra_blessing_with_model(node, scale=4.0), blessed=1.0, has_model=1.0)
+    inputs = {"infra_blessing": blessing, "evaluation": node.evaluation(loss=0.5)}
+    _, decision = node.do(inputs)
+    assert properties_of(decision)["reason"] == "FIRST_EXPORT"
+    inputs["infra_blessing"] = as_struct(
+        node.artifact(standard_artifacts.InfraBlessing), blessed=0.0
+    )
+    _, decision = node.do(inputs)
+    assert properties_of(decision)["reason"] == "NOT_BLESSED"
+
+
+# Evaluations.
+
+
+def write_event_file(directory: Path, **metrics: float) -> None:
+    writer = tf.summary.create_file_writer(str(directory))
+    with writer.as_default():
+        for tag, value in metrics.items():
+            tf.summary.write(tag, tf.constant(value, tf.float32), step=1)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("directory", "properties"),
+    [
+        pytest.param("eval", {}, id="default pattern"),
+        pytest.param("eval", {"event_file_pattern": "eval/*.tfevents.*"}, id="pattern"),
+        pytest.param("a/b", {"event_file_pattern": "a/*/*.v2"}, id="other pattern"),
+    ],
+)
+def test_a_model_run_as_evaluation(node: Node, directory: str, properties: dict[str, str]):
+    for loss, scale, reason in ((0.5, 1.0, "FIRST_EXPORT"), (0.75, 2.0, "NOT_BETTER")):
+        model_run = node.artifact(standard_artifacts.ModelRun)
+        write_event_file(Path(model_run.uri) / directory, loss=loss)
+        _, decision = node.do({"model": node.model(scale), "model_run": model_run}, **properties)
+        assert properties_of(decision)["reason"] == reason
+        message = read_decision(decision)
+        assert message.candidate_evaluation.source == pb.Evaluation.EVENT_FILES
+        assert message.candidate_evaluation.uri == model_run.uri
+
+
+def foreign(node: Node, version: int, scale: float) -> dict[str, Any]:
+    """Makes an export without a record; returns what a driver knows of it."""
+    path = node.base_directory / str(version)
+    shutil.copytree(Path(node.model(scale).uri) / "Format-Serving", path)
+    return {
+        "version": version,
+        "is_foreign": True,
+        "pushed_model_uri": "/pushed_model",
+        "model_uri": "/model",
+        "evaluation_uri": node.evaluation(loss=0.5).uri,
+        "model_blessing_uri": "",
+        "warnings": ["from the driver"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("loss", "reason"),
+    [
+        pytest.param(0.6, "NOT_BETTER", id="worse"),
+        pytest.param(0.4, "BETTER", id="better"),
+    ],
+)
+def test_a_best_that_the_driver_knows(node: Node, loss: float, reason: str):
+    prior_export = foreign(node, version=7, scale=1.0)
+    _, decision = node.do(
+        node.candidate(scale=2.0, loss=loss), prior_export=json.dumps(prior_export)
+    )
+    assert properties_of(decision)["reason"] == reason
+    assert properties_of(decision)["best_version"] == "7"
+    message = read_decision(decision)
+    assert message.best.evaluation.uri == prior_export["evaluation_uri"]
+    assert "from the driver" in message.warnings
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"evaluation_uri": ""}, id="no evaluation"),
+        pytest.param({"version": 6}, id="another version"),
+        pytest.param(None, id="no driver"),
+    ],
+)
+def test_a_best_that_the_driver_does_not_know(node: Node, change: dict[str, Any] | None):
+    prior_export = foreign(node, version=7, scale=1.0)
+    properties = {}
+    if change is not None:
+        properties["prior_export"] = json.dumps({**prior_export, **change})
+    _, decision = node.do(node.candidate(scale=2.0, loss=0.6), **properties)
+    assert properties_of(decision)["reason"] == "BEST_UNKNOWN_EXPORTED"
+    assert (
+        "no evaluation of the best, version 7, is known: the candidate was exported without a"
+        " comparison"
+    ) in read_decision(decision).warnings
+
+
+def test_the_record_is_believed_before_the_driver(node: Node):
+    node.do(node.candidate(scale=1.0, loss=0.5))
+    [version] = node.versions()
+    prior_export = {
+        "version": int(version),
+        "is_foreign": False,
+        "evaluation_uri": node.evaluation(loss=0.1).uri,
+    }
+    _, decision = node.do(
+        node.candidate(scale=2.0, loss=0.4), prior_export=json.dumps(prior_export)
+    )
+    assert properties_of(decision)["reason"] == "BETTER"
+
+
+# Policies and functions.
+
+
+@pytest.mark.parametrize(
+    ("auc", "reason"),
+    [pytest.param(0.95, "BETTER", id="larger"), pytest.param(0.85, "NOT_BETTER", id="smaller")],
+)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param({"compare_fn": "tests.component.comparing.larger_auc"}, id="function"),
+        pytest.param(
+            {"metric": {"metric": {"name": "auc"}, "direction": "HIGHER_IS_BETTER"}}, id="metric"
+        ),
+    ],
+)
+def test_what_better_means(node: Node, rule: dict[str, Any], auc: float, reason: str):
+    node.do(node.candidate(scale=1.0, auc=0.9), **policy(**rule))
+    _, decision = node.do(node.candidate(scale=2.0, auc=auc), **policy(**rule))
+    assert properties_of(decision)["reason"] == reason
+
+
+def test_a_metric_rule_with_a_threshold(node: Node):
+    rule = {
+        "metric": {
+            "metric": {"name": "auc"},
+            "direction": "HIGHER_IS_BETTER",
+            "min_absolute_change": 0.1,
+        }
+    }
+    node.do(node.candidate(scale=1.0, auc=0.5), **policy(**rule))
+    _, decision = node.do(node.candidate(scale=2.0, auc=0.55), **policy(**rule))
+    assert properties_of(decision)["explanation"] == (
+        "auc 0.55 is not larger than the best's 0.5 by more than 0.1"
+    )
+
+
+@pytest.fixture
+def module_file(tmp_path: Path) -> str:
+    path = tmp_path / "user_functions.py"
+    path.write_text(MODULE)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("auc", "reason"),
+    [pytest.param(0.9, "BETTER", id="true"), pytest.param(0.95, "NOT_BETTER", id="false")],
+)
+def test_a_compare_function_of_module_file(node: Node, module_file: str, auc: float, reason: str):
+    properties = {**policy(compare_fn="compare_fn"), "module_file": module_file}
+    node.do(node.candidate(scale=1.0, auc=0.5), **properties)
+    _, decision = node.do(node.candidate(scale=2.0, auc=auc), **properties)
+    assert properties_of(decision)["reason"] == reason
+
+
+def test_a_signature_function_of_module_file(node: Node, module_file: str):
+    pushed_model, _ = node.do(
+        node.candidate(scale=3.0, loss=0.5),
+        module_file=module_file,
+        serving_signatures_fn="twice",
+    )
+    [version] = node.versions()
+    assert scale_of(node.base_directory / version) == scale_of(pushed_model.uri) == 6.0
+
+
+@pytest.mark.parametrize(
+    ("properties", "message"),
+    [
+        pytest.param(
+            policy(compare_fn="missing"),
+            "compare_fn must be a function of module_file (got 'missing': module 'user_module_N'"
+            " has no attribute 'missing'). Define it there, or pass the dotted name of a function"
+            " in an installed package.",
+            id="compare_fn of module_file",
+        ),
+        pytest.param(
+            policy(compare_fn="tests.component.comparing.missing"),
+            "compare_fn must be the dotted name of an importable function (got"
+            " 'tests.component.comparing.missing': tests.component.comparing has no function"
+            " missing). Install its package where the component runs, or pass its file as"
+            " module_file.",
+            id="compare_fn of a package",
+        ),
+        pytest.param(
+            policy(compare_fn="tests.component.comparing.other_names"),
+            "compare_fn must take exactly the arguments best_eval_result and current_eval_result"
+            " (got tests.component.comparing.other_names(best, current))."
+            " Rename them: they are passed by keyword.",
+            id="compare_fn with other arguments",
+        ),
+        pytest.param(
+            {"serving_signatures_fn": "not_installed.signatures"},
+            "serving_signatures_fn must be the dotted name of an importable function (got"
+            " 'not_installed.signatures': No module named 'not_installed'). Install its package"
+            " where the component runs, or pass its file as module_file.",
+            id="serving_signatures_fn of a package",
+        ),
+    ],
+)
+def test_a_function_that_is_not_there(
+    node: Node, module_file: str, properties: dict[str, str], message: str
+):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text follows.
+        node.do(node.candidate(loss=0.5), module_file=module_file, **properties)
+    # TFX counts the module files that a process has loaded.
+    assert re.sub(r"user_module_\d+", "user_module_N", str(caught.value)) == message
+    assert node.versions() == []
+
+
+# Failures.
+
+
+def test_a_compare_function_that_raises(node: Node, module_file: str):
+    with pytest.raises(RuntimeError) as caught:
+        node.do(node.candidate(auc=0.5), module_file=module_file, **policy(compare_fn="raises"))
+    assert str(caught.value) == (
+        "compare_fn must return True or False (got ValueError from raises: the cause)."
+        " Mend the function; nothing was exported."
+    )
+    assert node.versions() == []
+
+
+def test_a_compare_function_that_asks_for_another_metric(node: Node, module_file: str):
+    inputs = node.candidate(auc=0.5)
+    with pytest.raises(MissingMetricError) as caught:
+        node.do(inputs, module_file=module_file, **policy(compare_fn="asks_for_another"))
+    assert str(caught.value) == (
+        f"metric name must be a metric of the evaluation (got 'AUC', at {inputs['evaluation'].uri})."
+        " Found: auc. Use one of these, or add it to Evaluator's EvalConfig."
+    )
+    assert node.versions() == []
+
+
+def test_a_driver_that_failed(node: Node):
+    with pytest.raises(RuntimeError) as caught:
+        node.do(node.candidate(loss=0.5), driver_error="Traceback: the cause")
+    assert str(caught.value) == (
+        "The driver of this run failed; nothing was exported. Traceback: the cause"
+    )
+    assert not node.base_directory.exists()
+
+
+def test_a_model_that_is_not_complete(node: Node):
+    inputs = node.candidate(loss=0.5)
+    path = Path(inputs["model"].uri) / "Format-Serving"
+    (path / "saved_model.pb").unlink()
+    with pytest.raises(InvalidModelError) as caught:
+        node.do(inputs)
+    assert str(caught.value) == (
+        f"model must be a complete SavedModel (got {str(path)!r}: there is no saved_model.pb)."
+        " Check that Trainer finished writing it."
+    )
+    assert node.versions() == []
+
+
+# What is stored.
+
+
+def test_decision_json_is_the_message(node: Node):
+    node.do(node.candidate(scale=1.0, loss=0.5))
+    _, decision = node.do(node.candidate(scale=2.0, loss=0.4))
+    content = json.loads((Path(decision.uri) / "decision.json").read_text())
+    assert content["schema_version"] == 1
+    assert content["reason"] == "BETTER"
+    # Names as in the .proto file: a person looks for these.
+    assert content["candidate_evaluation"]["metrics"][0]["key"] == {"name": "loss"}
+    message = json_format.ParseDict(content, pb.ExportDecision())
+    assert json_format.MessageToDict(message, preserving_proto_field_name=True) == content
+
+
+def test_pipeline_and_run_are_named(node: Node, tmp_path: Path):
+    pipeline_node = pipeline_pb2.PipelineNode()
+    pipeline_node.node_info.id = "BestExporter.mine"
+    node.context = base_executor.BaseExecutor.Context(
+        tmp_dir=str(tmp_path),
+        unique_id="1",
+        pipeline_node=pipeline_node,
+        pipeline_info=pipeline_pb2.PipelineInfo(id="penguin"),
+        pipeline_run_id="run 1",
+    )
+    _, decision = node.do(node.candidate(loss=0.5))
+    provenance = read_decision(decision).provenance
+    assert provenance.pipeline_name == "penguin"
+    assert provenance.run_id == "run 1"
+    assert provenance.node_id == "BestExporter.mine"
+    [version] = node.versions()
+    record = node.base_directory / version / "assets.extra/best_exporter/record.json"
+    assert json.loads(record.read_text())["name"] == "BestExporter.mine"

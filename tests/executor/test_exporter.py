@@ -1,0 +1,870 @@
+import json
+import logging
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+
+from tests.conftest import WriteModel
+from tests.executor.plain import FILES, read_files, write_files
+from tfx_best_exporter.executor import evaluation
+from tfx_best_exporter.executor.comparison import Blessing, BlessingStatus
+from tfx_best_exporter.executor.eval_result import EvalResult, MissingMetricError
+from tfx_best_exporter.executor.exporter import ForeignBest, ModelExporter
+from tfx_best_exporter.executor.exports import RECORD_PATH, ExportDirectory, RecordError
+from tfx_best_exporter.executor.saved_model import InvalidModelError
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+ROOT = Path(__file__).parents[2]
+R = pb.ExportDecision
+BLESSED = Blessing(name="model_blessing", uri="/5", status=BlessingStatus.BLESSED)
+NOT_BLESSED = Blessing(name="model_blessing", uri="/5", status=BlessingStatus.NOT_BLESSED)
+
+
+class Clock:
+    """Seconds since the epoch; each reading is one later."""
+
+    def __init__(self, now: float = 1000.0):
+        self.now = now
+
+    def __call__(self) -> float:
+        self.now += 1
+        return self.now - 1
+
+
+@pytest.fixture
+def base_path(tmp_path: Path) -> Path:
+    return tmp_path / "base"
+
+
+@pytest.fixture
+def new_exporter(base_path: Path) -> Callable[..., ModelExporter]:
+    """Returns a function that makes an exporter, as after a restart; its clock goes on."""
+    clock = Clock()
+
+    def new(**kwargs: Any) -> ModelExporter:
+        kwargs.setdefault("clock", clock)
+        return ModelExporter(str(base_path), **kwargs)
+
+    return new
+
+
+@pytest.fixture
+def model(tmp_path: Path, write_model: WriteModel) -> Callable[[float], Path]:
+    """Returns a function that gives the model of a scale."""
+
+    def model_of(scale: float) -> Path:
+        path = tmp_path / "models" / str(scale)
+        return path if path.exists() else write_model(path, scale=scale)
+
+    return model_of
+
+
+NewExporter = Callable[..., ModelExporter]
+Model = Callable[[float], Path]
+
+
+def versions_of(base_path: Path) -> list[int]:
+    return [export.version for export in ExportDirectory(base_path).list().exports]
+
+
+def record_of(path: str | Path | None) -> pb.ExportRecord:
+    assert path is not None
+    path = Path(path)
+    (export,) = (each for each in ExportDirectory(path.parent).list().exports if each.path == path)
+    return ExportDirectory(path.parent).record(export)
+
+
+def serve(path: str | Path | None, signature: str = "serving_default") -> dict[str, Any]:
+    import tensorflow as tf
+
+    outputs = tf.saved_model.load(str(path)).signatures[signature](x=tf.constant([2.0]))
+    return {name: value.numpy().tolist() for name, value in outputs.items()}
+
+
+# Arguments.
+
+
+def other_names(best, current):
+    return True
+
+
+def larger_auc(best_eval_result, current_eval_result):
+    return current_eval_result["auc"] > best_eval_result["auc"]
+
+
+def swapped_larger_auc(current_eval_result, best_eval_result):
+    return current_eval_result["auc"] > best_eval_result["auc"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        pytest.param(
+            {"base_directory": ""},
+            TypeError,
+            "base_directory must be a path (got '')."
+            " Give the directory that the model server polls.",
+            id="no base directory",
+        ),
+        pytest.param(
+            {"base_directory": None},
+            TypeError,
+            "base_directory must be a path (got None)."
+            " Give the directory that the model server polls.",
+            id="base directory of another type",
+        ),
+        pytest.param(
+            {"base_directory": "gs://bucket/models"},
+            ValueError,
+            "base_directory must be a path on a local disk (got 'gs://bucket/models')."
+            " Object stores are not supported yet.",
+            id="object store",
+        ),
+        pytest.param(
+            {"name": ""},
+            ValueError,
+            "name must be a non-empty string (got ''). Name the exporter in its records.",
+            id="empty name",
+        ),
+        pytest.param(
+            {"as_text": 1},
+            TypeError,
+            "as_text must be True or False (got 1). True writes saved_model.pbtxt.",
+            id="as_text",
+        ),
+        pytest.param(
+            {"serving_signatures_fn": {"a": 1}},
+            TypeError,
+            "serving_signatures_fn must be a function (got {'a': 1})."
+            " It is given the loaded model and returns signature name -> tf.function.",
+            id="serving_signatures_fn",
+        ),
+        pytest.param(
+            {"assets_extra": {"../x": "/a"}},
+            ValueError,
+            "assets_extra must have destinations below assets.extra/ (got '../x')."
+            " Give a relative path including the file name, without '..'.",
+            id="assets_extra",
+        ),
+        pytest.param(
+            {"compare_fn": 3},
+            TypeError,
+            "compare_fn must be a function or its dotted name (got 3)."
+            " It takes best_eval_result and current_eval_result and returns a bool.",
+            id="compare_fn of another type",
+        ),
+        pytest.param(
+            {"compare_fn": other_names},
+            ValueError,
+            "compare_fn must take exactly the arguments best_eval_result and current_eval_result"
+            " (got other_names(best, current)). Rename them: they are passed by keyword.",
+            id="compare_fn with other arguments",
+        ),
+        pytest.param(
+            {"compare_fn": "math.sqrt"},
+            ValueError,
+            "compare_fn must take exactly the arguments best_eval_result and current_eval_result"
+            " (got math.sqrt(x)). Rename them: they are passed by keyword.",
+            id="name of a function with other arguments",
+        ),
+        pytest.param(
+            {"compare_fn": "no_such.function"},
+            ValueError,
+            "compare_fn must be the dotted name of an importable function (got"
+            " 'no_such.function': No module named 'no_such'). Install its package where the"
+            " component runs, or pass its file as module_file.",
+            id="name of nothing",
+        ),
+        pytest.param(
+            {"compare_fn": larger_auc, "compare_policy": pb.ComparePolicy()},
+            ValueError,
+            "compare_fn must be left out where compare_policy is given (got both)."
+            " Set compare_policy.compare_fn instead.",
+            id="both",
+        ),
+        pytest.param(
+            {"compare_policy": pb.ComparePolicy()},
+            ValueError,
+            "compare_policy must have a rule (got none). Set metric or compare_fn, or pass no"
+            " compare_policy to ask for a smaller 'loss'.",
+            id="empty policy",
+        ),
+        *(
+            pytest.param(
+                {"exports_to_keep": value},
+                error,
+                f"exports_to_keep must be a positive number or None (got {value!r})."
+                " Use None to keep every export.",
+                id=f"exports_to_keep {value!r}",
+            )
+            for value, error in (
+                (0, ValueError),
+                (-1, ValueError),
+                (True, TypeError),
+                (2.0, TypeError),
+                ("5", TypeError),
+            )
+        ),
+    ],
+)
+def test_arguments_are_refused(
+    base_path: Path, arguments: dict[str, Any], error: type[Exception], message: str
+):
+    all_arguments: dict[str, Any] = {"base_directory": str(base_path), **arguments}
+    with pytest.raises(error) as caught:
+        ModelExporter(**all_arguments)
+    assert str(caught.value) == message
+    assert not base_path.exists()
+
+
+# Better, and only better.
+
+
+def test_export_returns_the_path_or_none(new_exporter: NewExporter, model: Model, base_path: Path):
+    exporter = new_exporter()
+    assert exporter.export(model(1.0), {"loss": 0.5}) == str(base_path / "1000")
+    assert exporter.export(model(2.0), {"loss": 0.6}) is None
+    assert exporter.export(model(3.0), {"loss": 0.5}) is None
+    assert exporter.export(str(model(4.0)), {"loss": 0.4}) == str(base_path / "1003")
+    assert versions_of(base_path) == [1000, 1003]
+    assert serve(base_path / "1003") == {"y": [8.0]}
+    assert {
+        name: content
+        for name, content in read_files(base_path / "1003").items()
+        if not name.startswith("assets.extra/best_exporter/")
+    } == read_files(model(4.0))
+
+
+def test_the_report_of_an_export(new_exporter: NewExporter, model: Model, base_path: Path):
+    exporter = new_exporter(name="penguins")
+    exporter.export(model(1.0), {"loss": 0.5})
+    provenance = pb.Provenance(pipeline_name="p", run_id="r", node_id="n")
+    report = exporter.run(
+        model(2.0),
+        {"loss": 0.25},
+        model_uri="/model/6",
+        blessings=[BLESSED],
+        provenance=provenance,
+        warnings=["look at this"],
+    )
+    assert (report.exported, report.reason, report.version) == (True, R.BETTER, 1001)
+    assert report.explanation == "loss 0.25 is smaller than the best's 0.5"
+    assert (report.schema_version, report.base_directory) == (1, str(base_path))
+    assert report.decided_at.ToSeconds() == 1001
+    assert report.candidate.uri == "/model/6"
+    assert report.candidate_evaluation.metrics[0].value == 0.25
+    assert (report.best.version, report.best.has_record) == (1000, True)
+    assert report.best.path == str(base_path / "1000")
+    assert report.best.model.uri == str(model(1.0))
+    assert report.best.evaluation.metrics[0].value == 0.5
+    (compared,) = report.comparisons
+    assert (compared.candidate, compared.best, compared.improvement) == (0.25, 0.5, 0.25)
+    assert report.warnings == ["look at this"]
+    assert [(kept.version, kept.why) for kept in report.kept] == [
+        (1000, "among the 5 latest exports"),
+        (1001, "the best"),
+    ]
+    record = record_of(base_path / "1001")
+    assert (record.version, record.name, exporter.name) == (1001, "penguins", "penguins")
+    assert record.exported_at == report.decided_at
+    assert record.model == report.candidate
+    assert record.evaluation == report.candidate_evaluation
+    assert record.provenance.run_id == "r"
+    assert record.provenance.exporter_version
+    assert record.decision.reason == R.BETTER
+    assert record.decision.version == 1001
+
+
+def test_the_report_of_a_refusal(new_exporter: NewExporter, model: Model):
+    exporter = new_exporter()
+    exporter.export(model(1.0), {"loss": 0.5})
+    report = exporter.run(model(2.0), {"loss": 0.75})
+    assert (report.exported, report.reason, report.version) == (False, R.NOT_BETTER, 0)
+    assert report.explanation == "loss 0.75 is not smaller than the best's 0.5"
+    assert report.warnings == []
+    stored = json_format.MessageToDict(report, preserving_proto_field_name=True)
+    assert (stored["exported"], stored["version"]) == (False, "0")
+    assert report.candidate.uri == str(model(2.0))
+
+
+def test_one_line_is_logged_for_a_decision(
+    new_exporter: NewExporter, model: Model, base_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO, "tfx_best_exporter")
+    exporter = new_exporter()
+    exporter.run(model(1.0), {"loss": 0.5}, blessings=[BLESSED])
+    exporter.run(model(2.0), {"loss": 0.5})
+    refusal = "loss 0.5 is not smaller than the best's 0.5"
+    where = f"(base directory {base_path}, version"
+    assert [record.message for record in caplog.records] == [
+        f"exported: FIRST_EXPORT: nothing is served yet: loss is 0.5 {where} 1000)",
+        f"not exported: NOT_BETTER: {refusal} {where} none)",
+    ]
+
+
+RESTARTED = """
+import sys
+from tfx_best_exporter.executor.exporter import ModelExporter
+print(ModelExporter(sys.argv[1]).export(sys.argv[2], {"loss": float(sys.argv[3])}))
+"""
+
+
+def test_a_new_process_with_a_worse_candidate_exports_nothing(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    new_exporter().export(model(1.0), {"loss": 0.5})
+    command = [sys.executable, "-c", RESTARTED, str(base_path), str(model(2.0)), "0.6"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout == "None\n"
+    assert versions_of(base_path) == [1000]
+
+
+def test_a_rerun_of_the_same_candidate_makes_no_second_version(
+    new_exporter: NewExporter, model: Model, base_path: Path, tmp_path: Path
+):
+    path = new_exporter().export(model(1.0), {"loss": 0.5})
+    copy_path = shutil.copytree(model(1.0), tmp_path / "elsewhere")
+    report = new_exporter().run(copy_path, {"loss": 0.1}, pushed_model_path=tmp_path / "pushed")
+    assert (report.exported, report.reason, report.version) == (False, R.ALREADY_BEST, 1000)
+    assert new_exporter().export(copy_path, {"loss": 0.1}) == path
+    assert versions_of(base_path) == [1000]
+    assert read_files(tmp_path / "pushed") == read_files(base_path / "1000")
+
+
+def test_two_exports_in_one_second_and_a_clock_that_goes_back(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    for scale, now in ((1.0, 1000.0), (2.0, 1000.5), (3.0, 10.0)):
+        new_exporter(clock=lambda now=now: now).export(model(scale), {"loss": -scale})
+    assert versions_of(base_path) == [1000, 1001, 1002]
+    assert serve(base_path / "1002") == {"y": [6.0]}
+
+
+def test_nan_is_not_exported_and_does_not_poison(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    assert new_exporter().export(model(1.0), {"loss": math.nan}) is None
+    assert new_exporter().export(model(1.0), {"loss": 9.0}) == str(base_path / "1001")
+    assert new_exporter().export(model(2.0), {"loss": math.nan}) is None
+    assert versions_of(base_path) == [1001]
+
+
+def test_infinity_is_kept_as_it_is(new_exporter: NewExporter, model: Model, base_path: Path):
+    new_exporter().export(model(1.0), {"loss": math.inf})
+    assert record_of(base_path / "1000").evaluation.metrics[0].value == math.inf
+    assert new_exporter().export(model(2.0), {"loss": 5.0}) == str(base_path / "1001")
+
+
+def test_a_model_that_is_not_blessed_is_not_touched(
+    new_exporter: NewExporter, base_path: Path, tmp_path: Path
+):
+    report = new_exporter().run(tmp_path / "no model", {"loss": 1.0}, blessings=[NOT_BLESSED])
+    assert (report.exported, report.reason) == (False, R.NOT_BLESSED)
+    assert versions_of(base_path) == []
+
+
+def test_decide_writes_nothing(new_exporter: NewExporter, model: Model, base_path: Path):
+    decision = new_exporter().decide(model(1.0), {"loss": 1.0})
+    assert decision.reason == R.FIRST_EXPORT
+    assert not base_path.exists()
+    new_exporter().export(model(1.0), {"loss": 1.0})
+    before = read_files(base_path)
+    assert new_exporter().decide(model(2.0), {"loss": 0.5}).reason == R.BETTER
+    assert read_files(base_path) == before
+
+
+# Ways to compare.
+
+
+AUC = pb.MetricRule(metric=pb.MetricKey(name="auc"), direction=pb.HIGHER_IS_BETTER)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({"compare_fn": larger_auc}, id="function"),
+        pytest.param({"compare_fn": swapped_larger_auc}, id="swapped arguments"),
+        pytest.param(
+            {
+                "compare_fn": lambda best_eval_result, current_eval_result: bool(
+                    current_eval_result["auc"] > best_eval_result["auc"]
+                )
+            },
+            id="lambda",
+        ),
+        pytest.param({"compare_fn": f"{__name__}.larger_auc"}, id="name"),
+        pytest.param(
+            {"compare_policy": pb.ComparePolicy(compare_fn=f"{__name__}.swapped_larger_auc")},
+            id="name in a policy",
+        ),
+        pytest.param({"compare_policy": pb.ComparePolicy(metric=AUC)}, id="metric"),
+    ],
+)
+def test_ways_to_compare(
+    new_exporter: NewExporter, model: Model, base_path: Path, arguments: dict[str, Any]
+):
+    for scale, auc in ((1.0, 0.5), (2.0, 0.4), (3.0, 0.6), (4.0, 0.6)):
+        new_exporter(**arguments).export(model(scale), {"auc": auc})
+    assert versions_of(base_path) == [1000, 1002]
+
+
+def test_names_are_looked_up_by_the_caller(new_exporter: NewExporter, model: Model):
+    asked = []
+
+    def load(reference: str, field: str) -> Any:
+        asked.append((reference, field))
+        return larger_auc
+
+    exporter = new_exporter(compare_fn="user_code.compare", load_function=load)
+    assert exporter.export(model(1.0), {"auc": 1.0})
+    assert exporter.run(model(2.0), {"auc": 1.0}).explanation == (
+        "user_code.compare returned False for auc 1 against the best's 1"
+    )
+    assert asked == [("user_code.compare", "compare_fn")]
+
+
+@pytest.mark.parametrize(
+    ("compare", "error"),
+    [
+        pytest.param(lambda best_eval_result, current_eval_result: None, TypeError, id="None"),
+        pytest.param(
+            lambda best_eval_result, current_eval_result: 1 / 0, RuntimeError, id="raises"
+        ),
+    ],
+)
+def test_nothing_is_published_by_a_compare_function_that_fails(
+    new_exporter: NewExporter,
+    model: Model,
+    base_path: Path,
+    compare: Callable[..., Any],
+    error: type[Exception],
+):
+    with pytest.raises(error, match=r"nothing was exported\.\Z"):
+        new_exporter(compare_fn=compare).export(model(1.0), {"loss": 1.0})
+    assert versions_of(base_path) == []
+
+
+def test_nothing_is_published_without_the_metric(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    with pytest.raises(MissingMetricError):
+        new_exporter().export(model(1.0), {"auc": 1.0})
+    assert versions_of(base_path) == []
+
+
+@pytest.mark.parametrize("value", [{}, None, {"loss": "low"}], ids=repr)
+def test_nothing_is_published_without_an_evaluation(
+    new_exporter: NewExporter, model: Model, base_path: Path, value: Any
+):
+    with pytest.raises((TypeError, ValueError), match=r"\Aeval_result"):
+        new_exporter().export(model(1.0), value)
+    assert not base_path.exists()
+
+
+def test_an_incomplete_model_is_refused_with_nothing_written(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    (model(1.0) / "variables" / "variables.index").unlink()
+    with pytest.raises(InvalidModelError):
+        new_exporter().export(model(1.0), {"loss": 1.0})
+    assert not base_path.exists()
+
+
+# A best by other means.
+
+
+def foreign_best(base_path: Path, model_path: Path, version: int = 900) -> ForeignBest:
+    shutil.copytree(model_path, base_path / str(version))
+    return ForeignBest(version=version, eval_result=EvalResult.from_mapping({"loss": 0.5}))
+
+
+@pytest.mark.parametrize(
+    ("loss", "reason"), [(0.25, R.BETTER), (0.5, R.NOT_BETTER), (0.75, R.NOT_BETTER)]
+)
+def test_a_foreign_best_with_a_known_evaluation(
+    new_exporter: NewExporter, model: Model, base_path: Path, loss: float, reason: int
+):
+    known = foreign_best(base_path, model(1.0))
+    before = read_files(base_path / "900")
+    report = new_exporter().run(model(2.0), {"loss": loss}, foreign_best=known)
+    assert report.reason == reason
+    assert (report.best.version, report.best.has_record) == (900, False)
+    assert report.best.evaluation.metrics[0].value == 0.5
+    assert read_files(base_path / "900") == before
+
+
+@pytest.mark.parametrize("is_of_another_version", [True, False])
+@pytest.mark.parametrize(
+    ("on_unknown_best", "reason"),
+    [
+        (pb.ComparePolicy.ON_UNKNOWN_BEST_UNSPECIFIED, R.BEST_UNKNOWN_EXPORTED),
+        (pb.ComparePolicy.EXPORT, R.BEST_UNKNOWN_EXPORTED),
+        (pb.ComparePolicy.KEEP, R.BEST_UNKNOWN_KEPT),
+    ],
+)
+def test_a_foreign_best_without_a_known_evaluation(
+    new_exporter: NewExporter,
+    model: Model,
+    base_path: Path,
+    on_unknown_best: pb.ComparePolicy.OnUnknownBest,
+    reason: int,
+    is_of_another_version: bool,
+):
+    foreign_best(base_path, model(1.0))
+    other = ForeignBest(version=899, eval_result=EvalResult.from_mapping({"loss": 0.1}))
+    policy = pb.ComparePolicy(on_unknown_best=on_unknown_best)
+    policy.metric.CopyFrom(AUC)
+    policy.metric.metric.name = "loss"
+    report = new_exporter(compare_policy=policy).run(
+        model(2.0), {"loss": 9.0}, foreign_best=other if is_of_another_version else None
+    )
+    assert report.reason == reason
+    assert not report.best.HasField("evaluation")
+    assert any("no evaluation of the best, version 900" in warning for warning in report.warnings)
+
+
+def test_a_candidate_that_is_the_foreign_best(
+    new_exporter: NewExporter, model: Model, base_path: Path, tmp_path: Path
+):
+    foreign_best(base_path, model(1.0))
+    report = new_exporter().run(
+        model(1.0), {"loss": 9.0}, pushed_model_path=tmp_path / "pushed_model"
+    )
+    assert (report.reason, report.version) == (R.ALREADY_BEST, 900)
+    assert read_files(tmp_path / "pushed_model") == read_files(base_path / "900")
+
+
+def test_a_foreign_best_with_links_of_its_own(
+    new_exporter: NewExporter, model: Model, base_path: Path, tmp_path: Path
+):
+    known = foreign_best(base_path, model(1.0))
+    (tmp_path / "words.txt").write_text("elsewhere")
+    (base_path / "900" / "assets" / "link").symlink_to(tmp_path / "words.txt")
+    report = new_exporter().run(model(2.0), {"loss": 0.25}, foreign_best=known)
+    assert report.reason == R.BETTER
+    assert any("model must have no link that leads out of it" in each for each in report.warnings)
+
+
+def test_foreign_versions_are_never_retired(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    known = foreign_best(base_path, model(1.0))
+    foreign_best(base_path, model(1.0), version=5)
+    exporter = new_exporter(exports_to_keep=1)
+    for scale, loss in ((2.0, 0.4), (3.0, 0.3), (4.0, 0.2)):
+        exporter.run(model(scale), {"loss": loss}, foreign_best=known)
+    assert versions_of(base_path) == [5, 900, 1002]
+
+
+def test_an_incomplete_newest_version_is_told(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    new_exporter().export(model(1.0), {"loss": 0.5})
+    (base_path / "2000").mkdir()
+    (base_path / "007").mkdir()
+    report = new_exporter().run(model(2.0), {"loss": 0.4}, blessings=[BLESSED])
+    assert report.version == 2001
+    assert report.best.version == 1000
+    assert [warning.partition(": ")[0] for warning in report.warnings] == [
+        "'007' is no version",
+        "version 2000 is not complete and is passed over",
+    ]
+
+
+def test_best_removed_by_hand(new_exporter: NewExporter, model: Model, base_path: Path):
+    for scale, loss in ((1.0, 0.5), (2.0, 0.4)):
+        new_exporter().export(model(scale), {"loss": loss})
+    shutil.rmtree(base_path / "1001")
+    report = new_exporter().run(model(3.0), {"loss": 0.45})
+    assert (report.best.version, report.version) == (1000, 1002)
+
+
+def test_a_damaged_record_is_never_taken_for_no_best(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    new_exporter().export(model(1.0), {"loss": 0.5})
+    (base_path / "1000" / RECORD_PATH).write_text("")
+    with pytest.raises(RecordError):
+        new_exporter().export(model(2.0), {"loss": 0.4})
+    assert versions_of(base_path) == [1000]
+
+
+# What an export holds.
+
+
+def test_assets_extra(new_exporter: NewExporter, model: Model, base_path: Path, tmp_path: Path):
+    (tmp_path / "warmup").write_bytes(b"requests")
+    assets_extra = {"tf_serving_warmup_requests": str(tmp_path / "warmup"), "a/b": __file__}
+    path = new_exporter(assets_extra=assets_extra).export(model(1.0), {"loss": 0.5})
+    extra_path = Path(str(path)) / "assets.extra"
+    assert (extra_path / "tf_serving_warmup_requests").read_bytes() == b"requests"
+    assert (extra_path / "a" / "b").read_bytes() == Path(__file__).read_bytes()
+    assert not (extra_path / "a" / "b").samefile(__file__)
+    assert serve(path) == {"y": [2.0]}
+
+
+def test_a_missing_source_of_assets_extra_stops_before_anything_is_written(
+    new_exporter: NewExporter, model: Model, base_path: Path, tmp_path: Path
+):
+    exporter = new_exporter(assets_extra={"a": str(tmp_path / "nothing")})
+    with pytest.raises(ValueError, match=r"\Aassets_extra\['a'\] must be the path of a file "):
+        exporter.export(model(1.0), {"loss": 0.5})
+    assert not base_path.exists()
+
+
+def test_as_text(new_exporter: NewExporter, model: Model):
+    path = Path(str(new_exporter(as_text=True).export(model(3.0), {"loss": 0.5})))
+    assert (path / "saved_model.pbtxt").exists()
+    assert not (path / "saved_model.pb").exists()
+    assert serve(path) == {"y": [6.0]}
+    # The candidate is the best, whatever form that has.
+    assert new_exporter(as_text=True).export(model(3.0), {"loss": 0.4}) == str(path)
+
+
+def doubled(loaded: Any) -> dict[str, Any]:
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def double(x: Any) -> Any:
+        return {"z": 2.0 * loaded.scale * x}
+
+    return {"doubled": double}
+
+
+def test_serving_signatures_fn(
+    new_exporter: NewExporter, model: Model, base_path: Path, tmp_path: Path
+):
+    exporter = new_exporter(serving_signatures_fn=doubled)
+    path = exporter.export(model(3.0), {"loss": 0.5})
+    assert serve(path, "doubled") == {"z": [12.0]}
+    words = (model(3.0) / "assets" / "words.txt").read_bytes()
+    assert (Path(str(path)) / "assets" / "words.txt").read_bytes() == words
+    assert exporter.export(model(3.0), {"loss": 0.5}) == path
+    assert versions_of(base_path) == [1000]
+
+
+def test_everything_at_once(
+    new_exporter: NewExporter, model: Model, base_path: Path, tmp_path: Path
+):
+    exporter = new_exporter(
+        serving_signatures_fn=doubled, as_text=True, assets_extra={"source": __file__}
+    )
+    report = exporter.run(model(3.0), {"loss": 0.5}, pushed_model_path=tmp_path / "pushed_model")
+    path = base_path / str(report.version)
+    assert serve(path, "doubled") == {"z": [12.0]}
+    assert read_files(tmp_path / "pushed_model") == read_files(path)
+    assert record_of(path).pushed_model_uri == str(tmp_path / "pushed_model")
+    served = {file.stat().st_ino for file in path.rglob("*") if file.is_file()}
+    for directory in (tmp_path / "pushed_model", model(3.0)):
+        assert not served & {file.stat().st_ino for file in directory.rglob("*") if file.is_file()}
+    assert [entry.name for entry in (base_path / ".best_exporter" / "staging").iterdir()] == []
+
+
+@pytest.mark.parametrize("arguments", [{}, {"serving_signatures_fn": doubled}], ids=["", "anew"])
+def test_a_candidate_that_was_an_export_gets_a_record_of_its_own(
+    new_exporter: NewExporter,
+    model: Model,
+    base_path: Path,
+    tmp_path: Path,
+    arguments: dict[str, Any],
+):
+    path = ModelExporter(str(tmp_path / "other"), name="other").export(model(1.0), {"loss": 9.0})
+    assert path is not None
+    exported = new_exporter(**arguments).export(path, {"loss": 0.5})
+    assert record_of(exported).name == "best_exporter"
+    assert record_of(exported).model.digest == record_of(path).model.digest
+    assert new_exporter(**arguments).export(model(1.0), {"loss": 0.1}) == exported
+
+
+def test_the_evaluation_is_kept_with_its_slices(
+    new_exporter: NewExporter,
+    model: Model,
+    base_path: Path,
+    tmp_path: Path,
+    evaluations: dict[str, Path],
+):
+    evaluation_path = shutil.copytree(evaluations["paired"], tmp_path / "evaluation")
+    seen = []
+
+    def compare(best_eval_result, current_eval_result):
+        seen.append(best_eval_result.slices[("species", "b"),]["binary_accuracy"])
+        return current_eval_result["binary_accuracy"] > best_eval_result["binary_accuracy"]
+
+    path = new_exporter(compare_fn=compare).export(
+        model(1.0), evaluation.from_tfma(evaluation_path)
+    )
+    kept_path = Path(str(path)) / "assets.extra" / "best_exporter" / "evaluation"
+    assert read_files(kept_path) == {
+        each.name: each.read_bytes() for each in evaluation.tfma_files_of(evaluation_path)
+    }
+    shutil.rmtree(evaluation_path)
+    candidate = evaluation.from_tfma(evaluations["paired"])
+    report = new_exporter(compare_fn=compare).run(model(2.0), candidate)
+    assert report.reason == R.NOT_BETTER
+    assert seen == [0.5, 0.5]
+    assert record_of(path).evaluation.uri == str(evaluation_path)
+
+
+def test_a_best_without_slices_has_none(new_exporter: NewExporter, model: Model):
+    def compare(best_eval_result, current_eval_result):
+        return not best_eval_result.slices and not current_eval_result.slices
+
+    assert new_exporter(compare_fn=compare).export(model(1.0), {"loss": 1.0})
+    assert new_exporter(compare_fn=compare).export(model(2.0), {"loss": 1.0})
+
+
+# Retiring.
+
+
+def export_all(exporter: ModelExporter, model: Model, *scales: float) -> pb.ExportDecision:
+    """Exports models, each better than the one before, and returns the last report."""
+    return [exporter.run(model(scale), {"loss": -scale}, blessings=[BLESSED]) for scale in scales][
+        -1
+    ]
+
+
+def test_exports_to_keep(new_exporter: NewExporter, model: Model, base_path: Path):
+    report = export_all(new_exporter(exports_to_keep=2), model, 1.0, 2.0, 3.0)
+    assert versions_of(base_path) == [1001, 1002]
+    assert [(each.version, each.why, each.error) for each in report.retired] == [
+        (1000, "not among the 2 latest exports", "")
+    ]
+    assert [each.version for each in report.kept] == [1001, 1002]
+    tombstones = ExportDirectory(base_path).tombstones(9)
+    assert [(each.record.version, each.why) for each in tombstones] == [
+        (1000, "not among the 2 latest exports")
+    ]
+
+
+def test_five_are_kept_by_default_and_all_with_none(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    export_all(new_exporter(exports_to_keep=None), model, *map(float, range(1, 8)))
+    assert versions_of(base_path) == list(range(1000, 1007))
+    report = new_exporter().retire()
+    assert versions_of(base_path) == list(range(1002, 1007))
+    assert [each.version for each in report.retired] == [1000, 1001]
+    assert (report.exported, report.reason) == (False, R.REASON_UNSPECIFIED)
+
+
+def test_keep_lowered_takes_effect_without_an_export(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    export_all(new_exporter(), model, 1.0, 2.0, 3.0)
+    report = new_exporter(exports_to_keep=1).run(model(4.0), {"loss": 9.0})
+    assert report.reason == R.NOT_BETTER
+    assert versions_of(base_path) == [1002]
+
+
+def test_retention_policy_with_ages(new_exporter: NewExporter, model: Model, base_path: Path):
+    policy = pb.RetentionPolicy(keep_younger_than_seconds=100, keep_versions=[1000])
+    for now, scale in ((1000, 1.0), (1010, 2.0), (1050, 3.0), (1120, 4.0)):
+        exporter = new_exporter(retention_policy=policy, clock=lambda now=now: float(now))
+        report = export_all(exporter, model, scale)
+    assert versions_of(base_path) == [1000, 1050, 1120]
+    assert [(each.version, each.why) for each in report.retired] == [
+        (1010, "not younger than 100 seconds, not named in keep_versions")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_tried"),
+    [
+        pytest.param(pb.RetentionPolicy(keep_latest=1), True, id="by number"),
+        pytest.param(pb.RetentionPolicy(keep_younger_than_seconds=1), False, id="by age"),
+    ],
+)
+def test_an_old_export_with_a_damaged_record_stays(
+    new_exporter: NewExporter,
+    model: Model,
+    base_path: Path,
+    policy: pb.RetentionPolicy,
+    is_tried: bool,
+):
+    export_all(new_exporter(), model, 1.0, 2.0)
+    (base_path / "1000" / RECORD_PATH).write_text("{}")
+    report = new_exporter(retention_policy=policy).retire()
+    assert versions_of(base_path) == [1000, 1001]
+    (warning,) = report.warnings
+    assert "record.json must be a file of schema_version 1 (got schema_version None" in warning
+    assert warning.startswith(
+        "version 1000 could not be deleted, the next run tries again: "
+        if is_tried
+        else "version 1000 is kept: "
+    )
+    assert [bool(each.error) for each in report.retired] == [True] * is_tried
+
+
+def test_a_retirement_that_fails_is_told_and_tried_again(
+    new_exporter: NewExporter, model: Model, base_path: Path, other_file_system: Path
+):
+    export_all(new_exporter(), model, 1.0)
+    # A rename to another file system fails, whoever asks.
+    (base_path / ".best_exporter" / "trash").symlink_to(other_file_system)
+    report = export_all(new_exporter(exports_to_keep=1), model, 2.0)
+    assert (report.exported, report.version) == (True, 1001)
+    (retired,) = report.retired
+    assert retired.version == 1000
+    assert "cross-device" in retired.error
+    assert report.warnings == [
+        f"version 1000 could not be deleted, the next run tries again: {retired.error}"
+    ]
+    assert versions_of(base_path) == [1000, 1001]
+    (base_path / ".best_exporter" / "trash").unlink()
+    report = new_exporter(exports_to_keep=1).retire()
+    assert [(each.version, each.error) for each in report.retired] == [(1000, "")]
+    assert versions_of(base_path) == [1001]
+
+
+def test_what_a_dead_run_left_is_told(new_exporter: NewExporter, model: Model, base_path: Path):
+    write_files(base_path / ".best_exporter" / "staging" / "abc", FILES)
+    report = new_exporter().run(model(1.0), {"loss": 1.0}, blessings=[BLESSED])
+    assert report.warnings == ["removed abc from staging: a run had left it"]
+
+
+def test_nothing_is_left_where_publishing_fails(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    def fail(loaded: Any) -> dict[str, Any]:
+        raise KeyError("no such output")
+
+    new_exporter().export(model(1.0), {"loss": 1.0})
+    with pytest.raises(RuntimeError):
+        new_exporter(serving_signatures_fn=fail).export(model(2.0), {"loss": 0.5})
+    assert versions_of(base_path) == [1000]
+    assert list((base_path / ".best_exporter" / "staging").iterdir()) == []
+    assert new_exporter().export(model(2.0), {"loss": 0.5}) == str(base_path / "1002")
+
+
+def test_killed_at_every_step(
+    new_exporter: NewExporter, model: Model, base_path: Path, tmp_path: Path
+):
+    exporter = new_exporter(clock=lambda: 990.0)
+    exporter.export(model(1.0), {"loss": 3.0})
+    exporter.export(model(2.0), {"loss": 2.0})
+    shutil.copytree(model(3.0), tmp_path / "candidate")
+    command = [sys.executable, "-m", "tests.executor.crashing", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ)
+    assert result.returncode == 0, result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    undisturbed = lines[-1]["after_kill"]
+    assert undisturbed["versions"] == [991, 1000]
+    assert undisturbed["tombstones"] == [990]
+    assert undisturbed["left"] == ["lock", "retired/990.json"]
+    assert len(lines) > 50
+    in_sight = []
+    for line in lines:
+        assert line["after_kill"]["incomplete"] == [], line
+        assert line["after_next_run"] == undisturbed, line
+        assert line["is_pushed"], line
+        if line["after_kill"]["versions"] not in in_sight:
+            in_sight.append(line["after_kill"]["versions"])
+    assert in_sight == [[990, 991], [990, 991, 1000], [991, 1000]]

@@ -1,0 +1,679 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.executor.plain import FILES, publish, read_files, record_of, write_files
+from tfx_best_exporter.executor import exports as exports_module
+from tfx_best_exporter.executor import saved_model
+from tfx_best_exporter.executor.exports import RECORD_PATH, ExportDirectory, RecordError
+from tfx_best_exporter.executor.storage import local
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+LARGEST = 2**63 - 1
+REPAIR = "A model server may be trying to load it: repair or remove it"
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> ExportDirectory:
+    return ExportDirectory(tmp_path / "base")
+
+
+@pytest.fixture
+def model_path(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "model")
+
+
+def versions_of(base: ExportDirectory) -> list[int]:
+    return [export.version for export in base.list().exports]
+
+
+def state_of(base: ExportDirectory) -> dict[str, list[str]]:
+    """Returns what lies below .best_exporter/, by folder."""
+    return {
+        path.name: sorted(entry.name for entry in path.iterdir())
+        for path in sorted((base.path / ".best_exporter").iterdir())
+        if path.is_dir()
+    }
+
+
+def make_undeletable(path: Path) -> Callable[[Path], Any]:
+    """Makes a directory keep its files, even for root; returns what undoes it wherever it lies."""
+    if os.geteuid() != 0:
+        path.chmod(0o555)
+        return lambda path: path.chmod(0o755)
+    if not shutil.which("chattr"):
+        pytest.skip("root deletes everything where there is no chattr")
+    if subprocess.run(["chattr", "+i", path], capture_output=True).returncode:
+        pytest.skip("this file system has no immutable files")
+    return lambda path: subprocess.run(["chattr", "-i", path], check=True)
+
+
+# Listing.
+
+
+def test_a_base_directory_need_not_exist(base: ExportDirectory):
+    listing = base.list()
+    assert (listing.exports, listing.strays, listing.largest_version) == ((), (), 0)
+    assert base.best(listing) == (None, None, ())
+    assert base.fingerprint() == "none"
+    assert list(base.tombstones(9)) == []
+    assert base.recover() == ()
+    assert not base.path.exists()
+
+
+def test_a_base_directory_that_is_a_file_is_refused(base: ExportDirectory):
+    base.path.write_bytes(b"")
+    message = (
+        "push_destination.filesystem.base_directory must be a directory"
+        f" (got {str(base.path)!r}, which is a file)."
+        " Choose another path, or move the file away."
+    )
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        base.list()
+    assert str(caught.value) == message
+    with pytest.raises(ValueError) as caught, base.lock():  # noqa: PT011
+        pytest.fail("locked a file")
+    assert str(caught.value) == message
+
+
+NO_NUMBER = "its name is not a canonical decimal number"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "problem", "largest"),
+    [
+        pytest.param("007", "directory", NO_NUMBER, 7, id="leading zeros"),
+        pytest.param("-1", "directory", NO_NUMBER, 0, id="negative"),
+        pytest.param("+5", "directory", NO_NUMBER, 0, id="sign"),
+        pytest.param("1.5", "directory", NO_NUMBER, 0, id="fraction"),
+        pytest.param("\u0663", "directory", NO_NUMBER, 0, id="digit of another script"),
+        pytest.param("latest", "directory", NO_NUMBER, 0, id="word"),
+        pytest.param("1" * 40, "directory", NO_NUMBER, 0, id="40 digits"),
+        pytest.param(str(LARGEST + 1), "directory", NO_NUMBER, 0, id="one more than 63 bits"),
+        pytest.param(".DS_Store", "file", NO_NUMBER, 0, id=".DS_Store"),
+        pytest.param("12", "file", "it is a file", 12, id="numeric file"),
+        pytest.param("12", "link", "it is a link", 12, id="link to an export"),
+        pytest.param("12", "dangling link", "it is a link", 12, id="dangling link"),
+    ],
+)
+def test_strays_are_told_and_never_touched(
+    base: ExportDirectory, model_path: Path, name: str, kind: str, problem: str, largest: int
+):
+    publish(base, 3, model_path)
+    path = base.path / name
+    if kind == "directory":
+        write_files(path)
+    elif kind == "file":
+        path.write_bytes(b"")
+    else:
+        path.symlink_to("3" if kind == "link" else "nowhere")
+    listing = base.list()
+    assert [export.version for export in listing.exports] == [3]
+    assert listing.strays == (f"{name!r} is no version: {problem}",)
+    assert listing.largest_version == max(3, largest)
+    base.recover()
+    assert os.path.lexists(path)
+
+
+@pytest.mark.parametrize("version", [0, 1, LARGEST])
+def test_canonical_numbers_are_versions(base: ExportDirectory, version: int):
+    write_files(base.path / str(version))
+    (export,) = base.list().exports
+    assert export == exports_module.Export(
+        version=version, path=base.path / str(version), has_record=False
+    )
+
+
+def test_exports_are_listed_as_numbers(base: ExportDirectory, model_path: Path):
+    for version in (9, 10, 100, 1):
+        publish(base, version, model_path)
+    assert versions_of(base) == [1, 9, 10, 100]
+
+
+# The best.
+
+
+def test_the_best_is_the_largest_complete_version(base: ExportDirectory, model_path: Path):
+    for version in (9, 10):
+        publish(base, version, model_path)
+    best, record, warnings = base.best(base.list())
+    assert best is not None
+    assert record is not None
+    assert (best.version, best.has_record, record.version, warnings) == (10, True, 10, ())
+
+
+def test_a_foreign_version_may_be_the_best(base: ExportDirectory, model_path: Path):
+    publish(base, 9, model_path)
+    write_files(base.path / "10")
+    best, record, warnings = base.best(base.list())
+    assert best is not None
+    assert (best.version, best.has_record, record, warnings) == (10, False, None, ())
+    assert base.fingerprint() == "10:foreign"
+
+
+@pytest.mark.parametrize(
+    ("is_foreign", "damage", "problem"),
+    [
+        pytest.param(True, "saved_model.pb", "there is no saved_model.pb", id="foreign: pb"),
+        pytest.param(
+            True, "variables/variables.index", "there is no variables/variables.index", id="index"
+        ),
+        pytest.param(False, "saved_model.pb", "there is no saved_model.pb", id="ours: pb"),
+        pytest.param(
+            False,
+            "assets/words.txt",
+            "assets/words.txt is missing or does not have its 5 bytes",
+            id="ours: an asset",
+        ),
+    ],
+)
+def test_an_incomplete_newest_version_is_passed_over(
+    base: ExportDirectory, model_path: Path, is_foreign: bool, damage: str, problem: str
+):
+    publish(base, 9, model_path)
+    if is_foreign:
+        write_files(base.path / "10")
+    else:
+        publish(base, 10, model_path)
+    (base.path / "10" / damage).unlink()
+    best, record, warnings = base.best(base.list())
+    assert best is not None
+    assert record is not None
+    assert best.version == record.version == 9
+    assert warnings == (f"version 10 is not complete and is passed over: {problem}. {REPAIR}",)
+    assert base.next_version(base.list(), 0) == 11
+
+
+def test_a_truncated_file_is_noticed(base: ExportDirectory, model_path: Path):
+    export = publish(base, 9, model_path)
+    name = "variables/variables.data-00000-of-00001"
+    (export.path / name).write_bytes(b"dat")
+    best, _, warnings = base.best(base.list())
+    assert best is None
+    problem = f"{name} is missing or does not have its 4 bytes"
+    assert warnings == (f"version 9 is not complete and is passed over: {problem}. {REPAIR}",)
+
+
+def test_fingerprint_changes_with_the_best(base: ExportDirectory, model_path: Path):
+    seen = [base.fingerprint()]
+    files = saved_model.files_of(model_path)
+    for version, digest in ((1, "sha256:a"), (2, "sha256:a"), (3, "sha256:b")):
+        model = pb.SourceModel(digest=digest)
+        base.publish(version, files, record_of(version, model=model))
+        seen.append(base.fingerprint())
+    assert seen == ["none", "1:sha256:a", "2:sha256:a", "3:sha256:b"]
+
+
+# Records.
+
+
+def test_a_record_is_read_as_it_was_written(base: ExportDirectory, model_path: Path):
+    metric = pb.MetricValue(key=pb.MetricKey(name="auc"), value=float("nan"))
+    export = base.publish(
+        5,
+        saved_model.files_of(model_path),
+        record_of(5, evaluation=pb.Evaluation(metrics=[metric]), name="a name"),
+    )
+    record = base.record(export)
+    assert record.name == "a name"
+    assert str(record.evaluation.metrics[0].value) == "nan"
+    assert [(entry.path, entry.size) for entry in record.manifest] == sorted(
+        (name, len(content)) for name, content in FILES.items()
+    )
+
+
+def test_a_record_with_fields_of_a_later_release_is_read(base: ExportDirectory, model_path: Path):
+    export = publish(base, 5, model_path)
+    path = export.path / RECORD_PATH
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "new_field": 1}))
+    assert base.record(export).version == 5
+
+
+REMEDY = (
+    " Restore it from a backup, upgrade tfx-best-exporter if a newer one wrote it, or move its"
+    " export out of the base directory."
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        pytest.param(b"", "Expecting value: line 1 column 1 (char 0)", id="empty"),
+        pytest.param(
+            b'{"schema_version": 1, "ver',
+            "Unterminated string starting at: line 1 column 23 (char 22)",
+            id="truncated",
+        ),
+        pytest.param(
+            b"\x80abc",
+            "'utf-8' codec can't decode byte 0x80 in position 0: invalid start byte",
+            id="binary",
+        ),
+        pytest.param(b"[]", "schema_version None", id="another document"),
+        pytest.param(b"{}", "schema_version None", id="no schema"),
+        pytest.param(b'{"schema_version": 2}', "schema_version 2", id="newer schema"),
+        pytest.param(b'{"schema_version": "1"}', "schema_version '1'", id="schema as text"),
+    ],
+)
+def test_a_record_that_cannot_be_read(
+    base: ExportDirectory, model_path: Path, content: bytes, problem: str
+):
+    export = publish(base, 5, model_path)
+    path = export.path / RECORD_PATH
+    path.write_bytes(content)
+    message = f"record.json must be a file of schema_version 1 (got {problem}, at {path}).{REMEDY}"
+    for read in (
+        lambda: base.record(export),
+        lambda: base.best(base.list()),
+        base.fingerprint,
+        lambda: base.retire(export, why="", now=0),
+    ):
+        with pytest.raises(RecordError) as caught:
+            read()
+        assert str(caught.value) == message
+    assert versions_of(base) == [5]
+    assert list(base.tombstones(9)) == []
+
+
+def test_a_record_with_values_of_another_type(base: ExportDirectory, model_path: Path):
+    export = publish(base, 5, model_path)
+    (export.path / RECORD_PATH).write_text('{"schema_version": 1, "version": "five"}')
+    # The rest is protobuf's own text.
+    with pytest.raises(RecordError, match=r"\(got Failed to parse version field: .*five"):
+        base.record(export)
+
+
+def test_a_record_that_is_too_large_is_not_read(base: ExportDirectory, model_path: Path):
+    export = publish(base, 5, model_path)
+    path = export.path / RECORD_PATH
+    os.truncate(path, (64 << 20) + 1)
+    with pytest.raises(RecordError) as caught:
+        base.record(export)
+    assert str(caught.value) == (
+        "record.json must be a file of schema_version 1 (got 67108865 bytes, more than 67108864,"
+        f" at {path}).{REMEDY}"
+    )
+
+
+def test_a_record_of_another_version(base: ExportDirectory, model_path: Path):
+    publish(base, 5, model_path)
+    (base.path / "5").rename(base.path / "6")
+    with pytest.raises(RecordError) as caught:
+        base.best(base.list())
+    assert str(caught.value) == (
+        "record.version must be the version of its export (got 5, at"
+        f" {base.path / '6' / RECORD_PATH}). Restore the file, or remove the export."
+    )
+
+
+# Versions.
+
+
+@pytest.mark.parametrize(
+    ("now", "present", "expected"),
+    [
+        pytest.param(1732240000.9, [], 1732240000, id="first"),
+        pytest.param(1732240000.0, [1732239999], 1732240000, id="a second later"),
+        pytest.param(1732240000.5, [1732240000], 1732240001, id="in the same second"),
+        pytest.param(1000.0, [1732240000], 1732240001, id="clock backwards"),
+        pytest.param(-5.0, [], 1, id="clock before the epoch"),
+        pytest.param(1000.0, [LARGEST - 1], LARGEST, id="the last one"),
+    ],
+)
+def test_next_version(base: ExportDirectory, now: float, present: list[int], expected: int):
+    for version in present:
+        write_files(base.path / str(version))
+    assert base.next_version(base.list(), now) == expected
+
+
+def test_versions_end_somewhere(base: ExportDirectory):
+    write_files(base.path / str(LARGEST))
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        base.next_version(base.list(), 0)
+    assert str(caught.value) == (
+        f"version must be at most {LARGEST} (got {LARGEST + 1}, at {base.path})."
+        " Remove the entry with the largest number from the base directory."
+    )
+
+
+def test_versions_increase_whatever_the_clock_does(base: ExportDirectory, model_path: Path):
+    versions = []
+    for now in (1000.0, 1000.0, 999.0, 0.0, 1003.0, 1003.9, 5.0):
+        version = base.next_version(base.list(), now)
+        versions.append(version)
+        export = publish(base, version, model_path)
+        # A version that is gone is never given again.
+        base.retire(export, why="", now=now)
+    assert versions == [1000, 1001, 1002, 1003, 1004, 1005, 1006]
+    assert base.next_version(base.list(), 0) == 1007
+
+
+# Publishing.
+
+
+def test_publish(base: ExportDirectory, model_path: Path):
+    export = publish(base, 5, model_path)
+    assert (export.version, export.path, export.has_record) == (5, base.path / "5", True)
+    written = read_files(export.path)
+    assert written.pop(RECORD_PATH).startswith(b"{")
+    assert written == FILES
+    assert state_of(base) == {"staging": []}
+    for name in FILES:
+        assert not (export.path / name).samefile(model_path / name)
+    assert base.best(base.list())[2] == ()
+
+
+def test_publish_refuses_a_file_that_changed_since_it_was_chosen(
+    base: ExportDirectory, model_path: Path
+):
+    files = saved_model.files_of(model_path)
+    (file,) = (each for each in files if each.path == "assets/words.txt")
+    file.source_path.write_bytes(b"other words")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        base.publish(5, files, record_of(5))
+    now = local.digest(file.source_path)
+    assert str(caught.value) == (
+        f"assets/words.txt must be copied as it was read (got {now}, expected {file.digest}, at"
+        f" {file.source_path}). Nothing was published: run again, and see what else writes there."
+    )
+    assert versions_of(base) == []
+    assert state_of(base) == {"staging": []}
+
+
+def test_publish_refuses_a_file_that_was_not_written_as_it_was(
+    base: ExportDirectory, model_path: Path
+):
+    def corrupt(manifest: Any) -> pb.ExportRecord:
+        (staging_path,) = (base.path / ".best_exporter" / "staging").iterdir()
+        (staging_path / "assets" / "words.txt").write_bytes(b"Words")
+        return record_of(5)(manifest)
+
+    with pytest.raises(ValueError, match=r"\Aassets/words.txt must be written as it was read "):
+        base.publish(5, saved_model.files_of(model_path), corrupt)
+    assert versions_of(base) == []
+    assert state_of(base) == {"staging": []}
+
+
+def test_publish_never_replaces_a_version(base: ExportDirectory, model_path: Path):
+    write_files(base.path / "5", {"saved_model.pb": b"precious"})
+    with pytest.raises(OSError, match="not empty"):
+        publish(base, 5, model_path)
+    assert read_files(base.path / "5") == {"saved_model.pb": b"precious"}
+    assert state_of(base) == {"staging": []}
+
+
+def test_publish_leaves_nothing_when_there_is_no_record(base: ExportDirectory, model_path: Path):
+    def fail(manifest: Any) -> pb.ExportRecord:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        base.publish(5, saved_model.files_of(model_path), fail)
+    assert versions_of(base) == []
+    assert state_of(base) == {"staging": []}
+
+
+def test_everything_is_on_disk_before_it_appears_and_so_is_its_name(
+    base: ExportDirectory, model_path: Path
+):
+    files = saved_model.files_of(model_path)
+    steps: list[str] = []
+
+    def watch(frame: Any, event: str, function: Any) -> None:
+        name = getattr(function, "__name__", "") if event == "c_call" else ""
+        if name == "fsync":
+            # Nothing else is open below the base directory.
+            (path,) = open_below(base.path)
+            steps.append(
+                path.partition("/staging/")[2].partition("/")[2] if "/staging" in path else path
+            )
+        elif name == "rename":
+            steps.append("rename")
+
+    sys.setprofile(watch)
+    try:
+        base.publish(5, files, record_of(5))
+    finally:
+        sys.setprofile(None)
+    record_directory = "assets.extra/best_exporter"
+    written = {*FILES, f"{record_directory}/.record.json.partial"}
+    directories = {"", "assets", "variables", "assets.extra", record_directory}
+    assert steps[-2:] == ["rename", str(base.path)]
+    before = steps[:-2]
+    assert set(before) == written | directories
+    # A directory's last sync is after those of all files: their names are there by then.
+    last = {path: index for index, path in enumerate(before)}
+    assert max(last[path] for path in written) < min(last[path] for path in directories)
+
+
+def open_below(path: Path) -> set[str]:
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            target = os.readlink(link)
+        except FileNotFoundError:
+            continue
+        if Path(target).is_relative_to(path):
+            found.add(target)
+    return found
+
+
+PUBLISHER = """
+import sys
+from pathlib import Path
+from tfx_best_exporter.executor.exports import ExportDirectory
+from tfx_best_exporter.executor.saved_model import ModelFile, files_of
+from tfx_best_exporter.executor.storage.digest import FileDigest
+base, model, pipe = map(Path, sys.argv[1:])
+exports = ExportDirectory(base)
+slow = ModelFile(path="variables/slow", source_path=pipe, digest=FileDigest(size=0, crc32c=0))
+with exports.lock():
+    exports.publish(9, [*files_of(model), slow], lambda manifest: None)
+"""
+
+
+def test_killed_in_the_middle_of_a_file(base: ExportDirectory, model_path: Path, tmp_path: Path):
+    publish(base, 8, model_path)
+    pipe_path = tmp_path / "pipe"
+    os.mkfifo(pipe_path)
+    arguments = [str(path) for path in (base.path, model_path, pipe_path)]
+    staging_path = base.path / ".best_exporter" / "staging"
+    with (
+        subprocess.Popen([sys.executable, "-c", PUBLISHER, *arguments]) as publisher,
+        pipe_path.open("wb", buffering=0) as pipe,
+    ):
+        # More than is copied at once, and then nothing: the file stays half written.
+        pipe.write(bytes(4 << 20))
+        wait_for(lambda: any(map(size_of, staging_path.glob("*/variables/slow"))))
+        assert versions_of(base) == [8]
+        with pytest.raises(TimeoutError), base.lock(timeout_seconds=0):
+            pytest.fail("two writers")
+        publisher.send_signal(signal.SIGKILL)
+        publisher.wait()
+    assert versions_of(base) == [8]
+    (left,) = state_of(base)["staging"]
+    with base.lock(timeout_seconds=5):
+        assert base.recover() == (f"removed {left} from staging: a run had left it",)
+        publish(base, 9, model_path)
+    assert versions_of(base) == [8, 9]
+    assert state_of(base) == {"staging": []}
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size
+
+
+def wait_for(condition: Callable[[], bool], timeout_seconds: float = 30) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
+
+
+# Retiring.
+
+
+def test_retire(base: ExportDirectory, model_path: Path):
+    export = publish(base, 5, model_path)
+    publish(base, 6, model_path)
+    base.retire(export, why="too old", now=1000.5)
+    assert versions_of(base) == [6]
+    assert state_of(base) == {"retired": ["5.json"], "staging": [], "trash": []}
+    (tombstone,) = base.tombstones(9)
+    assert (tombstone.schema_version, tombstone.why) == (1, "too old")
+    assert tombstone.retired_at.ToNanoseconds() == 1000_500_000_000
+    assert tombstone.record.version == 5
+    assert not tombstone.record.manifest
+
+
+def test_tombstones_are_read_newest_first(base: ExportDirectory, model_path: Path):
+    for version in (9, 10, 100):
+        base.retire(publish(base, version, model_path), why="", now=0)
+    (base.path / ".best_exporter" / "retired" / "notes.txt").write_text("not ours")
+    (base.path / ".best_exporter" / "retired" / "007.json").write_text("not ours")
+    assert [tombstone.record.version for tombstone in base.tombstones(9)] == [100, 10, 9]
+    assert [tombstone.record.version for tombstone in base.tombstones(2)] == [100, 10]
+    assert base.list().largest_version == 100
+
+
+def test_a_tombstone_that_cannot_be_read(base: ExportDirectory, model_path: Path):
+    base.retire(publish(base, 5, model_path), why="", now=0)
+    path = base.path / ".best_exporter" / "retired" / "5.json"
+    path.write_text("{")
+    with pytest.raises(RecordError) as caught:
+        list(base.tombstones(9))
+    assert str(caught.value) == (
+        "5.json must be a file of schema_version 1 (got Expecting property name enclosed in double"
+        f" quotes: line 1 column 2 (char 1), at {path}).{REMEDY}"
+    )
+
+
+def test_retire_that_cannot_take_it_out_of_service(
+    base: ExportDirectory, model_path: Path, other_file_system: Path
+):
+    export = publish(base, 5, model_path)
+    # A rename to another file system fails, whoever asks.
+    (base.path / ".best_exporter" / "trash").symlink_to(other_file_system)
+    with pytest.raises(OSError, match="cross-device"):
+        base.retire(export, why="", now=0)
+    assert base.best(base.list())[0] == export
+    assert list(base.tombstones(9)) == []
+    assert state_of(base)["retired"] == []
+
+
+def test_retire_that_cannot_delete_is_tried_again(base: ExportDirectory, model_path: Path):
+    export = publish(base, 5, model_path)
+    undo = make_undeletable(export.path / "variables")
+    path = export.path
+    try:
+        with pytest.raises(OSError, match=r"not permitted|denied"):
+            base.retire(export, why="", now=0)
+        # Out of service, with its tombstone: only the files are left.
+        (path,) = (base.path / ".best_exporter" / "trash").iterdir()
+        assert versions_of(base) == []
+        assert [tombstone.record.version for tombstone in base.tombstones(9)] == [5]
+        (found,) = base.recover()
+        assert found.startswith(f"{path} could not be removed, the next run tries again: ")
+    finally:
+        undo(path / "variables")
+    assert base.recover() == (f"removed {path.name} from trash: a run had left it",)
+    assert state_of(base)["trash"] == []
+
+
+def test_retire_that_was_interrupted_is_forgotten(base: ExportDirectory, model_path: Path):
+    for version in (5, 6):
+        publish(base, version, model_path)
+    # Killed between the tombstone and the rename.
+    interrupted = pb.Tombstone(schema_version=1, record=record_of(5)([]))
+    path = base.path / ".best_exporter" / "retired" / "5.json"
+    local.write(path, exports_module._to_json(interrupted))
+    assert list(base.tombstones(9)) == []
+    assert base.recover() == ("version 5 was being retired: it is looked at anew",)
+    assert versions_of(base) == [5, 6]
+    assert not path.exists()
+
+
+def test_recover_touches_nothing_in_sight(base: ExportDirectory, model_path: Path):
+    publish(base, 5, model_path)
+    write_files(base.path / "6")
+    (base.path / "notes.txt").write_text("not ours")
+    state_path = base.path / ".best_exporter"
+    write_files(state_path / "staging" / "abc")
+    write_files(state_path / "trash" / "4-abc")
+    (state_path / "trash" / "file").write_bytes(b"")
+    base.retire(publish(base, 3, model_path), why="", now=0)
+    before = read_files(base.path)
+    assert base.recover() == (
+        "removed abc from staging: a run had left it",
+        "removed 4-abc from trash: a run had left it",
+        "removed file from trash: a run had left it",
+    )
+    after = read_files(base.path)
+    gone = set(before) - set(after)
+    assert all(name.startswith((".best_exporter/staging", ".best_exporter/trash")) for name in gone)
+    assert {name: before[name] for name in after} == after
+    assert state_of(base) == {"retired": ["3.json"], "staging": [], "trash": []}
+    assert base.recover() == ()
+
+
+def test_work_directory(base: ExportDirectory):
+    with base.work_directory() as path:
+        assert path.parent == base.path / ".best_exporter" / "staging"
+        write_files(path)
+    assert state_of(base) == {"staging": []}
+    with pytest.raises(KeyboardInterrupt), base.work_directory() as path:
+        raise KeyboardInterrupt(write_files(path))
+    assert state_of(base) == {"staging": []}
+
+
+# The copy for the pipeline.
+
+
+def test_copy_to_links_the_model_and_copies_the_rest(
+    base: ExportDirectory, model_path: Path, tmp_path: Path
+):
+    extra_path = tmp_path / "warmup"
+    extra_path.write_bytes(b"requests")
+    model_files = saved_model.files_of(model_path)
+    files = [*model_files, saved_model.ModelFile.read("assets.extra/warmup", extra_path)]
+    export = base.publish(5, files, record_of(5))
+    copy_path = tmp_path / "pushed_model"
+    base.copy_to(export, copy_path, model_files)
+    assert read_files(copy_path) == read_files(export.path)
+    for name in FILES:
+        assert (copy_path / name).samefile(model_path / name)
+    served = {path.stat().st_ino for path in export.path.rglob("*") if path.is_file()}
+    copied = {path.stat().st_ino for path in copy_path.rglob("*") if path.is_file()}
+    assert not served & copied
+    # Again, as after a run that died.
+    (copy_path / "saved_model.pb").unlink()
+    (copy_path / "saved_model.pb").write_bytes(b"half")
+    base.copy_to(export, copy_path, model_files)
+    assert read_files(copy_path) == read_files(export.path)
+
+
+def test_copy_to_copies_what_the_export_changed(
+    base: ExportDirectory, model_path: Path, tmp_path: Path
+):
+    export = publish(base, 5, model_path)
+    other_path = write_files(tmp_path / "other", {**FILES, "saved_model.pb": b"other"})
+    base.copy_to(export, tmp_path / "pushed_model", saved_model.files_of(other_path))
+    assert (tmp_path / "pushed_model" / "saved_model.pb").read_bytes() == b"graph"
+    assert (tmp_path / "pushed_model" / "assets/words.txt").samefile(
+        other_path / "assets/words.txt"
+    )
+
+
+def test_copy_to_of_a_foreign_export(base: ExportDirectory, model_path: Path, tmp_path: Path):
+    write_files(base.path / "5")
+    (export,) = base.list().exports
+    base.copy_to(export, tmp_path / "pushed_model", saved_model.files_of(model_path))
+    assert read_files(tmp_path / "pushed_model") == FILES
