@@ -201,7 +201,8 @@ class ObjectLease:
             try:
                 self._renew()
                 pause = self._settings.renew_seconds
-            except OSError as error:
+            except Exception as error:
+                # Whatever it is: `check` fails if it stays.
                 _logger.warning("%s was not renewed, trying again: %s", self._uri, error)
                 pause = self._settings.renew_seconds / 4
 

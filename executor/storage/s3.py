@@ -147,7 +147,9 @@ class S3Storage:
         host = urllib.parse.urlsplit(client.meta.endpoint_url).hostname or ""
         if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
             client = make("path")
-        client.meta.events.register("before-parameter-build.s3.UploadPart", _add_checksum)
+        events = client.meta.events
+        events.register("before-parameter-build.s3.UploadPart", _add_checksum)
+        events.register("before-parameter-build.s3.CreateMultipartUpload", _add_checksum_type)
         return client
 
     @functools.cached_property
@@ -312,9 +314,10 @@ class S3Storage:
                     return FileDigest(size=size, crc32c=crc32c)
             else:
                 # TaggingDirective: else it asks for the source's tags, which takes a permission.
-                checksum = {"ChecksumAlgorithm": "CRC32C", "ChecksumType": "FULL_OBJECT"}
-                extra_args = {**checksum, **unchanged, "TaggingDirective": "REPLACE"}
-                self._copies.copy(source, bucket, key, extra_args=extra_args).result()
+                extra_args = {"ChecksumAlgorithm": "CRC32C", "TaggingDirective": "REPLACE"}
+                self._copies.copy(
+                    source, bucket, key, extra_args={**extra_args, **unchanged}
+                ).result()
         return self.digest(path)
 
     def sync(self, path: str) -> None:
@@ -489,6 +492,12 @@ def _add_checksum(params: dict[str, Any], **_kwargs: object) -> None:
     params["ChecksumCRC32C"] = objects.crc32c_to_text(crc)
 
 
+def _add_checksum_type(params: dict[str, Any], **_kwargs: object) -> None:
+    """Asks for the checksum of the whole object, for which a managed copy has no argument."""
+    if params.get("ChecksumAlgorithm") == "CRC32C":
+        params.setdefault("ChecksumType", "FULL_OBJECT")
+
+
 def _whole_checksum(reply: dict[str, Any]) -> int | None:
     """Returns the CRC-32C of a whole object; that of a list of parts' checksums is none."""
     text = reply.get("ChecksumCRC32C", "")
@@ -502,7 +511,9 @@ def _code(error: Exception) -> str:
 
 
 def _reply_error(error: Exception) -> dict[str, Any]:
-    return getattr(error, "response", {}).get("Error", {})
+    # Errors of the connection have such an attribute too, and it is None.
+    reply = getattr(error, "response", None)
+    return reply.get("Error", {}) if isinstance(reply, dict) else {}
 
 
 def _pause(tries: int) -> None:

@@ -1,0 +1,677 @@
+"""One behaviour of all storages, against real files and real servers."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import google_crc32c
+import pytest
+
+from tests.executor.storage.conftest import BUCKET, Place
+from tests.fault_proxy import DropHeaders, LoseReply, Reply, Request, Reset, Truncate
+from tfx_best_exporter.executor.storage import errors
+from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.lease import LeaseSettings
+from tfx_best_exporter.executor.storage.protocol import (
+    Entry,
+    Kind,
+    LeaseLostError,
+    Storage,
+    StorageError,
+)
+
+# Google's client leaves a reply to a download that it will ask for again to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket")
+
+REPOSITORY = Path(__file__).parents[3]
+ODD_NAMES = [
+    "two words",
+    "ümläut-日本語",
+    "50%20off",
+    "what?x=1&y=2",
+    "hash#tag",
+    "plus+plus",
+    "'quoted\"",
+    "back\\slash",
+    "[br]{ac}*",
+    "a:b;c,d=e@f$",
+    "..hidden",
+]
+
+
+def digest_of(content: bytes) -> FileDigest:
+    return FileDigest(size=len(content), crc32c=google_crc32c.value(content))
+
+
+def names(entries: list[Entry]) -> list[str]:
+    return [entry.name for entry in entries]
+
+
+@pytest.fixture
+def large_file(tmp_path: Path) -> Path:
+    """20 MiB: three parts, of which the last one is shorter."""
+    path = tmp_path / "large"
+    block = os.urandom(1 << 20)
+    with path.open("wb") as file:
+        for index in range(20):
+            file.write(index.to_bytes(4, "big") + block[4:])
+    return path
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def test_what_was_written_is_read(place: Place) -> None:
+    storage, path = place.storage, place / "a/b/file.json"
+    storage.write(path, b"one")
+    assert storage.read(path, 3) == b"one"
+    assert names(storage.children(place / "a/b")) == ["file.json"]
+    assert storage.sizes(place.root) == {"a/b/file.json": 3}
+    storage.write(path, b"second")
+    assert storage.read(path, 100) == b"second"
+    assert storage.sizes(place.root) == {"a/b/file.json": 6}
+
+
+def test_another_process_reads_what_was_written(place: Place) -> None:
+    place.storage.write(place / "file", b"content")
+    other = place.again()
+    assert other.read(place / "file", 100) == b"content"
+    place.storage.remove(place / "file")
+    with pytest.raises(FileNotFoundError):
+        other.read(place / "file", 100)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_name_is_taken_as_it_is(place: Place, tmp_path: Path, name: str) -> None:
+    storage, path = place.storage, place / f"{name}/{name}"
+    storage.write(path, b"content")
+    assert storage.children(place.root) == [Entry(name=name, kind=Kind.DIRECTORY)]
+    assert storage.children(place / name) == [Entry(name=name, kind=Kind.FILE)]
+    assert storage.sizes(place.root) == {f"{name}/{name}": 7}
+    assert storage.digest(path) == digest_of(b"content")
+    assert storage.copy(path, place / f"copy/{name}") == digest_of(b"content")
+    assert storage.download(place / f"copy/{name}", tmp_path / "there") == digest_of(b"content")
+    assert storage.upload(tmp_path / "there", place / f"up/{name}") == digest_of(b"content")
+    assert storage.read(place / f"up/{name}", 7) == b"content"
+    storage.remove(place / name)
+    assert names(storage.children(place.root)) == ["copy", "up"]
+
+
+def test_an_empty_file_is_a_file(place: Place, tmp_path: Path) -> None:
+    storage = place.storage
+    (tmp_path / "empty").touch()
+    assert storage.upload(tmp_path / "empty", place / "a") == digest_of(b"")
+    assert storage.copy(place / "a", place / "b") == digest_of(b"")
+    assert storage.download(place / "b", tmp_path / "down") == digest_of(b"")
+    assert (tmp_path / "down").read_bytes() == b""
+    storage.write(place / "c", b"")
+    assert storage.read(place / "c", 0) == b""
+    assert storage.digest(place / "c") == digest_of(b"")
+    assert storage.sizes(place.root) == {"a": 0, "b": 0, "c": 0}
+
+
+def test_a_digest_is_the_same_everywhere(place: Place) -> None:
+    place.storage.write(place / "file", b"123456789")
+    # The check value of CRC-32C.
+    assert place.storage.digest(place / "file") == FileDigest(size=9, crc32c=0xE3069283)
+
+
+def test_a_large_file_comes_back_as_it_went(place: Place, large_file: Path, tmp_path: Path) -> None:
+    storage, content = place.storage, large_file.read_bytes()
+    expected = digest_of(content)
+    assert storage.upload(large_file, place / "large") == expected
+    assert storage.digest(place / "large") == expected
+    assert storage.copy(place / "large", place / "copy") == expected
+    assert storage.digest(place / "copy") == expected
+    local_path = tmp_path / "down" / "large"
+    assert storage.download(place / "copy", local_path) == expected
+    assert local_path.read_bytes() == content
+    assert os.listdir(local_path.parent) == ["large"]
+
+
+def test_transfers_replace_what_is_there(place: Place, tmp_path: Path) -> None:
+    storage = place.storage
+    for content in (b"first, and longer", b"second"):
+        (tmp_path / "file").write_bytes(content)
+        assert storage.upload(tmp_path / "file", place / "up") == digest_of(content)
+        assert storage.copy(place / "up", place / "copy") == digest_of(content)
+        assert storage.download(place / "copy", tmp_path / "down") == digest_of(content)
+        assert (tmp_path / "down").read_bytes() == content
+    assert storage.sizes(place.root) == {"up": 6, "copy": 6}
+
+
+@pytest.mark.parametrize("method", ["read", "digest", "download", "copy"])
+def test_an_absent_file_is_not_found(place: Place, tmp_path: Path, method: str) -> None:
+    storage, path = place.storage, place / "absent"
+    storage.write(place / "present", b"")
+    calls: dict[str, Callable[[], object]] = {
+        "read": lambda: storage.read(path, 100),
+        "digest": lambda: storage.digest(path),
+        "download": lambda: storage.download(path, tmp_path / "down"),
+        "copy": lambda: storage.copy(path, place / "copy"),
+    }
+    with pytest.raises(FileNotFoundError) as raised:
+        calls[method]()
+    if place.kind == "local":
+        assert raised.value.filename == path or str(raised.value.filename) == path
+    else:
+        assert str(raised.value) == (
+            f"file must exist (got no such file, at {storage.uri(path)}). Check the URI, and that"
+            " whatever writes it has finished."
+        )
+    assert not (tmp_path / "down").exists()
+    assert storage.sizes(place.root) == {"present": 0}
+
+
+def test_a_file_that_is_too_large_is_not_read(place: Place) -> None:
+    path = place / "file"
+    place.storage.write(path, b"12345")
+    assert place.storage.read(path, 5) == b"12345"
+    message = (
+        f"file must have at most 4 bytes (got more, at {place.storage.uri(path)})."
+        " Check that the right file lies there."
+    )
+    with pytest.raises(StorageError, match=re.escape(message)):
+        place.storage.read(path, 4)
+
+
+# --- directories ----------------------------------------------------------------------------------
+
+
+def test_a_directory_is_what_lies_below_its_name(place: Place) -> None:
+    storage = place.storage
+    for path in ("7/a", "7/variables/b", "70/c", "7.json", "-/d"):
+        storage.write(place / path, b"x")
+    assert storage.children(place.root) == [
+        Entry(name="-", kind=Kind.DIRECTORY),
+        Entry(name="7", kind=Kind.DIRECTORY),
+        Entry(name="7.json", kind=Kind.FILE),
+        Entry(name="70", kind=Kind.DIRECTORY),
+    ]
+    assert storage.children(place / "7") == [
+        Entry(name="a", kind=Kind.FILE),
+        Entry(name="variables", kind=Kind.DIRECTORY),
+    ]
+    assert storage.sizes(place / "7") == {"a": 1, "variables/b": 1}
+    storage.remove(place / "7")
+    assert storage.sizes(place.root) == {"70/c": 1, "7.json": 1, "-/d": 1}
+
+
+def test_an_absent_directory_is_empty(place: Place) -> None:
+    place.storage.write(place / "present", b"")
+    assert place.storage.children(place / "absent") == []
+    assert place.storage.sizes(place / "absent") == {}
+    place.storage.remove(place / "absent")
+    place.storage.remove(place / "absent/deeper")
+    assert names(place.storage.children(place.root)) == ["present"]
+
+
+def test_one_file_is_removed(place: Place) -> None:
+    place.storage.write(place / "a/one", b"")
+    place.storage.write(place / "a/two", b"")
+    place.storage.remove(place / "a/one")
+    assert names(place.storage.children(place / "a")) == ["two"]
+
+
+def test_a_whole_bucket_is_not_removed(place: Place) -> None:
+    if place.kind == "local":
+        pytest.skip("the local file system has no buckets")
+    path = "" if place.kind == "fileio" else BUCKET
+    with pytest.raises(ValueError, match=r"^path must be below a bucket \(got "):
+        place.storage.remove(path)
+
+
+def test_a_thousand_directories_are_one_listing(proxied: Place) -> None:
+    storage, proxy, direct = proxied.storage, proxied.proxy, proxied.direct
+    assert proxy
+    assert direct
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: direct.write(proxied / f"{i}/saved_model.pb", b"x"), range(1000)))
+    direct.write(proxied / ".best_exporter/lock", b"x")
+    proxy.always(None)
+    children = storage.children(proxied.root)
+    assert {entry.name for entry in children} == {".best_exporter", *map(str, range(1000))}
+    assert {entry.kind for entry in children} == {Kind.DIRECTORY}
+    # Stores send a thousand names at a time.
+    assert len(proxy.requests) <= 2
+    direct.remove(proxied.root)
+    assert storage.children(proxied.root) == []
+
+
+def test_rename_moves_a_directory_or_says_that_it_cannot(place: Place) -> None:
+    storage = place.storage
+    storage.write(place / "from/a/b", b"x")
+    if not storage.has_atomic_rename:
+        with pytest.raises(StorageError, match=r"^storage must have directories to rename one"):
+            storage.rename(place / "from", place / "to")
+        assert storage.sizes(place.root) == {"from/a/b": 1}
+        return
+    storage.sync(place / "from")
+    storage.rename(place / "from", place / "deep/to")
+    assert storage.sizes(place.root) == {"deep/to/a/b": 1}
+    storage.write(place / "from/c", b"x")
+    with pytest.raises(FileExistsError) as raised:
+        storage.rename(place / "from", place / "deep/to")
+    assert str(raised.value) == (
+        f"destination must be free (got a name that is taken, at {place / 'deep/to'})."
+        " Choose another name, or remove it first."
+    )
+    with pytest.raises(FileNotFoundError):
+        storage.rename(place / "absent", place / "elsewhere")
+
+
+# --- writes on a condition ------------------------------------------------------------------------
+
+
+def test_if_absent_refuses_other_content_only(place: Place) -> None:
+    storage, path = place.storage, place / "claim"
+    storage.write(path, b"mine", if_absent=True)
+    storage.write(path, b"mine", if_absent=True)
+    for other in (b"theirs", b"mine, and more", b""):
+        with pytest.raises(FileExistsError) as raised:
+            storage.write(path, other, if_absent=True)
+        assert str(raised.value) == (
+            f"file must not exist (got one with other content, at {storage.uri(path)})."
+            " Another writer was first: read it, or choose another name."
+        )
+    assert storage.read(path, 100) == b"mine"
+    assert names(storage.children(place.root)) == ["claim"]
+
+
+def test_one_of_many_writers_is_first(strict: Place) -> None:
+    path, writers = strict / "claim", 8
+    barrier = threading.Barrier(writers)
+
+    def claim(number: int) -> bool:
+        barrier.wait()
+        try:
+            strict.storage.write(path, b"%d" % number, if_absent=True)
+        except FileExistsError:
+            return False
+        return True
+
+    for _ in range(5):
+        with concurrent.futures.ThreadPoolExecutor(writers) as pool:
+            results = list(pool.map(claim, range(writers)))
+        assert sum(results) == 1
+        assert strict.storage.read(path, 100) == b"%d" % results.index(True)
+        strict.storage.remove(path)
+
+
+# --- locks ----------------------------------------------------------------------------------------
+
+
+def test_a_lock_excludes_until_it_is_released(place: Place) -> None:
+    path, other = place / "state/lock", place.again()
+    with place.storage.lock(path, 10) as lease:
+        lease.check()
+        with pytest.raises(TimeoutError) as raised, other.lock(path, 0.3):
+            pass
+        assert re.fullmatch(
+            r"lock must be free within 0\.3 seconds \(held by .*process.*, at "
+            + re.escape(place.storage.uri(path))
+            + r"\)\. Let the other run finish, or end it\.",
+            str(raised.value),
+        )
+        lease.check()
+    with other.lock(path, 0) as lease:
+        lease.check()
+    if place.kind != "local":
+        assert place.storage.children(place / "state") == []
+
+
+def test_a_lock_is_released_by_an_error(place: Place) -> None:
+    with pytest.raises(KeyError), place.storage.lock(place / "lock", 10):
+        raise KeyError
+    with place.again().lock(place / "lock", 0):
+        pass
+
+
+def test_a_lock_outlasts_its_lease_when_it_is_renewed(leased: Place) -> None:
+    with leased.storage.lock(leased / "lock", 10) as lease:
+        with (
+            pytest.raises(TimeoutError),
+            leased.again().lock(leased / "lock", 1.8),
+        ):
+            pass
+        lease.check()
+
+
+def test_a_lock_that_was_taken_is_noticed(place: Place) -> None:
+    path = place / "lock"
+    with place.storage.lock(path, 10) as lease:
+        if place.kind == "local":
+            place.storage.remove(path)
+            message = (
+                "lock must be held until its owner frees it (got a lock file that was deleted or"
+                f" replaced, at {path}). Leave lock files alone, and run again."
+            )
+        else:
+            place.storage.write(path, b'{"token": "theirs"}')
+            message = (
+                "lock must be held until its owner frees it (got another writer that took it over,"
+                f" at {place.storage.uri(path)}). Nothing may be committed any more: run again, and"
+                " check the network if this stays."
+            )
+            # The next renewal notices.
+            threading.Event().wait(0.6)
+        with pytest.raises(LeaseLostError) as raised:
+            lease.check()
+        assert str(raised.value) == message
+    if place.kind != "local":
+        assert place.storage.read(path, 100) == b'{"token": "theirs"}'
+
+
+def test_many_writers_come_one_after_the_other(strict: Place) -> None:
+    inside: list[int] = []
+
+    def enter(number: int) -> None:
+        with strict.again().lock(strict / "lock", 30) as lease:
+            inside.append(number)
+            assert inside == [number]
+            lease.check()
+            inside.remove(number)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(enter, range(8)))
+
+
+def hold_in_process(storage: Storage, path: str, lease_seconds: float) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.lock_holder", storage.uri(path), str(lease_seconds)],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(strict: Place) -> None:
+    path = strict / "lock"
+    with hold_in_process(strict.storage, path, lease_seconds=1.2) as process:
+        with pytest.raises(TimeoutError), strict.storage.lock(path, 1.8):
+            pass
+        process.kill()
+        process.wait()
+        with strict.storage.lock(path, 0 if strict.kind == "local" else 10) as lease:
+            lease.check()
+
+
+def test_a_process_that_slept_through_its_lease_knows(strict: Place) -> None:
+    if strict.kind == "local":
+        pytest.skip("the system keeps the lock of a process that sleeps")
+    path = strict / "lock"
+    with hold_in_process(strict.storage, path, lease_seconds=1.5) as process:
+        assert process.stdin
+        assert process.stdout
+        process.send_signal(signal.SIGSTOP)
+        with strict.storage.lock(path, 10) as lease:
+            process.send_signal(signal.SIGCONT)
+            process.stdin.write("?\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "lost\n"
+            process.stdin.close()
+            process.wait()
+            # It left the lock alone that is no longer its own.
+            lease.check()
+            with pytest.raises(TimeoutError), strict.again().lock(path, 0):
+                pass
+
+
+# --- faults ---------------------------------------------------------------------------------------
+
+
+def operations(place: Place, tmp_path: Path) -> dict[str, tuple[Callable[[], object], object]]:
+    """Returns calls with the result that they have, on a place with one file `there`."""
+    storage = place.storage
+    (tmp_path / "local").write_bytes(b"content")
+
+    def hold() -> bool:
+        with storage.lock(place / "lock", 5) as lease:
+            lease.check()
+        return True
+
+    return {
+        "children": (lambda: names(storage.children(place.root)), ["there"]),
+        "sizes": (lambda: storage.sizes(place.root), {"there": 7}),
+        "digest": (lambda: storage.digest(place / "there"), digest_of(b"content")),
+        "read": (lambda: storage.read(place / "there", 100), b"content"),
+        "write": (lambda: storage.write(place / "new", b"content"), None),
+        "claim": (lambda: storage.write(place / "new", b"content", if_absent=True), None),
+        "download": (
+            lambda: storage.download(place / "there", tmp_path / "down"),
+            digest_of(b"content"),
+        ),
+        "upload": (
+            lambda: storage.upload(tmp_path / "local", place / "new"),
+            digest_of(b"content"),
+        ),
+        "copy": (lambda: storage.copy(place / "there", place / "new"), digest_of(b"content")),
+        "remove": (lambda: storage.remove(place / "there"), None),
+        "lock": (hold, True),
+    }
+
+
+OPERATIONS = [
+    "children",
+    "sizes",
+    "digest",
+    "read",
+    "write",
+    "claim",
+    "download",
+    "upload",
+    "copy",
+    "remove",
+    "lock",
+]
+AFTERWARDS = {"write": ["new", "there"], "claim": ["new", "there"], "upload": ["new", "there"]}
+AFTERWARDS |= {"copy": ["new", "there"], "remove": []}
+
+
+FAULTS = {"503": Reply(503), "429": Reply(429), "reset": Reset(), "lost-reply": LoseReply()}
+# Those two are the most different: one was not carried out, the other one was.
+PASSING = [(fault, name) for fault in ("503", "lost-reply") for name in OPERATIONS]
+PASSING += [(fault, name) for fault in ("429", "reset") for name in ("read", "claim", "upload")]
+
+
+@pytest.mark.parametrize(("fault_name", "name"), PASSING)
+def test_a_fault_that_passes_is_not_noticed(
+    proxied: Place, tmp_path: Path, fault_name: str, name: str
+) -> None:
+    assert proxied.proxy
+    proxied.storage.write(proxied / "there", b"content")
+    call, expected = operations(proxied, tmp_path)[name]
+    fault = FAULTS[fault_name]
+    # Every first request of its kind, so that each request of the operation meets the fault once.
+    seen: set[Request] = set()
+
+    def first(request: Request) -> Reply | Reset | LoseReply | None:
+        if request in seen:
+            return None
+        seen.add(request)
+        return fault
+
+    proxied.proxy.plan(first)
+    assert call() == expected
+    assert proxied.proxy.faulted
+    proxied.proxy.always(None)
+    assert names(proxied.storage.children(proxied.root)) == AFTERWARDS.get(name, ["there"])
+    if "new" in AFTERWARDS.get(name, []):
+        assert proxied.storage.read(proxied / "new", 100) == b"content"
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_fault_that_stays_is_an_error_after_some_tries(
+    proxied: Place, tmp_path: Path, name: str
+) -> None:
+    assert proxied.proxy
+    proxied.storage.write(proxied / "there", b"content")
+    place = dataclasses.replace(proxied, storage=proxied.impatient())
+    call, _ = operations(place, tmp_path)[name]
+    proxied.proxy.always(Reply(503))
+    with pytest.raises(StorageError) as raised:
+        call()
+    assert re.fullmatch(
+        r"storage must answer \(got .*503.*, at "
+        + re.escape(proxied.storage.uri(proxied.root))
+        + r"[^ ]*\)\. Check the endpoint, the network and the store's own status, then run again\.",
+        str(raised.value),
+    )
+    assert 1 < len(proxied.proxy.faulted) < 60
+    assert not (tmp_path / "down").exists()
+
+
+def test_a_server_that_is_gone_is_an_error(proxied: Place) -> None:
+    assert proxied.proxy
+    proxied.proxy.always(Reset())
+    with pytest.raises(StorageError, match=r"^storage must answer \(got "):
+        proxied.impatient().read(proxied / "there", 100)
+    assert len(proxied.proxy.faulted) > 1
+
+
+@pytest.mark.parametrize("name", ["read", "download"])
+def test_a_reply_that_breaks_off_is_asked_for_again(
+    proxied: Place, tmp_path: Path, name: str
+) -> None:
+    assert proxied.proxy
+    proxied.storage.write(proxied / "there", b"content")
+    call, expected = operations(proxied, tmp_path)[name]
+    proxied.proxy.times(1, Truncate(), method="GET")
+    assert call() == expected
+    assert len(proxied.proxy.faulted) == 1
+
+
+def test_a_claim_is_ours_when_its_reply_was_lost(proxied: Place) -> None:
+    assert proxied.proxy
+    for method in ("PUT", "POST"):
+        path = proxied / f"claim-{method}"
+        proxied.proxy.times(1, LoseReply(), method=method)
+        proxied.storage.write(path, b"mine", if_absent=True)
+        with pytest.raises(FileExistsError):
+            proxied.again().write(path, b"theirs", if_absent=True)
+
+
+def test_a_renewal_whose_reply_was_lost_keeps_the_lock(proxied: Place) -> None:
+    assert proxied.proxy
+    with proxied.storage.lock(proxied / "lock", 10) as lease:
+        method = "PUT" if proxied.kind == "s3" else "POST"
+        proxied.proxy.times(2, LoseReply(), method=method)
+        threading.Event().wait(0.7)
+        assert len(proxied.proxy.faulted) == 2
+        lease.check()
+
+
+def test_a_lock_that_cannot_be_renewed_is_lost(proxied: Place) -> None:
+    assert proxied.proxy
+    with proxied.storage.lock(proxied / "lock", 10) as lease:
+        proxied.proxy.always(Reply(503))
+        threading.Event().wait(1.2)
+        with pytest.raises(LeaseLostError, match=r"\(got no renewal in time, at "):
+            lease.check()
+        proxied.proxy.always(None)
+
+
+# --- what a person has forgotten ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_bucket_that_is_not_there_is_an_error(proxied: Place, tmp_path: Path, name: str) -> None:
+    place = Place(proxied.kind, proxied.again(), "no-such-bucket/model")
+    call, _ = operations(place, tmp_path)[name]
+    with pytest.raises(StorageError) as raised:
+        call()
+    assert not isinstance(raised.value, FileNotFoundError)
+    assert re.fullmatch(
+        r"bucket must exist \(got 'no-such-bucket', at "
+        + re.escape(place.storage.uri(place.root))
+        + r"[^ ]*\)\. Create it, or correct the URI\.",
+        str(raised.value),
+    )
+
+
+DENIED = {
+    "s3": b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+    "gs": b'{"error": {"code": 403, "message": "no storage.objects.get access"}}',
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_permission_that_is_not_given_is_an_error(
+    proxied: Place, tmp_path: Path, name: str
+) -> None:
+    assert proxied.proxy
+    call, _ = operations(proxied, tmp_path)[name]
+    proxied.proxy.always(Reply(403, DENIED[proxied.kind]))
+    with pytest.raises(StorageError) as raised:
+        call()
+    remedy = {
+        "s3": "Allow s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and"
+        " s3:DeleteObject on what lies in it.",
+        "gs": "Grant the account the role Storage Object User on the bucket.",
+    }
+    assert str(raised.value).startswith(
+        "permission must be given to list, read, write and delete objects (got "
+    )
+    assert f", at {proxied.storage.uri(proxied.root)}" in str(raised.value)
+    assert str(raised.value).endswith(remedy[proxied.kind])
+
+
+@pytest.mark.parametrize("name", ["children", "read", "write", "lock"])
+def test_credentials_that_are_not_there_are_an_error(
+    proxied: Place, clean_environment: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    for variable in ("STORAGE_EMULATOR_HOST", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        clean_environment.delenv(variable, raising=False)
+    place = Place(proxied.kind, proxied.again(), proxied.root)
+    call, _ = operations(place, tmp_path)[name]
+    with pytest.raises(StorageError) as raised:
+        call()
+    assert str(raised.value).startswith("credentials must be there and valid (got ")
+    assert f", at {place.storage.uri(place.root)}" in str(raised.value)
+
+
+def test_a_store_that_ignores_conditions_has_no_lock(proxied: Place) -> None:
+    if proxied.kind == "gs":
+        pytest.skip("there is one implementation of it, which knows them")
+    assert proxied.proxy
+    proxied.proxy.always(DropHeaders(("If-None-Match", "If-Match")))
+    with (
+        pytest.raises(StorageError) as raised,
+        proxied.again().lock(proxied / "lock", 10),
+    ):
+        pass
+    assert str(raised.value) == (
+        "storage must honour IfNoneMatch of a write (got one that writes all the same, at"
+        f" {proxied.storage.uri(proxied / 'lock')}). Use a newer release of the store, or another"
+        " one."
+    )
+    assert proxied.storage.children(proxied.root) == []
+
+
+def test_a_lease_is_renewed_in_time() -> None:
+    with pytest.raises(ValueError, match="at most a third of lease_seconds") as raised:
+        LeaseSettings(lease_seconds=10, renew_seconds=5)
+    assert str(raised.value) == (
+        "renew_seconds must be positive and at most a third of lease_seconds (got 5 of 10)."
+        " Renew more often, or use a longer lease."
+    )
+
+
+def test_messages_name_what_to_do() -> None:
+    assert errors.corrupted("s3://b/k", 1, 2) == (
+        "transferred content must be 1 (got 2, at s3://b/k)."
+        " Run again; if it happens again, check the network and the disk."
+    )

@@ -1,0 +1,197 @@
+"""The rules of a lease, on a store in memory and with a clock that the test sets."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from tfx_best_exporter.executor.storage import lease
+from tfx_best_exporter.executor.storage.lease import LeaseObject, LeaseSettings
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError
+
+URI = "mem://lock"
+# Nothing is renewed while a test runs, but where a test says so.
+SETTINGS = LeaseSettings(lease_seconds=60, renew_seconds=15)
+EAGER = LeaseSettings(lease_seconds=60, renew_seconds=0.02)
+
+
+class Store:
+    """One object; `age_seconds` is what the store says of it."""
+
+    def __init__(self) -> None:
+        self.content: bytes | None = None
+        self.writes = 0
+        self.age_seconds: float | None = None
+        self.guard = threading.Lock()
+        self.loses_replies = False
+        self.is_down = False
+
+    def put_by_other(self, lease_seconds: float = 60) -> None:
+        claim = {"token": "t", "holder": "other", "lease_seconds": lease_seconds, "renewals": 0}
+        self.content = json.dumps(claim).encode()
+        self.writes += 1
+
+    def load(self) -> LeaseObject | None:
+        if self.is_down:
+            raise OSError("down")
+        with self.guard:
+            if self.content is None:
+                return None
+            return LeaseObject(
+                content=self.content, version=str(self.writes), age_seconds=self.age_seconds
+            )
+
+    def create(self, content: bytes) -> str | None:
+        return self._write(content, self.content is None)
+
+    def replace(self, version: str, content: bytes) -> str | None:
+        return self._write(content, version == str(self.writes) and self.content is not None)
+
+    def _write(self, content: bytes, is_met: bool) -> str | None:
+        if self.is_down:
+            raise OSError("down")
+        if not is_met:
+            return None
+        with self.guard:
+            self.content = content
+            self.writes += 1
+        # The client has sent the request again, and the condition is not met any more.
+        return None if self.loses_replies else str(self.writes)
+
+    def delete(self, version: str) -> None:
+        if self.is_down:
+            raise OSError("down")
+        if version == str(self.writes):
+            self.content = None
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_object_says_who_holds_it_and_goes_with_the_lock() -> None:
+    store = Store()
+    with lease.hold(store, URI, 0, SETTINGS, Clock()) as held:
+        claim = json.loads(store.content or b"")
+        assert claim["token"] == held.token
+        assert claim["lease_seconds"] == 60
+        assert set(claim) == {"token", "holder", "lease_seconds", "renewals"}
+        held.check()
+    assert store.content is None
+
+
+@pytest.mark.parametrize(("age_seconds", "is_taken"), [(60.5, False), (61.0, True), (9e9, True)])
+def test_an_old_object_is_taken_over_at_once(age_seconds: float, is_taken: bool) -> None:
+    store = Store()
+    store.put_by_other()
+    store.age_seconds = age_seconds
+    if is_taken:
+        with lease.hold(store, URI, 0, SETTINGS, Clock()) as held:
+            held.check()
+    else:
+        with pytest.raises(TimeoutError, match="held by other"):
+            lease.hold(store, URI, 0, SETTINGS, Clock()).__enter__()
+
+
+def test_an_object_that_does_not_change_is_taken_over_after_its_own_lease() -> None:
+    store, clock = Store(), Clock()
+    store.put_by_other(lease_seconds=100)
+    waiter = lease.hold(store, URI, 200, LeaseSettings(lease_seconds=1, renew_seconds=0.1), clock)
+    thread = threading.Thread(target=waiter.__enter__)
+    thread.start()
+    for now in (1000.0, 1060.0, 1099.0):
+        clock.now = now
+        thread.join(0.2)
+        assert thread.is_alive()
+    clock.now = 1101.0
+    thread.join(10)
+    assert not thread.is_alive()
+    assert b'"holder": "other"' not in (store.content or b"")
+    waiter.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"no JSON", b"[]", b'{"token": 1}'])
+def test_an_object_that_cannot_be_read_is_a_lock_all_the_same(content: bytes) -> None:
+    store = Store()
+    store.content = content
+    with pytest.raises(TimeoutError, match="held by unknown"):
+        lease.hold(store, URI, 0, SETTINGS, Clock()).__enter__()
+    store.age_seconds = 61
+    with lease.hold(store, URI, 0, SETTINGS, Clock()) as held:
+        held.check()
+
+
+def test_no_object_is_valid_for_ever() -> None:
+    store = Store()
+    store.put_by_other(lease_seconds=1e12)
+    store.age_seconds = 3601
+    with lease.hold(store, URI, 0, SETTINGS, Clock()) as held:
+        held.check()
+
+
+def test_the_holder_stops_before_others_may_start() -> None:
+    store, clock = Store(), Clock()
+    with lease.hold(store, URI, 0, SETTINGS, clock) as held:
+        clock.now += 53.9
+        held.check()
+        clock.now += 0.1
+        with pytest.raises(LeaseLostError, match="got no renewal in time, at mem://lock"):
+            held.check()
+    # It may be another writer's by now.
+    assert store.content is not None
+
+
+def test_a_renewal_makes_it_last() -> None:
+    store, clock = Store(), Clock()
+    with lease.hold(store, URI, 0, EAGER, clock) as held:
+        for _ in range(3):
+            clock.now += 53
+            writes = store.writes
+            while store.writes < writes + 2:
+                threading.Event().wait(0.01)
+            held.check()
+
+
+def test_a_renewal_is_tried_again() -> None:
+    store, clock = Store(), Clock()
+    with lease.hold(store, URI, 0, EAGER, clock) as held:
+        store.is_down = True
+        threading.Event().wait(0.2)
+        clock.now += 53
+        held.check()
+        store.is_down = False
+        writes = store.writes
+        while store.writes < writes + 2:
+            threading.Event().wait(0.01)
+        clock.now += 53
+        held.check()
+
+
+def test_lost_replies_lose_no_lock() -> None:
+    store = Store()
+    store.loses_replies = True
+    with lease.hold(store, URI, 0, EAGER, Clock()) as held:
+        while store.writes < 4:
+            threading.Event().wait(0.01)
+        held.check()
+    store.put_by_other()
+    store.age_seconds = 61
+    with lease.hold(store, URI, 0, SETTINGS, Clock()) as held:
+        held.check()
+
+
+def test_a_release_that_fails_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    store = Store()
+    with lease.hold(store, URI, 0, SETTINGS, Clock()):
+        store.is_down = True
+    assert "mem://lock was not deleted, and expires by itself: down" in caplog.text
+
+
+def test_the_defaults() -> None:
+    assert LeaseSettings() == LeaseSettings(lease_seconds=60.0, renew_seconds=15.0)

@@ -1,0 +1,128 @@
+"""What is particular to the storage of a local disk: links, syncs, leftovers."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfx_best_exporter.executor.storage import local
+from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.protocol import Entry, Kind
+
+
+def test_links_are_named_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_bytes(b"12")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "file").symlink_to(tmp_path / "elsewhere" / "file")
+    (root / "folder").symlink_to(tmp_path / "elsewhere")
+    (root / "nothing").symlink_to(tmp_path / "absent")
+    storage = LocalStorage()
+    assert storage.children(str(root)) == [
+        Entry(name="file", kind=Kind.LINK),
+        Entry(name="folder", kind=Kind.LINK),
+        Entry(name="nothing", kind=Kind.LINK),
+    ]
+    assert storage.sizes(str(root)) == {"file": 2}
+    storage.sync(str(root))
+    storage.remove(str(root / "folder"))
+    storage.remove(str(root / "nothing"))
+    storage.remove(str(root))
+    assert (tmp_path / "elsewhere" / "file").read_bytes() == b"12"
+
+
+def test_a_file_is_no_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as raised:
+        LocalStorage().children(str(tmp_path / "file"))
+    assert str(raised.value) == (
+        f"path must be a directory (got a file, at {tmp_path / 'file'}). Use another path, or move"
+        " the file away."
+    )
+
+
+def test_a_pipe_stops_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    storage = LocalStorage()
+    assert storage.children(str(tmp_path)) == [Entry(name="pipe", kind=Kind.FILE)]
+    assert storage.sizes(str(tmp_path)) == {}
+    storage.sync(str(tmp_path))
+
+
+@pytest.mark.parametrize("function", ["upload", "copy", "local.copy", "write", "claim"])
+def test_what_fails_halfway_leaves_nothing(tmp_path: Path, function: str) -> None:
+    (tmp_path / "source").write_bytes(bytes(9 << 20))
+    source, destination = str(tmp_path / "source"), str(tmp_path / "to" / "file")
+    storage = LocalStorage()
+    calls = {
+        "upload": lambda: storage.upload(Path(source), destination),
+        "copy": lambda: storage.copy(source, destination),
+        "local.copy": lambda: local.copy(Path(source), Path(destination)),
+        "write": lambda: storage.write(destination, bytes(9 << 20)),
+        "claim": lambda: storage.write(destination, bytes(9 << 20), if_absent=True),
+    }
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, hard))
+    try:
+        with pytest.raises(OSError, match="large") as raised:
+            calls[function]()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        signal.signal(signal.SIGXFSZ, previous)
+    assert raised.value.errno == errno.EFBIG
+    assert os.listdir(tmp_path / "to") == []
+
+
+def test_a_transfer_is_on_the_disk_after_sync_and_not_before(tmp_path: Path) -> None:
+    """Counts the system's calls, of a process of its own."""
+    if subprocess.run(["which", "strace"], check=False, capture_output=True).returncode:
+        pytest.skip("strace is not installed")
+    program = f"""
+from pathlib import Path
+from tfx_best_exporter.executor.storage.local import LocalStorage
+storage, root = LocalStorage(), {str(tmp_path)!r}
+for number in range(3):
+    Path(root, "source").write_bytes(b"x" * 100)
+    storage.upload(Path(root, "source"), f"{{root}}/a/b/{{number}}")
+Path(root, "now").touch()
+storage.sync(f"{{root}}/a")
+"""
+    trace = tmp_path / "trace"
+    subprocess.run(
+        [
+            "strace",
+            "-f",
+            "-y",
+            "-e",
+            "trace=fsync,openat",
+            "-o",
+            trace,
+            sys.executable,
+            "-c",
+            program,
+        ],
+        check=True,
+    )
+    before, after = trace.read_text().split(f'"{tmp_path}/now"')
+    assert "fsync(" not in before
+    for path in ("a/b/0", "a/b/1", "a/b/2", "a/b", "a"):
+        assert re.search(rf"fsync\(\d+<{re.escape(str(tmp_path))}/{path}>", after)
+
+
+def test_a_lock_whose_file_was_replaced_is_another_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with local.lock(path, 0) as first:
+        path.unlink()
+        with local.lock(path, 0) as second:
+            second.check()
+            assert not first.is_of_this_name()

