@@ -17,6 +17,10 @@ from tfx_best_exporter.executor.storage.location import Location, copy_files, in
 from tfx_best_exporter.executor.storage.protocol import Kind
 
 
+# In staging/<version>/: who writes this version.
+_CLAIM = "claim.json"
+
+
 class VersionTakenError(Exception):
     """Another writer has this version: take a larger one."""
 
@@ -64,8 +68,12 @@ class Commit(Protocol):
         """Returns whether a model server would load a version."""
         ...
 
-    def recover(self) -> list[str]:
-        """Removes what a writer that died has left; returns a sentence for each."""
+    def recover(self, check_lease: Callable[[], None]) -> list[str]:
+        """Removes what a writer that died has left; returns a sentence for each.
+
+        Raises:
+            LeaseLostError: Another writer took over; what is left is for that one to remove.
+        """
         ...
 
 
@@ -127,11 +135,12 @@ class RenameCommit:
         name = str(version)
         return any(entry.name == name for entry in self._base.children())
 
-    def recover(self) -> list[str]:
+    def recover(self, check_lease: Callable[[], None]) -> list[str]:
         """Empties staging and trash."""
         found = []
         for directory in (self._staging, self._trash):
             for entry in directory.children():
+                check_lease()
                 found.append(_remove_leftover(directory / entry.name))
         return found
 
@@ -141,7 +150,9 @@ class MarkerCommit:
 
     The marker waits in staging/<version>/ and is copied into place by the storage. Who recovers
     deletes it there first: a writer that lost its lease without knowing finds nothing to copy, and
-    cannot commit what was cleaned up behind its back.
+    cannot commit what was cleaned up behind its back. The claim of its version stays there until a
+    larger version is in sight: whatever such a writer still uploads or deletes, nobody else has
+    files under that version.
     """
 
     def __init__(self, base: Location, state: Location):
@@ -161,7 +172,7 @@ class MarkerCommit:
         destination = self._base / str(version)
         claim = json.dumps({"token": secrets.token_hex(16)}).encode()
         try:
-            (staging / "claim.json").write(claim, if_absent=True)
+            (staging / _CLAIM).write(claim, if_absent=True)
         except FileExistsError as error:
             raise VersionTakenError from error
         if destination.sizes():
@@ -177,11 +188,27 @@ class MarkerCommit:
             expected.update((path, len(content)) for path, content in contents.items())
             _check_sizes(expected, destination)
             check_lease()
-            _copy([ModelFile.read(file.path, staging / file.path) for file in markers], destination)
+            self._put_markers([file.path for file in markers], version)
+        except Exception:
+            self._remove(version)
+            # Who lost the lease finds files missing that the next writer has cleaned up.
+            check_lease()
+            raise
         except BaseException:
             self._remove(version)
             raise
         staging.remove()
+        self._remove_claims_below(version)
+
+    def _put_markers(self, names: Sequence[str], version: int) -> None:
+        staging, destination = self._staging / str(version), self._base / str(version)
+        markers = [ModelFile.read(name, staging / name) for name in names]
+        try:
+            _copy(markers, destination)
+        except OSError:
+            # It may be there and only the reply be lost. Then a model server may load it already.
+            if not self.is_in_sight(version):
+                raise
 
     def retire(self, version: int, check_lease: Callable[[], None]) -> None:
         """Deletes the marker, then the rest."""
@@ -195,27 +222,46 @@ class MarkerCommit:
         entries = (self._base / str(version)).children()
         return any(entry.name in MARKERS for entry in entries)
 
-    def recover(self) -> list[str]:
-        """Removes versions that were claimed and not committed."""
+    def recover(self, check_lease: Callable[[], None]) -> list[str]:
+        """Removes versions that were claimed and not committed; keeps the largest one's claim."""
         found = []
         for entry in self._staging.children():
             is_version = entry.kind is Kind.DIRECTORY and entry.name.isdecimal()
-            if is_version and not self.is_in_sight(int(entry.name)):
-                self._remove(int(entry.name))
-                found.append(f"removed version {entry.name}: a run had left it half written")
-            else:
+            check_lease()
+            if not is_version or self.is_in_sight(int(entry.name)):
                 found.append(_remove_leftover(self._staging / entry.name))
+            elif self._remove_files(int(entry.name)):
+                found.append(f"removed version {entry.name}: a run had left it half written")
+        largest = max(
+            (int(entry.name) for entry in self._base.children() if entry.name.isdecimal()),
+            default=0,
+        )
+        self._remove_claims_below(largest)
         return found
 
+    def _remove_claims_below(self, version: int) -> None:
+        # Versions only grow: nobody will ask for these again.
+        for entry in self._staging.children():
+            if entry.name.isdecimal() and int(entry.name) < version:
+                (self._staging / entry.name).remove()
+
     def _remove(self, version: int) -> None:
-        staging = self._staging / str(version)
-        # First what a writer that still runs would need for its commit, last the claim.
-        for marker in MARKERS:
-            (staging / marker).remove()
-        for marker in MARKERS:
-            (self._base / str(version) / marker).remove()
-        (self._base / str(version)).remove()
-        staging.remove()
+        self._remove_files(version)
+        (self._staging / str(version)).remove()
+
+    def _remove_files(self, version: int) -> bool:
+        """Removes all of a version but its claim; returns whether there was anything."""
+        staging, destination = self._staging / str(version), self._base / str(version)
+        paths = {*staging.sizes()} - {_CLAIM}
+        # First what a writer that still runs would need for its commit.
+        for path in paths:
+            (staging / path).remove()
+        is_written = bool(destination.sizes())
+        if is_written:
+            for marker in MARKERS:
+                (destination / marker).remove()
+            destination.remove()
+        return bool(paths) or is_written
 
 
 def _remove_leftover(location: Location) -> str:

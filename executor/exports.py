@@ -33,7 +33,7 @@ from tfx_best_exporter.executor.storage.location import (
     in_parallel,
     link_files,
 )
-from tfx_best_exporter.executor.storage.protocol import Entry, Kind, Lease
+from tfx_best_exporter.executor.storage.protocol import Entry, Kind, Lease, LeaseLostError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 SCHEMA_VERSION = 1
@@ -281,11 +281,12 @@ class ExportDirectory:
 
         No complete version that a model server sees changes.
         """
-        found = self._commit.recover()
+        found = self._commit.recover(self._check_lease)
         present = {entry.name for entry in self._children()}
         for version in self._tombstone_versions():
             if str(version) not in present:
                 continue
+            self._check_lease()
             if self._commit.is_in_sight(version):
                 self._tombstone(version).remove()
                 found.append(f"version {version} was being retired: it is looked at anew")
@@ -354,9 +355,13 @@ class ExportDirectory:
         record.ClearField("manifest")
         tombstone = pb.Tombstone(schema_version=SCHEMA_VERSION, record=record, why=why)
         tombstone.retired_at.FromNanoseconds(int(now * 1e9))
+        self._check_lease()
         self._tombstone(export.version).write(_to_json(tombstone))
         try:
             self._commit.retire(export.version, self._check_lease)
+        except LeaseLostError:
+            # The version, and its tombstone with it, is the next writer's matter.
+            raise
         except OSError:
             if self._commit.is_in_sight(export.version):
                 self._tombstone(export.version).remove()
