@@ -23,6 +23,7 @@ from tfx.utils import proto_utils
 
 from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.exports import Export, ExportDirectory
+from tfx_best_exporter.executor.storage import local
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Type names, as TFX registers them.
@@ -279,10 +280,16 @@ def _settle_retired(
             if artifact is not None and artifact.state != mlmd.Artifact.DELETED
         }
         for artifact in artifacts.values():
-            if os.path.dirname(artifact.uri.rstrip("/")) == pushed_models_uri and _is_of_pipeline(
+            if _is_below(artifact.uri, pushed_models_uri) and _is_of_pipeline(
                 store, artifact, pipeline_name
             ):
                 _delete(store, artifact)
+
+
+def _is_below(uri: str, directory_uri: str) -> bool:
+    """Returns whether a URI names an entry of a directory, and not the directory or its parent."""
+    parent, name = os.path.split(uri.rstrip("/"))
+    return parent == directory_uri and name not in ("", ".", "..")
 
 
 def _is_of_pipeline(store: MetadataStore, artifact: mlmd.Artifact, pipeline_name: str) -> bool:
@@ -296,7 +303,10 @@ def _delete(store: MetadataStore, artifact: mlmd.Artifact) -> None:
     """Deletes an artifact's files; one that stays MARKED_FOR_DELETION is tried again."""
     _set_state(store, artifact, mlmd.Artifact.MARKED_FOR_DELETION)
     try:
-        if fileio.exists(artifact.uri):
+        if "://" not in artifact.uri:
+            # TensorFlow's file system, which fileio uses, would follow a link and delete there.
+            local.remove_tree(Path(artifact.uri))
+        elif fileio.exists(artifact.uri):
             fileio.rmtree(artifact.uri)
     except Exception as error:
         _logger.warning(
