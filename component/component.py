@@ -18,7 +18,6 @@ from tfx.orchestration import data_types
 from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as tfx_keys
-from tfx.utils import proto_utils
 
 from tfx_best_exporter.component import artifacts, driver, spec
 from tfx_best_exporter.executor import (
@@ -33,6 +32,15 @@ from tfx_best_exporter.executor import (
     evaluation as evaluation_lib,
 )
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+# Where each input comes from in most pipelines, for errors.
+_USUAL_OUTPUTS = {
+    tfx_keys.MODEL_KEY: "trainer.outputs['model']",
+    tfx_keys.EVALUATION_KEY: "evaluator.outputs['evaluation']",
+    tfx_keys.MODEL_BLESSING_KEY: "evaluator.outputs['blessing']",
+    tfx_keys.INFRA_BLESSING_KEY: "infra_validator.outputs['blessing']",
+    tfx_keys.MODEL_RUN_KEY: "trainer.outputs['model_run']",
+}
 
 
 class BestExporter(base_component.BaseComponent):
@@ -109,7 +117,13 @@ class BestExporter(base_component.BaseComponent):
             TypeError: An argument has the wrong type.
             ValueError: An argument is invalid; the message says what to do.
         """
-        _check_channels(model, infra_blessing, evaluation, model_run)
+        _check_channels(
+            model=model,
+            evaluation=evaluation,
+            model_blessing=model_blessing,
+            infra_blessing=infra_blessing,
+            model_run=model_run,
+        )
         user_functions = _functions_in(module_file)
         policy = _compare_policy_of(compare_fn, compare_policy, user_functions)
         retention_message = retention.policy_of(
@@ -155,31 +169,24 @@ class BestExporter(base_component.BaseComponent):
             )
 
 
-def _check_channels(
-    model: object, infra_blessing: object, evaluation: object, model_run: object
-) -> None:
-    if model is None and infra_blessing is None:
+def _check_channels(**channels: object) -> None:
+    if channels["model"] is None and channels["infra_blessing"] is None:
         raise ValueError(
             "model must be given, or infra_blessing with a warmed-up model (got neither)."
             " Pass trainer.outputs['model']."
         )
-    if (evaluation is None) == (model_run is None):
-        got = "neither" if evaluation is None else "both"
+    if (channels["evaluation"] is None) == (channels["model_run"] is None):
+        got = "neither" if channels["evaluation"] is None else "both"
         raise ValueError(
             f"evaluation or model_run must be given, and only one (got {got})."
             " Pass evaluator.outputs['evaluation'], or trainer.outputs['model_run'] to read event"
             " files."
         )
-    for name, channel in (
-        (tfx_keys.MODEL_KEY, model),
-        (tfx_keys.INFRA_BLESSING_KEY, infra_blessing),
-        (tfx_keys.EVALUATION_KEY, evaluation),
-        (tfx_keys.MODEL_RUN_KEY, model_run),
-    ):
+    for name, channel in channels.items():
         if channel is not None and not isinstance(channel, types.BaseChannel):
             raise TypeError(
                 f"{name} must be a channel (got {channel!r}). Pass an output of a component, such"
-                f" as trainer.outputs[{name!r}]."
+                f" as {_USUAL_OUTPUTS[name]}."
             )
 
 
@@ -192,9 +199,10 @@ def _check_destination(push_destination: object) -> Any:
         return push_destination
     message = _to_message(push_destination, pusher_pb2.PushDestination(), "push_destination")
     if message is None or not message.filesystem.base_directory:
+        got = "None" if message is None else "''"
         raise ValueError(
-            "push_destination.filesystem.base_directory must be a path"
-            f" (got {push_destination!r}). Give the directory that the model server polls."
+            f"push_destination.filesystem.base_directory must be a path (got {got})."
+            " Give the directory that the model server polls."
         )
     return message
 
@@ -209,12 +217,15 @@ def _to_message(value: object, empty: Any, field: str) -> Any:
     if value is None or isinstance(value, type(empty)):
         return value
     if isinstance(value, protobuf_message.Message) or not isinstance(value, Mapping):
+        # A message's own text does not name its type, and is empty where it has no field.
+        got = type(value).__name__ if isinstance(value, protobuf_message.Message) else repr(value)
         raise TypeError(
-            f"{field} must be a {type(empty).__name__} or a dict (got {value!r})."
+            f"{field} must be a {type(empty).__name__} or a dict (got {got})."
             f" Build one with {type(empty).__module__}.{type(empty).__name__}."
         )
     try:
-        return proto_utils.dict_to_proto(dict(value), empty)
+        # Not TFX's dict_to_proto: it leaves out a field that is misspelled.
+        return json_format.ParseDict(dict(value), empty)
     except json_format.ParseError as error:
         raise ValueError(
             f"{field} must be a valid {type(empty).__name__} (got {value!r}: {error})."
@@ -235,7 +246,7 @@ def _compare_policy_of(
     if policy is not None and policy.WhichOneof("rule") == "metric":
         comparison.MetricRule.from_proto(policy.metric, "compare_policy.metric")
         return policy
-    named = policy.compare_fn if policy is not None else compare_fn
+    named = (policy.compare_fn or None) if policy is not None else compare_fn
     reference = _function_reference(
         named,
         keys.COMPARE_FN_NAME,
@@ -276,11 +287,16 @@ def _function_reference(
         TypeError: It is neither a function nor a name.
         ValueError: The executor could not find it, or it takes other arguments.
     """
-    if function is None or function == "":
+    if function is None:
         if user_functions is None or default_name not in user_functions:
             return None
         function = default_name
     if isinstance(function, str) and "." in function:
+        if not all(part.isidentifier() for part in function.split(".")):
+            raise ValueError(
+                f"{field} must be a dotted name (got {function!r})."
+                " Give package, module and function, such as 'my_package.comparing.auc_larger'."
+            )
         # The package need not be installed here: the executor's container has it.
         return function
     if isinstance(function, str) or (callable(function) and user_functions is not None):
@@ -313,15 +329,16 @@ def _functions_in(module_file: str | None) -> dict[str, list[str]] | None:
         raise TypeError(
             f"module_file must be a path (got {module_file!r}). Give the path of a Python file."
         )
-    try:
-        with fileio.open(module_file, "r") as file:
-            tree = ast.parse(file.read(), filename=module_file)
-    except (fileio.NotFoundError, OSError) as error:
+    # Asked first: what opening a file raises depends on the file system.
+    if not fileio.exists(module_file) or fileio.isdir(module_file):
         raise ValueError(
             f"module_file must be an existing Python file (got {module_file!r})."
             " Check the path; it is read when the pipeline is built."
-        ) from error
-    except SyntaxError as error:
+        )
+    try:
+        with fileio.open(module_file, "rb") as file:
+            tree = ast.parse(file.read(), filename=module_file)
+    except (SyntaxError, ValueError) as error:
         raise ValueError(
             f"module_file must be a Python file (got {module_file!r}: {error}). Mend the file."
         ) from error

@@ -15,7 +15,6 @@ from typing import Any
 
 from ml_metadata.metadata_store import ListOptions, MetadataStore, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as mlmd
-from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
 from tfx.types import standard_component_specs as tfx_keys
 from tfx.utils import proto_utils
@@ -252,8 +251,16 @@ def _artifacts_of(
 
 def _newest(artifacts: Iterable[mlmd.Artifact], type_name: str) -> mlmd.Artifact | None:
     """Returns the newest artifact of a type whose files are still there, or None."""
-    found = [item for item in artifacts if item.type == type_name and fileio.exists(item.uri)]
+    found = [item for item in artifacts if item.type == type_name and _has_files(item.uri)]
     return max(found, key=lambda item: item.id, default=None)
+
+
+def _has_files(uri: str) -> bool:
+    try:
+        return bool(location_of(uri).children())
+    except (OSError, ValueError):
+        # A file, or where no storage of ours reaches: nothing that could be read.
+        return False
 
 
 def _settle_retired(
@@ -280,10 +287,16 @@ def _settle_retired(
             if artifact is not None and artifact.state != mlmd.Artifact.DELETED
         }
         for artifact in artifacts.values():
-            if os.path.dirname(artifact.uri.rstrip("/")) == pushed_models_uri and _is_of_pipeline(
+            if _is_below(artifact.uri, pushed_models_uri) and _is_of_pipeline(
                 store, artifact, pipeline_name
             ):
                 _delete(store, artifact)
+
+
+def _is_below(uri: str, directory_uri: str) -> bool:
+    """Returns whether a URI names an entry of a directory, and not the directory or its parent."""
+    parent, name = os.path.split(uri.rstrip("/"))
+    return parent == directory_uri and name not in ("", ".", "..")
 
 
 def _is_of_pipeline(store: MetadataStore, artifact: mlmd.Artifact, pipeline_name: str) -> bool:
@@ -297,8 +310,8 @@ def _delete(store: MetadataStore, artifact: mlmd.Artifact) -> None:
     """Deletes an artifact's files; one that stays MARKED_FOR_DELETION is tried again."""
     _set_state(store, artifact, mlmd.Artifact.MARKED_FOR_DELETION)
     try:
-        if fileio.exists(artifact.uri):
-            fileio.rmtree(artifact.uri)
+        # Not TFX's fileio: it would follow a link, and delete what is there.
+        location_of(artifact.uri).remove()
     except Exception as error:
         _logger.warning(
             "%s could not be deleted, the next run tries again: %s", artifact.uri, error

@@ -16,7 +16,6 @@ from tfx_best_exporter.executor.saved_model import MARKERS, ModelFile
 from tfx_best_exporter.executor.storage.location import Location, copy_files, in_parallel
 from tfx_best_exporter.executor.storage.protocol import Kind
 
-
 # In staging/<version>/: who writes this version.
 _CLAIM = "claim.json"
 

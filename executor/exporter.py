@@ -238,14 +238,13 @@ class ModelExporter:
         saved_model.with_assets_extra(candidate.files, self._assets_extra)
         provenance = provenance or pb.Provenance()
         provenance.exporter_version = VERSION
-        pushed_model = _location(pushed_model_path) if pushed_model_path else None
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 with self._exports.lock():
                     result = self._run_locked(
                         candidate,
                         foreign_best,
-                        pushed_model,
+                        str(pushed_model_path or ""),
                         pb.ExportDecision(
                             base_directory=str(self._exports.base),
                             candidate=pb.SourceModel(uri=model_uri or str(candidate.model)),
@@ -286,7 +285,7 @@ class ModelExporter:
         self,
         candidate: _Candidate,
         foreign_best: ForeignBest | None,
-        pushed_model: Location | None,
+        pushed_model_uri: str,
         result: pb.ExportDecision,
     ) -> pb.ExportDecision:
         """Returns the decision, carried out, in the message that has what is known before."""
@@ -300,13 +299,13 @@ class ModelExporter:
         result.warnings.extend(recovered)
         export = None
         if decision.is_export:
-            export = self._publish(candidate, best.listing, result, pushed_model, now)
+            export = self._publish(candidate, best.listing, result, pushed_model_uri, now)
             result.version, result.exported = export.version, True
         elif decision.reason == pb.ExportDecision.ALREADY_BEST and best.served.export:
             export = best.served.export
             result.version = export.version
-        if export and pushed_model:
-            self._exports.copy_to(export, pushed_model, candidate.files)
+        if export and pushed_model_uri:
+            self._exports.copy_to(export, location_of(pushed_model_uri), candidate.files)
         self._retire(result, now)
         return result
 
@@ -351,7 +350,7 @@ class ModelExporter:
         candidate: _Candidate,
         listing: Listing,
         result: pb.ExportDecision,
-        pushed_model: Location | None,
+        pushed_model_uri: str,
         now: float,
     ) -> Export:
         def make_record(version: int, manifest: Sequence[pb.ManifestEntry]) -> pb.ExportRecord:
@@ -371,7 +370,7 @@ class ModelExporter:
                 manifest=manifest,
                 decision=decision,
                 provenance=result.provenance,
-                pushed_model_uri=str(pushed_model or ""),
+                pushed_model_uri=pushed_model_uri,
             )
 
         with self._exports.work_directory() as work_path:

@@ -320,9 +320,7 @@ def test_unknown_best(
 def test_unknown_best_is_exported_over_by_default_and_after_other_warnings():
     decision = decide({"loss": 1}, blessings=())
     assert decision.reason == R.BEST_UNKNOWN_EXPORTED
-    assert decision.warnings == (
-        f"{UNKNOWN}: the candidate was exported without a comparison",
-    )
+    assert decision.warnings == (f"{UNKNOWN}: the candidate was exported without a comparison",)
 
 
 def test_unknown_best_fails():

@@ -1,0 +1,792 @@
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tfx import types
+from tfx import v1 as tfx
+from tfx.orchestration import data_types
+from tfx.types import standard_artifacts
+
+from tests.component import comparing
+from tfx_best_exporter.component import BestExporter, ExportDecision
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+DESTINATION = {"filesystem": {"base_directory": "/serving/model"}}
+
+# The exec properties of a component that was given only what it must be.
+DEFAULTS: dict[str, Any] = {
+    "push_destination": {"filesystem": {"base_directory": "/serving/model"}},
+    "compare_policy": None,
+    "retention_policy": {"keep_latest": 5},
+    "event_file_pattern": "eval/*.tfevents.*",
+    "serving_signatures_fn": None,
+    "assets_extra": {},
+    "as_text": 0,
+    "module_file": None,
+}
+
+MODULES = {
+    "default_names.py": (
+        "def compare_fn(best_eval_result, current_eval_result): raise SystemExit\n"
+        "def serving_signatures_fn(model): raise SystemExit\n"
+    ),
+    "other_names.py": (
+        "raise SystemExit  # Nobody runs this file when a pipeline is built.\n"
+        "def larger(best_eval_result, current_eval_result): pass\n"
+        "def signatures(model): pass\n"
+    ),
+    "keyword_only.py": "def compare_fn(*, current_eval_result, best_eval_result): pass\n",
+    "wrong_parameters.py": "def compare_fn(best, current): pass\n",
+    "too_many_parameters.py": (
+        "def compare_fn(best_eval_result, current_eval_result, margin=0.1): pass\n"
+    ),
+    "no_function.py": "larger = None\n",
+    "no_python.py": "def compare_fn(:\n",
+    "bytes.py": b"\x00\xf0",
+}
+
+
+def channel(artifact_type: type[types.Artifact]) -> types.BaseChannel:
+    return types.Channel(type=artifact_type)
+
+
+def make(**arguments: Any) -> BestExporter:
+    required: dict[str, Any] = {
+        "model": channel(standard_artifacts.Model),
+        "evaluation": channel(standard_artifacts.ModelEvaluation),
+        "push_destination": DESTINATION,
+    }
+    return BestExporter(**{**required, **arguments})
+
+
+def exec_properties(component: BestExporter) -> dict[str, Any]:
+    """Returns the exec properties, with what is stored as JSON read back."""
+    result = {}
+    for name, value in component.exec_properties.items():
+        is_json = isinstance(value, str) and value.startswith("{")
+        result[name] = json.loads(value) if is_json else value
+    return result
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, with module files in it."""
+    for name, text in MODULES.items():
+        content = text if isinstance(text, bytes) else text.encode()
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_surface_is_as_documented():
+    parameters = list(inspect.signature(BestExporter).parameters.values())
+    positional = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+    keyword_only = {
+        each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY
+    }
+    assert positional == ["model", "evaluation", "push_destination"]
+    assert keyword_only == {
+        "model_blessing": None,
+        "infra_blessing": None,
+        "model_run": None,
+        "event_file_pattern": "eval/*.tfevents.*",
+        "compare_fn": None,
+        "compare_policy": None,
+        "module_file": None,
+        "serving_signatures_fn": None,
+        "assets_extra": None,
+        "as_text": False,
+        "exports_to_keep": 5,
+        "retention_policy": None,
+    }
+
+
+def test_the_first_three_arguments_may_be_positional():
+    model, evaluation = (
+        channel(standard_artifacts.Model),
+        channel(standard_artifacts.ModelEvaluation),
+    )
+    component = BestExporter(model, evaluation, tfx.proto.PushDestination(**DESTINATION))
+    assert component.inputs == {"model": model, "evaluation": evaluation}
+    assert exec_properties(component) == DEFAULTS
+
+
+def test_outputs():
+    outputs = make().outputs
+    assert {name: output.type for name, output in outputs.items()} == {
+        "pushed_model": standard_artifacts.PushedModel,
+        "decision": ExportDecision,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "artifact_type", "without"),
+    [
+        pytest.param("model", standard_artifacts.Model, None, id="model"),
+        pytest.param("evaluation", standard_artifacts.ModelEvaluation, None, id="evaluation"),
+        pytest.param("model_blessing", standard_artifacts.ModelBlessing, None, id="model_blessing"),
+        pytest.param("infra_blessing", standard_artifacts.InfraBlessing, None, id="infra_blessing"),
+        pytest.param(
+            "infra_blessing", standard_artifacts.InfraBlessing, "model", id="infra_blessing alone"
+        ),
+        pytest.param("model_run", standard_artifacts.ModelRun, "evaluation", id="model_run"),
+    ],
+)
+def test_inputs(name: str, artifact_type: type[types.Artifact], without: str | None):
+    given = channel(artifact_type)
+    component = make(**{name: given, **({without: None} if without else {})})
+    assert component.inputs[name] is given
+    assert without not in component.inputs
+    # An empty channel is no blessing, and no model.
+    assert not component.spec.INPUTS[name].allow_empty
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param({}, {}, id="defaults"),
+        pytest.param(
+            {"compare_fn": comparing.larger_auc},
+            {"compare_policy": {"compare_fn": "tests.component.comparing.larger_auc"}},
+            id="compare_fn",
+        ),
+        pytest.param(
+            {"compare_fn": "not_installed.comparing.larger_auc"},
+            {"compare_policy": {"compare_fn": "not_installed.comparing.larger_auc"}},
+            id="compare_fn by name",
+        ),
+        pytest.param(
+            {
+                "compare_policy": {
+                    "metric": {"metric": {"name": "auc"}, "direction": "HIGHER_IS_BETTER"},
+                    "on_unknown_best": "KEEP",
+                }
+            },
+            {
+                "compare_policy": {
+                    "metric": {"metric": {"name": "auc"}, "direction": "HIGHER_IS_BETTER"},
+                    "on_unknown_best": "KEEP",
+                }
+            },
+            id="compare_policy",
+        ),
+        pytest.param(
+            {"compare_policy": pb.ComparePolicy(compare_fn="a.b", on_unknown_best="FAIL")},
+            {"compare_policy": {"compare_fn": "a.b", "on_unknown_best": "FAIL"}},
+            id="compare_policy with a function",
+        ),
+        pytest.param(
+            {"module_file": "default_names.py"},
+            {
+                "module_file": "default_names.py",
+                "compare_policy": {"compare_fn": "compare_fn"},
+                "serving_signatures_fn": "serving_signatures_fn",
+            },
+            id="functions by their default names",
+        ),
+        pytest.param(
+            {
+                "module_file": "default_names.py",
+                "compare_fn": "a.b",
+                "serving_signatures_fn": "c.d",
+            },
+            {
+                "module_file": "default_names.py",
+                "compare_policy": {"compare_fn": "a.b"},
+                "serving_signatures_fn": "c.d",
+            },
+            id="other functions than those of default names",
+        ),
+        pytest.param(
+            {
+                "module_file": "default_names.py",
+                "compare_policy": {
+                    "metric": {"metric": {"name": "auc"}, "direction": "LOWER_IS_BETTER"}
+                },
+            },
+            {
+                "module_file": "default_names.py",
+                "compare_policy": {
+                    "metric": {"metric": {"name": "auc"}, "direction": "LOWER_IS_BETTER"}
+                },
+                "serving_signatures_fn": "serving_signatures_fn",
+            },
+            id="a metric, not the function of default name",
+        ),
+        pytest.param(
+            {"module_file": "default_names.py", "compare_policy": {"on_unknown_best": "KEEP"}},
+            {
+                "module_file": "default_names.py",
+                "compare_policy": {"compare_fn": "compare_fn", "on_unknown_best": "KEEP"},
+                "serving_signatures_fn": "serving_signatures_fn",
+            },
+            id="a policy around the function of default name",
+        ),
+        pytest.param(
+            {
+                "module_file": "other_names.py",
+                "compare_fn": "larger",
+                "serving_signatures_fn": "signatures",
+            },
+            {
+                "module_file": "other_names.py",
+                "compare_policy": {"compare_fn": "larger"},
+                "serving_signatures_fn": "signatures",
+            },
+            id="functions of module_file by name",
+        ),
+        pytest.param(
+            {"module_file": "keyword_only.py"},
+            {"module_file": "keyword_only.py", "compare_policy": {"compare_fn": "compare_fn"}},
+            id="a function with keyword-only arguments",
+        ),
+        pytest.param(
+            {"module_file": "other_names.py"},
+            {"module_file": "other_names.py"},
+            id="module_file without default names",
+        ),
+        pytest.param(
+            {"serving_signatures_fn": comparing.signatures},
+            {"serving_signatures_fn": "tests.component.comparing.signatures"},
+            id="serving_signatures_fn",
+        ),
+        pytest.param(
+            {"exports_to_keep": 7}, {"retention_policy": {"keep_latest": 7}}, id="exports_to_keep"
+        ),
+        pytest.param({"exports_to_keep": None}, {"retention_policy": None}, id="keep all"),
+        pytest.param(
+            {"retention_policy": pb.RetentionPolicy(keep_versions=[3])},
+            {"retention_policy": {"keep_versions": ["3"]}},
+            id="retention_policy",
+        ),
+        pytest.param(
+            {"assets_extra": {"b/vocabulary.txt": "/b", "a.txt": "/a"}},
+            {"assets_extra": {"a.txt": "/a", "b/vocabulary.txt": "/b"}},
+            id="assets_extra",
+        ),
+        pytest.param({"as_text": True}, {"as_text": 1}, id="as_text"),
+        pytest.param(
+            {"event_file_pattern": "eval/*.v2"},
+            {"event_file_pattern": "eval/*.v2"},
+            id="event_file_pattern",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("modules")
+def test_exec_properties(arguments: dict[str, Any], expected: dict[str, Any]):
+    assert exec_properties(make(**arguments)) == {**DEFAULTS, **expected}
+
+
+def test_the_order_of_assets_extra_does_not_change_the_cache_key():
+    paths = {"a": "/a", "b": "/b"}
+    backwards = dict(reversed(paths.items()))
+    assert (
+        make(assets_extra=paths).exec_properties["assets_extra"]
+        == make(assets_extra=backwards).exec_properties["assets_extra"]
+    )
+
+
+def test_push_destination_may_be_known_only_at_run_time():
+    parameter = data_types.RuntimeParameter(name="destination", ptype=str)
+    assert make(push_destination=parameter).exec_properties["push_destination"] is parameter
+
+
+def fails(kind: type[Exception], message: str, case: str, **arguments: Any) -> Any:
+    return pytest.param(arguments, kind, message, id=case)
+
+
+_WHERE_TO_DEFINE = (
+    " Define it at the top level of an installed module, or put it into a file and pass that as"
+    " module_file."
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        fails(
+            ValueError,
+            "model must be given, or infra_blessing with a warmed-up model (got neither)."
+            " Pass trainer.outputs['model'].",
+            "no model",
+            model=None,
+        ),
+        fails(
+            ValueError,
+            "evaluation or model_run must be given, and only one (got neither). Pass"
+            " evaluator.outputs['evaluation'], or trainer.outputs['model_run'] to read event"
+            " files.",
+            "no evaluation",
+            evaluation=None,
+        ),
+        fails(
+            ValueError,
+            "evaluation or model_run must be given, and only one (got both). Pass"
+            " evaluator.outputs['evaluation'], or trainer.outputs['model_run'] to read event"
+            " files.",
+            "two evaluations",
+            model_run=channel(standard_artifacts.ModelRun),
+        ),
+        fails(
+            TypeError,
+            "model must be a channel (got '/model'). Pass an output of a component, such as"
+            " trainer.outputs['model'].",
+            "model is a path",
+            model="/model",
+        ),
+        fails(
+            TypeError,
+            "evaluation must be a channel (got 4). Pass an output of a component, such as"
+            " evaluator.outputs['evaluation'].",
+            "evaluation is a number",
+            evaluation=4,
+        ),
+        fails(
+            TypeError,
+            "model_blessing must be a channel (got True). Pass an output of a component, such as"
+            " evaluator.outputs['blessing'].",
+            "model_blessing is a bool",
+            model_blessing=True,
+        ),
+        fails(
+            TypeError,
+            "infra_blessing must be a channel (got []). Pass an output of a component, such as"
+            " infra_validator.outputs['blessing'].",
+            "infra_blessing is a list",
+            infra_blessing=[],
+        ),
+        fails(
+            TypeError,
+            "model_run must be a channel (got '/run'). Pass an output of a component, such as"
+            " trainer.outputs['model_run'].",
+            "model_run is a path",
+            evaluation=None,
+            model_run="/run",
+        ),
+        # The types of channels are checked by TFX.
+        fails(
+            TypeError,
+            "Argument model should be a Channel of type"
+            " <class 'tfx.types.standard_artifacts.Model'>"
+            " (got <class 'tfx.types.standard_artifacts.Examples'>).",
+            "model is Examples",
+            model=channel(standard_artifacts.Examples),
+        ),
+        fails(
+            TypeError,
+            "Argument evaluation should be a Channel of type"
+            " <class 'tfx.types.standard_artifacts.ModelEvaluation'>"
+            " (got <class 'tfx.types.standard_artifacts.ModelBlessing'>).",
+            "evaluation is ModelBlessing",
+            evaluation=channel(standard_artifacts.ModelBlessing),
+        ),
+        fails(
+            TypeError,
+            "Argument model_blessing should be a Channel of type"
+            " <class 'tfx.types.standard_artifacts.ModelBlessing'>"
+            " (got <class 'tfx.types.standard_artifacts.InfraBlessing'>).",
+            "model_blessing is InfraBlessing",
+            model_blessing=channel(standard_artifacts.InfraBlessing),
+        ),
+        fails(
+            ValueError,
+            "push_destination.filesystem.base_directory must be a path (got None)."
+            " Give the directory that the model server polls.",
+            "no push_destination",
+            push_destination=None,
+        ),
+        fails(
+            TypeError,
+            "push_destination must be a PushDestination or a dict (got '/serving')."
+            " Build one with tfx.proto.pusher_pb2.PushDestination.",
+            "push_destination is a path",
+            push_destination="/serving",
+        ),
+        fails(
+            TypeError,
+            "push_destination must be a PushDestination or a dict (got ComparePolicy)."
+            " Build one with tfx.proto.pusher_pb2.PushDestination.",
+            "push_destination is another message",
+            push_destination=pb.ComparePolicy(),
+        ),
+        fails(
+            ValueError,
+            "push_destination must be a valid PushDestination"
+            " (got {'filesystem': {'base_dir': '/serving'}}: Message type"
+            ' "tfx.components.pusher.PushDestination.Filesystem" has no field named "base_dir" at'
+            ' "PushDestination.filesystem".\n Available Fields(except extensions):'
+            " \"['baseDirectory', 'versioning']\"). See the fields in its .proto file.",
+            "push_destination with an unknown field",
+            push_destination={"filesystem": {"base_dir": "/serving"}},
+        ),
+        fails(
+            ValueError,
+            "push_destination.filesystem.base_directory must be a path (got '')."
+            " Give the directory that the model server polls.",
+            "push_destination without a path",
+            push_destination={"filesystem": {"base_directory": ""}},
+        ),
+        fails(
+            ValueError,
+            "push_destination.filesystem.base_directory must be a path (got '')."
+            " Give the directory that the model server polls.",
+            "empty push_destination",
+            push_destination=tfx.proto.PushDestination(),
+        ),
+        fails(
+            ValueError,
+            "push_destination.filesystem.base_directory must be a path on a local disk"
+            " (got 'gs://bucket/model'). Object stores are not supported yet.",
+            "push_destination in an object store",
+            push_destination={"filesystem": {"base_directory": "gs://bucket/model"}},
+        ),
+        fails(
+            ValueError,
+            "compare_fn must be a function that a container can import"
+            " (got '<lambda>': a lambda has no name)." + _WHERE_TO_DEFINE,
+            "compare_fn is a lambda",
+            compare_fn=lambda best_eval_result, current_eval_result: True,
+        ),
+        fails(
+            ValueError,
+            "compare_fn must be a function that a container can import"
+            " (got 'nested.<locals>.larger_auc': a nested function exists only while the outer one"
+            " runs)." + _WHERE_TO_DEFINE,
+            "compare_fn is nested",
+            compare_fn=comparing.nested(),
+        ),
+        fails(
+            ValueError,
+            "compare_fn must be a function that a container can import"
+            " (got 'Comparer.larger_auc': a method is not a top-level function)."
+            + _WHERE_TO_DEFINE,
+            "compare_fn is a method",
+            compare_fn=comparing.Comparer().larger_auc,
+        ),
+        fails(
+            ValueError,
+            "compare_fn must be a function that a container can import"
+            " (got 'larger_auc': __main__ is another module in the container)." + _WHERE_TO_DEFINE,
+            "compare_fn is in __main__",
+            compare_fn=comparing.in_main(),
+        ),
+        fails(
+            ValueError,
+            "compare_fn must be a function that a container can import"
+            " (got 'an object': CallableObject has no importable name)." + _WHERE_TO_DEFINE,
+            "compare_fn is an object",
+            compare_fn=comparing.CallableObject(),
+        ),
+        fails(
+            ValueError,
+            "compare_fn must take exactly the arguments best_eval_result and current_eval_result"
+            " (got tests.component.comparing.other_names(best, current))."
+            " Rename them: they are passed by keyword.",
+            "compare_fn with other arguments",
+            compare_fn=comparing.other_names,
+        ),
+        fails(
+            TypeError,
+            "compare_fn must be a function or its dotted name (got 3)."
+            " Pass a function defined at the top level of a module.",
+            "compare_fn is a number",
+            compare_fn=3,
+        ),
+        fails(
+            ValueError,
+            "compare_fn must be a dotted name or a top-level function of module_file"
+            " (got 'larger_auc'). Found: none. Define it there, or name an installed module.",
+            "compare_fn is no dotted name",
+            compare_fn="larger_auc",
+        ),
+        fails(
+            ValueError,
+            "compare_fn must be a dotted name or a top-level function of module_file"
+            " (got ''). Found: none. Define it there, or name an installed module.",
+            "compare_fn is empty",
+            compare_fn="",
+        ),
+        fails(
+            ValueError,
+            "compare_fn must be a dotted name (got 'my package.larger_auc'). Give package, module"
+            " and function, such as 'my_package.comparing.auc_larger'.",
+            "compare_fn is no name at all",
+            compare_fn="my package.larger_auc",
+        ),
+        fails(
+            ValueError,
+            "compare_fn must be left out where compare_policy is given (got both)."
+            " Set compare_policy.compare_fn instead.",
+            "compare_fn and compare_policy",
+            compare_fn=comparing.larger_auc,
+            compare_policy=pb.ComparePolicy(compare_fn="a.b"),
+        ),
+        fails(
+            TypeError,
+            "compare_policy must be a ComparePolicy or a dict (got 'auc')."
+            " Build one with tfx_best_exporter.proto.best_exporter_pb2.ComparePolicy.",
+            "compare_policy is a string",
+            compare_policy="auc",
+        ),
+        fails(
+            ValueError,
+            "compare_policy must be a valid ComparePolicy (got {'metrics': {}}: Message type"
+            ' "tfx_best_exporter.ComparePolicy" has no field named "metrics" at "ComparePolicy".\n'
+            " Available Fields(except extensions): \"['metric', 'compareFn', 'onUnknownBest']\")."
+            " See the fields in its .proto file.",
+            "compare_policy with an unknown field",
+            compare_policy={"metrics": {}},
+        ),
+        fails(
+            ValueError,
+            "compare_policy must have a rule (got none). Set metric or compare_fn, or pass no"
+            " compare_policy to ask for a smaller 'loss'.",
+            "compare_policy without a rule",
+            compare_policy=pb.ComparePolicy(on_unknown_best=pb.ComparePolicy.KEEP),
+        ),
+        fails(
+            ValueError,
+            "compare_policy.metric.metric.name must be the name of a metric (got '')."
+            " Name a metric of Evaluator's EvalConfig.",
+            "compare_policy without a metric",
+            compare_policy={"metric": {"direction": "LOWER_IS_BETTER"}},
+        ),
+        fails(
+            ValueError,
+            "compare_policy.metric.direction must be HIGHER_IS_BETTER or LOWER_IS_BETTER (got"
+            " METRIC_DIRECTION_UNSPECIFIED). Say which way 'auc' improves.",
+            "compare_policy without a direction",
+            compare_policy={"metric": {"metric": {"name": "auc"}}},
+        ),
+        fails(
+            ValueError,
+            "compare_policy.metric.min_absolute_change must be a finite number, 0 or larger"
+            " (got -0.1). It is the size of an improvement, whichever the direction.",
+            "negative threshold",
+            compare_policy={
+                "metric": {
+                    "metric": {"name": "auc"},
+                    "direction": "HIGHER_IS_BETTER",
+                    "min_absolute_change": -0.1,
+                }
+            },
+        ),
+        fails(
+            ValueError,
+            "compare_policy.metric.min_relative_change must be a finite number, 0 or larger"
+            " (got nan). It is the size of an improvement, whichever the direction.",
+            "threshold is NaN",
+            compare_policy={
+                "metric": {
+                    "metric": {"name": "auc"},
+                    "direction": "HIGHER_IS_BETTER",
+                    "min_relative_change": "NaN",
+                }
+            },
+        ),
+        fails(
+            TypeError,
+            "module_file must be a path (got 3). Give the path of a Python file.",
+            "module_file is a number",
+            module_file=3,
+        ),
+        fails(
+            ValueError,
+            "module_file must be an existing Python file (got 'missing.py')."
+            " Check the path; it is read when the pipeline is built.",
+            "module_file is missing",
+            module_file="missing.py",
+        ),
+        fails(
+            ValueError,
+            "module_file must be an existing Python file (got '')."
+            " Check the path; it is read when the pipeline is built.",
+            "module_file is empty",
+            module_file="",
+        ),
+        fails(
+            ValueError,
+            "module_file must be an existing Python file (got '.')."
+            " Check the path; it is read when the pipeline is built.",
+            "module_file is a directory",
+            module_file=".",
+        ),
+        fails(
+            ValueError,
+            "module_file must be a Python file (got 'no_python.py': invalid syntax (no_python.py,"
+            " line 1)). Mend the file.",
+            "module_file is no Python",
+            module_file="no_python.py",
+        ),
+        fails(
+            ValueError,
+            "module_file must be a Python file (got 'bytes.py': source code string cannot contain"
+            " null bytes). Mend the file.",
+            "module_file is no text",
+            module_file="bytes.py",
+        ),
+        fails(
+            ValueError,
+            "compare_fn must be a dotted name or a top-level function of module_file"
+            " (got 'smaller'). Found: larger, signatures. Define it there, or name an installed"
+            " module.",
+            "function is not in module_file",
+            module_file="other_names.py",
+            compare_fn="smaller",
+        ),
+        fails(
+            ValueError,
+            "compare_fn must be a dotted name or a top-level function of module_file"
+            " (got 'larger'). Found: none. Define it there, or name an installed module.",
+            "module_file has no function",
+            module_file="no_function.py",
+            compare_fn="larger",
+        ),
+        fails(
+            ValueError,
+            "compare_fn must take exactly the arguments best_eval_result and current_eval_result"
+            " (got compare_fn(best, current)). Rename them: they are passed by keyword.",
+            "function of default name with other arguments",
+            module_file="wrong_parameters.py",
+        ),
+        fails(
+            ValueError,
+            "compare_fn must take exactly the arguments best_eval_result and current_eval_result"
+            " (got compare_fn(best_eval_result, current_eval_result, margin))."
+            " Rename them: they are passed by keyword.",
+            "function of default name with one argument more",
+            module_file="too_many_parameters.py",
+        ),
+        fails(
+            ValueError,
+            "serving_signatures_fn must be a function that a container can import"
+            " (got '<lambda>': a lambda has no name)." + _WHERE_TO_DEFINE,
+            "serving_signatures_fn is a lambda",
+            serving_signatures_fn=lambda model: {},
+        ),
+        fails(
+            ValueError,
+            "serving_signatures_fn must be a dotted name or a top-level function of module_file"
+            " (got 'missing'). Found: larger, signatures. Define it there, or name an installed"
+            " module.",
+            "serving_signatures_fn is not in module_file",
+            module_file="other_names.py",
+            serving_signatures_fn="missing",
+        ),
+        *(
+            fails(
+                kind,
+                f"exports_to_keep must be a positive number or None (got {value!r})."
+                " Use None to keep every export.",
+                f"exports_to_keep {value!r}",
+                exports_to_keep=value,
+            )
+            for value, kind in (
+                (0, ValueError),
+                (-1, ValueError),
+                (True, TypeError),
+                (2.0, TypeError),
+                ("5", TypeError),
+            )
+        ),
+        fails(
+            TypeError,
+            "retention_policy must be a RetentionPolicy or a dict (got 5)."
+            " Build one with tfx_best_exporter.proto.best_exporter_pb2.RetentionPolicy.",
+            "retention_policy is a number",
+            retention_policy=5,
+        ),
+        fails(
+            ValueError,
+            "retention_policy must have a rule (got none). Set keep_latest,"
+            " keep_younger_than_seconds or keep_versions, or pass exports_to_keep=None to keep"
+            " every export.",
+            "retention_policy is empty",
+            retention_policy={},
+        ),
+        fails(
+            ValueError,
+            "exports_to_keep must be left out where retention_policy is given (got 3)."
+            " Set retention_policy.keep_latest instead.",
+            "exports_to_keep and retention_policy",
+            exports_to_keep=3,
+            retention_policy=pb.RetentionPolicy(keep_latest=2),
+        ),
+        fails(
+            ValueError,
+            "retention_policy.keep_latest must be a positive number (got 0)."
+            " Leave it unset for no such rule.",
+            "retention_policy keeps none",
+            retention_policy={"keep_latest": 0},
+        ),
+        *(
+            fails(
+                ValueError,
+                "assets_extra must have destinations below assets.extra/ (got"
+                f" {destination!r}). Give a relative path including the file name, without '..'.",
+                f"assets_extra to {destination!r}",
+                assets_extra={destination: "/a"},
+            )
+            for destination in ("../a", "/a", "", "a/../b", "./a", "a\\b")
+        ),
+        fails(
+            ValueError,
+            "assets_extra must have destinations outside best_exporter/ (got"
+            " 'best_exporter/record.json'). That is where the export's record lies: choose another"
+            " name.",
+            "assets_extra to our own folder",
+            assets_extra={"best_exporter/record.json": "/a"},
+        ),
+        fails(
+            ValueError,
+            "assets_extra['a'] must be the path of a file (got '')."
+            " Give the full path of the source file.",
+            "assets_extra from nowhere",
+            assets_extra={"a": ""},
+        ),
+        fails(
+            TypeError,
+            "assets_extra must be a dictionary of destination path to source path (got ['a'])."
+            " Give paths as str.",
+            "assets_extra is a list",
+            assets_extra=["a"],
+        ),
+        fails(
+            TypeError,
+            "as_text must be True or False (got 1). True writes saved_model.pbtxt.",
+            "as_text is a number",
+            as_text=1,
+        ),
+        fails(
+            ValueError,
+            "event_file_pattern must be a non-empty string (got '')."
+            " Give a pattern relative to the ModelRun, such as 'eval/*.tfevents.*'.",
+            "event_file_pattern is empty",
+            event_file_pattern="",
+        ),
+        fails(
+            ValueError,
+            "event_file_pattern must be a non-empty string (got None)."
+            " Give a pattern relative to the ModelRun, such as 'eval/*.tfevents.*'.",
+            "event_file_pattern is None",
+            event_file_pattern=None,
+        ),
+    ],
+)
+@pytest.mark.usefixtures("modules")
+def test_bad_input(arguments: dict[str, Any], kind: type[Exception], message: str):
+    with pytest.raises(kind) as caught:
+        make(**arguments)
+    assert str(caught.value) == message
+    assert type(caught.value) is kind
+
+
+def test_a_function_of_an_imported_module_file_is_found_by_its_name(modules: Path):
+    # An author who imports the module file may pass the function itself.
+    larger: Callable[..., bool] = comparing.larger_auc
+    (modules / "comparing.py").write_text(Path(comparing.__file__).read_text())
+    component = make(module_file="comparing.py", compare_fn=larger)
+    assert exec_properties(component)["compare_policy"] == {"compare_fn": "larger_auc"}

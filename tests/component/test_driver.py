@@ -1,0 +1,143 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tfx.dsl.components.base import base_driver
+from tfx.orchestration import data_types, metadata
+from tfx.orchestration.portable import base_driver as portable_base_driver
+
+from tests.tfx_runs import NODE_ID, PipelineRuns, exec_properties, keep_latest
+from tfx_best_exporter.component import driver, history
+
+
+def resolve_exec_properties(runs: PipelineRuns, handle: metadata.Metadata) -> dict[str, Any]:
+    """Returns what InteractiveContext would run the executor with."""
+    pipeline_info = data_types.PipelineInfo(
+        pipeline_name=runs.name, pipeline_root=str(runs.root), run_id="now"
+    )
+    return driver.Driver(handle).resolve_exec_properties(
+        exec_properties(runs.base_directory),
+        pipeline_info,
+        data_types.ComponentInfo(
+            component_type="BestExporter", component_id=NODE_ID, pipeline_info=pipeline_info
+        ),
+    )
+
+
+def spoil_record(runs: PipelineRuns, version: int) -> Path:
+    path = runs.base_directory / str(version) / "assets.extra/best_exporter/record.json"
+    path.write_text("{")
+    return path
+
+
+def record_error(path: Path) -> str:
+    return (
+        "tfx_best_exporter.executor.exports.RecordError: record.json must be a file of"
+        " schema_version 1 (got Expecting property name enclosed in double quotes: line 1 column 2"
+        f" (char 1), at {path}). Restore it from a backup, upgrade tfx-best-exporter if a newer one"
+        " wrote it, or move its export out of the base directory.\n"
+    )
+
+
+def test_it_is_a_driver_of_both_contracts():
+    assert issubclass(driver.Driver, base_driver.BaseDriver)
+    assert issubclass(driver.Driver, portable_base_driver.BaseDriver)
+
+
+def test_both_contracts_find_the_same(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    exported = runs.export(candidate)
+    found = runs.drive()
+    assert sorted(found) == ["best_fingerprint", "prior_export"]
+    assert json.loads(found["prior_export"])["evaluation_uri"] == candidate.evaluation.uri
+    assert found["best_fingerprint"].startswith(f"{exported.decision.version}:sha256:")
+    with metadata.Metadata(runs.connection_config) as handle:
+        resolved = resolve_exec_properties(runs, handle)
+    assert resolved == {**exec_properties(runs.base_directory), **found}
+
+
+def test_both_contracts_find_the_same_as_the_queries(runs: PipelineRuns):
+    runs.push(runs.candidate(scale=1.0, loss=0.5), version=7)
+    expected = history.look_up(
+        runs.store,
+        exec_properties(runs.base_directory),
+        pipeline_name=runs.name,
+        pushed_models_uri=runs.pushed_models_uri,
+    )
+    assert runs.drive() == expected
+    with metadata.Metadata(runs.connection_config) as handle:
+        resolved = resolve_exec_properties(runs, handle)
+    assert resolved == {**exec_properties(runs.base_directory), **expected}
+
+
+@pytest.mark.parametrize("contract", ["run", "resolve_exec_properties"])
+def test_both_contracts_delete_what_was_retired(runs: PipelineRuns, contract: str):
+    retired = runs.export(runs.candidate(scale=1.0, loss=0.5)).pushed_model
+    kept = runs.export(runs.candidate(scale=2.0, loss=0.4), **keep_latest(1)).pushed_model
+    if contract == "run":
+        runs.drive()
+    else:
+        with metadata.Metadata(runs.connection_config) as handle:
+            resolve_exec_properties(runs, handle)
+    assert [Path(copy.uri).exists() for copy in (retired, kept)] == [False, True]
+
+
+def test_run_leaves_the_exec_properties_of_the_pipeline_alone(runs: PipelineRuns):
+    assert runs.drive(**keep_latest(1)) == runs.drive()
+    assert "push_destination" not in runs.drive()
+
+
+# A driver that raises would leave its execution RUNNING for ever.
+
+
+def test_a_spoilt_record_is_told_to_the_executor(runs: PipelineRuns):
+    exported = runs.export(runs.candidate(scale=1.0, loss=0.5))
+    path = spoil_record(runs, exported.decision.version)
+    found = runs.drive()
+    assert list(found) == ["driver_error"]
+    assert found["driver_error"].startswith("Traceback (most recent call last):\n")
+    assert found["driver_error"].endswith(record_error(path))
+    with metadata.Metadata(runs.connection_config) as handle:
+        resolved = resolve_exec_properties(runs, handle)
+    assert resolved["driver_error"].endswith(record_error(path))
+    assert resolved["push_destination"]
+
+
+def test_a_spoilt_tombstone_is_told_to_the_executor(runs: PipelineRuns):
+    first = runs.export(runs.candidate(scale=1.0, loss=0.5)).decision.version
+    runs.export(runs.candidate(scale=2.0, loss=0.4), **keep_latest(1))
+    path = runs.base_directory / ".best_exporter" / "retired" / f"{first}.json"
+    path.write_text('{"schema_version": 2}')
+    assert runs.drive()["driver_error"].endswith(
+        f"RecordError: {first}.json must be a file of schema_version 1 (got schema_version 2, at"
+        f" {path}). Restore it from a backup, upgrade tfx-best-exporter if a newer one wrote it, or"
+        " move its export out of the base directory.\n"
+    )
+
+
+def test_a_base_directory_that_is_a_file_is_told_to_the_executor(runs: PipelineRuns):
+    runs.base_directory.write_text("")
+    assert runs.drive()["driver_error"].endswith(
+        "ValueError: push_destination.filesystem.base_directory must be a directory (got"
+        f" {str(runs.base_directory)!r}, which is a file). Choose another path, or move the file"
+        " away.\n"
+    )
+
+
+def test_ml_metadata_that_is_not_connected_is_told_to_the_executor(runs: PipelineRuns):
+    handle = metadata.Metadata(runs.connection_config)
+    resolved = resolve_exec_properties(runs, handle)
+    assert resolved["driver_error"].endswith(
+        "RuntimeError: Metadata object is not in enter state\n"
+    )
+
+
+@pytest.mark.slow
+def test_ml_metadata_that_is_down_is_told_to_the_executor(runs: PipelineRuns, tmp_path: Path):
+    # TFX tries ten times, half a second apart.
+    runs.connection_config = metadata.sqlite_metadata_connection_config(str(tmp_path))
+    assert runs.drive()["driver_error"].endswith(
+        "RuntimeError: Failed to establish connection to Metadata storage with error: Cannot"
+        " connect sqlite3 database: unable to open database file\n"
+    )

@@ -1,0 +1,545 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx import types
+from tfx.dsl.io import filesystem_registry
+from tfx.dsl.io.plugins import local as local_plugin
+from tfx.types import standard_artifacts
+
+from tests.tfx_runs import Candidate, PipelineRuns, exec_properties, keep_latest
+from tfx_best_exporter.component import history
+from tfx_best_exporter.executor.exports import ExportDirectory
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+DELETED = mlmd.Artifact.DELETED
+LIVE = mlmd.Artifact.LIVE
+
+
+def look_up(runs: PipelineRuns, store: Any = None, **others: Any) -> dict[str, str]:
+    return history.look_up(
+        store or runs.store,
+        exec_properties(runs.base_directory),
+        **{"pipeline_name": runs.name, "pushed_models_uri": runs.pushed_models_uri, **others},
+    )
+
+
+def prior_of(runs: PipelineRuns, **others: Any) -> dict[str, Any]:
+    return json.loads(look_up(runs, **others)["prior_export"])
+
+
+def prior(version: int, **others: Any) -> dict[str, Any]:
+    return {
+        "version": version,
+        "is_foreign": False,
+        "pushed_model_uri": "",
+        "model_uri": "",
+        "evaluation_uri": "",
+        "model_blessing_uri": "",
+        "warnings": [],
+        **others,
+    }
+
+
+def lineage_of(candidate: Candidate, pushed_model: types.Artifact) -> dict[str, str]:
+    return {
+        "pushed_model_uri": pushed_model.uri,
+        "model_uri": candidate.model.uri,
+        "evaluation_uri": candidate.evaluation.uri,
+        "model_blessing_uri": candidate.blessing.uri,
+    }
+
+
+def state_of(runs: PipelineRuns, artifact: types.Artifact) -> int:
+    return runs.stored(artifact).state
+
+
+def snapshot(runs: PipelineRuns) -> dict[int, mlmd.Artifact]:
+    """Returns all artifacts by id, without the time of their last change."""
+    artifacts = runs.store.get_artifacts()
+    for artifact in artifacts:
+        artifact.ClearField("last_update_time_since_epoch")
+    return {artifact.id: artifact for artifact in artifacts}
+
+
+def add_artifacts(
+    runs: PipelineRuns, artifact_type: type[types.Artifact], number: int, **properties: Any
+) -> list[int]:
+    """Gives the pipeline artifacts of one type, as so many runs leave them."""
+    kind = mlmd.ArtifactType(name=artifact_type.TYPE_NAME)
+    type_id = runs.store.put_artifact_type(kind, can_add_fields=True, can_omit_fields=True)
+    context = runs.store.get_context_by_type_and_name("pipeline", runs.name)
+    assert context is not None
+    artifacts = [
+        mlmd.Artifact(type_id=type_id, uri=f"{runs.root}/{kind.name}/{i}", state=LIVE)
+        for i in range(number)
+    ]
+    for artifact in artifacts:
+        for name, value in properties.items():
+            kind_of_value = "int_value" if isinstance(value, int) else "string_value"
+            setattr(artifact.custom_properties[name], kind_of_value, value)
+    ids = runs.store.put_artifacts(artifacts)
+    runs.store.put_attributions_and_associations(
+        [mlmd.Attribution(artifact_id=each, context_id=context.id) for each in ids], []
+    )
+    return list(ids)
+
+
+class CountingStore:
+    """A store that notes which methods were called, and how many rows they returned."""
+
+    def __init__(self, store: Any):
+        self._store = store
+        self.calls: dict[str, int] = {}
+        self.rows = 0
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._store, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls[name] = self.calls.get(name, 0) + 1
+            result = method(*args, **kwargs)
+            self.rows += len(result) if isinstance(result, list) else 1
+            return result
+
+        return call
+
+
+# The prior export.
+
+
+def test_nothing_has_run_yet(runs: PipelineRuns):
+    assert look_up(runs) == {"best_fingerprint": "none", "prior_export": "{}"}
+
+
+def test_an_export_is_found_by_the_uri_in_its_record(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    exported = runs.export(candidate)
+    refused = runs.export(runs.candidate(scale=2.0, loss=0.6))
+    assert not refused.decision.exported
+    assert prior_of(runs) == prior(
+        exported.decision.version, **lineage_of(candidate, exported.pushed_model)
+    )
+
+
+def test_a_better_export_takes_its_place(runs: PipelineRuns):
+    runs.export(runs.candidate(scale=1.0, loss=0.5))
+    candidate = runs.candidate(scale=2.0, loss=0.4)
+    exported = runs.export(candidate)
+    assert prior_of(runs) == prior(
+        exported.decision.version, **lineage_of(candidate, exported.pushed_model)
+    )
+
+
+def test_what_pusher_pushed_is_found_with_its_evaluation(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    pushed_model = runs.push(candidate, version=7)
+    runs.push(runs.candidate(scale=2.0, loss=0.4), version=6)
+    assert prior_of(runs) == prior(7, is_foreign=True, **lineage_of(candidate, pushed_model))
+
+
+def test_the_newest_evaluation_of_the_model_counts(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    pushed_model = runs.push(candidate, version=7)
+    again = runs.evaluate(candidate.model, loss=0.45)
+    # Here the model was what another one was compared with.
+    runs.evaluate(candidate.model, loss=0.3, input_key="baseline_model")
+    assert prior_of(runs) == prior(
+        7,
+        is_foreign=True,
+        **{**lineage_of(candidate, pushed_model), "evaluation_uri": again["evaluation"].uri},
+    )
+
+
+def test_an_evaluation_without_files_does_not_count(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    pushed_model = runs.push(candidate, version=7)
+    again = runs.evaluate(candidate.model, loss=0.45)
+    shutil.rmtree(again["evaluation"].uri)
+    assert prior_of(runs) == prior(7, is_foreign=True, **lineage_of(candidate, pushed_model))
+
+
+def test_a_deleted_evaluation_does_not_count(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    pushed_model = runs.push(candidate, version=7)
+    again = runs.evaluate(candidate.model, loss=0.45)
+    deleted = runs.stored(again["evaluation"])
+    deleted.state = mlmd.Artifact.DELETED
+    runs.store.put_artifacts([deleted], field_mask_paths=["state"])
+    assert prior_of(runs) == prior(7, is_foreign=True, **lineage_of(candidate, pushed_model))
+
+
+def test_what_was_not_pushed_does_not_count(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    pushed_model = runs.push(candidate, version=7)
+    runs.push(runs.candidate(scale=2.0, loss=0.4), version=7, pushed=0)
+    assert prior_of(runs) == prior(7, is_foreign=True, **lineage_of(candidate, pushed_model))
+
+
+def test_another_pipeline_does_not_count(
+    runs: PipelineRuns, tmp_path: Path, write_model: Callable[..., Path]
+):
+    other = PipelineRuns(
+        runs.connection_config,
+        tmp_path,
+        write_model,
+        name="other",
+        base_directory=runs.base_directory,
+    )
+    other.push(other.candidate(scale=1.0, loss=0.5), version=7)
+    runs.train(scale=3.0)
+    warning = "ML Metadata knows no PushedModel for the served version 7"
+    assert prior_of(runs) == prior(7, is_foreign=True, warnings=[warning])
+    assert prior_of(other)["pushed_model_uri"]
+
+
+def test_the_scan_for_what_pusher_pushed_is_bounded(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    pushed_model = runs.push(candidate, version=7)
+    add_artifacts(runs, standard_artifacts.Examples, 999)
+    assert prior_of(runs) == prior(7, is_foreign=True, **lineage_of(candidate, pushed_model))
+    add_artifacts(runs, standard_artifacts.Examples, 1)
+    warning = "ML Metadata knows no PushedModel for the served version 7"
+    assert prior_of(runs) == prior(7, is_foreign=True, warnings=[warning])
+
+
+def test_a_pushed_model_that_no_execution_made(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    shutil.copytree(Path(candidate.model.uri) / "Format-Serving", runs.base_directory / "7")
+    [pushed_model] = add_artifacts(
+        runs,
+        standard_artifacts.PushedModel,
+        1,
+        pushed=1,
+        pushed_destination=str(runs.base_directory / "7"),
+    )
+    [stored] = runs.store.get_artifacts_by_id([pushed_model])
+    assert prior_of(runs) == prior(7, is_foreign=True, pushed_model_uri=stored.uri)
+
+
+def test_an_export_of_a_run_that_died_before_it_was_published(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    version = runs.export(candidate, is_published=False).decision.version
+    again = runs.export(candidate)
+    assert again.decision.version == version
+    assert prior_of(runs) == prior(version, **lineage_of(candidate, again.pushed_model))
+
+
+def test_a_record_that_ml_metadata_does_not_know(
+    runs: PipelineRuns, tmp_path: Path, write_model: Callable[..., Path]
+):
+    exported = runs.export(runs.candidate(scale=1.0, loss=0.5))
+    config = mlmd.ConnectionConfig(sqlite={"filename_uri": str(tmp_path / "new.sqlite")})
+    config.sqlite.connection_mode = 3
+    lost = PipelineRuns(config, tmp_path / "new", write_model, base_directory=runs.base_directory)
+    version = exported.decision.version
+    warning = (
+        f"ML Metadata knows no PushedModel at {exported.pushed_model.uri} for the served version"
+        f" {version}"
+    )
+    assert prior_of(lost) == prior(version, warnings=[warning])
+
+
+# Where ML Metadata and the base directory disagree, the latter decides.
+
+
+def test_the_newest_version_was_removed_by_hand(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    first = runs.export(candidate)
+    second = runs.export(runs.candidate(scale=2.0, loss=0.4))
+    shutil.rmtree(runs.base_directory / str(second.decision.version))
+    warning = (
+        f"ML Metadata says that version {second.decision.version} was pushed last, but the base"
+        f" directory serves version {first.decision.version}: the base directory decides"
+    )
+    assert prior_of(runs) == prior(
+        first.decision.version, warnings=[warning], **lineage_of(candidate, first.pushed_model)
+    )
+
+
+def test_every_version_was_removed_by_hand(runs: PipelineRuns):
+    version = runs.export(runs.candidate(scale=1.0, loss=0.5)).decision.version
+    shutil.rmtree(runs.base_directory)
+    warning = (
+        f"ML Metadata says that version {version} was pushed last, but the base directory serves"
+        " none: the base directory decides"
+    )
+    assert look_up(runs)["best_fingerprint"] == "none"
+    assert prior_of(runs) == prior(0, warnings=[warning])
+
+
+def test_the_newest_version_was_retired(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    first = runs.export(candidate)
+    runs.export(runs.candidate(scale=2.0, loss=0.4))
+    exports = ExportDirectory(runs.base_directory)
+    exports.retire(exports.list().exports[-1], why="a test", now=1.0)
+    assert prior_of(runs)["warnings"] == []
+    assert prior_of(runs)["version"] == first.decision.version
+
+
+def test_versions_in_another_directory_are_no_disagreement(
+    runs: PipelineRuns, tmp_path: Path, write_model: Callable[..., Path]
+):
+    runs.export(runs.candidate(scale=1.0, loss=0.5))
+    elsewhere = PipelineRuns(
+        runs.connection_config, tmp_path, write_model, base_directory=tmp_path / "elsewhere"
+    )
+    elsewhere.push(elsewhere.candidate(scale=2.0, loss=0.4), version=9_999_999_999)
+    assert prior_of(runs)["warnings"] == []
+
+
+def test_what_was_not_pushed_is_no_disagreement(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    runs.push(candidate, version=7)
+    runs.push(candidate, version=8, pushed=0)
+    shutil.rmtree(runs.base_directory / "8")
+    assert prior_of(runs)["warnings"] == []
+
+
+# The fingerprint is what tells TFX's cache that the best is another one.
+
+
+def test_the_fingerprint_changes_with_the_best_only(runs: PipelineRuns):
+    def fingerprint() -> str:
+        return look_up(runs)["best_fingerprint"]
+
+    first = runs.export(runs.candidate(scale=1.0, loss=0.5)).decision
+    assert fingerprint() == f"{first.version}:{first.candidate.digest}"
+    runs.export(runs.candidate(scale=2.0, loss=0.6))
+    assert fingerprint() == f"{first.version}:{first.candidate.digest}"
+    second = runs.export(runs.candidate(scale=3.0, loss=0.4)).decision
+    assert fingerprint() == f"{second.version}:{second.candidate.digest}"
+    version = second.version + 1
+    runs.push(runs.candidate(scale=4.0, loss=0.3), version=version)
+    assert fingerprint() == f"{version}:foreign"
+
+
+# What was retired.
+
+
+def retire_first(runs: PipelineRuns, scale: float = 1.0) -> tuple[types.Artifact, pb.Tombstone]:
+    """Makes two exports of which the first is retired; returns its PushedModel and tombstone."""
+    first = runs.export(runs.candidate(scale=scale, loss=0.5))
+    runs.export(runs.candidate(scale=scale + 1, loss=0.4), **keep_latest(1))
+    [tombstone] = ExportDirectory(runs.base_directory).tombstones(limit=10)
+    assert tombstone.record.pushed_model_uri == first.pushed_model.uri
+    assert Path(first.pushed_model.uri, "saved_model.pb").exists()
+    return first.pushed_model, tombstone
+
+
+def aim(runs: PipelineRuns, tombstone: pb.Tombstone, uri: str) -> None:
+    """Makes the tombstone name another PushedModel."""
+    version = tombstone.record.version
+    path = runs.base_directory / ".best_exporter" / "retired" / f"{version}.json"
+    content = json.loads(path.read_text())
+    content["record"]["pushed_model_uri"] = uri
+    path.write_text(json.dumps(content))
+
+
+def test_the_copy_of_a_retired_export_is_deleted_and_only_its_state_changes(runs: PipelineRuns):
+    pushed_model, _ = retire_first(runs)
+    before = snapshot(runs)
+    look_up(runs)
+    assert not Path(pushed_model.uri).exists()
+    before[pushed_model.id].state = DELETED
+    assert snapshot(runs) == before
+    left = [artifact for artifact in before.values() if artifact.state == LIVE]
+    assert len(left) == len(before) - 1
+    assert all(Path(artifact.uri).exists() for artifact in left)
+
+
+class BusyStore(CountingStore):
+    """A store into which another process writes something just before we do."""
+
+    def put_artifacts(self, artifacts: list[mlmd.Artifact], **kwargs: Any) -> Any:
+        [others] = self._store.get_artifacts_by_id([artifacts[0].id])
+        others.custom_properties["note"].string_value = "by another process"
+        self._store.put_artifacts([others])
+        return self._store.put_artifacts(artifacts, **kwargs)
+
+
+def test_what_another_process_writes_stays(runs: PipelineRuns):
+    pushed_model, _ = retire_first(runs)
+    look_up(runs, BusyStore(runs.store))
+    stored = runs.stored(pushed_model)
+    assert stored.state == DELETED
+    assert stored.custom_properties["note"].string_value == "by another process"
+
+
+def test_an_artifact_of_another_type_is_not_deleted(runs: PipelineRuns):
+    _, tombstone = retire_first(runs)
+    look_up(runs)
+    path = Path(runs.pushed_models_uri, "77")
+    path.mkdir()
+    [model] = add_artifacts(runs, standard_artifacts.Model, 1)
+    [stored] = runs.store.get_artifacts_by_id([model])
+    stored.uri = str(path)
+    runs.store.put_artifacts([stored])
+    aim(runs, tombstone, str(path))
+    look_up(runs)
+    [stored] = runs.store.get_artifacts_by_id([model])
+    assert stored.state == LIVE
+    assert path.exists()
+
+
+def test_what_is_deleted_is_deleted_once(runs: PipelineRuns):
+    retire_first(runs)
+    look_up(runs)
+    store = CountingStore(runs.store)
+    look_up(runs, store)
+    assert "put_artifacts" not in store.calls
+
+
+def test_every_copy_of_a_retired_export_is_deleted(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    copies = [runs.export(candidate).pushed_model, runs.export(candidate).pushed_model]
+    assert copies[1].get_int_custom_property("pushed") == 1
+    runs.export(runs.candidate(scale=2.0, loss=0.4), **keep_latest(1))
+    look_up(runs)
+    assert [state_of(runs, copy) for copy in copies] == [DELETED, DELETED]
+    assert [Path(copy.uri).exists() for copy in copies] == [False, False]
+
+
+def test_a_copy_that_is_gone_is_marked_deleted(runs: PipelineRuns):
+    pushed_model, _ = retire_first(runs)
+    shutil.rmtree(pushed_model.uri)
+    look_up(runs)
+    assert state_of(runs, pushed_model) == DELETED
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        pytest.param("{root}/Trainer/model/1", id="of another type"),
+        pytest.param("{root}/Pusher/pushed_model/4", id="of another node"),
+        pytest.param("{root}/BestExporter/decision/3", id="another output of the node"),
+        pytest.param("{root}/BestExporter/pushed_model/..", id="the parent"),
+        pytest.param("{root}/BestExporter/pushed_model/.", id="the directory"),
+        pytest.param("{root}/BestExporter/pushed_model", id="the directory by its name"),
+        pytest.param("{root}/BestExporter/pushed_model/../../Trainer/model/1", id="around"),
+        pytest.param("{root}/BestExporter/pushed_model/3/variables", id="deeper"),
+        pytest.param("{root}/..", id="the root's parent"),
+        pytest.param("", id="none"),
+    ],
+)
+@pytest.mark.parametrize("is_known", [False, True], ids=["not in MLMD", "a PushedModel in MLMD"])
+def test_a_tombstone_deletes_nothing_but_a_copy_of_this_node(
+    runs: PipelineRuns, uri: str, is_known: bool
+):
+    precious = runs.candidate(scale=5.0, loss=0.9)
+    pushed_model, tombstone = retire_first(runs)
+    runs.push(precious, version=1)
+    uri = uri.format(root=runs.root)
+    aim(runs, tombstone, uri)
+    # The artifact itself is found by its version: without it, only the tombstone's word is left.
+    hidden = runs.stored(pushed_model)
+    hidden.custom_properties["pushed_destination"].string_value = "/elsewhere/1"
+    if is_known and uri:
+        hidden.uri = uri
+    runs.store.put_artifacts([hidden])
+    before = snapshot(runs)
+    files = sorted(path for path in runs.root.parent.rglob("*") if "sqlite" not in path.name)
+    look_up(runs)
+    assert snapshot(runs) == before
+    assert sorted(p for p in runs.root.parent.rglob("*") if "sqlite" not in p.name) == files
+
+
+def test_a_copy_of_another_pipeline_is_not_deleted(
+    runs: PipelineRuns, tmp_path: Path, write_model: Callable[..., Path]
+):
+    pushed_model, _ = retire_first(runs)
+    other = PipelineRuns(
+        runs.connection_config,
+        tmp_path,
+        write_model,
+        name="other",
+        base_directory=runs.base_directory,
+    )
+    # Even if somebody gave both the same root.
+    look_up(other, pushed_models_uri=runs.pushed_models_uri)
+    assert state_of(runs, pushed_model) == LIVE
+    assert Path(pushed_model.uri).exists()
+
+
+def test_a_copy_that_became_a_link_is_not_followed(runs: PipelineRuns, tmp_path: Path):
+    pushed_model, _ = retire_first(runs)
+    precious = tmp_path / "precious"
+    shutil.move(pushed_model.uri, precious)
+    Path(pushed_model.uri).symlink_to(precious)
+    look_up(runs)
+    assert (precious / "saved_model.pb").exists()
+    assert not Path(pushed_model.uri).is_symlink()
+    assert state_of(runs, pushed_model) == DELETED
+
+
+class StuckFilesystem(local_plugin.LocalFilesystem):
+    """A remote file system on which nothing can be deleted, until it can."""
+
+    SUPPORTED_SCHEMES = ("stuck://",)
+    is_stuck = True
+
+    @staticmethod
+    def exists(path: Any) -> bool:
+        return True
+
+    @staticmethod
+    def rmtree(path: Any) -> None:
+        if StuckFilesystem.is_stuck:
+            raise OSError("the disk is read-only")
+
+
+def test_a_deletion_that_fails_is_tried_again(runs: PipelineRuns, caplog: pytest.LogCaptureFixture):
+    registry = filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY
+    registry.register(StuckFilesystem, priority=0)
+    pushed_model, tombstone = retire_first(runs)
+    uri = "stuck://root/BestExporter/pushed_model/3"
+    moved = runs.stored(pushed_model)
+    moved.uri = uri
+    runs.store.put_artifacts([moved])
+    aim(runs, tombstone, uri)
+    directory = "stuck://root/BestExporter/pushed_model"
+    found = look_up(runs, pushed_models_uri=directory)
+    assert state_of(runs, pushed_model) == mlmd.Artifact.MARKED_FOR_DELETION
+    assert caplog.messages[-1] == (
+        f"{uri} could not be deleted, the next run tries again: the disk is read-only"
+    )
+    StuckFilesystem.is_stuck = False
+    assert look_up(runs, pushed_models_uri=directory) == found
+    assert state_of(runs, pushed_model) == DELETED
+
+
+# What it costs.
+
+
+def test_the_cost_does_not_grow_with_history(runs: PipelineRuns):
+    retire_first(runs)
+    look_up(runs)
+    few = CountingStore(runs.store)
+    expected = look_up(runs, few)
+    assert expected["prior_export"] != "{}"
+    elsewhere = {"pushed_destination": "/elsewhere/1"}
+    for artifact_type in (
+        standard_artifacts.Model,
+        standard_artifacts.ModelEvaluation,
+        standard_artifacts.ModelBlessing,
+    ):
+        add_artifacts(runs, artifact_type, 2_000)
+    add_artifacts(runs, standard_artifacts.PushedModel, 2_000, **elsewhere)
+    many = CountingStore(runs.store)
+    assert look_up(runs, many) == expected
+    assert many.calls == few.calls
+    assert sum(many.calls.values()) < 20
+    # The one scan looks at a thousand artifacts, however many there are.
+    assert many.rows <= few.rows + 1_000
+
+
+def test_what_newer_ml_metadata_cannot_do_is_not_asked_of_it():
+    package = Path(history.__file__).parent
+    sources = [path.read_text() for path in package.glob("*.py")]
+    assert len(sources) > 3
+    assert not any("filter_query" in source for source in sources)

@@ -1,0 +1,231 @@
+"""Names that are written into pipelines, ML Metadata and exports: changing one breaks users."""
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.types import standard_artifacts
+from tfx.types.channel import Channel
+
+from tfx_best_exporter.component import BestExporter, ExportDecision
+from tfx_best_exporter.executor import evaluation, exports, keys
+from tfx_best_exporter.proto import best_exporter_pb2
+
+PROTO = {
+    "tfx_best_exporter.SubKey": {"class_id": 1, "k": 2, "top_k": 3},
+    "tfx_best_exporter.MetricKey": {
+        "name": 1,
+        "model_name": 2,
+        "output_name": 3,
+        "sub_key": 4,
+        "aggregation": 5,
+        "example_weighted": 6,
+    },
+    "tfx_best_exporter.MetricKey.Aggregation": {
+        "AGGREGATION_UNSPECIFIED": 0,
+        "MICRO_AVERAGE": 1,
+        "MACRO_AVERAGE": 2,
+        "WEIGHTED_MACRO_AVERAGE": 3,
+    },
+    "tfx_best_exporter.MetricRule": {
+        "metric": 1,
+        "direction": 2,
+        "min_absolute_change": 3,
+        "min_relative_change": 4,
+    },
+    "tfx_best_exporter.MetricDirection": {
+        "METRIC_DIRECTION_UNSPECIFIED": 0,
+        "LOWER_IS_BETTER": 1,
+        "HIGHER_IS_BETTER": 2,
+    },
+    "tfx_best_exporter.ComparePolicy": {"metric": 1, "compare_fn": 2, "on_unknown_best": 3},
+    "tfx_best_exporter.ComparePolicy.OnUnknownBest": {
+        "ON_UNKNOWN_BEST_UNSPECIFIED": 0,
+        "EXPORT": 1,
+        "KEEP": 2,
+        "FAIL": 3,
+    },
+    "tfx_best_exporter.RetentionPolicy": {
+        "keep_latest": 1,
+        "keep_younger_than_seconds": 2,
+        "keep_versions": 3,
+    },
+    "tfx_best_exporter.MetricValue": {"key": 1, "value": 2, "lower_bound": 3, "upper_bound": 4},
+    "tfx_best_exporter.Evaluation": {
+        "uri": 1,
+        "source": 2,
+        "metrics": 3,
+        "example_count": 4,
+        "model_name": 5,
+    },
+    "tfx_best_exporter.Evaluation.Source": {
+        "SOURCE_UNSPECIFIED": 0,
+        "TFMA": 1,
+        "EVENT_FILES": 2,
+        "MAPPING": 3,
+    },
+    "tfx_best_exporter.ManifestEntry": {"path": 1, "size": 2, "crc32c": 3},
+    "tfx_best_exporter.SourceModel": {"uri": 1, "digest": 2},
+    "tfx_best_exporter.Provenance": {
+        "pipeline_name": 1,
+        "run_id": 2,
+        "node_id": 3,
+        "exporter_version": 4,
+    },
+    "tfx_best_exporter.MetricComparison": {
+        "metric": 1,
+        "direction": 2,
+        "candidate": 3,
+        "best": 4,
+        "improvement": 5,
+        "required": 6,
+    },
+    "tfx_best_exporter.ExportDecision": {
+        "schema_version": 1,
+        "exported": 2,
+        "reason": 3,
+        "explanation": 4,
+        "base_directory": 5,
+        "version": 6,
+        "candidate": 7,
+        "candidate_evaluation": 8,
+        "best": 9,
+        "comparisons": 10,
+        "retired": 11,
+        "kept": 12,
+        "warnings": 13,
+        "decided_at": 14,
+        "provenance": 15,
+    },
+    "tfx_best_exporter.ExportDecision.Reason": {
+        "REASON_UNSPECIFIED": 0,
+        "FIRST_EXPORT": 1,
+        "BETTER": 2,
+        "BEST_IS_NAN": 3,
+        "BEST_UNKNOWN_EXPORTED": 4,
+        "ALREADY_BEST": 5,
+        "NOT_BETTER": 6,
+        "NOT_BLESSED": 7,
+        "BLESSING_NOT_COMPUTED": 8,
+        "CANDIDATE_IS_NAN": 9,
+        "BEST_UNKNOWN_KEPT": 10,
+    },
+    "tfx_best_exporter.ExportDecision.Best": {
+        "version": 1,
+        "path": 2,
+        "model": 3,
+        "evaluation": 4,
+        "pushed_model_uri": 5,
+        "has_record": 6,
+    },
+    "tfx_best_exporter.ExportDecision.Retired": {"version": 1, "why": 2, "error": 3},
+    "tfx_best_exporter.ExportDecision.Kept": {"version": 1, "why": 2},
+    "tfx_best_exporter.ExportRecord": {
+        "schema_version": 1,
+        "version": 2,
+        "name": 3,
+        "exported_at": 4,
+        "model": 5,
+        "evaluation": 6,
+        "manifest": 7,
+        "decision": 8,
+        "provenance": 9,
+        "pushed_model_uri": 10,
+    },
+    "tfx_best_exporter.Tombstone": {"schema_version": 1, "record": 2, "retired_at": 3, "why": 4},
+}
+
+
+def proto_names() -> dict[str, dict[str, int]]:
+    def messages(parents: Any) -> Iterator[Any]:
+        for message in parents:
+            yield message
+            yield from messages(message.nested_types)
+
+    file = best_exporter_pb2.DESCRIPTOR
+    found = list(messages(file.message_types_by_name.values()))
+    enums = [*file.enum_types_by_name.values(), *(e for m in found for e in m.enum_types)]
+    return {
+        **{m.full_name: {field.name: field.number for field in m.fields} for m in found},
+        **{e.full_name: {value.name: value.number for value in e.values} for e in enums},
+    }
+
+
+def test_stored_names():
+    component = BestExporter(
+        Channel(type=standard_artifacts.Model),
+        Channel(type=standard_artifacts.ModelEvaluation),
+        {"filesystem": {"base_directory": "/serving"}},
+    )
+    module = importlib.import_module("tfx_best_exporter.component.component")
+    assert module.BestExporter is BestExporter
+    assert isinstance(component.executor_spec, ExecutorClassSpec)
+    executor_class = component.executor_spec.executor_class
+    assert {
+        "component": component.type,
+        "driver": component.driver_class.__module__ + "." + component.driver_class.__name__,
+        "executor": executor_class.__module__ + "." + executor_class.__name__,
+        "artifact": ExportDecision.TYPE_NAME,
+        "inputs": sorted(component.spec.INPUTS),
+        "outputs": sorted(component.spec.OUTPUTS),
+        "exec properties": sorted(component.spec.PARAMETERS),
+    } == {
+        "component": "tfx_best_exporter.component.component.BestExporter",
+        "driver": "tfx_best_exporter.component.driver.Driver",
+        "executor": "tfx_best_exporter.executor.executor.Executor",
+        "artifact": "ExportDecision",
+        "inputs": ["evaluation", "infra_blessing", "model", "model_blessing", "model_run"],
+        "outputs": ["decision", "pushed_model"],
+        "exec properties": [
+            "as_text",
+            "assets_extra",
+            "compare_policy",
+            "event_file_pattern",
+            "module_file",
+            "module_path",
+            "push_destination",
+            "retention_policy",
+            "serving_signatures_fn",
+        ],
+    }
+    assert {
+        name: value
+        for name, value in vars(keys).items()
+        if name.isupper() and isinstance(value, str)
+    } == {
+        "COMPARE_POLICY_KEY": "compare_policy",
+        "RETENTION_POLICY_KEY": "retention_policy",
+        "EVENT_FILE_PATTERN_KEY": "event_file_pattern",
+        "SERVING_SIGNATURES_FN_KEY": "serving_signatures_fn",
+        "ASSETS_EXTRA_KEY": "assets_extra",
+        "AS_TEXT_KEY": "as_text",
+        "BEST_FINGERPRINT_KEY": "best_fingerprint",
+        "PRIOR_EXPORT_KEY": "prior_export",
+        "DRIVER_ERROR_KEY": "driver_error",
+        "DECISION_KEY": "decision",
+        "PUSHED_PROPERTY": "pushed",
+        "PUSHED_DESTINATION_PROPERTY": "pushed_destination",
+        "PUSHED_VERSION_PROPERTY": "pushed_version",
+        "REASON_PROPERTY": "reason",
+        "EXPLANATION_PROPERTY": "explanation",
+        "EXPORTED_PROPERTY": "exported",
+        "BEST_VERSION_PROPERTY": "best_version",
+        "DECISION_FILE": "decision.json",
+        "COMPARE_FN_NAME": "compare_fn",
+        "SERVING_SIGNATURES_FN_NAME": "serving_signatures_fn",
+    }
+    assert {
+        "record": exports.RECORD_PATH,
+        "evaluation": exports.EVALUATION_DIRECTORY,
+        "state": exports.STATE_DIRECTORY,
+        "schema": exports.SCHEMA_VERSION,
+        "events": evaluation.DEFAULT_EVENT_FILE_PATTERN,
+    } == {
+        "record": "assets.extra/best_exporter/record.json",
+        "evaluation": "assets.extra/best_exporter/evaluation",
+        "state": ".best_exporter",
+        "schema": 1,
+        "events": "eval/*.tfevents.*",
+    }
+    assert proto_names() == PROTO

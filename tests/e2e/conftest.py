@@ -1,0 +1,30 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.local_pipeline import WorkDirectory
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+
+@pytest.fixture(autouse=True, scope="session")
+def offline() -> Iterator[None]:
+    """TFX installs user modules by pip: from wheels of its own, never from an index."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIP_NO_INDEX", "1")
+        patch.setenv("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+        yield
+
+
+@pytest.fixture(scope="session")
+def work_directory(tmp_path_factory: pytest.TempPathFactory) -> WorkDirectory:
+    return WorkDirectory(tmp_path_factory.mktemp("penguin"))
+
+
+@pytest.fixture(scope="session")
+def story(work_directory: WorkDirectory, offline: None) -> list[pb.ExportDecision]:
+    """The decisions of the demo's four runs in `work_directory`."""
+    from pipelines import demo
+
+    Path(work_directory.path).mkdir(exist_ok=True)
+    return demo.run_story(work_directory.path)

@@ -1,0 +1,394 @@
+"""Whole pipelines on LocalDagRunner with ML Metadata on SQLite."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from google.protobuf import json_format
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx import v1 as tfx
+from tfx.dsl.components.base.base_node import BaseNode
+
+from pipelines import penguin_pipeline
+from pipelines.local_pipeline import WorkDirectory, run_once
+from pipelines.penguin import trainer_module
+from tests.e2e import metadata
+from tfx_best_exporter.component import BestExporter
+from tfx_best_exporter.executor.exports import ExportDirectory
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+NODES = ["ImportExampleGen", "Trainer", "Evaluator", "BestExporter"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finished:
+    """All runs of one pipeline, in order."""
+
+    work_directory: WorkDirectory
+    decisions: list[pb.ExportDecision]
+    runs: list[metadata.Run]
+
+
+@pytest.fixture(scope="session")
+def finished(work_directory: WorkDirectory, story: list[pb.ExportDecision]) -> Finished:
+    """The demo's four runs and three more: the last model again, again, and a worse one again."""
+    again = [
+        run_once(work_directory, hyperparameters={"epochs": epochs}, exports_to_keep=2).decision
+        for epochs in (80, 80, 10)
+    ]
+    return Finished(
+        work_directory=work_directory,
+        decisions=[*story, *again],
+        runs=metadata.read_runs(metadata.connect(work_directory.metadata_path)),
+    )
+
+
+def penguins() -> tf.Tensor:
+    files = tf.io.gfile.glob(f"{penguin_pipeline.penguin_data_root()}/Split-eval/*")
+    return tf.stack(list(tf.data.TFRecordDataset(files, compression_type="GZIP")))
+
+
+def test_what_was_decided(finished: Finished):
+    assert [pb.ExportDecision.Reason.Name(each.reason) for each in finished.decisions] == [
+        "FIRST_EXPORT",
+        "NOT_BETTER",
+        "BETTER",
+        "BETTER",
+        "ALREADY_BEST",
+        "ALREADY_BEST",
+        "NOT_BETTER",
+    ]
+
+
+def test_every_execution_ended(finished: Finished):
+    states = [run.states["BestExporter"] for run in finished.runs]
+    assert states == ["COMPLETE"] * 5 + ["CACHED", "COMPLETE"]
+    for run in finished.runs:
+        assert sorted(run.nodes) == sorted(NODES)
+        assert set(run.states.values()) <= {"COMPLETE", "CACHED"}
+
+
+def test_the_cache_is_hit_unless_the_best_has_changed(finished: Finished):
+    states = [[run.states[node] for node in NODES] for run in finished.runs]
+    # The same model: the best is now this one.
+    assert states[4] == ["CACHED", "CACHED", "CACHED", "COMPLETE"]
+    # The same model, and the same best.
+    assert states[5] == ["CACHED", "CACHED", "CACHED", "CACHED"]
+    # The model of the second run, but the best is another one.
+    assert states[6] == ["CACHED", "CACHED", "CACHED", "COMPLETE"]
+
+
+def test_each_run_has_one_pushed_model_and_one_decision(finished: Finished):
+    for run in finished.runs:
+        outputs = run.nodes["BestExporter"].outputs
+        assert sorted(outputs) == ["decision", "pushed_model"]
+        assert [artifact.type for artifact in outputs["decision"]] == ["ExportDecision"]
+        assert [artifact.type for artifact in outputs["pushed_model"]] == ["PushedModel"]
+
+
+def test_what_the_artifacts_say(finished: Finished):
+    base_directory = finished.work_directory.base_directory
+    for decision, run in zip(finished.decisions, finished.runs, strict=True):
+        node = run.nodes["BestExporter"]
+        version = str(decision.version or "")
+        common = {
+            "reason": pb.ExportDecision.Reason.Name(decision.reason),
+            "explanation": decision.explanation,
+            "pushed_version": version,
+        }
+        assert node.properties("pushed_model") == {
+            **common,
+            "pushed": 1 if version else 0,
+            "pushed_destination": str(base_directory / version) if version else "",
+        }
+        assert node.properties("decision") == {
+            **common,
+            "exported": 1 if decision.exported else 0,
+            "best_version": str(decision.best.version or ""),
+        }
+
+
+def test_where_a_decision_came_from(finished: Finished):
+    for decision, run in zip(finished.decisions, finished.runs, strict=True):
+        if run.states["BestExporter"] == "COMPLETE":
+            assert decision.provenance.pipeline_name == "penguin"
+            assert decision.provenance.run_id == run.run_id
+            assert decision.provenance.node_id == "BestExporter"
+        [model] = run.nodes["Trainer"].outputs["model"]
+        [evaluation] = run.nodes["Evaluator"].outputs["evaluation"]
+        assert decision.candidate.uri == model.uri
+        assert decision.candidate_evaluation.uri == evaluation.uri
+
+
+def test_what_was_retired_is_deleted_by_the_run_after(finished: Finished):
+    first, _, third, fourth, *_ = finished.runs
+    [retired] = first.nodes["BestExporter"].outputs["pushed_model"]
+    assert mlmd.Artifact.State.Name(retired.state) == "DELETED"
+    assert not Path(retired.uri).exists()
+    assert [entry.version for entry in finished.decisions[3].retired] == [
+        finished.decisions[0].version
+    ]
+    for run in (third, fourth):
+        [kept] = run.nodes["BestExporter"].outputs["pushed_model"]
+        assert mlmd.Artifact.State.Name(kept.state) == "LIVE"
+        assert Path(kept.uri, "saved_model.pb").exists()
+    listing = ExportDirectory(finished.work_directory.base_directory).list()
+    assert [export.version for export in listing.exports] == [
+        finished.decisions[2].version,
+        finished.decisions[3].version,
+    ]
+    # What it was made from is not ours to delete.
+    [model] = first.nodes["Trainer"].outputs["model"]
+    assert mlmd.Artifact.State.Name(model.state) == "LIVE"
+    assert Path(model.uri).exists()
+
+
+def test_no_decision_warns(finished: Finished):
+    assert [warning for decision in finished.decisions for warning in decision.warnings] == []
+
+
+def test_a_decision_names_the_pushed_model_of_the_best(finished: Finished):
+    [pushed_model] = finished.runs[2].nodes["BestExporter"].outputs["pushed_model"]
+    assert finished.decisions[3].best.pushed_model_uri == pushed_model.uri
+
+
+@pytest.mark.parametrize("where", ["base directory", "PushedModel"])
+def test_the_export_is_loaded_and_called(finished: Finished, where: str):
+    decision = finished.decisions[3]
+    [pushed_model] = finished.runs[3].nodes["BestExporter"].outputs["pushed_model"]
+    served = finished.work_directory.base_directory / str(decision.version)
+    model = tf.saved_model.load(str(served if where == "base directory" else pushed_model.uri))
+    outputs = model.signatures["serving_default"](examples=penguins())
+    features = [tf.train.Example.FromString(each.numpy()).features for each in penguins()]
+    labels = [each.feature["species"].int64_list.value[0] for each in features]
+    rows = outputs["probabilities"].numpy()
+    loss = -sum(math.log(row[label]) for row, label in zip(rows, labels, strict=True)) / len(rows)
+    metrics = {each.key.name: each.value for each in decision.candidate_evaluation.metrics}
+    # The model that is served is the one whose metrics were compared.
+    assert loss == pytest.approx(metrics["loss"], rel=1e-4)
+
+
+# A pipeline that ran Pusher until yesterday.
+
+
+class Existing:
+    """Somebody's pipeline, whose last node is made by the caller."""
+
+    def __init__(self, path: Path):
+        self.work_directory = WorkDirectory(path)
+
+    def run(
+        self, epochs: int, make_last: Callable[[BaseNode, dict[str, Any]], BaseNode]
+    ) -> metadata.Run:
+        """Runs it once; `make_last` is given Evaluator and the arguments that Pusher had."""
+        example_gen = tfx.components.ImportExampleGen(
+            input_base=penguin_pipeline.penguin_data_root(),
+            input_config=tfx.proto.Input(
+                splits=[
+                    tfx.proto.Input.Split(name="train", pattern="Split-train/*"),
+                    tfx.proto.Input.Split(name="eval", pattern="Split-eval/*"),
+                ]
+            ),
+        )
+        hyperparameters = trainer_module.Hyperparameters(epochs=epochs)
+        trainer = tfx.components.Trainer(
+            module_file=trainer_module.__file__,
+            examples=example_gen.outputs["examples"],
+            custom_config=dataclasses.asdict(hyperparameters),
+        )
+        evaluator = tfx.components.Evaluator(
+            examples=example_gen.outputs["examples"],
+            model=trainer.outputs["model"],
+            eval_config=penguin_pipeline.create_eval_config(),
+        )
+        arguments = {
+            "model": trainer.outputs["model"],
+            "model_blessing": evaluator.outputs["blessing"],
+            "push_destination": tfx.proto.PushDestination(
+                filesystem=tfx.proto.PushDestination.Filesystem(
+                    base_directory=str(self.work_directory.base_directory)
+                )
+            ),
+        }
+        pipeline = tfx.dsl.Pipeline(
+            pipeline_name="existing",
+            pipeline_root=str(self.work_directory.pipeline_root),
+            components=[example_gen, trainer, evaluator, make_last(evaluator, arguments)],
+            enable_cache=True,
+            metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+                str(self.work_directory.metadata_path)
+            ),
+            beam_pipeline_args=["--direct_running_mode=in_memory", "--direct_num_workers=1"],
+        )
+        tfx.orchestration.LocalDagRunner().run(pipeline)
+        return self.last_run()
+
+    def last_run(self) -> metadata.Run:
+        return metadata.read_runs(metadata.connect(self.work_directory.metadata_path))[-1]
+
+    def versions(self) -> list[int]:
+        listing = ExportDirectory(self.work_directory.base_directory).list()
+        return [export.version for export in listing.exports]
+
+
+def with_pusher(evaluator: BaseNode, arguments: dict[str, Any]) -> BaseNode:
+    return tfx.components.Pusher(**arguments)
+
+
+def with_best_exporter(evaluator: BaseNode, arguments: dict[str, Any]) -> BaseNode:
+    return BestExporter(evaluation=evaluator.outputs["evaluation"], **arguments)
+
+
+def with_module(module_file: Path) -> Callable[[BaseNode, dict[str, Any]], BaseNode]:
+    def make(evaluator: BaseNode, arguments: dict[str, Any]) -> BaseNode:
+        return BestExporter(
+            evaluation=evaluator.outputs["evaluation"], module_file=str(module_file), **arguments
+        )
+
+    return make
+
+
+_COMPARE_AND_PREFER = """
+def compare_fn(best_eval_result, current_eval_result):
+    return current_eval_result["loss"] > best_eval_result["loss"]
+"""
+
+_COMPARE_AND_FAIL = """
+def compare_fn(best_eval_result, current_eval_result):
+    raise ValueError("the cause")
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Swapped:
+    """The runs of a pipeline that had Pusher first, and the versions there were after each."""
+
+    pipeline: Existing
+    pushed: metadata.Run
+    swapped: metadata.Run
+    shipped: metadata.Run
+    executor_failed: metadata.Run
+    executor_error: str
+    driver_failed: metadata.Run
+    driver_error: str
+    mended: metadata.Run
+    versions: dict[str, list[int]]
+
+
+@pytest.fixture(scope="module")
+def swapped(tmp_path_factory: pytest.TempPathFactory, offline: None) -> Swapped:
+    pipeline = Existing(tmp_path_factory.mktemp("existing"))
+    modules = tmp_path_factory.mktemp("modules")
+    # A folder each: TFX ships all Python files of one.
+    for name, text in (("prefer", _COMPARE_AND_PREFER), ("fail", _COMPARE_AND_FAIL)):
+        (modules / name).mkdir()
+        (modules / name / f"compare_and_{name}.py").write_text(text)
+    versions = {}
+
+    def run(name: str, epochs: int, make_last: Any = with_best_exporter) -> metadata.Run:
+        result = pipeline.run(epochs, make_last)
+        versions[name] = pipeline.versions()
+        return result
+
+    def fail(name: str, epochs: int, make_last: Any = with_best_exporter) -> str:
+        with pytest.raises(RuntimeError) as caught:
+            pipeline.run(epochs, make_last)
+        versions[name] = pipeline.versions()
+        return str(caught.value)
+
+    results: dict[str, Any] = {
+        "pushed": run("pushed", 40, with_pusher),
+        "swapped": run("swapped", 15),
+        "shipped": run("shipped", 15, with_module(modules / "prefer" / "compare_and_prefer.py")),
+        "executor_error": fail(
+            "executor_failed", 40, with_module(modules / "fail" / "compare_and_fail.py")
+        ),
+        "executor_failed": pipeline.last_run(),
+    }
+    served = pipeline.work_directory.base_directory / str(pipeline.versions()[-1])
+    record_path = served / "assets.extra/best_exporter/record.json"
+    record = record_path.read_text()
+    record_path.write_text(record[:100])
+    results["driver_error"] = fail("driver_failed", 40)
+    results["driver_failed"] = pipeline.last_run()
+    record_path.write_text(record)
+    results["mended"] = run("mended", 40)
+    return Swapped(pipeline=pipeline, versions=versions, **results)
+
+
+def decision_of(run: metadata.Run) -> pb.ExportDecision:
+    [artifact] = run.nodes["BestExporter"].outputs["decision"]
+    text = Path(artifact.uri, "decision.json").read_text()
+    return json_format.Parse(text, pb.ExportDecision())
+
+
+def test_best_exporter_takes_the_place_of_pusher(swapped: Swapped):
+    assert swapped.pushed.states["Pusher"] == "COMPLETE"
+    [version] = swapped.versions["pushed"]
+    assert swapped.versions["swapped"] == [version]
+    decision = decision_of(swapped.swapped)
+    assert decision.reason == pb.ExportDecision.NOT_BETTER
+    assert decision.best.version == version
+    assert not decision.best.has_record
+    # From ML Metadata's lineage: nothing in the base directory says it.
+    [evaluation] = swapped.pushed.nodes["Evaluator"].outputs["evaluation"]
+    assert decision.best.evaluation.uri == evaluation.uri
+    assert list(decision.warnings) == []
+
+
+def test_what_reads_the_output_of_pusher_reads_that_of_best_exporter(swapped: Swapped):
+    pushed = swapped.pushed.nodes["Pusher"].properties("pushed_model")
+    exported = swapped.shipped.nodes["BestExporter"].properties("pushed_model")
+    refused = swapped.swapped.nodes["BestExporter"].properties("pushed_model")
+    assert pushed.keys() <= exported.keys()
+    assert {name: type(value) for name, value in pushed.items()} == {
+        name: type(exported[name]) for name in pushed
+    }
+    assert (pushed["pushed"], exported["pushed"], refused["pushed"]) == (1, 1, 0)
+
+
+def test_a_compare_function_in_module_file_is_shipped(swapped: Swapped):
+    decision = decision_of(swapped.shipped)
+    assert decision.reason == pb.ExportDecision.BETTER
+    assert decision.explanation.startswith("compare_fn returned True for loss ")
+    assert len(swapped.versions["shipped"]) == len(swapped.versions["swapped"]) + 1
+    wheels = list((swapped.pipeline.work_directory.pipeline_root / "_wheels").iterdir())
+    # One for each of both module files.
+    assert len([wheel for wheel in wheels if "_bestexporter-" in wheel.name]) == 2
+
+
+def test_an_executor_that_fails(swapped: Swapped):
+    assert swapped.executor_failed.states["BestExporter"] == "FAILED"
+    assert (
+        "compare_fn must return True or False (got ValueError from compare_fn: the cause). Mend the"
+        " function; nothing was exported."
+    ) in swapped.executor_error
+    assert swapped.versions["executor_failed"] == swapped.versions["shipped"]
+
+
+def test_a_driver_that_fails(swapped: Swapped):
+    assert swapped.driver_failed.states["BestExporter"] == "FAILED"
+    assert "The driver of this run failed; nothing was exported." in swapped.driver_error
+    assert "record.json must be a file of schema_version 1" in swapped.driver_error
+    assert swapped.versions["driver_failed"] == swapped.versions["shipped"]
+
+
+def test_the_run_after_a_failure_goes_on(swapped: Swapped):
+    decision = decision_of(swapped.mended)
+    assert decision.reason == pb.ExportDecision.BETTER
+    assert decision.best.version == swapped.versions["shipped"][-1]
+    assert swapped.versions["mended"] == [*swapped.versions["shipped"], decision.version]
+
+
+def test_no_execution_runs_for_ever(swapped: Swapped):
+    runs = metadata.read_runs(metadata.connect(swapped.pipeline.work_directory.metadata_path))
+    assert len(runs) == 6
+    states = [state for run in runs for state in run.states.values()]
+    assert sorted(set(states)) == ["CACHED", "COMPLETE", "FAILED"]
+    assert states.count("FAILED") == 2
