@@ -43,7 +43,7 @@ def digest(path: Path) -> FileDigest:
     Raises:
         OSError: The file cannot be read.
     """
-    with path.open("rb") as source:
+    with open(path, "rb", 0) as source:
         return _transfer(source, None)
 
 
@@ -60,8 +60,7 @@ def copy(source_path: Path, destination_path: Path) -> FileDigest:
 
 
 def _copy(source_path: Path, destination_path: Path, *, is_synced: bool) -> FileDigest:
-    destination_path.parent.mkdir(parents=True, exist_ok=True)
-    with source_path.open("rb", 0) as source, destination_path.open("xb", 0) as destination:
+    with open(source_path, "rb", 0) as source, _create(destination_path) as destination:
         try:
             result = _transfer(source, destination)
             if is_synced:
@@ -70,6 +69,14 @@ def _copy(source_path: Path, destination_path: Path, *, is_synced: bool) -> File
             destination_path.unlink(missing_ok=True)
             raise
     return result
+
+
+def _create(path: Path) -> IO[bytes]:
+    try:
+        return open(path, "xb", 0)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "xb", 0)
 
 
 def _transfer(source: IO[bytes], destination: IO[bytes] | None) -> FileDigest:

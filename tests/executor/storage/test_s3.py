@@ -11,6 +11,7 @@ import pytest
 
 from tests.executor.storage.conftest import BUCKET, Place, make_place
 from tests.fault_proxy import Truncate
+from tfx_best_exporter.executor.storage import s3 as s3_module
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.s3 import S3Storage
 
@@ -39,7 +40,7 @@ def test_an_object_without_our_checksum_is_read(s3: Place) -> None:
     assert s3.storage.copy(s3 / "file", s3 / "copy") == expected
 
 
-def test_a_checksum_of_parts_is_none_of_the_whole(s3: Place) -> None:
+def test_an_object_that_others_wrote_in_parts_is_read(s3: Place) -> None:
     content = os.urandom(6 << 20)
     bucket, key = f"{s3.root}/file".split("/", 1)
     client = others_client(s3)
@@ -59,6 +60,24 @@ def test_a_checksum_of_parts_is_none_of_the_whole(s3: Place) -> None:
     assert s3.storage.digest(s3 / "file") == FileDigest(
         size=len(content), crc32c=google_crc32c.value(content)
     )
+
+
+@pytest.mark.parametrize(
+    ("reply", "crc32c"),
+    [
+        ({"ChecksumCRC32C": "4waSgw==", "ChecksumType": "FULL_OBJECT"}, 0xE3069283),
+        # Objects from before 2025 have no type.
+        ({"ChecksumCRC32C": "4waSgw=="}, 0xE3069283),
+        ({"ChecksumCRC32C": "4waSgw==-2"}, None),
+        ({"ChecksumCRC32C": "4waSgw==", "ChecksumType": "COMPOSITE"}, None),
+        ({"ChecksumCRC64NVME": "rosUhgp5mYg=", "ChecksumType": "FULL_OBJECT"}, None),
+        ({}, None),
+    ],
+)
+def test_a_checksum_of_parts_is_none_of_the_whole(
+    reply: dict[str, Any], crc32c: int | None
+) -> None:
+    assert s3_module._whole_checksum(reply) == crc32c
 
 
 def test_reading_a_checksum_goes_on_where_it_broke_off(proxied: Place) -> None:
