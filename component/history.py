@@ -251,15 +251,17 @@ def _artifacts_of(
 
 def _newest(artifacts: Iterable[mlmd.Artifact], type_name: str) -> mlmd.Artifact | None:
     """Returns the newest artifact of a type whose files are still there, or None."""
-    found = [item for item in artifacts if item.type == type_name and _has_files(item.uri)]
+    found = [item for item in artifacts if item.type == type_name and _exists(item.uri)]
     return max(found, key=lambda item: item.id, default=None)
 
 
-def _has_files(uri: str) -> bool:
+def _exists(uri: str) -> bool:
     try:
-        return bool(location_of(uri).children())
+        location = location_of(uri)
+        # In an object store, a directory without objects is none.
+        return os.path.exists(location.path) if location.storage.is_local else bool(location.sizes())
     except (OSError, ValueError):
-        # A file, or where no storage of ours reaches: nothing that could be read.
+        # Where no storage of ours reaches: nothing that could be read.
         return False
 
 

@@ -438,13 +438,6 @@ _WHERE_TO_DEFINE = (
         ),
         fails(
             ValueError,
-            "push_destination.filesystem.base_directory must be a path on a local disk"
-            " (got 'gs://bucket/model'). Object stores are not supported yet.",
-            "push_destination in an object store",
-            push_destination={"filesystem": {"base_directory": "gs://bucket/model"}},
-        ),
-        fails(
-            ValueError,
             "compare_fn must be a function that a container can import"
             " (got '<lambda>': a lambda has no name)." + _WHERE_TO_DEFINE,
             "compare_fn is a lambda",
