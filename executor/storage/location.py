@@ -14,8 +14,10 @@ from tfx_best_exporter.executor.storage import local
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.protocol import Entry, Storage
 
-# Files that are moved at a time: enough to hide an object store's latency.
+# Files that are moved at a time: enough to hide an object store's latency. On a disk there is little
+# to hide, and more threads than processors only take Python's lock from each other.
 _PARALLEL_FILES = 8
+_PARALLEL_LOCAL_FILES = 2
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -76,9 +78,19 @@ class Location:
         self.storage.remove(self.path)
 
 
-def in_parallel(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Returns the function's results in order of the items; the first error ends it."""
-    with concurrent.futures.ThreadPoolExecutor(_PARALLEL_FILES) as pool:
+def in_parallel(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], *storages: Storage
+) -> list[_Result]:
+    """Returns the function's results in order of the items; the first error ends it.
+
+    Args:
+        function: Called in several threads.
+        items: Its arguments.
+        storages: Those that it moves bytes in.
+    """
+    is_local = all(storage.is_local for storage in storages)
+    threads = _PARALLEL_LOCAL_FILES if is_local else _PARALLEL_FILES
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         futures = [pool.submit(function, item) for item in items]
         try:
             return [future.result() for future in futures]
@@ -93,7 +105,8 @@ def copy_files(pairs: Sequence[tuple[Location, Location]]) -> list[FileDigest]:
     Within one storage the storage copies, and no byte comes by here. Between two that are not local
     a file goes through the local disk.
     """
-    return in_parallel(lambda pair: _copy_file(*pair), pairs)
+    storages = {id(place.storage): place.storage for pair in pairs for place in pair}
+    return in_parallel(lambda pair: _copy_file(*pair), pairs, *storages.values())
 
 
 def _copy_file(source: Location, destination: Location) -> FileDigest:
@@ -119,12 +132,12 @@ def link_files(pairs: Sequence[tuple[Location, Location]]) -> None:
     def link(pair: tuple[Location, Location]) -> None:
         source, destination = pair
         if destination.storage.is_local:
-            destination.remove()
+            Path(destination.path).unlink(missing_ok=True)
             local.link_or_copy(Path(source.path), Path(destination.path))
         else:
             destination.storage.copy(source.path, destination.path)
 
-    in_parallel(link, pairs)
+    in_parallel(link, pairs, *(destination.storage for _, destination in pairs[:1]))
 
 
 def local_directory(location: Location, work_path: Path, relative_paths: Iterable[str]) -> Path:
@@ -145,5 +158,5 @@ def local_directory(location: Location, work_path: Path, relative_paths: Iterabl
             location.storage.download(f"{location.path}/{relative_path}", destination_path)
 
     os.makedirs(work_path, exist_ok=True)
-    in_parallel(download, relative_paths)
+    in_parallel(download, relative_paths, location.storage)
     return work_path
