@@ -7,9 +7,11 @@ written last and deleted first.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from tfx_best_exporter.executor.saved_model import MARKERS, ModelFile
@@ -18,6 +20,8 @@ from tfx_best_exporter.executor.storage.protocol import Kind
 
 # In staging/<version>/: who writes this version.
 _CLAIM = "claim.json"
+
+_logger = logging.getLogger(__name__)
 
 
 class VersionTakenError(Exception):
@@ -118,8 +122,15 @@ class RenameCommit:
                 staging.storage.rename(staging.path, destination.path)
             except FileExistsError as error:
                 raise VersionTakenError from error
+            except OSError:
+                # Renamed, perhaps, and only the name not made durable: nothing may stay in sight.
+                with _tolerated():
+                    if not staging.children():
+                        staging.storage.rename(destination.path, staging.path)
+                raise
         except BaseException:
-            staging.remove()
+            with _tolerated():
+                staging.remove()
             raise
 
     def retire(self, version: int, check_lease: Callable[[], None]) -> None:
@@ -140,7 +151,7 @@ class RenameCommit:
         for directory in (self._staging, self._trash):
             for entry in directory.children():
                 check_lease()
-                found.append(_remove_leftover(directory / entry.name))
+                found.append(remove_leftover(directory / entry.name))
         return found
 
 
@@ -228,9 +239,13 @@ class MarkerCommit:
             is_version = entry.kind is Kind.DIRECTORY and entry.name.isdecimal()
             check_lease()
             if not is_version or self.is_in_sight(int(entry.name)):
-                found.append(_remove_leftover(self._staging / entry.name))
-            elif self._remove_files(int(entry.name)):
-                found.append(f"removed version {entry.name}: a run had left it half written")
+                found.append(remove_leftover(self._staging / entry.name))
+                continue
+            try:
+                if self._remove_files(int(entry.name)):
+                    found.append(f"removed version {entry.name}: a run had left it half written")
+            except OSError as error:
+                found.append(_not_removed(self._base / entry.name, error))
         largest = max(
             (int(entry.name) for entry in self._base.children() if entry.name.isdecimal()),
             default=0,
@@ -263,12 +278,27 @@ class MarkerCommit:
         return bool(paths) or is_written
 
 
-def _remove_leftover(location: Location) -> str:
+def remove_leftover(location: Location, removed: str = "") -> str:
+    """Removes what a run has left in a directory; returns a sentence, `removed` if it is gone."""
     try:
         location.remove()
     except OSError as error:
-        return f"{location} could not be removed, the next run tries again: {error}"
-    return f"removed {location.name}: a run had left it"
+        return _not_removed(location, error)
+    directory = location.path.split("/")[-2]
+    return removed or f"removed {location.name} from {directory}: a run had left it"
+
+
+def _not_removed(location: Location, error: OSError) -> str:
+    return f"{location} could not be removed, the next run tries again: {error}"
+
+
+@contextlib.contextmanager
+def _tolerated() -> Iterator[None]:
+    """Lets the error count that is being handled: what cannot be undone now, recover will."""
+    try:
+        yield
+    except OSError as error:
+        _logger.warning("cleaning up failed, the next run tries again: %s", error)
 
 
 def _copy(files: Sequence[ModelFile], destination: Location) -> None:
@@ -286,7 +316,7 @@ def _verify(files: Sequence[ModelFile], destination: Location) -> None:
         if digest != file.digest:
             raise ValueError(_changed(file, "written", digest))
 
-    in_parallel(verify, files)
+    in_parallel(verify, files, destination.storage)
 
 
 def _check_sizes(expected: Mapping[str, int], destination: Location) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue, SliceKey
@@ -46,11 +47,11 @@ def from_tfma(evaluation_uri: str | Path) -> EvalResult:
 
 
 def _from_local_tfma(path: str, uri: str) -> EvalResult:
-    baseline_names, candidate_names = _model_names(path)
+    baseline_names, candidate_names = _model_names(path, uri)
     model_name = candidate_names[0] if len(candidate_names) == 1 else ""
     overall = None
     slices = {}
-    for slice_key, keys_and_values in _read_tfma(path):
+    for slice_key, keys_and_values in _read_tfma(path, uri):
         result = EvalResult(
             _metrics_of(keys_and_values, baseline_names, model_name),
             uri=uri,
@@ -86,7 +87,7 @@ def tfma_files_of(evaluation: Location) -> list[Location]:
     ]
 
 
-def _model_names(path: str) -> tuple[list[str], list[str]]:
+def _model_names(path: str, uri: str) -> tuple[list[str], list[str]]:
     """Returns the names of the baselines and of the other models in an evaluation."""
     # Importing TFMA costs seconds: only who reads an evaluation pays them.
     from tensorflow_model_analysis.writers import eval_config_writer
@@ -95,7 +96,7 @@ def _model_names(path: str) -> tuple[list[str], list[str]]:
         eval_config = eval_config_writer.load_eval_run(path)[0]
     except Exception as error:
         raise ValueError(
-            f"evaluation must be a TFMA evaluation (got {error}, at {path})."
+            f"evaluation must be a TFMA evaluation (got {error}, at {uri})."
             " Check that Evaluator finished writing it."
         ) from error
     specs = eval_config.model_specs if eval_config else []
@@ -105,7 +106,7 @@ def _model_names(path: str) -> tuple[list[str], list[str]]:
     )
 
 
-def _read_tfma(path: str) -> Iterable[tuple[SliceKey, Any]]:
+def _read_tfma(path: str, uri: str) -> Iterable[tuple[SliceKey, Any]]:
     import tensorflow_model_analysis as tfma
 
     try:
@@ -114,7 +115,7 @@ def _read_tfma(path: str) -> Iterable[tuple[SliceKey, Any]]:
                 yield _slice_key(metrics.slice_key), metrics.metric_keys_and_values
     except Exception as error:
         raise ValueError(
-            f"evaluation must be a TFMA evaluation (got {error}, at {path})."
+            f"evaluation must be a TFMA evaluation (got {error}, at {uri})."
             " Check that Evaluator finished writing it."
         ) from error
 
@@ -215,12 +216,8 @@ def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> Eval
         ValueError: The pattern matches no file, or the files hold no scalar.
     """
     location = location_of(str(model_run_uri))
-    # Anchored: without the slashes, the pattern would match below any folder.
-    names = sorted(
-        name
-        for name in location.sizes()
-        if PurePosixPath("/", name).match(f"/{event_file_pattern}")
-    )
+    pattern = event_file_pattern.split("/")
+    names = sorted(name for name in location.sizes() if _matches(name.split("/"), pattern))
     if not names:
         raise ValueError(
             f"event_file_pattern must match an event file (got {event_file_pattern!r}, at"
@@ -244,6 +241,15 @@ def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> Eval
         uri=str(model_run_uri),
         source=pb.Evaluation.EVENT_FILES,
     )
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Returns whether a path matches, as in Path.glob: "**" stands for any number of folders."""
+    if not parts or not pattern:
+        return not parts and not pattern
+    if pattern[0] == "**":
+        return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
+    return fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
 def _read_scalars(path: Path) -> Iterable[tuple[tuple[int, float], str, float]]:

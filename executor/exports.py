@@ -25,7 +25,7 @@ from google.protobuf import json_format
 from google.protobuf import message as protobuf_message
 
 from tfx_best_exporter.executor import saved_model
-from tfx_best_exporter.executor.commit import VersionTakenError, commit_for
+from tfx_best_exporter.executor.commit import VersionTakenError, commit_for, remove_leftover
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import (
     Location,
@@ -33,7 +33,13 @@ from tfx_best_exporter.executor.storage.location import (
     in_parallel,
     link_files,
 )
-from tfx_best_exporter.executor.storage.protocol import Entry, Kind, Lease, LeaseLostError
+from tfx_best_exporter.executor.storage.protocol import (
+    Entry,
+    Kind,
+    Lease,
+    LeaseLostError,
+    StorageError,
+)
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 SCHEMA_VERSION = 1
@@ -53,6 +59,7 @@ _Message = TypeVar("_Message", bound=protobuf_message.Message)
 _MAX_RECORD_BYTES = 64 << 20
 _MAX_VERSION = 2**63 - 1
 _CANONICAL_VERSION = re.compile(r"0|[1-9][0-9]{0,18}")
+_PARTIAL = re.compile(r"\.[0-9]+\.json(\.[0-9a-f]+)?\.partial")
 # Other writers' versions that are stepped over in one publish.
 _MAX_TAKEN = 100
 
@@ -123,6 +130,7 @@ class ExportDirectory:
         """
         self.base = base
         self._state = base / STATE_DIRECTORY
+        self._retired = self._state / "retired"
         self._commit = commit_for(base, self._state)
         self._lease: Lease | None = None
 
@@ -135,9 +143,16 @@ class ExportDirectory:
             TimeoutError: Another writer did not finish in time.
             OSError: The base directory cannot be written.
         """
-        self._children()
-        with self.base.storage.lock((self._state / "lock").path, timeout_seconds) as lease:
-            self._lease = lease
+        with contextlib.ExitStack() as stack:
+            with _explained(
+                "push_destination.filesystem.base_directory must be a directory to read and write",
+                self.base,
+                "Give the permission, free space, or choose another directory.",
+            ):
+                self._children()
+                self._lease = stack.enter_context(
+                    self.base.storage.lock((self._state / "lock").path, timeout_seconds)
+                )
             try:
                 yield
             finally:
@@ -195,7 +210,11 @@ class ExportDirectory:
     def has_record(self, export: Export) -> bool:
         """Returns whether an export has a record; False for a foreign one."""
         directory, _, name = RECORD_PATH.rpartition("/")
-        return any(entry.name == name for entry in (export.location / directory).children())
+        try:
+            return any(entry.name == name for entry in (export.location / directory).children())
+        except NotADirectoryError:
+            # Somebody else's assets.extra is none of our business.
+            return False
 
     def record(self, export: Export) -> pb.ExportRecord:
         """Returns what an export says about itself.
@@ -231,7 +250,8 @@ class ExportDirectory:
             actual = (export.location / entry.path).digest()
             return "" if actual == expected else f"{entry.path} is {actual}, not {expected}"
 
-        problems.extend(filter(None, in_parallel(problem_of, entries.values())))
+        found = in_parallel(problem_of, entries.values(), export.location.storage)
+        problems.extend(filter(None, found))
         return problems
 
     def tombstones(self, limit: int) -> Iterator[pb.Tombstone]:
@@ -288,11 +308,15 @@ class ExportDirectory:
                 continue
             self._check_lease()
             if self._commit.is_in_sight(version):
-                self._tombstone(version).remove()
-                found.append(f"version {version} was being retired: it is looked at anew")
+                told = f"version {version} was being retired: it is looked at anew"
+                found.append(remove_leftover(self._tombstone(version), told))
             else:
-                (self.base / str(version)).remove()
-                found.append(f"removed what was left of version {version}, which is retired")
+                told = f"removed what was left of version {version}, which is retired"
+                found.append(remove_leftover(self.base / str(version), told))
+        for entry in self._retired.children():
+            # A disk's storage writes under such a name before it renames.
+            if _PARTIAL.fullmatch(entry.name):
+                found.append(remove_leftover(self._retired / entry.name))
         return tuple(found)
 
     @contextlib.contextmanager
@@ -326,16 +350,23 @@ class ExportDirectory:
         manifest = _manifest_of(files)
         for candidate_version in range(version, version + _MAX_TAKEN):
             record = make_record(candidate_version, manifest)
+            location = self.base / str(candidate_version)
             try:
-                self._commit.publish(
-                    candidate_version, files, {RECORD_PATH: _to_json(record)}, self._check_lease
-                )
+                with _explained(
+                    "export must be written whole",
+                    location,
+                    "Nothing was published: see that the model can be read and that the base"
+                    " directory has room, then run again.",
+                ):
+                    self._commit.publish(
+                        candidate_version, files, {RECORD_PATH: _to_json(record)}, self._check_lease
+                    )
             except VersionTakenError:
                 continue
-            return Export(version=candidate_version, location=self.base / str(candidate_version))
+            return Export(version=candidate_version, location=location)
         raise ValueError(
-            f"version must be free (got {version} and {_MAX_TAKEN - 1} larger ones, at {self.base})."
-            " See which other writer takes them."
+            f"version must be free (got {version} and {_MAX_TAKEN - 1} larger ones, at"
+            f" {self.base}). See which other writer takes them."
         )
 
     def retire(self, export: Export, *, why: str, now: float) -> None:
@@ -399,20 +430,25 @@ class ExportDirectory:
                 links.append((source.source, destination / entry.path))
             else:
                 copies.append((export.location / entry.path, destination / entry.path))
-        link_files(links)
-        copy_files(copies)
+        with _explained(
+            "pushed_model must be written whole",
+            destination,
+            "What is served is complete: see that there is room, then run again.",
+        ):
+            link_files(links)
+            copy_files(copies)
 
     def _check_lease(self) -> None:
         assert self._lease is not None, "the lock must be held"
         self._lease.check()
 
     def _tombstone(self, version: int) -> Location:
-        return self._state / "retired" / f"{version}.json"
+        return self._retired / f"{version}.json"
 
     def _tombstone_versions(self) -> Sequence[int]:
         return [
             int(stem)
-            for entry in (self._state / "retired").children()
+            for entry in self._retired.children()
             for stem, dot, suffix in [entry.name.partition(".")]
             if suffix == "json" and _CANONICAL_VERSION.fullmatch(stem)
         ]
@@ -426,6 +462,18 @@ class ExportDirectory:
                 f" (got {str(self.base)!r}, which is a file). Choose another path, or move the file"
                 " away."
             ) from error
+
+
+@contextlib.contextmanager
+def _explained(rule: str, location: Location, remedy: str) -> Iterator[None]:
+    """Says of an error of the operating system what was asked for, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        # Without a number it is a storage's own, and says so itself.
+        if error.errno is None:
+            raise
+        raise StorageError(f"{rule} (got {error}, at {location}). {remedy}") from error
 
 
 def _why_damaged(record: pb.ExportRecord, sizes: Mapping[str, int]) -> str:

@@ -94,7 +94,10 @@ def check(model: Location, work_path: Path) -> None:
     Raises:
         InvalidModelError: It does not.
     """
-    sizes = model.sizes()
+    try:
+        sizes = model.sizes()
+    except NotADirectoryError:
+        sizes = {}
     problem = why_incomplete(sizes) if sizes else "there is no such directory"
     if not problem:
         small = [path for path in sizes if path in (*MARKERS, _INDEX)]
@@ -162,7 +165,7 @@ def files_of(model: Location) -> list[ModelFile]:
         if model.storage.is_local
         else {path: model / path for path in model.sizes()}
     )
-    return in_parallel(lambda item: ModelFile.read(*item), sorted(sources.items()))
+    return in_parallel(lambda item: ModelFile.read(*item), sorted(sources.items()), model.storage)
 
 
 def _local_sources(model: Location) -> dict[str, Location]:
@@ -297,7 +300,8 @@ def as_text(files: Sequence[ModelFile], work_path: Path) -> list[ModelFile]:
     text_path = work_path / _TEXT
     proto = saved_model_pb2.SavedModel.FromString(binary.source.read(binary.digest.size))
     text_path.write_text(text_format.MessageToString(proto), encoding="utf-8")
-    others = [file for file in files if file is not binary]
+    # A model that has both is loaded from its saved_model.pb.
+    others = [file for file in files if not file.is_marker]
     return [*others, ModelFile.read(_TEXT, location_of(str(text_path)))]
 
 

@@ -6,17 +6,20 @@ A step is a call that may change a disk: the child dies right before it.
 """
 
 import importlib
+import itertools
 import json
 import os
 import shutil
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from tests.executor.plain import read_files
 from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.exports import ExportDirectory
+from tfx_best_exporter.executor.storage import location_of
 
 STEPS = frozenset(("mkdir", "write", "rename", "replace", "link", "unlink", "rmdir"))
 
@@ -30,15 +33,15 @@ def in_child(arguments: tuple[Path, ...], kill_at: int | None) -> bool:
     """Returns whether the child came to its end."""
     process_id = os.fork()
     if process_id == 0:
-        count = 0
+        steps = itertools.count()
 
         def watch(frame: Any, event: str, function: Any) -> None:
-            nonlocal count
-            if event == "c_call" and getattr(function, "__name__", "") in STEPS:
-                if count == kill_at:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                count += 1
+            is_step = event == "c_call" and getattr(function, "__name__", "") in STEPS
+            if is_step and next(steps) == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
 
+        # Files are copied by several threads.
+        threading.setprofile(watch)
         sys.setprofile(watch)
         export(*arguments)
         os._exit(0)
@@ -52,17 +55,18 @@ def in_child(arguments: tuple[Path, ...], kill_at: int | None) -> bool:
 
 def seen(base_path: Path) -> dict[str, Any]:
     """Returns what a model server sees, and what the exporter knows."""
-    exports = ExportDirectory(base_path)
+    exports = ExportDirectory(location_of(base_path))
     listing = exports.list()
-    best, record, warnings = exports.best(listing)
-    assert best is not None
-    assert record is not None
+    served = exports.served(listing)
+    assert served.export is not None
+    assert served.record is not None
     state_path = base_path / ".best_exporter"
     return {
         "versions": [each.version for each in listing.exports],
         "digests": [exports.record(each).model.digest for each in listing.exports],
-        "incomplete": [*warnings, *listing.strays],
-        "best": best.version,
+        "incomplete": [*served.warnings, *listing.strays],
+        "damaged": [problem for each in listing.exports for problem in exports.verify(each)],
+        "best": served.export.version,
         "tombstones": [each.record.version for each in exports.tombstones(9)],
         "left": sorted(
             path.relative_to(state_path).as_posix()

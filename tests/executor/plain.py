@@ -6,6 +6,8 @@ from typing import Any
 
 from tfx_best_exporter.executor import saved_model
 from tfx_best_exporter.executor.exports import SCHEMA_VERSION, Export, ExportDirectory
+from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 FILES = {
@@ -33,8 +35,18 @@ def read_files(path: Path) -> dict[str, bytes]:
     }
 
 
-def record_of(version: int, **kwargs: Any) -> Callable[..., pb.ExportRecord]:
-    def make_record(manifest: Sequence[pb.ManifestEntry]) -> pb.ExportRecord:
+def path_of(location: Location) -> Path:
+    """Returns the local path of a location."""
+    assert location.storage.is_local
+    return Path(location.path)
+
+
+def files_of(path: Path) -> list[saved_model.ModelFile]:
+    return saved_model.files_of(location_of(path))
+
+
+def record_of(**kwargs: Any) -> Callable[..., pb.ExportRecord]:
+    def make_record(version: int, manifest: Sequence[pb.ManifestEntry]) -> pb.ExportRecord:
         return pb.ExportRecord(
             schema_version=SCHEMA_VERSION, version=version, manifest=manifest, **kwargs
         )
@@ -42,7 +54,19 @@ def record_of(version: int, **kwargs: Any) -> Callable[..., pb.ExportRecord]:
     return make_record
 
 
-def publish(exports: ExportDirectory, version: int, model_path: Path) -> Export:
+def publish(exports: ExportDirectory, version: int, model_path: Path, **kwargs: Any) -> Export:
+    """Publishes a model, written first if it is not there; kwargs go into the record."""
     if not model_path.exists():
         write_files(model_path)
-    return exports.publish(version, saved_model.files_of(model_path), record_of(version))
+    with exports.lock():
+        return exports.publish(version, files_of(model_path), record_of(**kwargs))
+
+
+def retire(exports: ExportDirectory, export: Export, why: str = "", now: float = 0.0) -> None:
+    with exports.lock():
+        exports.retire(export, why=why, now=now)
+
+
+def recover(exports: ExportDirectory) -> tuple[str, ...]:
+    with exports.lock():
+        return exports.recover()

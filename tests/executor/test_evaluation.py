@@ -10,6 +10,7 @@ import pytest
 from tests.executor.plain import read_files
 from tfx_best_exporter.executor import evaluation
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 Evaluations = dict[str, Path]
@@ -232,10 +233,10 @@ def test_an_evaluation_without_its_config(tmp_path: Path, evaluations: Evaluatio
 
 
 def test_what_is_kept_of_an_evaluation_gives_the_same(tmp_path: Path, evaluations: Evaluations):
-    paths = evaluation.tfma_files_of(evaluations["paired"])
-    assert [path.name for path in paths] == ["eval_config.json", "metrics-00000-of-00001.tfrecord"]
-    for path in paths:
-        shutil.copy(path, tmp_path)
+    files = evaluation.tfma_files_of(location_of(evaluations["paired"]))
+    assert [file.name for file in files] == ["eval_config.json", "metrics-00000-of-00001.tfrecord"]
+    for file in files:
+        shutil.copy(file.path, tmp_path)
     kept, original = map(evaluation.from_tfma, (tmp_path, evaluations["paired"]))
     assert kept.metrics == original.metrics
     assert {key: dict(part) for key, part in kept.slices.items()} == {

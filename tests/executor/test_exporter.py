@@ -20,6 +20,7 @@ from tfx_best_exporter.executor.eval_result import EvalResult, MissingMetricErro
 from tfx_best_exporter.executor.exporter import ForeignBest, ModelExporter
 from tfx_best_exporter.executor.exports import RECORD_PATH, ExportDirectory, RecordError
 from tfx_best_exporter.executor.saved_model import InvalidModelError
+from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 ROOT = Path(__file__).parents[2]
@@ -72,14 +73,14 @@ Model = Callable[[float], Path]
 
 
 def versions_of(base_path: Path) -> list[int]:
-    return [export.version for export in ExportDirectory(base_path).list().exports]
+    return [export.version for export in ExportDirectory(location_of(base_path)).list().exports]
 
 
 def record_of(path: str | Path | None) -> pb.ExportRecord:
     assert path is not None
-    path = Path(path)
-    (export,) = (each for each in ExportDirectory(path.parent).list().exports if each.path == path)
-    return ExportDirectory(path.parent).record(export)
+    exports = ExportDirectory(location_of(Path(path).parent))
+    (export,) = (each for each in exports.list().exports if each.path == str(path))
+    return exports.record(export)
 
 
 def serve(path: str | Path | None, signature: str = "serving_default") -> dict[str, Any]:
@@ -110,23 +111,29 @@ def swapped_larger_auc(current_eval_result, best_eval_result):
         pytest.param(
             {"base_directory": ""},
             TypeError,
-            "base_directory must be a path (got '')."
+            "base_directory must be a path or a URI (got '')."
             " Give the directory that the model server polls.",
             id="no base directory",
         ),
         pytest.param(
             {"base_directory": None},
             TypeError,
-            "base_directory must be a path (got None)."
+            "base_directory must be a path or a URI (got None)."
             " Give the directory that the model server polls.",
             id="base directory of another type",
         ),
         pytest.param(
-            {"base_directory": "gs://bucket/models"},
+            {"base_directory": "gs://"},
             ValueError,
-            "base_directory must be a path on a local disk (got 'gs://bucket/models')."
-            " Object stores are not supported yet.",
-            id="object store",
+            "URI must name a bucket (got 'gs://'). Write it like gs://bucket/folder.",
+            id="no bucket",
+        ),
+        pytest.param(
+            {"base_directory": "file://serving/penguin"},
+            ValueError,
+            "URI must name a path of this machine (got 'file://serving/penguin')."
+            " Write three slashes: file:///a/path.",
+            id="another machine",
         ),
         pytest.param(
             {"name": ""},
@@ -308,6 +315,15 @@ def test_one_line_is_logged_for_a_decision(
         f"exported: FIRST_EXPORT: nothing is served yet: loss is 0.5 {where} 1000)",
         f"not exported: NOT_BETTER: {refusal} {where} none)",
     ]
+
+
+@pytest.mark.parametrize("form", [str, Path, "file://{}".format, "{}/".format, location_of])
+def test_the_base_directory_may_be_given_as(
+    model: Model, base_path: Path, form: Callable[[Path], Any]
+):
+    exporter = ModelExporter(form(base_path), clock=lambda: 1000.0)
+    assert exporter.export(model(1.0), {"loss": 0.5}) == str(base_path / "1000")
+    assert exporter.run(model(1.0), {"loss": 0.5}).base_directory == str(base_path)
 
 
 RESTARTED = """
@@ -703,7 +719,8 @@ def test_the_evaluation_is_kept_with_its_slices(
     )
     kept_path = Path(str(path)) / "assets.extra" / "best_exporter" / "evaluation"
     assert read_files(kept_path) == {
-        each.name: each.read_bytes() for each in evaluation.tfma_files_of(evaluation_path)
+        each.name: Path(each.path).read_bytes()
+        for each in evaluation.tfma_files_of(location_of(evaluation_path))
     }
     shutil.rmtree(evaluation_path)
     candidate = evaluation.from_tfma(evaluations["paired"])
@@ -719,6 +736,36 @@ def test_a_best_without_slices_has_none(new_exporter: NewExporter, model: Model)
 
     assert new_exporter(compare_fn=compare).export(model(1.0), {"loss": 1.0})
     assert new_exporter(compare_fn=compare).export(model(2.0), {"loss": 1.0})
+
+
+# Verifying.
+
+
+def test_verify(new_exporter: NewExporter, model: Model, base_path: Path):
+    exporter = new_exporter(assets_extra={"source": __file__})
+    exporter.export(model(1.0), {"loss": 0.5})
+    assert exporter.verify(1000) == []
+    (base_path / "1000" / "assets.extra" / "source").write_bytes(b"")
+    (problem,) = exporter.verify(1000)
+    assert problem.startswith("assets.extra/source is FileDigest(size=0, ")
+
+
+@pytest.mark.parametrize("version", [999, -1])
+def test_verify_of_no_version(
+    new_exporter: NewExporter, model: Model, base_path: Path, version: int
+):
+    new_exporter().export(model(1.0), {"loss": 0.5})
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        new_exporter().verify(version)
+    assert str(caught.value) == (
+        f"version must be an export (got {version}, at {base_path}). See which there are."
+    )
+
+
+def test_verify_of_a_foreign_version(new_exporter: NewExporter, model: Model, base_path: Path):
+    foreign_best(base_path, model(1.0))
+    with pytest.raises(RecordError, match=r"\Arecord\.json must be a file of schema_version 1 "):
+        new_exporter().verify(900)
 
 
 # Retiring.
@@ -738,7 +785,7 @@ def test_exports_to_keep(new_exporter: NewExporter, model: Model, base_path: Pat
         (1000, "not among the 2 latest exports", "")
     ]
     assert [each.version for each in report.kept] == [1001, 1002]
-    tombstones = ExportDirectory(base_path).tombstones(9)
+    tombstones = ExportDirectory(location_of(base_path)).tombstones(9)
     assert [(each.record.version, each.why) for each in tombstones] == [
         (1000, "not among the 2 latest exports")
     ]
@@ -863,6 +910,7 @@ def test_killed_at_every_step(
     in_sight = []
     for line in lines:
         assert line["after_kill"]["incomplete"] == [], line
+        assert line["after_kill"]["damaged"] == [], line
         assert line["after_next_run"] == undisturbed, line
         assert line["is_pushed"], line
         if line["after_kill"]["versions"] not in in_sight:

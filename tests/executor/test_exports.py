@@ -1,9 +1,11 @@
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +13,27 @@ from typing import Any
 
 import pytest
 
-from tests.executor.plain import FILES, publish, read_files, record_of, write_files
+from tests.executor.plain import (
+    FILES,
+    files_of,
+    publish,
+    read_files,
+    record_of,
+    recover,
+    retire,
+    write_files,
+)
 from tfx_best_exporter.executor import exports as exports_module
-from tfx_best_exporter.executor import saved_model
-from tfx_best_exporter.executor.exports import RECORD_PATH, ExportDirectory, RecordError
-from tfx_best_exporter.executor.storage import local
+from tfx_best_exporter.executor.exports import (
+    RECORD_PATH,
+    Export,
+    ExportDirectory,
+    RecordError,
+    Served,
+)
+from tfx_best_exporter.executor.saved_model import ModelFile
+from tfx_best_exporter.executor.storage import local, location_of
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 LARGEST = 2**63 - 1
@@ -23,8 +41,13 @@ REPAIR = "A model server may be trying to load it: repair or remove it"
 
 
 @pytest.fixture
-def base(tmp_path: Path) -> ExportDirectory:
-    return ExportDirectory(tmp_path / "base")
+def base_path(tmp_path: Path) -> Path:
+    return tmp_path / "base"
+
+
+@pytest.fixture
+def base(base_path: Path) -> ExportDirectory:
+    return ExportDirectory(location_of(base_path))
 
 
 @pytest.fixture
@@ -40,7 +63,7 @@ def state_of(base: ExportDirectory) -> dict[str, list[str]]:
     """Returns what lies below .best_exporter/, by folder."""
     return {
         path.name: sorted(entry.name for entry in path.iterdir())
-        for path in sorted((base.path / ".best_exporter").iterdir())
+        for path in sorted((Path(base.base.path) / ".best_exporter").iterdir())
         if path.is_dir()
     }
 
@@ -60,21 +83,21 @@ def make_undeletable(path: Path) -> Callable[[Path], Any]:
 # Listing.
 
 
-def test_a_base_directory_need_not_exist(base: ExportDirectory):
+def test_a_base_directory_need_not_exist(base: ExportDirectory, base_path: Path):
     listing = base.list()
     assert (listing.exports, listing.strays, listing.largest_version) == ((), (), 0)
-    assert base.best(listing) == (None, None, ())
+    assert base.served(listing) == Served(export=None, record=None, warnings=())
     assert base.fingerprint() == "none"
     assert list(base.tombstones(9)) == []
     assert base.recover() == ()
-    assert not base.path.exists()
+    assert not base_path.exists()
 
 
-def test_a_base_directory_that_is_a_file_is_refused(base: ExportDirectory):
-    base.path.write_bytes(b"")
+def test_a_base_directory_that_is_a_file_is_refused(base: ExportDirectory, base_path: Path):
+    base_path.write_bytes(b"")
     message = (
         "push_destination.filesystem.base_directory must be a directory"
-        f" (got {str(base.path)!r}, which is a file)."
+        f" (got {str(base_path)!r}, which is a file)."
         " Choose another path, or move the file away."
     )
     with pytest.raises(ValueError) as caught:  # noqa: PT011
@@ -106,10 +129,16 @@ NO_NUMBER = "its name is not a canonical decimal number"
     ],
 )
 def test_strays_are_told_and_never_touched(
-    base: ExportDirectory, model_path: Path, name: str, kind: str, problem: str, largest: int
+    base: ExportDirectory,
+    base_path: Path,
+    model_path: Path,
+    name: str,
+    kind: str,
+    problem: str,
+    largest: int,
 ):
     publish(base, 3, model_path)
-    path = base.path / name
+    path = base_path / name
     if kind == "directory":
         write_files(path)
     elif kind == "file":
@@ -120,17 +149,17 @@ def test_strays_are_told_and_never_touched(
     assert [export.version for export in listing.exports] == [3]
     assert listing.strays == (f"{name!r} is no version: {problem}",)
     assert listing.largest_version == max(3, largest)
-    base.recover()
+    recover(base)
     assert os.path.lexists(path)
 
 
 @pytest.mark.parametrize("version", [0, 1, LARGEST])
-def test_canonical_numbers_are_versions(base: ExportDirectory, version: int):
-    write_files(base.path / str(version))
+def test_canonical_numbers_are_versions(base: ExportDirectory, base_path: Path, version: int):
+    write_files(base_path / str(version))
     (export,) = base.list().exports
-    assert export == exports_module.Export(
-        version=version, path=base.path / str(version), has_record=False
-    )
+    assert export == Export(version=version, location=base.base / str(version))
+    assert export.path == str(base_path / str(version))
+    assert not base.has_record(export)
 
 
 def test_exports_are_listed_as_numbers(base: ExportDirectory, model_path: Path):
@@ -145,18 +174,22 @@ def test_exports_are_listed_as_numbers(base: ExportDirectory, model_path: Path):
 def test_the_best_is_the_largest_complete_version(base: ExportDirectory, model_path: Path):
     for version in (9, 10):
         publish(base, version, model_path)
-    best, record, warnings = base.best(base.list())
-    assert best is not None
-    assert record is not None
-    assert (best.version, best.has_record, record.version, warnings) == (10, True, 10, ())
+    served = base.served(base.list())
+    assert served.export is not None
+    assert served.record is not None
+    assert (served.export.version, served.record.version, served.warnings) == (10, 10, ())
+    assert base.has_record(served.export)
 
 
-def test_a_foreign_version_may_be_the_best(base: ExportDirectory, model_path: Path):
+def test_a_foreign_version_may_be_the_best(
+    base: ExportDirectory, base_path: Path, model_path: Path
+):
     publish(base, 9, model_path)
-    write_files(base.path / "10")
-    best, record, warnings = base.best(base.list())
-    assert best is not None
-    assert (best.version, best.has_record, record, warnings) == (10, False, None, ())
+    write_files(base_path / "10")
+    served = base.served(base.list())
+    assert served.export is not None
+    assert (served.export.version, served.record, served.warnings) == (10, None, ())
+    assert not base.has_record(served.export)
     assert base.fingerprint() == "10:foreign"
 
 
@@ -177,38 +210,46 @@ def test_a_foreign_version_may_be_the_best(base: ExportDirectory, model_path: Pa
     ],
 )
 def test_an_incomplete_newest_version_is_passed_over(
-    base: ExportDirectory, model_path: Path, is_foreign: bool, damage: str, problem: str
+    base: ExportDirectory,
+    base_path: Path,
+    model_path: Path,
+    is_foreign: bool,
+    damage: str,
+    problem: str,
 ):
     publish(base, 9, model_path)
     if is_foreign:
-        write_files(base.path / "10")
+        write_files(base_path / "10")
     else:
         publish(base, 10, model_path)
-    (base.path / "10" / damage).unlink()
-    best, record, warnings = base.best(base.list())
-    assert best is not None
-    assert record is not None
-    assert best.version == record.version == 9
-    assert warnings == (f"version 10 is not complete and is passed over: {problem}. {REPAIR}",)
+    (base_path / "10" / damage).unlink()
+    served = base.served(base.list())
+    assert served.export is not None
+    assert served.record is not None
+    assert served.export.version == served.record.version == 9
+    assert served.warnings == (
+        f"version 10 is not complete and is passed over: {problem}. {REPAIR}",
+    )
     assert base.next_version(base.list(), 0) == 11
 
 
 def test_a_truncated_file_is_noticed(base: ExportDirectory, model_path: Path):
     export = publish(base, 9, model_path)
     name = "variables/variables.data-00000-of-00001"
-    (export.path / name).write_bytes(b"dat")
-    best, _, warnings = base.best(base.list())
-    assert best is None
+    (Path(export.path) / name).write_bytes(b"dat")
+    served = base.served(base.list())
+    assert served.export is None
     problem = f"{name} is missing or does not have its 4 bytes"
-    assert warnings == (f"version 9 is not complete and is passed over: {problem}. {REPAIR}",)
+    assert served.warnings == (
+        f"version 9 is not complete and is passed over: {problem}. {REPAIR}",
+    )
 
 
 def test_fingerprint_changes_with_the_best(base: ExportDirectory, model_path: Path):
     seen = [base.fingerprint()]
-    files = saved_model.files_of(model_path)
     for version, digest in ((1, "sha256:a"), (2, "sha256:a"), (3, "sha256:b")):
         model = pb.SourceModel(digest=digest)
-        base.publish(version, files, record_of(version, model=model))
+        publish(base, version, model_path, model=model)
         seen.append(base.fingerprint())
     assert seen == ["none", "1:sha256:a", "2:sha256:a", "3:sha256:b"]
 
@@ -218,11 +259,7 @@ def test_fingerprint_changes_with_the_best(base: ExportDirectory, model_path: Pa
 
 def test_a_record_is_read_as_it_was_written(base: ExportDirectory, model_path: Path):
     metric = pb.MetricValue(key=pb.MetricKey(name="auc"), value=float("nan"))
-    export = base.publish(
-        5,
-        saved_model.files_of(model_path),
-        record_of(5, evaluation=pb.Evaluation(metrics=[metric]), name="a name"),
-    )
+    export = publish(base, 5, model_path, evaluation=pb.Evaluation(metrics=[metric]), name="a name")
     record = base.record(export)
     assert record.name == "a name"
     assert str(record.evaluation.metrics[0].value) == "nan"
@@ -233,7 +270,7 @@ def test_a_record_is_read_as_it_was_written(base: ExportDirectory, model_path: P
 
 def test_a_record_with_fields_of_a_later_release_is_read(base: ExportDirectory, model_path: Path):
     export = publish(base, 5, model_path)
-    path = export.path / RECORD_PATH
+    path = Path(export.path) / RECORD_PATH
     path.write_text(json.dumps({**json.loads(path.read_bytes()), "new_field": 1}))
     assert base.record(export).version == 5
 
@@ -268,14 +305,14 @@ def test_a_record_that_cannot_be_read(
     base: ExportDirectory, model_path: Path, content: bytes, problem: str
 ):
     export = publish(base, 5, model_path)
-    path = export.path / RECORD_PATH
+    path = Path(export.path) / RECORD_PATH
     path.write_bytes(content)
     message = f"record.json must be a file of schema_version 1 (got {problem}, at {path}).{REMEDY}"
     for read in (
         lambda: base.record(export),
-        lambda: base.best(base.list()),
+        lambda: base.served(base.list()),
         base.fingerprint,
-        lambda: base.retire(export, why="", now=0),
+        lambda: retire(base, export, why="", now=0),
     ):
         with pytest.raises(RecordError) as caught:
             read()
@@ -286,7 +323,7 @@ def test_a_record_that_cannot_be_read(
 
 def test_a_record_with_values_of_another_type(base: ExportDirectory, model_path: Path):
     export = publish(base, 5, model_path)
-    (export.path / RECORD_PATH).write_text('{"schema_version": 1, "version": "five"}')
+    (Path(export.path) / RECORD_PATH).write_text('{"schema_version": 1, "version": "five"}')
     # The rest is protobuf's own text.
     with pytest.raises(RecordError, match=r"\(got Failed to parse version field: .*five"):
         base.record(export)
@@ -294,24 +331,24 @@ def test_a_record_with_values_of_another_type(base: ExportDirectory, model_path:
 
 def test_a_record_that_is_too_large_is_not_read(base: ExportDirectory, model_path: Path):
     export = publish(base, 5, model_path)
-    path = export.path / RECORD_PATH
+    path = Path(export.path) / RECORD_PATH
     os.truncate(path, (64 << 20) + 1)
     with pytest.raises(RecordError) as caught:
         base.record(export)
     assert str(caught.value) == (
-        "record.json must be a file of schema_version 1 (got 67108865 bytes, more than 67108864,"
-        f" at {path}).{REMEDY}"
+        "record.json must be a file of schema_version 1 (got file must have at most 67108864 bytes"
+        f" (got more, at {path}). Check that the right file lies there., at {path}).{REMEDY}"
     )
 
 
-def test_a_record_of_another_version(base: ExportDirectory, model_path: Path):
+def test_a_record_of_another_version(base: ExportDirectory, base_path: Path, model_path: Path):
     publish(base, 5, model_path)
-    (base.path / "5").rename(base.path / "6")
+    (base_path / "5").rename(base_path / "6")
     with pytest.raises(RecordError) as caught:
-        base.best(base.list())
+        base.served(base.list())
     assert str(caught.value) == (
         "record.version must be the version of its export (got 5, at"
-        f" {base.path / '6' / RECORD_PATH}). Restore the file, or remove the export."
+        f" {base_path / '6' / RECORD_PATH}). Restore the file, or remove the export."
     )
 
 
@@ -329,18 +366,20 @@ def test_a_record_of_another_version(base: ExportDirectory, model_path: Path):
         pytest.param(1000.0, [LARGEST - 1], LARGEST, id="the last one"),
     ],
 )
-def test_next_version(base: ExportDirectory, now: float, present: list[int], expected: int):
+def test_next_version(
+    base: ExportDirectory, base_path: Path, now: float, present: list[int], expected: int
+):
     for version in present:
-        write_files(base.path / str(version))
+        write_files(base_path / str(version))
     assert base.next_version(base.list(), now) == expected
 
 
-def test_versions_end_somewhere(base: ExportDirectory):
-    write_files(base.path / str(LARGEST))
+def test_versions_end_somewhere(base: ExportDirectory, base_path: Path):
+    write_files(base_path / str(LARGEST))
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         base.next_version(base.list(), 0)
     assert str(caught.value) == (
-        f"version must be at most {LARGEST} (got {LARGEST + 1}, at {base.path})."
+        f"version must be at most {LARGEST} (got {LARGEST + 1}, at {base_path})."
         " Remove the entry with the largest number from the base directory."
     )
 
@@ -352,7 +391,7 @@ def test_versions_increase_whatever_the_clock_does(base: ExportDirectory, model_
         versions.append(version)
         export = publish(base, version, model_path)
         # A version that is gone is never given again.
-        base.retire(export, why="", now=now)
+        retire(base, export, why="", now=now)
     assert versions == [1000, 1001, 1002, 1003, 1004, 1005, 1006]
     assert base.next_version(base.list(), 0) == 1007
 
@@ -360,110 +399,145 @@ def test_versions_increase_whatever_the_clock_does(base: ExportDirectory, model_
 # Publishing.
 
 
-def test_publish(base: ExportDirectory, model_path: Path):
+def test_publish(base: ExportDirectory, base_path: Path, model_path: Path):
     export = publish(base, 5, model_path)
-    assert (export.version, export.path, export.has_record) == (5, base.path / "5", True)
-    written = read_files(export.path)
+    assert (export.version, export.path) == (5, str(base_path / "5"))
+    assert base.has_record(export)
+    written = read_files(Path(export.path))
     assert written.pop(RECORD_PATH).startswith(b"{")
     assert written == FILES
     assert state_of(base) == {"staging": []}
     for name in FILES:
-        assert not (export.path / name).samefile(model_path / name)
-    assert base.best(base.list())[2] == ()
+        assert not (Path(export.path) / name).samefile(model_path / name)
+    assert base.served(base.list()).warnings == ()
 
 
 def test_publish_refuses_a_file_that_changed_since_it_was_chosen(
     base: ExportDirectory, model_path: Path
 ):
-    files = saved_model.files_of(model_path)
+    files = files_of(model_path)
     (file,) = (each for each in files if each.path == "assets/words.txt")
-    file.source_path.write_bytes(b"other words")
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
-        base.publish(5, files, record_of(5))
-    now = local.digest(file.source_path)
+    Path(file.source.path).write_bytes(b"other words")
+    with base.lock(), pytest.raises(ValueError) as caught:  # noqa: PT011
+        base.publish(5, files, record_of())
+    now = file.source.digest()
     assert str(caught.value) == (
         f"assets/words.txt must be copied as it was read (got {now}, expected {file.digest}, at"
-        f" {file.source_path}). Nothing was published: run again, and see what else writes there."
+        f" {file.source}). Nothing was published: run again, and see what else writes there."
     )
     assert versions_of(base) == []
     assert state_of(base) == {"staging": []}
 
 
-def test_publish_refuses_a_file_that_was_not_written_as_it_was(
-    base: ExportDirectory, model_path: Path
+def test_publish_never_replaces_a_version(base: ExportDirectory, base_path: Path, model_path: Path):
+    for version in (5, 6):
+        write_files(base_path / str(version), {"saved_model.pb": b"precious"})
+    export = publish(base, 5, model_path)
+    assert export == Export(version=7, location=base.base / "7")
+    assert base.record(export).version == 7
+    assert read_files(base_path / "5") == {"saved_model.pb": b"precious"}
+    assert read_files(base_path / "6") == {"saved_model.pb": b"precious"}
+    assert state_of(base) == {"staging": []}
+
+
+def test_publish_gives_up_where_another_writer_takes_every_version(
+    base: ExportDirectory, base_path: Path, model_path: Path
 ):
-    def corrupt(manifest: Any) -> pb.ExportRecord:
-        (staging_path,) = (base.path / ".best_exporter" / "staging").iterdir()
-        (staging_path / "assets" / "words.txt").write_bytes(b"Words")
-        return record_of(5)(manifest)
-
-    with pytest.raises(ValueError, match=r"\Aassets/words.txt must be written as it was read "):
-        base.publish(5, saved_model.files_of(model_path), corrupt)
-    assert versions_of(base) == []
-    assert state_of(base) == {"staging": []}
-
-
-def test_publish_never_replaces_a_version(base: ExportDirectory, model_path: Path):
-    write_files(base.path / "5", {"saved_model.pb": b"precious"})
-    with pytest.raises(OSError, match="not empty"):
+    for version in range(5, 105):
+        write_files(base_path / str(version), {"theirs": b""})
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
         publish(base, 5, model_path)
-    assert read_files(base.path / "5") == {"saved_model.pb": b"precious"}
+    assert str(caught.value) == (
+        f"version must be free (got 5 and 99 larger ones, at {base_path})."
+        " See which other writer takes them."
+    )
+    assert versions_of(base) == list(range(5, 105))
     assert state_of(base) == {"staging": []}
+    assert publish(base, 6, model_path).version == 105
 
 
 def test_publish_leaves_nothing_when_there_is_no_record(base: ExportDirectory, model_path: Path):
-    def fail(manifest: Any) -> pb.ExportRecord:
+    def fail(version: int, manifest: Any) -> pb.ExportRecord:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        base.publish(5, saved_model.files_of(model_path), fail)
+    with base.lock(), pytest.raises(KeyboardInterrupt):
+        base.publish(5, files_of(model_path), fail)
     assert versions_of(base) == []
+    assert state_of(base) == {}
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
+def test_publish_and_retire_ask_for_the_lock(
+    base: ExportDirectory, base_path: Path, model_path: Path, is_replaced: bool
+):
+    export = publish(base, 4, model_path)
+    lock_path = base_path / ".best_exporter" / "lock"
+    message = (
+        "lock must be held until its owner frees it (got a lock file that was deleted or replaced,"
+        f" at {lock_path}). Leave lock files alone, and run again."
+    )
+    with base.lock():
+        lock_path.unlink()
+        if is_replaced:
+            lock_path.write_bytes(b"")
+        for write in (
+            lambda: base.publish(5, files_of(model_path), record_of()),
+            lambda: base.retire(export, why="", now=0),
+        ):
+            with pytest.raises(LeaseLostError) as caught:
+                write()
+            assert str(caught.value) == message
+    assert versions_of(base) == [4]
+    assert list(base.tombstones(9)) == []
     assert state_of(base) == {"staging": []}
 
 
 def test_everything_is_on_disk_before_it_appears_and_so_is_its_name(
-    base: ExportDirectory, model_path: Path
+    base: ExportDirectory, base_path: Path, model_path: Path
 ):
-    files = saved_model.files_of(model_path)
     steps: list[str] = []
 
     def watch(frame: Any, event: str, function: Any) -> None:
         name = getattr(function, "__name__", "") if event == "c_call" else ""
         if name == "fsync":
-            # Nothing else is open below the base directory.
-            (path,) = open_below(base.path)
+            path = os.readlink(f"/proc/self/fd/{descriptor_in(frame.f_locals)}")
             steps.append(
-                path.partition("/staging/")[2].partition("/")[2] if "/staging" in path else path
+                path.partition("/staging/")[2].partition("/")[2] if "/staging/" in path else path
             )
         elif name == "rename":
             steps.append("rename")
 
-    sys.setprofile(watch)
-    try:
-        base.publish(5, files, record_of(5))
-    finally:
-        sys.setprofile(None)
+    files = files_of(model_path)
+    with base.lock():
+        # Files are synced by several threads.
+        threading.setprofile(watch)
+        sys.setprofile(watch)
+        try:
+            base.publish(5, files, record_of())
+        finally:
+            sys.setprofile(None)
+            threading.setprofile(None)
+    commit = steps.index("rename")
+    assert sorted(steps[commit:]) == sorted(
+        ["rename", str(base_path), str(base_path / ".best_exporter" / "staging")]
+    )
+    before = steps[:commit]
     record_directory = "assets.extra/best_exporter"
-    written = {*FILES, f"{record_directory}/.record.json.partial"}
+    written = {*FILES, f"{record_directory}/.record.json.partial", RECORD_PATH}
     directories = {"", "assets", "variables", "assets.extra", record_directory}
-    assert steps[-2:] == ["rename", str(base.path)]
-    before = steps[:-2]
     assert set(before) == written | directories
     # A directory's last sync is after those of all files: their names are there by then.
     last = {path: index for index, path in enumerate(before)}
     assert max(last[path] for path in written) < min(last[path] for path in directories)
 
 
-def open_below(path: Path) -> set[str]:
-    found = set()
-    for link in Path("/proc/self/fd").iterdir():
-        try:
-            target = os.readlink(link)
-        except FileNotFoundError:
-            continue
-        if Path(target).is_relative_to(path):
-            found.add(target)
-    return found
+def descriptor_in(variables: dict[str, Any]) -> int:
+    """Returns what a function syncs: its `descriptor`, or its open file."""
+    descriptor = variables.get("descriptor")
+    if descriptor is not None:
+        return descriptor
+    (file,) = (value for value in variables.values() if isinstance(value, io.IOBase))
+    return file.fileno()
 
 
 PUBLISHER = """
@@ -471,21 +545,27 @@ import sys
 from pathlib import Path
 from tfx_best_exporter.executor.exports import ExportDirectory
 from tfx_best_exporter.executor.saved_model import ModelFile, files_of
+from tfx_best_exporter.proto.best_exporter_pb2 import ExportRecord
+from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.digest import FileDigest
 base, model, pipe = map(Path, sys.argv[1:])
-exports = ExportDirectory(base)
-slow = ModelFile(path="variables/slow", source_path=pipe, digest=FileDigest(size=0, crc32c=0))
+exports = ExportDirectory(location_of(base))
+digest = FileDigest(size=0, crc32c=0)
+slow = ModelFile(path="variables/slow", source=location_of(pipe), digest=digest)
+files = [*files_of(location_of(model)), slow]
 with exports.lock():
-    exports.publish(9, [*files_of(model), slow], lambda manifest: None)
+    exports.publish(9, files, lambda version, manifest: ExportRecord())
 """
 
 
-def test_killed_in_the_middle_of_a_file(base: ExportDirectory, model_path: Path, tmp_path: Path):
+def test_killed_in_the_middle_of_a_file(
+    base: ExportDirectory, base_path: Path, model_path: Path, tmp_path: Path
+):
     publish(base, 8, model_path)
     pipe_path = tmp_path / "pipe"
     os.mkfifo(pipe_path)
-    arguments = [str(path) for path in (base.path, model_path, pipe_path)]
-    staging_path = base.path / ".best_exporter" / "staging"
+    arguments = [str(path) for path in (base_path, model_path, pipe_path)]
+    staging_path = base_path / ".best_exporter" / "staging"
     with (
         subprocess.Popen([sys.executable, "-c", PUBLISHER, *arguments]) as publisher,
         pipe_path.open("wb", buffering=0) as pipe,
@@ -502,7 +582,7 @@ def test_killed_in_the_middle_of_a_file(base: ExportDirectory, model_path: Path,
     (left,) = state_of(base)["staging"]
     with base.lock(timeout_seconds=5):
         assert base.recover() == (f"removed {left} from staging: a run had left it",)
-        publish(base, 9, model_path)
+        base.publish(9, files_of(model_path), record_of())
     assert versions_of(base) == [8, 9]
     assert state_of(base) == {"staging": []}
 
@@ -524,7 +604,7 @@ def wait_for(condition: Callable[[], bool], timeout_seconds: float = 30) -> None
 def test_retire(base: ExportDirectory, model_path: Path):
     export = publish(base, 5, model_path)
     publish(base, 6, model_path)
-    base.retire(export, why="too old", now=1000.5)
+    retire(base, export, why="too old", now=1000.5)
     assert versions_of(base) == [6]
     assert state_of(base) == {"retired": ["5.json"], "staging": [], "trash": []}
     (tombstone,) = base.tombstones(9)
@@ -534,19 +614,19 @@ def test_retire(base: ExportDirectory, model_path: Path):
     assert not tombstone.record.manifest
 
 
-def test_tombstones_are_read_newest_first(base: ExportDirectory, model_path: Path):
+def test_tombstones_are_read_newest_first(base: ExportDirectory, base_path: Path, model_path: Path):
     for version in (9, 10, 100):
-        base.retire(publish(base, version, model_path), why="", now=0)
-    (base.path / ".best_exporter" / "retired" / "notes.txt").write_text("not ours")
-    (base.path / ".best_exporter" / "retired" / "007.json").write_text("not ours")
+        retire(base, publish(base, version, model_path), why="", now=0)
+    (base_path / ".best_exporter" / "retired" / "notes.txt").write_text("not ours")
+    (base_path / ".best_exporter" / "retired" / "007.json").write_text("not ours")
     assert [tombstone.record.version for tombstone in base.tombstones(9)] == [100, 10, 9]
     assert [tombstone.record.version for tombstone in base.tombstones(2)] == [100, 10]
     assert base.list().largest_version == 100
 
 
-def test_a_tombstone_that_cannot_be_read(base: ExportDirectory, model_path: Path):
-    base.retire(publish(base, 5, model_path), why="", now=0)
-    path = base.path / ".best_exporter" / "retired" / "5.json"
+def test_a_tombstone_that_cannot_be_read(base: ExportDirectory, base_path: Path, model_path: Path):
+    retire(base, publish(base, 5, model_path), why="", now=0)
+    path = base_path / ".best_exporter" / "retired" / "5.json"
     path.write_text("{")
     with pytest.raises(RecordError) as caught:
         list(base.tombstones(9))
@@ -557,76 +637,80 @@ def test_a_tombstone_that_cannot_be_read(base: ExportDirectory, model_path: Path
 
 
 def test_retire_that_cannot_take_it_out_of_service(
-    base: ExportDirectory, model_path: Path, other_file_system: Path
+    base: ExportDirectory, base_path: Path, model_path: Path, other_file_system: Path
 ):
     export = publish(base, 5, model_path)
     # A rename to another file system fails, whoever asks.
-    (base.path / ".best_exporter" / "trash").symlink_to(other_file_system)
+    (base_path / ".best_exporter" / "trash").symlink_to(other_file_system)
     with pytest.raises(OSError, match="cross-device"):
-        base.retire(export, why="", now=0)
-    assert base.best(base.list())[0] == export
+        retire(base, export, why="", now=0)
+    assert base.served(base.list()).export == export
     assert list(base.tombstones(9)) == []
     assert state_of(base)["retired"] == []
 
 
-def test_retire_that_cannot_delete_is_tried_again(base: ExportDirectory, model_path: Path):
+def test_retire_that_cannot_delete_is_tried_again(
+    base: ExportDirectory, base_path: Path, model_path: Path
+):
     export = publish(base, 5, model_path)
-    undo = make_undeletable(export.path / "variables")
-    path = export.path
+    undo = make_undeletable(Path(export.path) / "variables")
+    path = Path(export.path)
     try:
         with pytest.raises(OSError, match=r"not permitted|denied"):
-            base.retire(export, why="", now=0)
+            retire(base, export, why="", now=0)
         # Out of service, with its tombstone: only the files are left.
-        (path,) = (base.path / ".best_exporter" / "trash").iterdir()
+        (path,) = (base_path / ".best_exporter" / "trash").iterdir()
         assert versions_of(base) == []
         assert [tombstone.record.version for tombstone in base.tombstones(9)] == [5]
-        (found,) = base.recover()
+        (found,) = recover(base)
         assert found.startswith(f"{path} could not be removed, the next run tries again: ")
     finally:
         undo(path / "variables")
-    assert base.recover() == (f"removed {path.name} from trash: a run had left it",)
+    assert recover(base) == (f"removed {path.name} from trash: a run had left it",)
     assert state_of(base)["trash"] == []
 
 
-def test_retire_that_was_interrupted_is_forgotten(base: ExportDirectory, model_path: Path):
+def test_retire_that_was_interrupted_is_forgotten(
+    base: ExportDirectory, base_path: Path, model_path: Path
+):
     for version in (5, 6):
         publish(base, version, model_path)
     # Killed between the tombstone and the rename.
-    interrupted = pb.Tombstone(schema_version=1, record=record_of(5)([]))
-    path = base.path / ".best_exporter" / "retired" / "5.json"
+    interrupted = pb.Tombstone(schema_version=1, record=record_of()(5, []))
+    path = base_path / ".best_exporter" / "retired" / "5.json"
     local.write(path, exports_module._to_json(interrupted))
     assert list(base.tombstones(9)) == []
-    assert base.recover() == ("version 5 was being retired: it is looked at anew",)
+    assert recover(base) == ("version 5 was being retired: it is looked at anew",)
     assert versions_of(base) == [5, 6]
     assert not path.exists()
 
 
-def test_recover_touches_nothing_in_sight(base: ExportDirectory, model_path: Path):
+def test_recover_touches_nothing_in_sight(base: ExportDirectory, base_path: Path, model_path: Path):
     publish(base, 5, model_path)
-    write_files(base.path / "6")
-    (base.path / "notes.txt").write_text("not ours")
-    state_path = base.path / ".best_exporter"
+    write_files(base_path / "6")
+    (base_path / "notes.txt").write_text("not ours")
+    state_path = base_path / ".best_exporter"
     write_files(state_path / "staging" / "abc")
     write_files(state_path / "trash" / "4-abc")
     (state_path / "trash" / "file").write_bytes(b"")
-    base.retire(publish(base, 3, model_path), why="", now=0)
-    before = read_files(base.path)
-    assert base.recover() == (
+    retire(base, publish(base, 3, model_path), why="", now=0)
+    before = read_files(base_path)
+    assert recover(base) == (
         "removed abc from staging: a run had left it",
         "removed 4-abc from trash: a run had left it",
         "removed file from trash: a run had left it",
     )
-    after = read_files(base.path)
+    after = read_files(base_path)
     gone = set(before) - set(after)
     assert all(name.startswith((".best_exporter/staging", ".best_exporter/trash")) for name in gone)
     assert {name: before[name] for name in after} == after
     assert state_of(base) == {"retired": ["3.json"], "staging": [], "trash": []}
-    assert base.recover() == ()
+    assert recover(base) == ()
 
 
-def test_work_directory(base: ExportDirectory):
+def test_work_directory(base: ExportDirectory, base_path: Path):
     with base.work_directory() as path:
-        assert path.parent == base.path / ".best_exporter" / "staging"
+        assert path.parent == base_path / ".best_exporter" / "staging"
         write_files(path)
     assert state_of(base) == {"staging": []}
     with pytest.raises(KeyboardInterrupt), base.work_directory() as path:
@@ -642,22 +726,23 @@ def test_copy_to_links_the_model_and_copies_the_rest(
 ):
     extra_path = tmp_path / "warmup"
     extra_path.write_bytes(b"requests")
-    model_files = saved_model.files_of(model_path)
-    files = [*model_files, saved_model.ModelFile.read("assets.extra/warmup", extra_path)]
-    export = base.publish(5, files, record_of(5))
+    model_files = files_of(model_path)
+    files = [*model_files, ModelFile.read("assets.extra/warmup", location_of(extra_path))]
+    with base.lock():
+        export = base.publish(5, files, record_of())
     copy_path = tmp_path / "pushed_model"
-    base.copy_to(export, copy_path, model_files)
-    assert read_files(copy_path) == read_files(export.path)
+    base.copy_to(export, location_of(copy_path), model_files)
+    assert read_files(copy_path) == read_files(Path(export.path))
     for name in FILES:
         assert (copy_path / name).samefile(model_path / name)
-    served = {path.stat().st_ino for path in export.path.rglob("*") if path.is_file()}
+    served = {path.stat().st_ino for path in Path(export.path).rglob("*") if path.is_file()}
     copied = {path.stat().st_ino for path in copy_path.rglob("*") if path.is_file()}
     assert not served & copied
     # Again, as after a run that died.
     (copy_path / "saved_model.pb").unlink()
     (copy_path / "saved_model.pb").write_bytes(b"half")
-    base.copy_to(export, copy_path, model_files)
-    assert read_files(copy_path) == read_files(export.path)
+    base.copy_to(export, location_of(copy_path), model_files)
+    assert read_files(copy_path) == read_files(Path(export.path))
 
 
 def test_copy_to_copies_what_the_export_changed(
@@ -665,15 +750,17 @@ def test_copy_to_copies_what_the_export_changed(
 ):
     export = publish(base, 5, model_path)
     other_path = write_files(tmp_path / "other", {**FILES, "saved_model.pb": b"other"})
-    base.copy_to(export, tmp_path / "pushed_model", saved_model.files_of(other_path))
+    base.copy_to(export, location_of(tmp_path / "pushed_model"), files_of(other_path))
     assert (tmp_path / "pushed_model" / "saved_model.pb").read_bytes() == b"graph"
     assert (tmp_path / "pushed_model" / "assets/words.txt").samefile(
         other_path / "assets/words.txt"
     )
 
 
-def test_copy_to_of_a_foreign_export(base: ExportDirectory, model_path: Path, tmp_path: Path):
-    write_files(base.path / "5")
+def test_copy_to_of_a_foreign_export(
+    base: ExportDirectory, base_path: Path, model_path: Path, tmp_path: Path
+):
+    write_files(base_path / "5")
     (export,) = base.list().exports
-    base.copy_to(export, tmp_path / "pushed_model", saved_model.files_of(model_path))
+    base.copy_to(export, location_of(tmp_path / "pushed_model"), files_of(model_path))
     assert read_files(tmp_path / "pushed_model") == FILES

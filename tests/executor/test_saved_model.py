@@ -7,12 +7,24 @@ from typing import Any
 import pytest
 
 from tests.conftest import WriteModel
-from tests.executor.plain import FILES, read_files, write_files
+from tests.executor.plain import FILES, files_of, read_files, write_files
 from tfx_best_exporter.executor import saved_model
 from tfx_best_exporter.executor.saved_model import InvalidModelError
+from tfx_best_exporter.executor.storage import location_of
 
 INDEX = "variables/variables.index"
 SHARD = "variables/variables.data-00000-of-00001"
+
+
+def check(path: Path) -> None:
+    work_path = path.parent / "work of the check"
+    saved_model.check(location_of(path), work_path)
+    # Nothing is copied of what is local.
+    assert not work_path.exists()
+
+
+def why_incomplete(path: Path) -> str:
+    return saved_model.why_incomplete(location_of(path).sizes())
 
 
 def refusal(path: Path, problem: str) -> str:
@@ -27,8 +39,8 @@ def refusal(path: Path, problem: str) -> str:
 
 def test_a_real_model_is_complete(tmp_path: Path, write_model: WriteModel):
     path = write_model(tmp_path / "model")
-    assert saved_model.why_incomplete(path) == ""
-    saved_model.check(path)
+    assert why_incomplete(path) == ""
+    check(path)
 
 
 @pytest.mark.parametrize(
@@ -77,14 +89,14 @@ def test_a_real_model_is_complete(tmp_path: Path, write_model: WriteModel):
 )
 def test_why_incomplete(tmp_path: Path, files: dict[str, bytes], problem: str):
     (tmp_path / "model").mkdir()
-    assert saved_model.why_incomplete(write_files(tmp_path / "model", files)) == problem
+    assert why_incomplete(write_files(tmp_path / "model", files)) == problem
 
 
 def test_check_refuses_what_is_no_directory(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"")
     for path in (tmp_path / "file", tmp_path / "nothing"):
         with pytest.raises(InvalidModelError) as caught:
-            saved_model.check(path)
+            check(path)
         assert str(caught.value) == refusal(path, "there is no such directory")
 
 
@@ -142,7 +154,7 @@ def test_check_refuses_what_is_damaged(
     path = write_model(tmp_path / "model")
     damage(path)
     with pytest.raises(InvalidModelError) as caught:
-        saved_model.check(path)
+        check(path)
     # What follows the problem is TensorFlow's own text.
     head, tail = refusal(path, "|").split("|")
     assert str(caught.value).startswith(head + problem)
@@ -162,12 +174,12 @@ def test_check_knows_the_length_of_the_variables_to_the_byte(tmp_path: Path):
         builder = tf.compat.v1.saved_model.Builder(str(path))
         builder.add_meta_graph_and_variables(session, ["serve"])
         builder.save()
-    saved_model.check(path)
+    check(path)
     size = (path / SHARD).stat().st_size
     assert size == (1 + 1 + 2) + 4 + (0 + 4 + 200) + 10 * 3 * 4 + 8
     os.truncate(path / SHARD, size - 1)
     with pytest.raises(InvalidModelError) as caught:
-        saved_model.check(path)
+        check(path)
     problem = f"variables/variables.data-* have {size - 1} bytes, the index asks for {size}"
     assert str(caught.value) == refusal(path, problem)
 
@@ -176,7 +188,7 @@ def test_a_model_without_variables_is_complete(tmp_path: Path):
     import tensorflow as tf
 
     tf.saved_model.save(tf.Module(), str(tmp_path / "model"))
-    saved_model.check(tmp_path / "model")
+    check(tmp_path / "model")
 
 
 # Files, links, digests.
@@ -184,9 +196,9 @@ def test_a_model_without_variables_is_complete(tmp_path: Path):
 
 def test_files_of(tmp_path: Path):
     path = write_files(tmp_path / "model")
-    files = saved_model.files_of(path)
+    files = files_of(path)
     assert [file.path for file in files] == sorted(FILES)
-    assert {file.path: file.source_path.read_bytes() for file in files} == FILES
+    assert {file.path: Path(file.source.path).read_bytes() for file in files} == FILES
     assert {file.path: file.digest.size for file in files} == {
         name: len(content) for name, content in FILES.items()
     }
@@ -194,11 +206,11 @@ def test_files_of(tmp_path: Path):
 
 def test_a_link_inside_stands_for_its_file(tmp_path: Path):
     path = write_files(tmp_path / "model")
-    expected = saved_model.digest_of(saved_model.files_of(path))
+    expected = saved_model.digest_of(files_of(path))
     (path / "assets" / "words.txt").rename(path / "assets" / "real.txt")
     (path / "assets" / "words.txt").symlink_to("real.txt")
-    files = {file.path: file for file in saved_model.files_of(path)}
-    assert files["assets/words.txt"].source_path == (path / "assets" / "real.txt").resolve()
+    files = {file.path: file for file in files_of(path)}
+    assert files["assets/words.txt"].source == location_of((path / "assets" / "real.txt").resolve())
     del files["assets/real.txt"]
     assert saved_model.digest_of(list(files.values())) == expected
 
@@ -206,7 +218,7 @@ def test_a_link_inside_stands_for_its_file(tmp_path: Path):
 def test_a_model_may_be_reached_by_a_link(tmp_path: Path):
     write_files(tmp_path / "model")
     (tmp_path / "link").symlink_to("model")
-    assert saved_model.files_of(tmp_path / "link") == saved_model.files_of(tmp_path / "model")
+    assert files_of(tmp_path / "link") == files_of(tmp_path / "model")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +232,7 @@ def test_links_that_lead_elsewhere_are_refused(tmp_path: Path, target: str):
     (path / "assets" / "words").mkdir()
     (path / "assets" / "link").symlink_to(target)
     with pytest.raises(InvalidModelError) as caught:
-        saved_model.files_of(path)
+        files_of(path)
     assert str(caught.value) == (
         "model must have no link that leads out of it or to a directory (got 'assets/link' ->"
         f" {target!r}, at {path}). Replace the link by the file."
@@ -232,14 +244,14 @@ def test_a_link_to_a_model_beside_with_a_longer_name_is_refused(tmp_path: Path):
     write_files(tmp_path / "model2")
     (path / "link").symlink_to("../model2/saved_model.pb")
     with pytest.raises(InvalidModelError):
-        saved_model.files_of(path)
+        files_of(path)
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path):
     path = write_files(tmp_path / "model")
     os.mkfifo(path / "assets" / "pipe")
     with pytest.raises(InvalidModelError) as caught:
-        saved_model.files_of(path)
+        files_of(path)
     assert str(caught.value) == (
         f"model must consist of files and directories (got 'assets/pipe', at {path}). Remove it."
     )
@@ -252,8 +264,8 @@ def test_digest_is_the_same_wherever_the_model_lies(tmp_path: Path):
     (other / "saved_model.pb").chmod(0o600)
     os.utime(other / "saved_model.pb", (0, 0))
     write_files(other / "assets.extra" / "best_exporter", {"record.json": b"{}", "e/m": b"x"})
-    digests = {saved_model.digest_of(saved_model.files_of(path)) for path in (one, other)}
-    digests.add(saved_model.digest_of(saved_model.files_of(one)[::-1]))
+    digests = {saved_model.digest_of(files_of(path)) for path in (one, other)}
+    digests.add(saved_model.digest_of(files_of(one)[::-1]))
     (digest,) = digests
     assert digest.startswith("sha256:")
     assert len(digest) == len("sha256:") + 64
@@ -261,7 +273,7 @@ def test_digest_is_the_same_wherever_the_model_lies(tmp_path: Path):
 
 def test_digest_is_stored_and_therefore_stable(tmp_path: Path):
     write_files(tmp_path / "model", {"saved_model.pb": b"123456789"})
-    assert saved_model.digest_of(saved_model.files_of(tmp_path / "model")) == (
+    assert saved_model.digest_of(files_of(tmp_path / "model")) == (
         "sha256:0da8e3fd72974765e738f9734723e8c7f24d2f168968535bcf1e9d2ad34a605e"
     )
 
@@ -276,16 +288,16 @@ def test_digest_is_stored_and_therefore_stable(tmp_path: Path):
 )
 def test_digest_changes_with(tmp_path: Path, change: dict[str, bytes]):
     path = write_files(tmp_path / "model")
-    before = saved_model.digest_of(saved_model.files_of(path))
+    before = saved_model.digest_of(files_of(path))
     write_files(path, change)
-    assert saved_model.digest_of(saved_model.files_of(path)) != before
+    assert saved_model.digest_of(files_of(path)) != before
 
 
 def test_digest_changes_with_a_name(tmp_path: Path):
     path = write_files(tmp_path / "model")
-    before = saved_model.digest_of(saved_model.files_of(path))
+    before = saved_model.digest_of(files_of(path))
     (path / "assets" / "words.txt").rename(path / "assets" / "other.txt")
-    assert saved_model.digest_of(saved_model.files_of(path)) != before
+    assert saved_model.digest_of(files_of(path)) != before
 
 
 # assets_extra.
@@ -348,14 +360,14 @@ def test_assets_extra_of_another_type_is_refused(value: Any):
 
 
 def test_with_assets_extra(tmp_path: Path):
-    files = saved_model.files_of(write_files(tmp_path / "model"))
+    files = files_of(write_files(tmp_path / "model"))
     (tmp_path / "source").write_bytes(b"warmup")
     (tmp_path / "link").symlink_to("source")
     extras = {"a/b": str(tmp_path / "source"), "a/c": str(tmp_path / "link")}
     result = saved_model.with_assets_extra(files, extras)
     assert result[: len(files)] == files
     assert [file.path for file in result[len(files) :]] == ["assets.extra/a/b", "assets.extra/a/c"]
-    assert {file.source_path for file in result[len(files) :]} == {tmp_path.resolve() / "source"}
+    assert {Path(file.source.path).read_bytes() for file in result[len(files) :]} == {b"warmup"}
 
 
 @pytest.mark.parametrize("name", ["nothing", "directory"])
@@ -383,7 +395,7 @@ def test_a_source_that_is_no_file_is_refused(tmp_path: Path, name: str):
 def test_destinations_that_collide_are_refused(
     tmp_path: Path, destinations: list[str], collision: str
 ):
-    files = saved_model.files_of(write_files(tmp_path / "model", {"assets.extra/a/file": b""}))
+    files = files_of(write_files(tmp_path / "model", {"assets.extra/a/file": b""}))
     (tmp_path / "source").write_bytes(b"")
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         saved_model.with_assets_extra(
@@ -403,20 +415,29 @@ def test_as_text(tmp_path: Path, write_model: WriteModel):
 
     path = write_model(tmp_path / "model", scale=3.0)
     (tmp_path / "work").mkdir()
-    files = saved_model.as_text(saved_model.files_of(path), tmp_path / "work")
+    files = saved_model.as_text(files_of(path), tmp_path / "work")
     for file in files:
         (tmp_path / "text" / file.path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file.source_path, tmp_path / "text" / file.path)
+        shutil.copy(file.source.path, tmp_path / "text" / file.path)
     names = set(read_files(path)) - {"saved_model.pb"} | {"saved_model.pbtxt"}
     assert {file.path for file in files} == set(read_files(tmp_path / "text")) == names
-    saved_model.check(tmp_path / "text")
+    check(tmp_path / "text")
     loaded = tf.saved_model.load(str(tmp_path / "text"))
     assert serve(loaded, "serving_default", x=[2.0]) == {"y": [6.0]}
 
 
 def test_as_text_leaves_text_as_it_is(tmp_path: Path):
-    files = saved_model.files_of(write_files(tmp_path / "model", {"saved_model.pbtxt": b"x"}))
+    files = files_of(write_files(tmp_path / "model", {"saved_model.pbtxt": b"x"}))
     assert saved_model.as_text(files, tmp_path) == files
+
+
+def test_as_text_of_a_model_in_both_forms(tmp_path: Path, write_model: WriteModel):
+    path = write_model(tmp_path / "model")
+    (path / "saved_model.pbtxt").write_text("TensorFlow does not load this one")
+    files = saved_model.as_text(files_of(path), tmp_path / "work")
+    (text,) = (file for file in files if file.is_marker)
+    assert text.source == location_of(tmp_path / "work" / "saved_model.pbtxt")
+    assert "meta_graphs" in Path(text.source.path).read_text()
 
 
 def test_check_refuses_damaged_text(tmp_path: Path, write_model: WriteModel):
@@ -424,7 +445,7 @@ def test_check_refuses_damaged_text(tmp_path: Path, write_model: WriteModel):
     (path / "saved_model.pb").unlink()
     (path / "saved_model.pbtxt").write_text("no proto")
     with pytest.raises(InvalidModelError) as caught:
-        saved_model.check(path)
+        check(path)
     assert str(caught.value).startswith(
         f"model must be a complete SavedModel (got {str(path)!r}: saved_model.pbtxt cannot be"
         " parsed: "
@@ -457,18 +478,18 @@ def test_with_signatures(tmp_path: Path, write_model: WriteModel):
 
     path = write_model(tmp_path / "model", scale=3.0)
     write_files(path, {"assets.extra/warmup": b"w", "assets.extra/best_exporter/record.json": b""})
-    files = saved_model.with_signatures(path, squared, tmp_path / "work")
+    files = saved_model.with_signatures(location_of(path), squared, tmp_path / "work")
     names = [file.path for file in files]
     assert len(names) == len(set(names))
     assert "assets.extra/warmup" in names
     assert "assets.extra/best_exporter/record.json" not in names
-    loaded = tf.saved_model.load(str(tmp_path / "work"))
+    loaded = tf.saved_model.load(str(tmp_path / "work" / "saved"))
     assert set(loaded.signatures) == {"squared", "serving_default"}
     assert serve(loaded, "squared", x=[2.0]) == {"z": [36.0]}
     assert serve(loaded, "serving_default", x=[2.0]) == {"y": [6.0]}
     assert loaded.scale.numpy() == 3.0
     words = (path / "assets" / "words.txt").read_bytes()
-    assert (tmp_path / "work" / "assets" / "words.txt").read_bytes() == words
+    assert (tmp_path / "work" / "saved" / "assets" / "words.txt").read_bytes() == words
 
 
 @pytest.mark.parametrize("value", [None, {}, [], {"a": 1}, {1: print}, "serve"], ids=repr)
@@ -477,7 +498,7 @@ def test_signatures_of_another_type_are_refused(
 ):
     path = write_model(tmp_path / "model")
     with pytest.raises(TypeError) as caught:
-        saved_model.with_signatures(path, lambda loaded: value, tmp_path / "work")
+        saved_model.with_signatures(location_of(path), lambda loaded: value, tmp_path / "work")
     assert str(caught.value) == (
         f"serving_signatures_fn must return signature name -> tf.function (got {value!r})."
         " Mend the function; nothing was exported."
@@ -489,8 +510,9 @@ def test_signatures_function_that_raises(tmp_path: Path, write_model: WriteModel
     def fail(loaded: Any) -> dict[str, Any]:
         raise AttributeError("no such layer")
 
+    path = write_model(tmp_path / "model")
     with pytest.raises(RuntimeError) as caught:
-        saved_model.with_signatures(write_model(tmp_path / "model"), fail, tmp_path / "work")
+        saved_model.with_signatures(location_of(path), fail, tmp_path / "work")
     assert str(caught.value) == (
         "serving_signatures_fn must return signature name -> tf.function (got AttributeError: no"
         " such layer). Mend the function; nothing was exported."
@@ -500,7 +522,9 @@ def test_signatures_function_that_raises(tmp_path: Path, write_model: WriteModel
 def test_signatures_that_cannot_be_saved(tmp_path: Path, write_model: WriteModel):
     path = write_model(tmp_path / "model")
     with pytest.raises(RuntimeError) as caught:
-        saved_model.with_signatures(path, lambda loaded: {"a": print}, tmp_path / "work")
+        saved_model.with_signatures(
+            location_of(path), lambda loaded: {"a": print}, tmp_path / "work"
+        )
     assert str(caught.value).startswith(
         "serving_signatures_fn must return functions that tf.saved_model.save takes (got"
         " ValueError: "

@@ -1,0 +1,102 @@
+"""A storage without renames, on a disk: what an object store is to the exporter."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tfx_best_exporter.executor.storage import errors
+from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import (
+    Entry,
+    Kind,
+    LeaseLostError,
+    StorageError,
+)
+
+
+class KilledError(BaseException):
+    """Stands for the end of a process: nothing of it changes the bucket any more."""
+
+
+class BucketLease:
+    """A lease that is lost as soon as somebody else asks for the lock."""
+
+    def __init__(self, bucket: "Bucket"):
+        self._bucket = bucket
+
+    def check(self) -> None:
+        if self._bucket.lease is not self:
+            raise LeaseLostError("another writer has the lock")
+
+
+class Bucket(LocalStorage):
+    """Objects as files: each is written and deleted alone, and directories come with them.
+
+    Attributes:
+        steps: What was changed, as "verb path"; the path relative to `directory`.
+        before: Called with each step before it is taken, by the thread that takes it.
+        lease: Of who has the lock.
+    """
+
+    has_atomic_rename = False
+    is_local = False
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.steps: list[str] = []
+        self.before: Callable[[str], None] = lambda step: None
+        self.lease: BucketLease | None = None
+
+    def location(self, relative_path: str) -> Location:
+        return Location(self, str(self.directory / relative_path))
+
+    def uri(self, path: str) -> str:
+        return f"bucket://{self._relative(path)}"
+
+    def children(self, path: str) -> list[Entry]:
+        return [
+            entry
+            for entry in super().children(path)
+            if entry.kind is Kind.FILE or self.sizes(f"{path}/{entry.name}")
+        ]
+
+    def write(self, path: str, content: bytes, *, if_absent: bool = False) -> None:
+        with self._step("write", path):
+            super().write(path, content, if_absent=if_absent)
+
+    def upload(self, local_path: Path, path: str) -> FileDigest:
+        with self._step("upload", path):
+            return super().upload(local_path, path)
+
+    def copy(self, source_path: str, path: str) -> FileDigest:
+        with self._step("copy", path):
+            return super().copy(source_path, path)
+
+    def sync(self, path: str) -> None:
+        """Nothing to do."""
+
+    def rename(self, source_path: str, path: str) -> None:
+        raise StorageError(errors.no_rename(self.uri(source_path), self.uri(path)))
+
+    def remove(self, path: str) -> None:
+        paths = [path] if Path(path).is_file() else [f"{path}/{name}" for name in self.sizes(path)]
+        for each in sorted(paths):
+            with self._step("remove", each):
+                super().remove(each)
+
+    @contextlib.contextmanager
+    def lock(self, path: str, timeout_seconds: float) -> Iterator[BucketLease]:
+        self.lease = lease = BucketLease(self)
+        yield lease
+
+    def _relative(self, path: str) -> str:
+        return Path(path).relative_to(self.directory).as_posix()
+
+    @contextlib.contextmanager
+    def _step(self, verb: str, path: str) -> Iterator[None]:
+        step = f"{verb} {self._relative(path)}"
+        self.before(step)
+        self.steps.append(step)
+        yield
