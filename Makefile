@@ -8,6 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 LOCK_ARGS ?=
 
 BIN := .venv/bin
@@ -67,6 +68,10 @@ lock: $(SETUP)  ## Write requirements.lock again; LOCK_ARGS=--upgrade for newer 
 .PHONY: demo
 demo: $(SETUP)  ## Run a pipeline whose exporter exports, skips and retires, and look at the result.
 	@$(BIN)/python -m pipelines.demo
+
+.PHONY: bench
+bench: $(SETUP)  ## Measure publishing, deciding and retiring beside their peers; minutes, and 10 GiB of disk.
+	@$(BIN)/python -m benchmarks.publishing $(BENCH_ARGS)
 
 # --- check ----------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 MIB = 1 << 20
 RESULTS_PATH = Path(__file__).parent / "results.md"
@@ -303,6 +304,100 @@ def retiring(root: Path, pairs: int) -> Iterator[Ratio]:
         shutil.rmtree(root / name)
 
 
+def object_store(root: Path, pairs: int) -> Iterator[Ratio]:
+    """Yields publishing to an S3 server beside uploading one file after the other.
+
+    And what a publish moves through this process when the model lies in the same store.
+    """
+    import boto3
+
+    from tests.servers import s3_server
+    from tfx_best_exporter.executor.exporter import ModelExporter
+    from tfx_best_exporter.executor.storage import location_of
+    from tfx_best_exporter.executor.storage.location import Location, copy_files
+
+    with s3_server() as url:
+        os.environ.update(
+            AWS_ENDPOINT_URL_S3=url,
+            AWS_ACCESS_KEY_ID="benchmark",
+            AWS_SECRET_ACCESS_KEY="benchmark",
+            AWS_DEFAULT_REGION="us-east-1",
+        )
+        client = boto3.client("s3", endpoint_url=url)
+        client.create_bucket(Bucket="bench")
+        for workload in (
+            Workload(name="10 x 5 MiB", count=10, size=5 * MIB, max_of_pusher=0),
+            Workload(name="200 x 10 KiB", count=200, size=10 << 10, max_of_pusher=0),
+        ):
+            model_path = write_model(
+                root / f"model-{workload.count}", workload.count, workload.size
+            )
+
+            def publish(path: Path, model_path: Path = model_path) -> None:
+                assert ModelExporter(f"s3://bench/{model_path.name}/{path.name}").export(
+                    model_path, {"loss": 1.0}
+                )
+
+            def upload(path: Path, model_path: Path = model_path) -> None:
+                for file_path in sorted(model_path.rglob("*")):
+                    if file_path.is_file():
+                        key = f"serial/{path.name}/1/{file_path.relative_to(model_path)}"
+                        client.upload_file(str(file_path), "bench", key)
+
+            yield ratio_of(
+                f"publish {workload.name} to S3, beside a serial upload",
+                list(pairs_of(publish, upload, root, pairs)),
+                None,
+            )
+            shutil.rmtree(model_path)
+
+        size = 64 * MIB
+        model_path = write_model(root / "model", 1, size)
+        source = location_of("s3://bench/artifacts/model")
+        local = location_of(str(model_path))
+        copy_files([(local / path, source / path) for path in local.sizes()])
+        counted = Location(_Counting(source.storage), "bench/served")
+        counted_source = Location(counted.storage, source.path)
+        assert ModelExporter(counted).export(counted_source, {"loss": 1.0})
+        moved = counted.storage.bytes_moved
+        yield Ratio(
+            name="bytes through the client, publish 64 MiB within S3, beside its size",
+            ours=moved / MIB,
+            peer=size / MIB,
+            ratio=moved / size,
+            pairs=1,
+            limit=0.01,
+            unit="MiB",
+        )
+        shutil.rmtree(model_path)
+
+
+class _Counting:
+    """A storage that counts the bytes it takes from this machine and brings to it."""
+
+    def __init__(self, storage: Any):
+        self._storage = storage
+        self.bytes_moved = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def read(self, path: str, max_bytes: int) -> bytes:
+        content = self._storage.read(path, max_bytes)
+        self.bytes_moved += len(content)
+        return content
+
+    def download(self, path: str, local_path: Path) -> Any:
+        digest = self._storage.download(path, local_path)
+        self.bytes_moved += digest.size
+        return digest
+
+    def upload(self, local_path: Path, path: str) -> Any:
+        digest = self._storage.upload(local_path, path)
+        self.bytes_moved += digest.size
+        return digest
+
+
 def show(ratios: Sequence[Ratio]) -> str:
     """Returns the results as a table in Markdown."""
     lines = [
@@ -326,6 +421,7 @@ def main() -> None:
         "memory": lambda root, _: memory(root),
         "deciding": deciding,
         "retiring": retiring,
+        "object store": object_store,
     }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5, help="pairs of each (default: 5)")

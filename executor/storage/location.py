@@ -14,8 +14,8 @@ from tfx_best_exporter.executor.storage import local
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.protocol import Entry, Storage
 
-# Files that are moved at a time: enough to hide an object store's latency. On a disk there is little
-# to hide, and more threads than processors only take Python's lock from each other.
+# Files that are moved at a time: enough to hide an object store's latency. A disk has little to
+# hide, and more threads than processors only take Python's lock from each other.
 _PARALLEL_FILES = 8
 _PARALLEL_LOCAL_FILES = 2
 
