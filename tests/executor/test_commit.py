@@ -260,6 +260,18 @@ def test_a_disk_that_fails_leaves_nothing_in_sight(base_path: Path, model_path: 
     assert read_files(base_path) == {}
 
 
+def test_a_rename_that_fails_leaves_nothing_in_sight(
+    base_path: Path, model_path: Path, other_file_system: Path
+):
+    # A rename to another file system fails, whoever asks.
+    (base_path / ".best_exporter").mkdir(parents=True)
+    (base_path / ".best_exporter" / "staging").symlink_to(other_file_system)
+    with pytest.raises(OSError, match="cross-device"):
+        rename_commit(Disk(), base_path).publish(5, files_of(model_path), CONTENTS, held)
+    assert in_sight(base_path) == {}
+    assert read_files(other_file_system) == {}
+
+
 def test_what_cannot_be_cleaned_up_does_not_hide_the_error(
     base_path: Path, model_path: Path, caplog: pytest.LogCaptureFixture
 ):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests import folder_filesystem
 from tests.executor.plain import read_files
 from tfx_best_exporter.executor import evaluation
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue
@@ -337,6 +338,34 @@ def test_pattern_chooses_files(tmp_path: Path):
     assert evaluation.from_event_files(tmp_path, "**/*.tfevents.*")["loss"] == 3.0
 
 
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        pytest.param("a/b/events.1", {"a/b/events.1"}, id="a name"),
+        pytest.param("*", {"events.1"}, id="not below"),
+        pytest.param("*/events.*", {"a/events.1"}, id="one folder"),
+        pytest.param("a/**/events.*", {"a/events.1", "a/b/events.1"}, id="any number of folders"),
+        pytest.param("**/*", {"events.1", "a/events.1", "a/b/events.1"}, id="everything"),
+        pytest.param("**", set(), id="folders only"),
+        pytest.param("**/b/*", {"a/b/events.1"}, id="folders and then a name"),
+        pytest.param("[ab]/events.?", {"a/events.1"}, id="characters"),
+        pytest.param("A/*", set(), id="case"),
+        pytest.param("a", set(), id="a folder"),
+        pytest.param("b/*", set(), id="not anchored"),
+    ],
+)
+def test_patterns(tmp_path: Path, pattern: str, matches: set[str]):
+    paths = ("events.1", "a/events.1", "a/b/events.1")
+    for path in paths:
+        file_path = write_v1((tmp_path / path).parent, (1, {path: 1.0}), suffix=".new")
+        file_path.rename(tmp_path / path)
+    if matches:
+        assert set(evaluation.from_event_files(tmp_path, pattern)) == matches
+    else:
+        with pytest.raises(ValueError, match=r"\Aevent_file_pattern must match an event file "):
+            evaluation.from_event_files(tmp_path, pattern)
+
+
 def test_a_file_cut_in_the_middle_is_read_up_to_there(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
@@ -396,3 +425,32 @@ def test_nothing_of_an_evaluation_is_changed(tmp_path: Path, evaluations: Evalua
     shutil.copytree(evaluations["paired"], tmp_path / "evaluation")
     evaluation.from_tfma(tmp_path / "evaluation")
     assert read_files(tmp_path / "evaluation") == read_files(evaluations["paired"])
+
+
+# In another storage.
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    """Returns the URI of tmp_path in a storage that is not local."""
+    folder_filesystem.register(str(tmp_path))
+    return f"{folder_filesystem.SCHEME}://bucket"
+
+
+def test_an_evaluation_elsewhere(tmp_path: Path, evaluations: Evaluations, folder: str):
+    shutil.copytree(evaluations["paired"], tmp_path / "bucket" / "evaluation")
+    result = evaluation.from_tfma(f"{folder}/evaluation")
+    assert result.uri == f"{folder}/evaluation"
+    assert dict(result) == {"example_count": 4.0, "binary_accuracy": 0.75}
+    (metrics_path,) = (tmp_path / "bucket" / "evaluation").glob("metrics-*")
+    metrics_path.write_bytes(b"not a record file")
+    with pytest.raises(ValueError, match=r"\Aevaluation must be a TFMA evaluation \(") as caught:
+        evaluation.from_tfma(f"{folder}/evaluation")
+    assert f", at {folder}/evaluation). Check that Evaluator finished" in str(caught.value)
+
+
+def test_event_files_elsewhere(tmp_path: Path, folder: str):
+    write_v1(tmp_path / "bucket" / "run" / "eval", (1, {"loss": 2.0}))
+    result = evaluation.from_event_files(f"{folder}/run", "eval/*.tfevents.*")
+    assert dict(result) == {"loss": 2.0}
+    assert result.uri == f"{folder}/run"

@@ -13,6 +13,7 @@ import pytest
 from google.protobuf import json_format
 
 from tests.conftest import WriteModel
+from tests.executor.bucket import Bucket
 from tests.executor.plain import FILES, read_files, write_files
 from tfx_best_exporter.executor import evaluation
 from tfx_best_exporter.executor.comparison import Blessing, BlessingStatus
@@ -21,6 +22,7 @@ from tfx_best_exporter.executor.exporter import ForeignBest, ModelExporter
 from tfx_best_exporter.executor.exports import RECORD_PATH, ExportDirectory, RecordError
 from tfx_best_exporter.executor.saved_model import InvalidModelError
 from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 ROOT = Path(__file__).parents[2]
@@ -889,6 +891,96 @@ def test_nothing_is_left_where_publishing_fails(
     assert versions_of(base_path) == [1000]
     assert list((base_path / ".best_exporter" / "staging").iterdir()) == []
     assert new_exporter().export(model(2.0), {"loss": 0.5}) == str(base_path / "1002")
+
+
+# In an object store.
+
+
+def test_an_object_store(model: Model, tmp_path: Path):
+    bucket = Bucket(tmp_path)
+    clock = Clock()
+
+    def new() -> ModelExporter:
+        return ModelExporter(bucket.location("base"), exports_to_keep=2, clock=clock)
+
+    pushed_model_path = tmp_path / "pushed_model"
+    for scale in (1.0, 2.0, 3.0):
+        report = new().run(
+            model(scale), {"loss": -scale}, blessings=[BLESSED], pushed_model_path=pushed_model_path
+        )
+        assert report.warnings == []
+    assert new().export(model(4.0), {"loss": 9.0}) is None
+    assert new().export(model(3.0), {"loss": 9.0}) == "bucket://base/1002"
+    assert report.base_directory == "bucket://base"
+    assert report.best.path == "bucket://base/1001"
+    assert [(each.version, each.error) for each in report.retired] == [(1000, "")]
+    assert read_files(pushed_model_path) == read_files(tmp_path / "base" / "1002")
+    assert serve(tmp_path / "base" / "1002") == {"y": [6.0]}
+    assert new().verify(1002) == []
+    assert sorted(read_files(tmp_path / "base" / ".best_exporter")) == ["retired/1000.json"]
+    assert not (tmp_path / "base" / "1000" / "saved_model.pb").exists()
+
+
+def test_who_loses_the_lock_decides_again(
+    model: Model, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.WARNING, "tfx_best_exporter")
+    bucket = Bucket(tmp_path)
+    clock = Clock()
+
+    def take_over(step: str) -> None:
+        if step.endswith("/variables/variables.index"):
+            bucket.before = lambda step: None
+            other = ModelExporter(bucket.location("base"), clock=clock)
+            assert other.export(model(2.0), {"loss": 0.5})
+
+    bucket.before = take_over
+    exporter = ModelExporter(bucket.location("base"), clock=clock)
+    report = exporter.run(model(1.0), {"loss": 0.75}, blessings=[BLESSED])
+    assert (report.reason, report.exported, report.best.version) == (R.NOT_BETTER, False, 1001)
+    assert serve(tmp_path / "base" / "1001") == {"y": [4.0]}
+    assert "lost the lock of bucket://base, deciding again" in caplog.messages
+
+
+def test_who_loses_the_lock_again_and_again_fails(model: Model, tmp_path: Path):
+    bucket = Bucket(tmp_path)
+    attempts = []
+
+    def lose(step: str) -> None:
+        if step.endswith("/claim.json") and step.startswith("write "):
+            attempts.append(step)
+            bucket.lease = None
+
+    bucket.before = lose
+    with pytest.raises(LeaseLostError):
+        ModelExporter(bucket.location("base")).export(model(1.0), {"loss": 1.0})
+    assert len(attempts) == 5
+    assert read_files(tmp_path / "base") == {}
+
+
+def test_an_export_counts_though_the_lock_is_lost_when_it_retires(model: Model, tmp_path: Path):
+    bucket = Bucket(tmp_path)
+    clock = Clock()
+    exporter = ModelExporter(bucket.location("base"), exports_to_keep=1, clock=clock)
+    exporter.export(model(1.0), {"loss": 1.0})
+
+    def lose(step: str) -> None:
+        if step.startswith("copy base/"):
+            bucket.lease = None
+
+    bucket.before = lose
+    report = exporter.run(model(2.0), {"loss": 0.5})
+    assert (report.exported, report.version) == (True, 1001)
+    problem = "another writer has the lock"
+    assert [(each.version, each.error) for each in report.retired] == [(1000, problem)]
+    assert report.warnings == [
+        f"version 1000 could not be deleted, the next run tries again: {problem}"
+    ]
+    bucket.before = lambda step: None
+    assert [each.error for each in exporter.retire().retired] == [""]
+
+
+# Killed.
 
 
 def test_killed_at_every_step(

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.executor.bucket import Bucket
 from tests.executor.plain import (
     FILES,
     files_of,
@@ -33,7 +35,10 @@ from tfx_best_exporter.executor.exports import (
 )
 from tfx_best_exporter.executor.saved_model import ModelFile
 from tfx_best_exporter.executor.storage import local, location_of
-from tfx_best_exporter.executor.storage.protocol import LeaseLostError
+from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError, StorageError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 LARGEST = 2**63 - 1
@@ -352,6 +357,48 @@ def test_a_record_of_another_version(base: ExportDirectory, base_path: Path, mod
     )
 
 
+@pytest.mark.parametrize("name", ["assets.extra", "assets.extra/best_exporter"])
+def test_a_foreign_file_where_the_record_would_lie(
+    base: ExportDirectory, base_path: Path, name: str
+):
+    write_files(base_path / "5", {**FILES, name: b"theirs"})
+    served = base.served(base.list())
+    assert served.export is not None
+    assert served.record is None
+    assert not base.has_record(served.export)
+
+
+def test_verify(base: ExportDirectory, model_path: Path):
+    export = publish(base, 5, model_path)
+    path = Path(export.path)
+    assert base.verify(export) == []
+    write_files(path, {"assets/more.txt": b"", "assets/words.txt": b"Words", "empty.txt": b""})
+    (path / "fingerprint.pb").unlink()
+    os.truncate(path / "variables" / "variables.index", 2)
+    expected = {file.path: file.digest for file in files_of(model_path)}
+    actual = {file.path: file.digest for file in files_of(path)}
+    words, index = "assets/words.txt", "variables/variables.index"
+    assert base.verify(export) == [
+        "assets/more.txt is not in the record",
+        "empty.txt is not in the record",
+        f"{words} is {actual[words]}, not {expected[words]}",
+        "fingerprint.pb is missing",
+        f"{index} is {actual[index]}, not {expected[index]}",
+    ]
+
+
+def test_verify_without_a_record(base: ExportDirectory, base_path: Path):
+    write_files(base_path / "5")
+    (export,) = base.list().exports
+    with pytest.raises(RecordError) as caught:
+        base.verify(export)
+    path = base_path / "5" / RECORD_PATH
+    assert str(caught.value) == (
+        "record.json must be a file of schema_version 1 (got [Errno 2] No such file or directory:"
+        f" {str(path)!r}, at {path}).{REMEDY}"
+    )
+
+
 # Versions.
 
 
@@ -540,6 +587,84 @@ def descriptor_in(variables: dict[str, Any]) -> int:
     return file.fileno()
 
 
+class Disk(LocalStorage):
+    """A disk that refuses whatever a path of a certain end is asked for, as a full one would."""
+
+    def __init__(self, end: str):
+        self.end = end
+
+    def copy(self, source_path: str, path: str) -> FileDigest:
+        self._refuse(path)
+        return super().copy(source_path, path)
+
+    def remove(self, path: str) -> None:
+        self._refuse(path)
+        super().remove(path)
+
+    def lock(self, path: str, timeout_seconds: float) -> Any:
+        self._refuse(path)
+        return super().lock(path, timeout_seconds)
+
+    def _refuse(self, path: str) -> None:
+        if path.endswith(self.end):
+            raise OSError(28, "No space left on device", path)
+
+
+def on(storage: LocalStorage, files: list[ModelFile]) -> list[ModelFile]:
+    return [dataclasses.replace(each, source=Location(storage, each.source.path)) for each in files]
+
+
+def test_an_error_of_the_disk_says_what_to_do(base_path: Path, model_path: Path, tmp_path: Path):
+    disk = Disk(end="/lock")
+    base = ExportDirectory(Location(disk, str(base_path)))
+    with pytest.raises(StorageError) as caught, base.lock():
+        pytest.fail("locked what cannot be written")
+    assert str(caught.value) == (
+        "push_destination.filesystem.base_directory must be a directory to read and write (got"
+        f" [Errno 28] No space left on device: '{base_path}/.best_exporter/lock', at {base_path})."
+        " Give the permission, free space, or choose another directory."
+    )
+    files = on(disk, files_of(model_path))
+    disk.end = "/words.txt"
+    with base.lock(), pytest.raises(StorageError) as caught:
+        base.publish(5, files, record_of())
+    problem, _, remedy = str(caught.value).partition("words.txt', ")
+    assert problem.startswith(
+        "export must be written whole (got [Errno 28] No space left on device:"
+        f" '{base_path}/.best_exporter/staging/"
+    )
+    assert remedy == (
+        f"at {base_path}/5). Nothing was published: see that the model can be read and that the"
+        " base directory has room, then run again."
+    )
+    assert read_files(base_path) == {".best_exporter/lock": b""}
+    disk.end = "nothing"
+    with base.lock():
+        export = base.publish(5, files, record_of())
+    disk.end = "/words.txt"
+    pushed_model_path = tmp_path / "pushed_model"
+    with pytest.raises(StorageError) as caught:
+        base.copy_to(export, Location(disk, str(pushed_model_path)), [])
+    assert str(caught.value) == (
+        "pushed_model must be written whole (got [Errno 28] No space left on device:"
+        f" '{pushed_model_path}/assets/words.txt', at {pushed_model_path})."
+        " What is served is complete: see that there is room, then run again."
+    )
+
+
+def test_an_error_that_says_so_itself_is_left_alone(base: ExportDirectory):
+    with base.lock(), pytest.raises(TimeoutError) as caught, base.lock(timeout_seconds=0):
+        pytest.fail("two writers")
+    assert str(caught.value).startswith("lock must be free within 0 seconds (held by another ")
+
+
+def test_an_error_of_what_is_done_with_the_lock_is_left_alone(base: ExportDirectory):
+    error = OSError(5, "Input/output error")
+    with pytest.raises(OSError, match="Input/output") as caught, base.lock():
+        raise error
+    assert caught.value is error
+
+
 PUBLISHER = """
 import sys
 from pathlib import Path
@@ -685,6 +810,72 @@ def test_retire_that_was_interrupted_is_forgotten(
     assert not path.exists()
 
 
+def test_recover_sweeps_half_written_tombstones(base: ExportDirectory, base_path: Path):
+    retired_path = base_path / ".best_exporter" / "retired"
+    names = (".5.json.partial", ".6.json.0123456789abcdef.partial")
+    write_files(retired_path, dict.fromkeys((*names, "notes.partial", ".notes"), b"{"))
+    assert recover(base) == tuple(
+        f"removed {name} from retired: a run had left it" for name in names
+    )
+    assert sorted(read_files(retired_path)) == [".notes", "notes.partial"]
+    assert recover(base) == ()
+
+
+def test_recover_tells_what_it_cannot_remove(base_path: Path, model_path: Path):
+    disk = Disk(end="/5.json")
+    base = ExportDirectory(Location(disk, str(base_path)))
+    publish(base, 5, model_path)
+    path = base_path / ".best_exporter" / "retired" / "5.json"
+    write_files(path.parent, {"5.json": b"{}"})
+    (told,) = recover(base)
+    assert told == (
+        f"{path} could not be removed, the next run tries again: [Errno 28] No space left on"
+        f" device: {str(path)!r}"
+    )
+    assert versions_of(base) == [5]
+
+
+def test_recover_finishes_a_retirement_without_a_rename(tmp_path: Path, model_path: Path):
+    bucket = Bucket(tmp_path)
+    base = ExportDirectory(bucket.location("base"))
+    for version in (5, 6):
+        publish(base, version, model_path)
+
+    def refuse(step: str) -> None:
+        if step == "remove base/5/variables/variables.index":
+            raise StorageError("storage must answer")
+
+    bucket.before = refuse
+    with base.lock(), pytest.raises(StorageError, match=r"\Astorage must answer\Z"):
+        base.retire(base.list().exports[0], why="too old", now=0)
+    # Out of service: the marker went first. A run that cannot delete the rest goes on.
+    assert [tombstone.record.version for tombstone in base.tombstones(9)] == []
+    assert base.served(base.list()).export == base.list().exports[-1]
+    assert recover(base) == (
+        "bucket://base/5 could not be removed, the next run tries again: storage must answer",
+    )
+    bucket.before = lambda step: None
+    assert recover(base) == ("removed what was left of version 5, which is retired",)
+    assert versions_of(base) == [6]
+    assert [tombstone.record.version for tombstone in base.tombstones(9)] == [5]
+
+
+def test_retire_that_cannot_delete_the_marker_is_forgotten(tmp_path: Path, model_path: Path):
+    bucket = Bucket(tmp_path)
+    base = ExportDirectory(bucket.location("base"))
+    export = publish(base, 5, model_path)
+
+    def refuse(step: str) -> None:
+        if step == "remove base/5/saved_model.pb":
+            raise StorageError("permission must be given")
+
+    bucket.before = refuse
+    with pytest.raises(StorageError, match=r"\Apermission must be given\Z"):
+        retire(base, export)
+    assert base.served(base.list()).export == export
+    assert read_files(tmp_path / "base" / ".best_exporter") == {}
+
+
 def test_recover_touches_nothing_in_sight(base: ExportDirectory, base_path: Path, model_path: Path):
     publish(base, 5, model_path)
     write_files(base_path / "6")
@@ -716,6 +907,15 @@ def test_work_directory(base: ExportDirectory, base_path: Path):
     with pytest.raises(KeyboardInterrupt), base.work_directory() as path:
         raise KeyboardInterrupt(write_files(path))
     assert state_of(base) == {"staging": []}
+
+
+def test_work_directory_is_local(tmp_path: Path):
+    base = ExportDirectory(Bucket(tmp_path).location("base"))
+    with base.work_directory() as path:
+        assert path.is_dir()
+        assert not path.is_relative_to(tmp_path)
+    assert not path.exists()
+    assert not (tmp_path / "base").exists()
 
 
 # The copy for the pipeline.
@@ -764,3 +964,17 @@ def test_copy_to_of_a_foreign_export(
     (export,) = base.list().exports
     base.copy_to(export, location_of(tmp_path / "pushed_model"), files_of(model_path))
     assert read_files(tmp_path / "pushed_model") == FILES
+
+
+def test_copy_to_another_storage(tmp_path: Path, model_path: Path):
+    bucket = Bucket(tmp_path)
+    base = ExportDirectory(bucket.location("base"))
+    export = publish(base, 5, model_path)
+    in_bucket = on(bucket, files_of(write_files(tmp_path / "model_in_bucket")))
+    for model_files, verbs in ((files_of(model_path), {"copy"}), (in_bucket, {"copy"})):
+        bucket.steps.clear()
+        base.copy_to(export, bucket.location("pushed_model"), model_files)
+        assert {step.partition(" ")[0] for step in bucket.steps} == verbs
+        assert read_files(tmp_path / "pushed_model") == read_files(tmp_path / "base" / "5")
+    base.copy_to(export, location_of(tmp_path / "local"), in_bucket)
+    assert read_files(tmp_path / "local") == read_files(tmp_path / "base" / "5")

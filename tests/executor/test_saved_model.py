@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import WriteModel
+from tests.executor.bucket import Bucket
 from tests.executor.plain import FILES, files_of, read_files, write_files
 from tfx_best_exporter.executor import saved_model
 from tfx_best_exporter.executor.saved_model import InvalidModelError
@@ -531,4 +532,38 @@ def test_signatures_that_cannot_be_saved(tmp_path: Path, write_model: WriteModel
     )
     assert str(caught.value).endswith(
         ". Give each an input_signature, and use only what the loaded model holds."
+    )
+
+
+# In another storage.
+
+
+def test_a_model_elsewhere(tmp_path: Path, write_model: WriteModel):
+    import tensorflow as tf
+
+    path = write_model(tmp_path / "model", scale=3.0)
+    bucket = Bucket(tmp_path)
+    model = bucket.location("model")
+    saved_model.check(model, tmp_path / "check")
+    # To be checked, the variables need not be read.
+    assert sorted(read_files(tmp_path / "check")) == ["saved_model.pb", INDEX]
+    files = saved_model.files_of(model)
+    assert {file.source.storage for file in files} == {bucket}
+    assert saved_model.digest_of(files) == saved_model.digest_of(files_of(path))
+    (text,) = (file for file in saved_model.as_text(files, tmp_path / "text") if file.is_marker)
+    assert "meta_graphs" in Path(text.source.path).read_text()
+    saved_model.with_signatures(model, squared, tmp_path / "work")
+    loaded = tf.saved_model.load(str(tmp_path / "work" / "saved"))
+    assert serve(loaded, "squared", x=[2.0]) == {"z": [36.0]}
+
+
+def test_a_damaged_model_elsewhere(tmp_path: Path, write_model: WriteModel):
+    path = write_model(tmp_path / "model")
+    # Its one number has four bytes. Strings, whose length the index does not tell, are not counted.
+    os.truncate(path / SHARD, 3)
+    with pytest.raises(InvalidModelError) as caught:
+        saved_model.check(Bucket(tmp_path).location("model"), tmp_path / "check")
+    assert str(caught.value) == (
+        "model must be a complete SavedModel (got 'bucket://model': variables/variables.data-* have"
+        " 3 bytes, the index asks for 4). Check that Trainer finished writing it."
     )
