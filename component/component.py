@@ -344,8 +344,10 @@ def _functions_in(module_file: str | None) -> dict[str, list[str]] | None:
         ) from error
     return {
         node.name: [
-            argument.arg
-            for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+            *(f"{argument.arg}, /" for argument in node.args.posonlyargs),
+            *(argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)),
+            *(f"*{argument.arg}" for argument in (node.args.vararg,) if argument),
+            *(f"**{argument.arg}" for argument in (node.args.kwarg,) if argument),
         ]
         for node in tree.body
         if isinstance(node, ast.FunctionDef)

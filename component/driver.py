@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +16,8 @@ from tfx.types import standard_component_specs as tfx_keys
 
 from tfx_best_exporter.component import history
 from tfx_best_exporter.executor import keys
+
+_logger = logging.getLogger(__name__)
 
 
 class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
@@ -85,5 +87,6 @@ def _or_error(look_up: Callable[[], dict[str, str]]) -> dict[str, str]:
     """
     try:
         return look_up()
-    except Exception:
-        return {keys.DRIVER_ERROR_KEY: traceback.format_exc()}
+    except Exception as error:
+        _logger.exception("the driver failed, and the executor will in its stead")
+        return {keys.DRIVER_ERROR_KEY: f"{type(error).__name__}: {error}"}

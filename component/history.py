@@ -10,7 +10,7 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ml_metadata.metadata_store import ListOptions, MetadataStore, OrderByField
@@ -35,8 +35,8 @@ _MODEL_BLESSING = "ModelBlessing"
 # for; a run has about ten.
 _SCAN_LIMIT = 1000
 
-# Tombstones that are looked at, from the newest on; a run retires one or two.
-_TOMBSTONE_LIMIT = 100
+# Tombstones are looked at from the newest on, until so many in a row have nothing left to do.
+_SETTLED_LIMIT = 50
 
 _LIVE_STATES = (mlmd.Artifact.LIVE, mlmd.Artifact.UNKNOWN)
 
@@ -82,7 +82,7 @@ def look_up(
         pushed_models_uri: Below it lie the PushedModels of this node, and nothing else.
 
     Raises:
-        RecordError: A record or tombstone cannot be read.
+        RecordError: The best's record cannot be read.
         OSError: The base directory cannot be read.
         ml_metadata.errors.StatusError: ML Metadata cannot be asked.
     """
@@ -93,10 +93,9 @@ def look_up(
     with exports.lock():
         fingerprint = exports.fingerprint()
         served = exports.served(exports.list())
-        tombstones = list(exports.tombstones(limit=_TOMBSTONE_LIMIT))
     pushed_models = _recent_pushed_models(store, pipeline_name)
-    _settle_retired(store, exports, tombstones, pushed_models, pipeline_name, pushed_models_uri)
-    prior = _prior_export(store, exports, served.export, served.record, pushed_models, tombstones)
+    retired = _settle_retired(store, exports, pushed_models, pipeline_name, pushed_models_uri)
+    prior = _prior_export(store, exports, served.export, served.record, pushed_models, retired)
     return {
         keys.BEST_FINGERPRINT_KEY: fingerprint,
         keys.PRIOR_EXPORT_KEY: json.dumps(
@@ -111,16 +110,16 @@ def _prior_export(
     best: Export | None,
     record: pb.ExportRecord | None,
     pushed_models: Sequence[mlmd.Artifact],
-    tombstones: Sequence[pb.Tombstone],
+    retired: Collection[int],
 ) -> PriorExport | None:
     """Returns what is known of the best, and where the base directory lacks what MLMD says."""
-    warnings = _disagreements(exports, best, pushed_models, tombstones)
+    warnings = _disagreements(exports, best, pushed_models, retired)
     if best is None:
         return PriorExport(version=0, is_foreign=False, warnings=warnings) if warnings else None
     # A run that died after its export never told ML Metadata of its PushedModel: a later run that
-    # found its candidate served has one.
+    # found its candidate served has one. The oldest one was made from the model that is served.
     pushed_model = _pushed_model_at(store, record.pushed_model_uri if record else "") or next(
-        (artifact for artifact in pushed_models if _destination_of(artifact) == best.path), None
+        (item for item in reversed(pushed_models) if _destination_of(item) == best.path), None
     )
     if pushed_model is None:
         where = f" at {record.pushed_model_uri}" if record and record.pushed_model_uri else ""
@@ -146,10 +145,9 @@ def _disagreements(
     exports: ExportDirectory,
     best: Export | None,
     pushed_models: Sequence[mlmd.Artifact],
-    tombstones: Sequence[pb.Tombstone],
+    retired: Collection[int],
 ) -> tuple[str, ...]:
     """Returns a sentence where the newest pushed version is neither served nor retired."""
-    retired = {tombstone.record.version for tombstone in tombstones}
     for artifact in pushed_models:
         base, _, name = _destination_of(artifact).rpartition("/")
         if base != exports.base.uri:
@@ -259,7 +257,9 @@ def _exists(uri: str) -> bool:
     try:
         location = location_of(uri)
         # In an object store, a directory without objects is none.
-        return os.path.exists(location.path) if location.storage.is_local else bool(location.sizes())
+        return (
+            os.path.exists(location.path) if location.storage.is_local else bool(location.sizes())
+        )
     except (OSError, ValueError):
         # Where no storage of ours reaches: nothing that could be read.
         return False
@@ -268,17 +268,21 @@ def _exists(uri: str) -> bool:
 def _settle_retired(
     store: MetadataStore,
     exports: ExportDirectory,
-    tombstones: Sequence[pb.Tombstone],
     pushed_models: Sequence[mlmd.Artifact],
     pipeline_name: str,
     pushed_models_uri: str,
-) -> None:
+) -> set[int]:
     """Deletes the PushedModels' own copies of retired exports, and marks them DELETED.
+
+    Returns the versions of the tombstones that were looked at.
 
     A tombstone only says where to look: what is deleted is an artifact that ML Metadata knows, of
     this pipeline, below this node's own directory.
     """
-    for tombstone in tombstones:
+    retired: set[int] = set()
+    settled = 0
+    for tombstone in exports.tombstones():
+        retired.add(tombstone.record.version)
         uri = (exports.base / str(tombstone.record.version)).uri
         artifacts = {
             artifact.id: artifact
@@ -288,11 +292,18 @@ def _settle_retired(
             )
             if artifact is not None and artifact.state != mlmd.Artifact.DELETED
         }
-        for artifact in artifacts.values():
-            if _is_below(artifact.uri, pushed_models_uri) and _is_of_pipeline(
-                store, artifact, pipeline_name
-            ):
-                _delete(store, artifact)
+        doomed = [
+            artifact
+            for artifact in artifacts.values()
+            if _is_below(artifact.uri, pushed_models_uri)
+            and _is_of_pipeline(store, artifact, pipeline_name)
+        ]
+        for artifact in doomed:
+            _delete(store, artifact)
+        settled = 0 if doomed else settled + 1
+        if settled == _SETTLED_LIMIT:
+            break
+    return retired
 
 
 def _is_below(uri: str, directory_uri: str) -> bool:

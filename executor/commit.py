@@ -8,6 +8,7 @@ written last and deleted first.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import secrets
@@ -177,7 +178,11 @@ class MarkerCommit:
         contents: Mapping[str, bytes],
         check_lease: Callable[[], None],
     ) -> None:
-        """Claims the version, uploads all but the marker, verifies, and copies the marker."""
+        """Claims the version, uploads, copies all but the marker, verifies, copies the marker.
+
+        What is not in the store yet is uploaded out of sight: a model server that sees a version's
+        first file wants the whole, and waits a few minutes only.
+        """
         staging = self._staging / str(version)
         destination = self._base / str(version)
         claim = json.dumps({"token": secrets.token_hex(16)}).encode()
@@ -190,7 +195,9 @@ class MarkerCommit:
             raise VersionTakenError
         markers = [file for file in files if file.is_marker]
         try:
-            _copy([file for file in files if not file.is_marker], destination)
+            _copy(
+                self._staged([file for file in files if not file.is_marker], staging), destination
+            )
             for path, content in contents.items():
                 (destination / path).write(content)
             _copy(markers, staging)
@@ -207,8 +214,20 @@ class MarkerCommit:
         except BaseException:
             self._remove(version)
             raise
-        staging.remove()
-        self._remove_claims_below(version)
+        with _tolerated():
+            staging.remove()
+            self._remove_claims_below(version)
+
+    def _staged(self, files: Sequence[ModelFile], staging: Location) -> list[ModelFile]:
+        """Returns the files as they lie in the store, uploaded to staging where they did not."""
+        outside = [file for file in files if file.source.storage is not staging.storage]
+        _copy(outside, staging / "files")
+        return [
+            file
+            if file.source.storage is staging.storage
+            else dataclasses.replace(file, source=staging / "files" / file.path)
+            for file in files
+        ]
 
     def _put_markers(self, names: Sequence[str], version: int) -> None:
         staging, destination = self._staging / str(version), self._base / str(version)
@@ -238,6 +257,10 @@ class MarkerCommit:
         for entry in self._staging.children():
             is_version = entry.kind is Kind.DIRECTORY and entry.name.isdecimal()
             check_lease()
+            if is_version:
+                # From here on nobody can commit it: what is not in sight now never will be.
+                for marker in MARKERS:
+                    (self._staging / entry.name / marker).remove()
             if not is_version or self.is_in_sight(int(entry.name)):
                 found.append(remove_leftover(self._staging / entry.name))
                 continue

@@ -76,11 +76,14 @@ class Best:
         version: Its export.
         digest: Content digest of the SavedModel it was made from.
         eval_result: Its evaluation, or None if nothing is known of it.
+        is_foreign: Whether it was written by other means: its evaluation, found elsewhere, need not
+            have the metrics of the rule.
     """
 
     version: int
     digest: str
     eval_result: EvalResult | None
+    is_foreign: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +128,13 @@ class Verdict:
         is_better: Whether the rule prefers the candidate; meaningless where a value is NaN.
         explanation: One clause, with the numbers.
         comparisons: The metrics that the rule looked at.
+        is_function: Whether an author's function said so: its "no" is final.
     """
 
     is_better: bool
     explanation: str
     comparisons: tuple[Comparison, ...]
+    is_function: bool = False
 
 
 class Rule(Protocol):
@@ -247,7 +252,7 @@ class MetricRule:
                 "compare_policy.metric.name must be a metric of the best's evaluation too"
                 f" (got {str(self.key)!r}, at {best.uri or 'its record'})."
                 f" Found: {', '.join(sorted(best)) or 'none'}. Compare by one of these until a"
-                " model with the metric is exported, or move the best out of the base directory."
+                " model with the metric is exported."
             )
         return found.value
 
@@ -317,12 +322,14 @@ class CompareFunction:
                 is_better=True,
                 explanation=values or f"{self.name} reads no metric",
                 comparisons=comparisons,
+                is_function=True,
             )
         return Verdict(
             is_better=bool(result),
             explanation=f"{self.name} returned {bool(result)}"
             + (f" for {values}" if values else ""),
             comparisons=comparisons,
+            is_function=True,
         )
 
 
@@ -405,7 +412,14 @@ def decide(*, candidate: Candidate, best: Best | None, policy: Policy) -> Decisi
             explanation=f"the candidate is version {best.version} itself",
         )
     known_best = best.eval_result if best else None
-    verdict = policy.rule.compare(best=known_best, candidate=candidate.eval_result)
+    try:
+        verdict = policy.rule.compare(best=known_best, candidate=candidate.eval_result)
+    except MissingMetricError as error:
+        if best is None or not best.is_foreign or known_best is None:
+            raise
+        # Whoever pushed the best did not know of this rule. The candidate has to fit it.
+        verdict = policy.rule.compare(best=None, candidate=candidate.eval_result)
+        warnings, known_best = (str(error),), None
     values = [comparison.candidate for comparison in verdict.comparisons]
     best_values = [comparison.best for comparison in verdict.comparisons]
     if any(value is not None and math.isnan(value) for value in values):
@@ -420,8 +434,10 @@ def decide(*, candidate: Candidate, best: Best | None, policy: Policy) -> Decisi
         )
     elif known_best is None:
         reason, explanation, warning = _unknown_best(best.version, policy.on_unknown_best)
-        warnings = (warning,)
-    elif any(value is not None and math.isnan(value) for value in best_values):
+        warnings = (*warnings, warning)
+    elif not verdict.is_function and any(
+        value is not None and math.isnan(value) for value in best_values
+    ):
         # Against NaN every comparison is false: without this, the best would stay for ever.
         is_finite = all(value is not None and math.isfinite(value) for value in values)
         reason, explanation = (
@@ -448,7 +464,7 @@ def _unknown_best(
     if on_unknown_best == pb.ComparePolicy.FAIL:
         raise RuntimeError(
             f"compare_policy.on_unknown_best must be EXPORT or KEEP to go on (got FAIL): {problem}."
-            " Choose one of these, or remove that version from the base directory."
+            " Choose one of these."
         )
     if on_unknown_best == pb.ComparePolicy.KEEP:
         return pb.ExportDecision.BEST_UNKNOWN_KEPT, f"{problem}: it is kept", problem

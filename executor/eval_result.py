@@ -115,6 +115,7 @@ class EvalResult(Mapping[str, float]):
         source: pb.Evaluation.Source.
         example_count: Number of examples in the overall slice, or None if unknown.
         model_name: Name of the evaluated model in the evaluation; often empty.
+        warnings: What was tolerated when the evaluation was read.
     """
 
     __slots__ = (
@@ -125,6 +126,7 @@ class EvalResult(Mapping[str, float]):
         "model_name",
         "source",
         "uri",
+        "warnings",
     )
 
     def __init__(
@@ -135,6 +137,7 @@ class EvalResult(Mapping[str, float]):
         source: pb.Evaluation.Source = pb.Evaluation.MAPPING,
         example_count: float | None = None,
         model_name: str = "",
+        warnings: tuple[str, ...] = (),
         slices: (
             Mapping[SliceKey, EvalResult] | Callable[[], Mapping[SliceKey, EvalResult]] | None
         ) = None,
@@ -147,6 +150,7 @@ class EvalResult(Mapping[str, float]):
             source: What it was read from.
             example_count: Number of examples, or None.
             model_name: Name of the evaluated model in the evaluation.
+            warnings: What was tolerated when the evaluation was read.
             slices: The other slices, or a function that reads them when they are first asked for.
         """
         self.metrics = types.MappingProxyType(dict(metrics))
@@ -154,6 +158,7 @@ class EvalResult(Mapping[str, float]):
         self.source = source
         self.example_count = example_count
         self.model_name = model_name
+        self.warnings = warnings
         self._slices = slices if slices is not None else {}
         self._by_name = {str(key): value.value for key, value in self.metrics.items()}
 
@@ -232,6 +237,10 @@ class EvalResult(Mapping[str, float]):
             f" Found: {', '.join(sorted(self)) or 'none'}."
             " Use one of these, or add it to Evaluator's EvalConfig."
         )
+
+    def __contains__(self, name: object) -> bool:
+        """Returns whether there is such a metric; asking is not reading it."""
+        return name in self._by_name
 
     def __iter__(self) -> Iterator[str]:
         """Iterates over metric names."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import logging
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,8 +20,6 @@ _EXAMPLE_COUNT = "example_count"
 # Where an EvalConfig asks for both kinds, the weighted one is a sum of weights.
 _UNWEIGHTED_EXAMPLE_COUNT = "example_count[unweighted]"
 _EVAL_CONFIG = "eval_config.json"
-
-_logger = logging.getLogger(__name__)
 
 
 def from_tfma(evaluation_uri: str | Path) -> EvalResult:
@@ -224,10 +221,11 @@ def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> Eval
             f" {model_run_uri}). Write summaries of the evaluation there, or change the pattern."
         )
     last: dict[str, tuple[tuple[int, float], float]] = {}
+    warnings: list[str] = []
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
         directory = local_directory(location, Path(work_path), names)
         for name in names:
-            for order, tag, value in _read_scalars(directory / name):
+            for order, tag, value in _read_scalars(directory / name, warnings):
                 if tag not in last or order >= last[tag][0]:
                     last[tag] = (order, value)
     if not last:
@@ -240,6 +238,7 @@ def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> Eval
         {MetricKey(name=tag): MetricValue(value=value) for tag, (_, value) in last.items()},
         uri=str(model_run_uri),
         source=pb.Evaluation.EVENT_FILES,
+        warnings=tuple(warnings),
     )
 
 
@@ -252,8 +251,18 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     return fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
-def _read_scalars(path: Path) -> Iterable[tuple[tuple[int, float], str, float]]:
-    """Yields ((step, wall time), tag, value) for each scalar of an event file."""
+def _read_scalars(
+    path: Path, warnings: list[str]
+) -> Iterable[tuple[tuple[int, float], str, float]]:
+    """Yields ((step, wall time), tag, value) for each scalar of an event file.
+
+    Args:
+        path: The file.
+        warnings: Is told if the file ends in the middle of an event.
+
+    Raises:
+        ValueError: The file is damaged before its end.
+    """
     import tensorflow as tf
 
     try:
@@ -268,7 +277,10 @@ def _read_scalars(path: Path) -> Iterable[tuple[tuple[int, float], str, float]]:
                     if array.size == 1 and array.dtype.kind in "fiu":
                         yield order, summary.tag, float(array.item())
     except tf.errors.DataLossError as error:
+        if "truncated" not in str(error):
+            raise ValueError(
+                f"event files must be whole (got {error}, at {path})."
+                " What stands behind the damage is lost: evaluate again."
+            ) from error
         # A writer that was killed leaves half a record at the end; what is before it is whole.
-        _logger.warning(
-            "%s ends in the middle of an event and is read up to there: %s", path, error
-        )
+        warnings.append(f"{path.name} ends in the middle of an event, and is read up to there")

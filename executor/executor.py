@@ -93,10 +93,14 @@ class Executor(base_executor.BaseExecutor):
             warnings.append("no blessing was given: the model is not validated")
         foreign_best = None
         if prior_export.get("is_foreign") and prior_export.get("evaluation_uri"):
-            foreign_best = exporter.ForeignBest(
-                version=int(prior_export["version"]),
-                eval_result=evaluation.from_tfma(prior_export["evaluation_uri"]),
-            )
+            try:
+                foreign_best = exporter.ForeignBest(
+                    version=int(prior_export["version"]),
+                    eval_result=evaluation.from_tfma(prior_export["evaluation_uri"]),
+                )
+            except ValueError as error:
+                # Then nothing is known of the best: on_unknown_best says what to do.
+                warnings.append(str(error))
         return model_exporter.run(
             model_path,
             eval_result,

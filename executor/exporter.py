@@ -340,6 +340,7 @@ class ModelExporter:
                 version=export.version,
                 digest=digest,
                 eval_result=foreign_best.eval_result if foreign_best and is_known else None,
+                is_foreign=True,
             )
         return _Best(
             listing=listing, served=served, value=value, warnings=(*listing.strays, *warnings)
@@ -377,7 +378,7 @@ class ModelExporter:
             files: Sequence[saved_model.ModelFile] = candidate.files
             if self._serving_signatures_fn:
                 files = saved_model.with_signatures(
-                    candidate.model, self._serving_signatures_fn, work_path / "signatures"
+                    candidate.model, files, self._serving_signatures_fn, work_path / "signatures"
                 )
             if self._as_text:
                 files = saved_model.as_text(files, work_path / "text")
@@ -393,21 +394,11 @@ class ModelExporter:
         """Retires what the policy does not keep, and tells the decision."""
         listing = self._exports.list()
         best = self._exports.served(listing).export
-        exports = []
         # Without a policy everything is kept: whose it is does not matter.
-        for export in listing.exports if self._retention_policy else ():
-            exported_at, is_readable = None, self._exports.has_record(export)
-            if is_readable and retention.needs_time(self._retention_policy):
-                try:
-                    exported_at = self._exports.record(export).exported_at.ToNanoseconds() / 1e9
-                except RecordError as error:
-                    is_readable = False
-                    result.warnings.append(f"version {export.version} is kept: {error}")
-            exports.append(
-                retention.RetainedExport(
-                    version=export.version, is_foreign=not is_readable, exported_at=exported_at
-                )
-            )
+        exports = [
+            self._retained(export, result)
+            for export in (listing.exports if self._retention_policy else ())
+        ]
         plan = retention.plan(
             exports,
             best_version=best.version if best else None,
@@ -428,6 +419,21 @@ class ModelExporter:
                     f" {error}"
                 )
             result.retired.add(version=item.version, why=item.why, error=problem)
+
+    def _retained(self, export: Export, result: pb.ExportDecision) -> retention.RetainedExport:
+        """Returns an export as retention looks at it; one that cannot be read counts as foreign."""
+        try:
+            if self._exports.is_ours(export):
+                exported_at = self._exports.record(export).exported_at.ToNanoseconds() / 1e9
+                return retention.RetainedExport(
+                    version=export.version,
+                    is_foreign=False,
+                    exported_at=exported_at,
+                    is_complete=self._exports.is_complete(export),
+                )
+        except RecordError as error:
+            result.warnings.append(f"version {export.version} is kept: {error}")
+        return retention.RetainedExport(version=export.version, is_foreign=True, exported_at=None)
 
 
 def _policy(
@@ -533,7 +539,9 @@ def _report(
     result.candidate_evaluation.CopyFrom(candidate.value.eval_result.to_proto())
     for item in decision.comparisons:
         result.comparisons.add(**dataclasses.asdict(item))
-    result.warnings.extend([*best.warnings, *decision.warnings])
+    result.warnings.extend(
+        [*best.warnings, *candidate.value.eval_result.warnings, *decision.warnings]
+    )
     result.decided_at.FromNanoseconds(int(now * 1e9))
     export, record = best.served.export, best.served.record
     if export and best.value:

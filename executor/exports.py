@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ from tfx_best_exporter.executor.storage.protocol import (
     Lease,
     LeaseLostError,
     StorageError,
+    TooLargeError,
 )
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -53,6 +55,8 @@ EVALUATION_DIRECTORY = f"{RECORD_DIRECTORY}/evaluation"
 STATE_DIRECTORY = ".best_exporter"
 
 LOCK_TIMEOUT_SECONDS = 3600.0
+
+_logger = logging.getLogger(__name__)
 
 _Message = TypeVar("_Message", bound=protobuf_message.Message)
 
@@ -194,11 +198,11 @@ class ExportDirectory:
         warnings = []
         for export in reversed(listing.exports):
             sizes = export.location.sizes()
-            record = None
-            problem = saved_model.why_incomplete(sizes)
-            if not problem and RECORD_PATH in sizes:
-                record = self.record(export)
-                problem = _why_damaged(record, sizes)
+            record = self.record(export) if RECORD_PATH in sizes else None
+            if record:
+                problem = saved_model.why_incomplete(sizes) or _why_damaged(record, sizes)
+            else:
+                problem = saved_model.why_not_loadable(sizes)
             if not problem:
                 return Served(export=export, record=record, warnings=tuple(warnings))
             warnings.append(
@@ -219,17 +223,31 @@ class ExportDirectory:
     def record(self, export: Export) -> pb.ExportRecord:
         """Returns what an export says about itself.
 
+        The version it names is another one where somebody has copied an export to a larger number:
+        the usual way to go back to an older model.
+
         Raises:
-            RecordError: The record is damaged, too large, of a newer schema or of another version.
+            RecordError: The record is damaged, too large or of a newer schema.
         """
-        location = export.location / RECORD_PATH
-        record = _read_message(location, pb.ExportRecord())
-        if record.version != export.version:
-            raise RecordError(
-                f"record.version must be the version of its export (got {record.version!r}, at"
-                f" {location}). Restore the file, or remove the export."
-            )
-        return record
+        return _read_message(export.location / RECORD_PATH, pb.ExportRecord())
+
+    def is_ours(self, export: Export) -> bool:
+        """Returns whether this exporter wrote an export: it has a record of its own version.
+
+        Raises:
+            RecordError: The record cannot be read.
+        """
+        return self.has_record(export) and self.record(export).version == export.version
+
+    def is_complete(self, export: Export) -> bool:
+        """Returns whether a model server can load an export of ours, as far as sizes tell.
+
+        Raises:
+            RecordError: The record cannot be read.
+        """
+        sizes = export.location.sizes()
+        problem = saved_model.why_incomplete(sizes)
+        return not problem and not _why_damaged(self.record(export), sizes)
 
     def verify(self, export: Export) -> list[str]:
         """Returns a sentence for each file that is not as the export's record says; reads them all.
@@ -254,21 +272,19 @@ class ExportDirectory:
         problems.extend(filter(None, found))
         return problems
 
-    def tombstones(self, limit: int) -> Iterator[pb.Tombstone]:
-        """Yields what is left of retired exports, newest version first.
+    def tombstones(self) -> Iterator[pb.Tombstone]:
+        """Yields what is left of retired exports, newest version first; reads as it goes.
 
         An export that still lies in the base directory is not retired, whatever a tombstone says.
-
-        Args:
-            limit: Number of tombstones to read at most.
-
-        Raises:
-            RecordError: A tombstone cannot be read.
+        A tombstone that cannot be read is passed over and logged: nothing is decided by it.
         """
         present = {entry.name for entry in self._children()}
-        for version in sorted(self._tombstone_versions(), reverse=True)[:limit]:
+        for version in sorted(self._tombstone_versions(), reverse=True):
             if str(version) not in present:
-                yield _read_message(self._tombstone(version), pb.Tombstone())
+                try:
+                    yield _read_message(self._tombstone(version), pb.Tombstone())
+                except RecordError as error:
+                    _logger.warning("passed over: %s", error)
 
     def fingerprint(self) -> str:
         """Returns a short text that changes whenever the best does; "none" where there is none.
@@ -383,6 +399,11 @@ class ExportDirectory:
                 files are left for the next run.
         """
         record = self.record(export)
+        if record.version != export.version:
+            raise RecordError(
+                f"record.version must be the version of its export (got {record.version!r}, at"
+                f" {export.path}). It is a copy that somebody made: it stays."
+            )
         record.ClearField("manifest")
         tombstone = pb.Tombstone(schema_version=SCHEMA_VERSION, record=record, why=why)
         tombstone.retired_at.FromNanoseconds(int(now * 1e9))
@@ -479,7 +500,9 @@ def _explained(rule: str, location: Location, remedy: str) -> Iterator[None]:
 def _why_damaged(record: pb.ExportRecord, sizes: Mapping[str, int]) -> str:
     """Returns which file is not as the record says, or an empty text. Looks at sizes only."""
     for entry in record.manifest:
-        if sizes.get(entry.path) != entry.size:
+        # What lies in assets.extra/ is not needed to load the model, and people put things there.
+        is_loaded = not entry.path.startswith(f"{saved_model.ASSETS_EXTRA}/")
+        if is_loaded and sizes.get(entry.path) != entry.size:
             return f"{entry.path} is missing or does not have its {entry.size} bytes"
     return ""
 
@@ -513,17 +536,22 @@ def _to_json(message: protobuf_message.Message) -> bytes:
 
 
 def _read_message(location: Location, message: _Message) -> _Message:
-    """Parses a record or a tombstone into an empty message, and returns it."""
+    """Parses a record or a tombstone into an empty message, and returns it.
+
+    Raises:
+        RecordError: It is damaged, too large or of a newer schema.
+        OSError: The storage does not answer.
+    """
     try:
         content = json.loads(location.read(_MAX_RECORD_BYTES))
         schema_version = content.get("schema_version") if isinstance(content, dict) else None
         if schema_version == SCHEMA_VERSION:
             return json_format.ParseDict(content, message, ignore_unknown_fields=True)
         problem = f"schema_version {schema_version!r}"
-    except (OSError, ValueError, json_format.ParseError) as error:
+    except (FileNotFoundError, TooLargeError, ValueError, json_format.ParseError) as error:
         problem = str(error)
     raise RecordError(
         f"{location.name} must be a file of schema_version {SCHEMA_VERSION} (got {problem}, at"
-        f" {location}). Restore it from a backup, upgrade tfx-best-exporter if a newer one wrote"
-        " it, or move its export out of the base directory."
+        f" {location}). Restore it from a backup, or upgrade tfx-best-exporter if a newer one wrote"
+        " it."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,8 @@ def reference_of(function: Callable[..., Any], field: str) -> str:
         reason = "a method is not a top-level function"
     elif module == "__main__":
         reason = "__main__ is another module in the container"
+    elif getattr(sys.modules.get(module), name, None) is not function:
+        reason = f"{module}.{name} is another function, such as the one that this one wraps"
     if reason:
         raise ValueError(
             f"{field} must be a function that a container can import"
@@ -96,9 +99,19 @@ def parameter_names(function: Callable[..., Any], field: str) -> list[str]:
         ValueError: The function cannot be inspected.
     """
     try:
-        return list(inspect.signature(function).parameters)
+        return [_as_written(item) for item in inspect.signature(function).parameters.values()]
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{field} must be a Python function (got {function!r}: {error})."
             " Wrap it in one that takes best_eval_result and current_eval_result."
         ) from error
+
+
+def _as_written(parameter: inspect.Parameter) -> str:
+    """Returns a parameter's name, with what keeps it from being passed by keyword alone."""
+    marks = {
+        inspect.Parameter.POSITIONAL_ONLY: "{}, /",
+        inspect.Parameter.VAR_POSITIONAL: "*{}",
+        inspect.Parameter.VAR_KEYWORD: "**{}",
+    }
+    return marks.get(parameter.kind, "{}").format(parameter.name)

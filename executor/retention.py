@@ -19,11 +19,14 @@ class RetainedExport:
         version: Its version.
         is_foreign: Whether it was written by other means: no record, never deleted.
         exported_at: Seconds since the epoch; None only for a foreign export.
+        is_complete: Whether a model server can load it. One that it cannot is no export to keep
+            for a way back.
     """
 
     version: int
     is_foreign: bool
     exported_at: float | None
+    is_complete: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +121,8 @@ def plan(
     ours = sorted((export for export in exports if not export.is_foreign), key=_version)
     latest = set()
     if policy is not None and policy.HasField("keep_latest"):
-        latest = {export.version for export in ours[-policy.keep_latest :]}
+        complete = [export for export in ours if export.is_complete]
+        latest = {export.version for export in complete[-policy.keep_latest :]}
     keep, retire = [], []
     for export in sorted(exports, key=_version):
         why = ""
@@ -126,6 +130,8 @@ def plan(
             why = "the best"
         elif export.is_foreign:
             why = "not written by this exporter"
+        elif not export.is_complete and export.version > (best_version or 0):
+            why = "not complete, and newer than the best: repair or remove it"
         elif export is ours[-1]:
             why = "the last one"
         elif policy is None:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tfx_best_exporter.executor.storage import location_of
-from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.digest import FileDigest, digest_of_bytes
 from tfx_best_exporter.executor.storage.location import Location, in_parallel, local_directory
 
 ASSETS_EXTRA = "assets.extra"
@@ -79,6 +79,19 @@ def why_incomplete(sizes: Mapping[str, int]) -> str:
     if len(shards) != count:
         return f"there are {len(shards)} of {count} files variables/variables.data-*"
     return ""
+
+
+def why_not_loadable(sizes: Mapping[str, int]) -> str:
+    """Returns what a SavedModel of somebody else's lacks to be served, or an empty text.
+
+    One of TensorFlow 1 may have no variables at all; one that has some needs all of their files.
+
+    Args:
+        sizes: Size of each file by path relative to the SavedModel.
+    """
+    if any(path.startswith("variables/") for path in sizes):
+        return why_incomplete(sizes)
+    return "" if any(sizes.get(name) for name in MARKERS) else f"there is no {_BINARY}"
 
 
 def check(model: Location, work_path: Path) -> None:
@@ -210,6 +223,13 @@ def digest_of(files: Sequence[ModelFile]) -> str:
     return f"sha256:{hasher.hexdigest()}"
 
 
+def _changed(source: Location) -> str:
+    return (
+        f"model must stay as it was when it was decided about (got another content, at {source})."
+        " Nothing was published: run again, and see what else writes there."
+    )
+
+
 def check_assets_extra(assets_extra: object) -> dict[str, str]:
     """Returns assets_extra as a dictionary of destination below assets.extra/ to source path.
 
@@ -289,6 +309,9 @@ def as_text(files: Sequence[ModelFile], work_path: Path) -> list[ModelFile]:
     Args:
         files: Files of a complete SavedModel.
         work_path: Directory for the new file; made if it is absent.
+
+    Raises:
+        ValueError: saved_model.pb changed since its digest was taken.
     """
     from google.protobuf import text_format
     from tensorflow.core.protobuf import saved_model_pb2
@@ -298,7 +321,10 @@ def as_text(files: Sequence[ModelFile], work_path: Path) -> list[ModelFile]:
         return list(files)
     work_path.mkdir(parents=True, exist_ok=True)
     text_path = work_path / _TEXT
-    proto = saved_model_pb2.SavedModel.FromString(binary.source.read(binary.digest.size))
+    content = binary.source.read(binary.digest.size)
+    if digest_of_bytes(content) != binary.digest:
+        raise ValueError(_changed(binary.source))
+    proto = saved_model_pb2.SavedModel.FromString(content)
     text_path.write_text(text_format.MessageToString(proto), encoding="utf-8")
     # A model that has both is loaded from its saved_model.pb.
     others = [file for file in files if not file.is_marker]
@@ -307,6 +333,7 @@ def as_text(files: Sequence[ModelFile], work_path: Path) -> list[ModelFile]:
 
 def with_signatures(
     model: Location,
+    files: Sequence[ModelFile],
     serving_signatures_fn: Callable[[Any], Mapping[str, Any]],
     work_path: Path,
 ) -> list[ModelFile]:
@@ -316,12 +343,14 @@ def with_signatures(
 
     Args:
         model: A complete SavedModel.
+        files: Its files, with the digests they had when it was decided about.
         serving_signatures_fn: Given the loaded model, returns signature name -> tf.function.
         work_path: Directory for the new SavedModel, and for a copy of a model that is not local.
 
     Raises:
         TypeError: The function returns no mapping of names to tf.functions.
         RuntimeError: The function raised, or the model cannot be saved with its signatures.
+        ValueError: The model changed since its digests were taken.
     """
     import tensorflow as tf
 
@@ -354,9 +383,9 @@ def with_signatures(
         ) from error
     saved = location_of(str(saved_path))
     check(saved, work_path)
+    if digest_of(files_of(model)) != digest_of(files):
+        raise ValueError(_changed(model))
     extras = [
-        file
-        for file in files_of(model)
-        if file.path.startswith(f"{ASSETS_EXTRA}/") and not file.is_reserved
+        file for file in files if file.path.startswith(f"{ASSETS_EXTRA}/") and not file.is_reserved
     ]
     return [*files_of(saved), *extras]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import google_crc32c
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FileDigest:
@@ -11,3 +13,8 @@ class FileDigest:
 
     size: int
     crc32c: int
+
+
+def digest_of_bytes(content: bytes) -> FileDigest:
+    """Returns the digest of a content that is in memory."""
+    return FileDigest(size=len(content), crc32c=google_crc32c.value(content))

@@ -21,7 +21,7 @@ from tfx.dsl.io import fileio
 
 from tfx_best_exporter.executor.storage import errors, lease, local
 from tfx_best_exporter.executor.storage.digest import FileDigest
-from tfx_best_exporter.executor.storage.protocol import Entry, Kind, StorageError
+from tfx_best_exporter.executor.storage.protocol import Entry, Kind, StorageError, TooLargeError
 
 _CHUNK_BYTES = 1 << 20
 
@@ -89,7 +89,7 @@ class FileioStorage:
         with self._opened(path) as file:
             content = file.read(max_bytes + 1)
         if len(content) > max_bytes:
-            raise StorageError(errors.too_large(self.uri(path), max_bytes))
+            raise TooLargeError(errors.too_large(self.uri(path), max_bytes))
         return content
 
     def write(self, path: str, content: bytes, *, if_absent: bool = False) -> None:

@@ -21,7 +21,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from tfx_best_exporter.executor.storage import errors, lease, local, objects
 from tfx_best_exporter.executor.storage.digest import FileDigest
-from tfx_best_exporter.executor.storage.protocol import Entry, StorageError
+from tfx_best_exporter.executor.storage.protocol import Entry, StorageError, TooLargeError
 
 # (connect, read) of one request.
 _TIMEOUT_SECONDS = (10.0, 60.0)
@@ -388,7 +388,7 @@ class _BoundedBuffer(io.BytesIO):
 
     def write(self, content: bytes) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
         if self.tell() + len(content) > self._max_bytes:
-            raise StorageError(errors.too_large(self._uri, self._max_bytes))
+            raise TooLargeError(errors.too_large(self._uri, self._max_bytes))
         return super().write(content)
 
 

@@ -25,7 +25,7 @@ import google_crc32c
 
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.errors import check_own_write, too_large
-from tfx_best_exporter.executor.storage.protocol import Entry, Kind, LeaseLostError, StorageError
+from tfx_best_exporter.executor.storage.protocol import Entry, Kind, LeaseLostError, TooLargeError
 
 # Fits into a processor's cache: what the checksum has read, the write does not fetch again.
 _CHUNK_BYTES = 256 << 10
@@ -299,7 +299,7 @@ class LocalStorage:
         with open(path, "rb") as file:
             content = file.read(max_bytes + 1)
         if len(content) > max_bytes:
-            raise StorageError(too_large(path, max_bytes))
+            raise TooLargeError(too_large(path, max_bytes))
         return content
 
     def write(self, path: str, content: bytes, *, if_absent: bool = False) -> None:

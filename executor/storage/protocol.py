@@ -31,6 +31,10 @@ class StorageError(OSError):
     """A storage refused or failed; the message names the URI and what to do."""
 
 
+class TooLargeError(StorageError):
+    """A file has more bytes than it may have."""
+
+
 class LeaseLostError(StorageError):
     """Another writer took over a lock: what its former holder has not committed, it must not."""
 

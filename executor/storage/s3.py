@@ -28,7 +28,7 @@ import urllib3.exceptions
 
 from tfx_best_exporter.executor.storage import errors, lease, local, objects
 from tfx_best_exporter.executor.storage.digest import FileDigest
-from tfx_best_exporter.executor.storage.protocol import Entry, StorageError
+from tfx_best_exporter.executor.storage.protocol import Entry, StorageError, TooLargeError
 
 _CHUNK_BYTES = 1 << 20
 _PARALLEL_PARTS = 8
@@ -249,7 +249,7 @@ class S3Storage:
                 reply = self._client.get_object(Bucket=bucket, Key=key)
                 with contextlib.closing(reply["Body"]) as body:
                     if reply["ContentLength"] > max_bytes:
-                        raise StorageError(errors.too_large(self.uri(path), max_bytes))
+                        raise TooLargeError(errors.too_large(self.uri(path), max_bytes))
                     try:
                         return body.read()
                     except _READ_FAILURES:
