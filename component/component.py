@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -125,7 +126,7 @@ class BestExporter(base_component.BaseComponent):
             model_run=model_run,
         )
         user_functions = _functions_in(module_file)
-        policy = _compare_policy_of(compare_fn, compare_policy, user_functions)
+        policy = _compare_policy_of(compare_fn, compare_policy, user_functions, module_file)
         retention_message = retention.policy_of(
             exports_to_keep,
             _to_message(retention_policy, pb.RetentionPolicy(), "retention_policy"),
@@ -155,6 +156,7 @@ class BestExporter(base_component.BaseComponent):
                 keys.SERVING_SIGNATURES_FN_NAME,
                 None,
                 user_functions,
+                module_file,
             ),
             assets_extra=json.dumps(saved_model.check_assets_extra(assets_extra), sort_keys=True),
             as_text=int(as_text),
@@ -234,7 +236,10 @@ def _to_message(value: object, empty: Any, field: str) -> Any:
 
 
 def _compare_policy_of(
-    compare_fn: object, compare_policy: object, user_functions: Mapping[str, list[str]] | None
+    compare_fn: object,
+    compare_policy: object,
+    user_functions: Mapping[str, list[str]] | None,
+    module_file: str | None,
 ) -> pb.ComparePolicy | None:
     """Returns the policy that both arguments state together; None asks for a smaller "loss"."""
     policy = _to_message(compare_policy, pb.ComparePolicy(), "compare_policy")
@@ -253,6 +258,7 @@ def _compare_policy_of(
         keys.COMPARE_FN_NAME,
         comparison.COMPARE_FN_PARAMETERS,
         user_functions,
+        module_file,
     )
     if reference is None:
         if policy is not None:
@@ -273,6 +279,7 @@ def _function_reference(
     default_name: str,
     parameters: tuple[str, ...] | None,
     user_functions: Mapping[str, list[str]] | None,
+    module_file: str | None,
 ) -> str | None:
     """Returns the name by which the executor finds a function, or None if none was given.
 
@@ -282,6 +289,7 @@ def _function_reference(
         default_name: Name of the function in the module file that is used where none is given.
         parameters: Names that the function's parameters must have; None for any.
         user_functions: Parameters of each function of the module file, or None without one.
+        module_file: Path of that file, or None.
 
     Raises:
         TypeError: It is neither a function nor a name.
@@ -299,7 +307,7 @@ def _function_reference(
             )
         # The package need not be installed here: the executor's container has it.
         return function
-    if isinstance(function, str) or (callable(function) and user_functions is not None):
+    if isinstance(function, str) or _is_of_file(function, module_file):
         name = function if isinstance(function, str) else getattr(function, "__name__", "")
         if user_functions is None or name not in user_functions:
             found = ", ".join(sorted(user_functions)) if user_functions else "none"
@@ -314,6 +322,14 @@ def _function_reference(
     if parameters is not None:
         functions.check_parameter_names(names, parameters, field, reference)
     return reference
+
+
+def _is_of_file(function: object, module_file: str | None) -> bool:
+    """Returns whether a function was defined in the module file, however it was imported."""
+    code = getattr(function, "__code__", None)
+    if code is None or module_file is None:
+        return False
+    return os.path.realpath(code.co_filename) == os.path.realpath(module_file)
 
 
 def _functions_in(module_file: str | None) -> dict[str, list[str]] | None:

@@ -328,7 +328,7 @@ def retire_first(runs: PipelineRuns, scale: float = 1.0) -> tuple[types.Artifact
     """Makes two exports of which the first is retired; returns its PushedModel and tombstone."""
     first = runs.export(runs.candidate(scale=scale, loss=0.5))
     runs.export(runs.candidate(scale=scale + 1, loss=0.4), **keep_latest(1))
-    [tombstone] = ExportDirectory(location_of(str(runs.base_directory))).tombstones(limit=10)
+    [tombstone] = ExportDirectory(location_of(str(runs.base_directory))).tombstones()
     assert tombstone.record.pushed_model_uri == first.pushed_model.uri
     assert Path(first.pushed_model.uri, "saved_model.pb").exists()
     return first.pushed_model, tombstone

@@ -67,7 +67,7 @@ def seen(base_path: Path) -> dict[str, Any]:
         "incomplete": [*served.warnings, *listing.strays],
         "damaged": [problem for each in listing.exports for problem in exports.verify(each)],
         "best": served.export.version,
-        "tombstones": [each.record.version for each in exports.tombstones(9)],
+        "tombstones": [each.record.version for each in exports.tombstones()],
         "left": sorted(
             path.relative_to(state_path).as_posix()
             for path in state_path.rglob("*")

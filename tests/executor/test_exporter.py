@@ -787,7 +787,7 @@ def test_exports_to_keep(new_exporter: NewExporter, model: Model, base_path: Pat
         (1000, "not among the 2 latest exports", "")
     ]
     assert [each.version for each in report.kept] == [1001, 1002]
-    tombstones = ExportDirectory(location_of(base_path)).tombstones(9)
+    tombstones = ExportDirectory(location_of(base_path)).tombstones()
     assert [(each.record.version, each.why) for each in tombstones] == [
         (1000, "not among the 2 latest exports")
     ]

@@ -93,7 +93,7 @@ def test_a_base_directory_need_not_exist(base: ExportDirectory, base_path: Path)
     assert (listing.exports, listing.strays, listing.largest_version) == ((), (), 0)
     assert base.served(listing) == Served(export=None, record=None, warnings=())
     assert base.fingerprint() == "none"
-    assert list(base.tombstones(9)) == []
+    assert list(base.tombstones()) == []
     assert base.recover() == ()
     assert not base_path.exists()
 
@@ -323,7 +323,7 @@ def test_a_record_that_cannot_be_read(
             read()
         assert str(caught.value) == message
     assert versions_of(base) == [5]
-    assert list(base.tombstones(9)) == []
+    assert list(base.tombstones()) == []
 
 
 def test_a_record_with_values_of_another_type(base: ExportDirectory, model_path: Path):
@@ -535,7 +535,7 @@ def test_publish_and_retire_ask_for_the_lock(
                 write()
             assert str(caught.value) == message
     assert versions_of(base) == [4]
-    assert list(base.tombstones(9)) == []
+    assert list(base.tombstones()) == []
     assert state_of(base) == {"staging": []}
 
 
@@ -732,7 +732,7 @@ def test_retire(base: ExportDirectory, model_path: Path):
     retire(base, export, why="too old", now=1000.5)
     assert versions_of(base) == [6]
     assert state_of(base) == {"retired": ["5.json"], "staging": [], "trash": []}
-    (tombstone,) = base.tombstones(9)
+    (tombstone,) = base.tombstones()
     assert (tombstone.schema_version, tombstone.why) == (1, "too old")
     assert tombstone.retired_at.ToNanoseconds() == 1000_500_000_000
     assert tombstone.record.version == 5
@@ -744,8 +744,7 @@ def test_tombstones_are_read_newest_first(base: ExportDirectory, base_path: Path
         retire(base, publish(base, version, model_path), why="", now=0)
     (base_path / ".best_exporter" / "retired" / "notes.txt").write_text("not ours")
     (base_path / ".best_exporter" / "retired" / "007.json").write_text("not ours")
-    assert [tombstone.record.version for tombstone in base.tombstones(9)] == [100, 10, 9]
-    assert [tombstone.record.version for tombstone in base.tombstones(2)] == [100, 10]
+    assert [tombstone.record.version for tombstone in base.tombstones()] == [100, 10, 9]
     assert base.list().largest_version == 100
 
 
@@ -754,7 +753,7 @@ def test_a_tombstone_that_cannot_be_read(base: ExportDirectory, base_path: Path,
     path = base_path / ".best_exporter" / "retired" / "5.json"
     path.write_text("{")
     with pytest.raises(RecordError) as caught:
-        list(base.tombstones(9))
+        list(base.tombstones())
     assert str(caught.value) == (
         "5.json must be a file of schema_version 1 (got Expecting property name enclosed in double"
         f" quotes: line 1 column 2 (char 1), at {path}).{REMEDY}"
@@ -770,7 +769,7 @@ def test_retire_that_cannot_take_it_out_of_service(
     with pytest.raises(OSError, match="cross-device"):
         retire(base, export, why="", now=0)
     assert base.served(base.list()).export == export
-    assert list(base.tombstones(9)) == []
+    assert list(base.tombstones()) == []
     assert state_of(base)["retired"] == []
 
 
@@ -786,7 +785,7 @@ def test_retire_that_cannot_delete_is_tried_again(
         # Out of service, with its tombstone: only the files are left.
         (path,) = (base_path / ".best_exporter" / "trash").iterdir()
         assert versions_of(base) == []
-        assert [tombstone.record.version for tombstone in base.tombstones(9)] == [5]
+        assert [tombstone.record.version for tombstone in base.tombstones()] == [5]
         (found,) = recover(base)
         assert found.startswith(f"{path} could not be removed, the next run tries again: ")
     finally:
@@ -804,7 +803,7 @@ def test_retire_that_was_interrupted_is_forgotten(
     interrupted = pb.Tombstone(schema_version=1, record=record_of()(5, []))
     path = base_path / ".best_exporter" / "retired" / "5.json"
     local.write(path, exports_module._to_json(interrupted))
-    assert list(base.tombstones(9)) == []
+    assert list(base.tombstones()) == []
     assert recover(base) == ("version 5 was being retired: it is looked at anew",)
     assert versions_of(base) == [5, 6]
     assert not path.exists()
@@ -849,7 +848,7 @@ def test_recover_finishes_a_retirement_without_a_rename(tmp_path: Path, model_pa
     with base.lock(), pytest.raises(StorageError, match=r"\Astorage must answer\Z"):
         base.retire(base.list().exports[0], why="too old", now=0)
     # Out of service: the marker went first. A run that cannot delete the rest goes on.
-    assert [tombstone.record.version for tombstone in base.tombstones(9)] == []
+    assert [tombstone.record.version for tombstone in base.tombstones()] == []
     assert base.served(base.list()).export == base.list().exports[-1]
     assert recover(base) == (
         "bucket://base/5 could not be removed, the next run tries again: storage must answer",
@@ -857,7 +856,7 @@ def test_recover_finishes_a_retirement_without_a_rename(tmp_path: Path, model_pa
     bucket.before = lambda step: None
     assert recover(base) == ("removed what was left of version 5, which is retired",)
     assert versions_of(base) == [6]
-    assert [tombstone.record.version for tombstone in base.tombstones(9)] == [5]
+    assert [tombstone.record.version for tombstone in base.tombstones()] == [5]
 
 
 def test_retire_that_cannot_delete_the_marker_is_forgotten(tmp_path: Path, model_path: Path):
