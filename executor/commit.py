@@ -257,15 +257,14 @@ class MarkerCommit:
         for entry in self._staging.children():
             is_version = entry.kind is Kind.DIRECTORY and entry.name.isdecimal()
             check_lease()
-            if is_version:
-                # From here on nobody can commit it: what is not in sight now never will be.
-                for marker in MARKERS:
-                    (self._staging / entry.name / marker).remove()
-            if not is_version or self.is_in_sight(int(entry.name)):
-                found.append(remove_leftover(self._staging / entry.name))
-                continue
             try:
-                if self._remove_files(int(entry.name)):
+                if is_version:
+                    # From here on nobody can commit it: what is not in sight now never will be.
+                    for marker in MARKERS:
+                        (self._staging / entry.name / marker).remove()
+                if not is_version or self.is_in_sight(int(entry.name)):
+                    found.append(remove_leftover(self._staging / entry.name))
+                elif self._remove_files(int(entry.name)):
                     found.append(f"removed version {entry.name}: a run had left it half written")
             except OSError as error:
                 found.append(_not_removed(self._base / entry.name, error))

@@ -225,7 +225,7 @@ def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> Eval
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
         directory = local_directory(location, Path(work_path), names)
         for name in names:
-            for order, tag, value in _read_scalars(directory / name, warnings):
+            for order, tag, value in _read_scalars(directory / name, location / name, warnings):
                 if tag not in last or order >= last[tag][0]:
                     last[tag] = (order, value)
     if not last:
@@ -252,12 +252,13 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
 
 
 def _read_scalars(
-    path: Path, warnings: list[str]
+    path: Path, location: Location, warnings: list[str]
 ) -> Iterable[tuple[tuple[int, float], str, float]]:
     """Yields ((step, wall time), tag, value) for each scalar of an event file.
 
     Args:
-        path: The file.
+        path: The file, or its copy on this machine.
+        location: Of the file.
         warnings: Is told if the file ends in the middle of an event.
 
     Raises:
@@ -279,8 +280,8 @@ def _read_scalars(
     except tf.errors.DataLossError as error:
         if "truncated" not in str(error):
             raise ValueError(
-                f"event files must be whole (got {error}, at {path})."
+                f"event files must be whole (got {error}, at {location})."
                 " What stands behind the damage is lost: evaluate again."
             ) from error
         # A writer that was killed leaves half a record at the end; what is before it is whole.
-        warnings.append(f"{path.name} ends in the middle of an event, and is read up to there")
+        warnings.append(f"{location} ends in the middle of an event, and is read up to there")

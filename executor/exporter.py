@@ -431,7 +431,7 @@ class ModelExporter:
                     exported_at=exported_at,
                     is_complete=self._exports.is_complete(export),
                 )
-        except RecordError as error:
+        except (OSError, RecordError) as error:
             result.warnings.append(f"version {export.version} is kept: {error}")
         return retention.RetainedExport(version=export.version, is_foreign=True, exported_at=None)
 

@@ -366,15 +366,23 @@ def test_patterns(tmp_path: Path, pattern: str, matches: set[str]):
             evaluation.from_event_files(tmp_path, pattern)
 
 
-def test_a_file_cut_in_the_middle_is_read_up_to_there(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
+def test_a_file_cut_in_the_middle_is_read_up_to_there(tmp_path: Path):
     path = write_v1(tmp_path / "eval", (1, {"loss": 3.0}), (2, {"loss": 2.0}))
     path.write_bytes(path.read_bytes()[:-5])
-    assert dict(evaluation.from_event_files(tmp_path, "eval/*")) == {"loss": 3.0}
-    (record,) = caplog.records
-    assert record.message.startswith(
-        f"{path} ends in the middle of an event and is read up to there: "
+    result = evaluation.from_event_files(tmp_path, "eval/*")
+    assert dict(result) == {"loss": 3.0}
+    told = f"{path} ends in the middle of an event, and is read up to there"
+    assert result.warnings == (told,)
+
+
+def test_a_file_that_is_damaged_in_the_middle(tmp_path: Path):
+    path = write_v1(tmp_path / "eval", (1, {"loss": 3.0}), (2, {"loss": 2.0}))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"loss", b"lose", 1))
+    with pytest.raises(ValueError, match=r"\Aevent files must be whole \(got ") as caught:
+        evaluation.from_event_files(tmp_path, "eval/*")
+    assert str(caught.value).endswith(
+        f", at {tmp_path}/eval/{path.name}). What stands behind the damage is lost: evaluate again."
     )
 
 

@@ -181,7 +181,7 @@ def swapped_larger_auc(current_eval_result, best_eval_result):
             {"compare_fn": "math.sqrt"},
             ValueError,
             "compare_fn must take exactly the arguments best_eval_result and current_eval_result"
-            " (got math.sqrt(x)). Rename them: they are passed by keyword.",
+            " (got math.sqrt(x, /)). Rename them: they are passed by keyword.",
             id="name of a function with other arguments",
         ),
         pytest.param(
@@ -549,6 +549,34 @@ def test_a_foreign_best_without_a_known_evaluation(
     assert any("no evaluation of the best, version 900" in warning for warning in report.warnings)
 
 
+def test_a_foreign_best_whose_evaluation_lacks_the_metric(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    known = foreign_best(base_path, model(1.0))
+    exporter = new_exporter(compare_policy=pb.ComparePolicy(metric=AUC))
+    report = exporter.run(model(2.0), {"auc": 0.5}, foreign_best=known, blessings=[BLESSED])
+    assert report.reason == R.BEST_UNKNOWN_EXPORTED
+    lacks, unknown = report.warnings
+    assert lacks == (
+        "compare_policy.metric.name must be a metric of the best's evaluation too (got 'auc', at"
+        " its record). Found: loss. Compare by one of these until a model with the metric is"
+        " exported."
+    )
+    assert unknown == (
+        "no evaluation of the best, version 900, is known: the candidate was exported without a"
+        " comparison"
+    )
+
+
+def test_a_candidate_must_have_the_metric_whatever_the_best_has(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    known = foreign_best(base_path, model(1.0))
+    exporter = new_exporter(compare_policy=pb.ComparePolicy(metric=AUC))
+    with pytest.raises(MissingMetricError):
+        exporter.run(model(2.0), {"loss": 0.5}, foreign_best=known)
+
+
 def test_a_candidate_that_is_the_foreign_best(
     new_exporter: NewExporter, model: Model, base_path: Path, tmp_path: Path
 ):
@@ -825,10 +853,23 @@ def test_retention_policy_with_ages(new_exporter: NewExporter, model: Model, bas
 
 
 @pytest.mark.parametrize(
-    ("policy", "is_tried"),
+    "policy",
     [
-        pytest.param(pb.RetentionPolicy(keep_latest=1), True, id="by number"),
-        pytest.param(pb.RetentionPolicy(keep_younger_than_seconds=1), False, id="by age"),
+        pytest.param(pb.RetentionPolicy(keep_latest=1), id="by number"),
+        pytest.param(pb.RetentionPolicy(keep_younger_than_seconds=1), id="by age"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        pytest.param(
+            lambda path: path.write_text("{}"),
+            "record.json must be a file of schema_version 1 (got schema_version None",
+            id="damaged",
+        ),
+        pytest.param(
+            lambda path: (path.unlink(), path.mkdir()), "[Errno 21] Is a directory", id="unreadable"
+        ),
     ],
 )
 def test_an_old_export_with_a_damaged_record_stays(
@@ -836,20 +877,61 @@ def test_an_old_export_with_a_damaged_record_stays(
     model: Model,
     base_path: Path,
     policy: pb.RetentionPolicy,
-    is_tried: bool,
+    damage: Callable[[Path], Any],
+    problem: str,
 ):
     export_all(new_exporter(), model, 1.0, 2.0)
-    (base_path / "1000" / RECORD_PATH).write_text("{}")
+    damage(base_path / "1000" / RECORD_PATH)
     report = new_exporter(retention_policy=policy).retire()
     assert versions_of(base_path) == [1000, 1001]
     (warning,) = report.warnings
-    assert "record.json must be a file of schema_version 1 (got schema_version None" in warning
-    assert warning.startswith(
-        "version 1000 could not be deleted, the next run tries again: "
-        if is_tried
-        else "version 1000 is kept: "
-    )
-    assert [bool(each.error) for each in report.retired] == [True] * is_tried
+    assert warning.startswith(f"version 1000 is kept: {problem}")
+    assert [(each.version, each.why) for each in report.kept] == [
+        (1000, "not written by this exporter"),
+        (1001, "the best"),
+    ]
+    assert not report.retired
+
+
+def test_going_back_to_an_older_model_by_a_copy(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    export_all(new_exporter(), model, 1.0, 2.0)
+    shutil.copytree(base_path / "1000", base_path / "2000")
+    report = new_exporter(exports_to_keep=1).run(model(3.0), {"loss": -0.5}, blessings=[BLESSED])
+    # Compared with what is served again, and whoever made the copy may remove it.
+    assert (report.best.version, report.reason) == (2000, R.NOT_BETTER)
+    assert report.best.evaluation.metrics[0].value == -1.0
+    assert [(each.version, each.why) for each in report.kept] == [
+        (1001, "the last one"),
+        (2000, "the best"),
+    ]
+    assert versions_of(base_path) == [1001, 2000]
+    report = new_exporter(exports_to_keep=1).run(model(4.0), {"loss": -4.0}, blessings=[BLESSED])
+    assert report.version == 2001
+    assert versions_of(base_path) == [2000, 2001]
+
+
+def test_an_incomplete_export_is_not_among_those_to_keep(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    export_all(new_exporter(), model, 1.0, 2.0, 3.0, 4.0)
+    (base_path / "1002" / "variables" / "variables.index").unlink()
+    report = new_exporter(exports_to_keep=2).retire()
+    assert [each.version for each in report.kept] == [1001, 1003]
+    assert [each.version for each in report.retired] == [1000, 1002]
+
+
+def test_the_candidate_must_not_change_while_it_is_exported(
+    new_exporter: NewExporter, model: Model, base_path: Path
+):
+    def train_on(loaded: Any) -> dict[str, Any]:
+        (model(1.0) / "assets" / "words.txt").write_text("other words")
+        return doubled(loaded)
+
+    with pytest.raises(ValueError, match=r"\Amodel must stay as it was when it was decided "):
+        new_exporter(serving_signatures_fn=train_on).export(model(1.0), {"loss": 0.5})
+    assert versions_of(base_path) == []
 
 
 def test_a_retirement_that_fails_is_told_and_tried_again(
@@ -965,7 +1047,7 @@ def test_an_export_counts_though_the_lock_is_lost_when_it_retires(model: Model, 
     exporter.export(model(1.0), {"loss": 1.0})
 
     def lose(step: str) -> None:
-        if step.startswith("copy base/"):
+        if step == "copy base/1001/saved_model.pb":
             bucket.lease = None
 
     bucket.before = lose
