@@ -128,13 +128,11 @@ class Verdict:
         is_better: Whether the rule prefers the candidate; meaningless where a value is NaN.
         explanation: One clause, with the numbers.
         comparisons: The metrics that the rule looked at.
-        is_function: Whether an author's function said so: its "no" is final.
     """
 
     is_better: bool
     explanation: str
     comparisons: tuple[Comparison, ...]
-    is_function: bool = False
 
 
 class Rule(Protocol):
@@ -322,14 +320,12 @@ class CompareFunction:
                 is_better=True,
                 explanation=values or f"{self.name} reads no metric",
                 comparisons=comparisons,
-                is_function=True,
             )
         return Verdict(
             is_better=bool(result),
             explanation=f"{self.name} returned {bool(result)}"
             + (f" for {values}" if values else ""),
             comparisons=comparisons,
-            is_function=True,
         )
 
 
@@ -435,9 +431,7 @@ def decide(*, candidate: Candidate, best: Best | None, policy: Policy) -> Decisi
     elif known_best is None:
         reason, explanation, warning = _unknown_best(best.version, policy.on_unknown_best)
         warnings = (*warnings, warning)
-    elif not verdict.is_function and any(
-        value is not None and math.isnan(value) for value in best_values
-    ):
+    elif best_values and all(value is not None and math.isnan(value) for value in best_values):
         # Against NaN every comparison is false: without this, the best would stay for ever.
         is_finite = all(value is not None and math.isfinite(value) for value in values)
         reason, explanation = (

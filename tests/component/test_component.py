@@ -780,6 +780,12 @@ def test_bad_input(arguments: dict[str, Any], kind: type[Exception], message: st
 def test_a_function_of_an_imported_module_file_is_found_by_its_name(modules: Path):
     # An author who imports the module file may pass the function itself.
     larger: Callable[..., bool] = comparing.larger_auc
-    (modules / "comparing.py").write_text(Path(comparing.__file__).read_text())
-    component = make(module_file="comparing.py", compare_fn=larger)
+    component = make(module_file=comparing.__file__, compare_fn=larger)
     assert exec_properties(component)["compare_policy"] == {"compare_fn": "larger_auc"}
+
+
+def test_a_function_of_another_file_is_not_looked_for_in_the_module_file(modules: Path):
+    (modules / "comparing.py").write_text(Path(comparing.__file__).read_text())
+    component = make(module_file="comparing.py", compare_fn=comparing.larger_auc)
+    name = f"{comparing.__name__}.larger_auc"
+    assert exec_properties(component)["compare_policy"] == {"compare_fn": name}

@@ -319,18 +319,19 @@ def test_the_marker_is_written_last(
         5, files_of(model_path), CONTENTS, lambda: bucket.steps.append("check the lease")
     )
     staged = "base/.best_exporter/staging/5"
-    others = sorted(f"upload base/5/{name}" for name in FILES if name != "saved_model.pb")
-    uploads = len(others)
+    names = sorted(name for name in FILES if name != "saved_model.pb")
+    count = len(names)
     assert bucket.steps[0] == f"write {staged}/claim.json"
-    assert sorted(bucket.steps[1 : 1 + uploads]) == others
-    assert bucket.steps[1 + uploads :] == [
+    uploads, copies = bucket.steps[1 : 1 + count], bucket.steps[1 + count : 1 + 2 * count]
+    assert sorted(uploads) == [f"upload {staged}/files/{name}" for name in names]
+    assert sorted(copies) == [f"copy base/5/{name}" for name in names]
+    assert bucket.steps[1 + 2 * count : -2 - count] == [
         f"write base/5/{RECORD_PATH}",
         f"upload {staged}/saved_model.pb",
         "check the lease",
         "copy base/5/saved_model.pb",
-        f"remove {staged}/claim.json",
-        f"remove {staged}/saved_model.pb",
     ]
+    assert all(step.startswith(f"remove {staged}/") for step in bucket.steps[-2 - count :])
 
 
 @pytest.mark.parametrize("marker", ["saved_model.pb", "saved_model.pbtxt"])
@@ -353,7 +354,7 @@ def test_what_is_listed_must_be_what_was_written(
     marker_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
 ):
     def spoil(step: str) -> None:
-        if step.startswith("upload base/.best_exporter/"):
+        if step == "upload base/.best_exporter/staging/5/saved_model.pb":
             (base_path / "5" / "assets" / "words.txt").write_bytes(b"more words")
             (base_path / "5" / "assets" / "strange").write_bytes(b"")
             (base_path / "5" / "fingerprint.pb").unlink()
@@ -463,7 +464,7 @@ def test_a_commit_whose_reply_is_lost_counts(
     marker_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
 ):
     def lose_reply(step: str) -> None:
-        if step.startswith("copy base/5/"):
+        if step == "copy base/5/saved_model.pb":
             (base_path / "5" / "saved_model.pb").write_bytes(FILES["saved_model.pb"])
             raise StorageError("storage must answer")
 

@@ -328,8 +328,7 @@ def test_unknown_best_fails():
         decide({"loss": 1}, on_unknown_best=pb.ComparePolicy.FAIL)
     assert str(caught.value) == (
         "compare_policy.on_unknown_best must be EXPORT or KEEP to go on (got FAIL): no evaluation"
-        " of the best, version 7, is known. Choose one of these, or remove that version from the"
-        " base directory."
+        " of the best, version 7, is known. Choose one of these."
     )
 
 
@@ -436,8 +435,7 @@ def test_a_metric_that_only_the_best_lacks_is_an_error(
         LOWER.compare(best=best, candidate=EvalResult.from_mapping({"loss": 1}))
     assert str(caught.value) == (
         "compare_policy.metric.name must be a metric of the best's evaluation too (got 'loss',"
-        f" {got} Compare by one of these until a model with the metric is exported, or move the"
-        " best out of the base directory."
+        f" {got} Compare by one of these until a model with the metric is exported."
     )
 
 
@@ -577,12 +575,32 @@ def test_compare_function_does_not_decide_the_first_export(rule: CompareFunction
         pytest.param({"loss": 1}, {"loss": NAN}, R.BEST_IS_NAN, id="best"),
         pytest.param({"loss": INF}, {"loss": NAN}, R.NOT_BETTER, id="neither is finite"),
         pytest.param({"loss": 1, "x": NAN}, {"loss": 2}, R.BETTER, id="not read"),
+        pytest.param({"loss": 1}, {"loss": 2, "x": NAN}, R.BETTER, id="not read of the best"),
     ],
 )
 def test_nan_that_a_compare_function_reads(
     candidate: dict[str, float], best: dict[str, float], reason: int
 ):
     assert decide(candidate, best, rule=function(smaller_loss)).reason == reason
+
+
+def test_nan_in_one_of_two_metrics_of_the_best_leaves_it_to_the_function():
+    def compare(best_eval_result, current_eval_result):
+        dict(best_eval_result)
+        return current_eval_result["loss"] < best_eval_result["loss"]
+
+    best = {"loss": 0.1, "auc": NAN}
+    assert decide({"loss": 9, "auc": 1}, best, rule=function(compare)).reason == R.NOT_BETTER
+    assert decide({"loss": 0, "auc": 1}, best, rule=function(compare)).reason == R.BETTER
+
+
+def test_asking_whether_there_is_a_metric_is_not_reading_it():
+    def compare(best_eval_result, current_eval_result):
+        assert "auc" in current_eval_result
+        return current_eval_result["loss"] < best_eval_result["loss"]
+
+    decision = decide({"loss": 1, "auc": NAN}, {"loss": 2}, rule=function(compare))
+    assert decision.reason == R.BETTER
 
 
 def test_nan_is_no_first_export_with_a_compare_function():

@@ -280,10 +280,7 @@ def test_a_record_with_fields_of_a_later_release_is_read(base: ExportDirectory, 
     assert base.record(export).version == 5
 
 
-REMEDY = (
-    " Restore it from a backup, upgrade tfx-best-exporter if a newer one wrote it, or move its"
-    " export out of the base directory."
-)
+REMEDY = " Restore it from a backup, or upgrade tfx-best-exporter if a newer one wrote it."
 
 
 @pytest.mark.parametrize(
@@ -346,15 +343,23 @@ def test_a_record_that_is_too_large_is_not_read(base: ExportDirectory, model_pat
     )
 
 
-def test_a_record_of_another_version(base: ExportDirectory, base_path: Path, model_path: Path):
-    publish(base, 5, model_path)
-    (base_path / "5").rename(base_path / "6")
-    with pytest.raises(RecordError) as caught:
-        base.served(base.list())
+def test_a_copy_that_somebody_made_is_served_and_not_ours(
+    base: ExportDirectory, base_path: Path, model_path: Path
+):
+    export = publish(base, 5, model_path)
+    shutil.copytree(base_path / "5", base_path / "9")
+    served = base.served(base.list())
+    assert served.export
+    assert served.record
+    assert (served.export.version, served.record.version) == (9, 5)
+    assert (base.is_ours(export), base.is_ours(served.export)) == (True, False)
+    with base.lock(), pytest.raises(RecordError) as caught:
+        base.retire(served.export, why="", now=0)
     assert str(caught.value) == (
-        "record.version must be the version of its export (got 5, at"
-        f" {base_path / '6' / RECORD_PATH}). Restore the file, or remove the export."
+        f"record.version must be the version of its export (got 5, at {base_path / '9'})."
+        " It is a copy that somebody made: it stays."
     )
+    assert (base_path / "9").exists()
 
 
 @pytest.mark.parametrize("name", ["assets.extra", "assets.extra/best_exporter"])
@@ -748,15 +753,21 @@ def test_tombstones_are_read_newest_first(base: ExportDirectory, base_path: Path
     assert base.list().largest_version == 100
 
 
-def test_a_tombstone_that_cannot_be_read(base: ExportDirectory, base_path: Path, model_path: Path):
+def test_a_tombstone_that_cannot_be_read_is_passed_over(
+    base: ExportDirectory,
+    base_path: Path,
+    model_path: Path,
+    caplog: pytest.LogCaptureFixture,
+):
+    retire(base, publish(base, 4, model_path), why="", now=0)
     retire(base, publish(base, 5, model_path), why="", now=0)
     path = base_path / ".best_exporter" / "retired" / "5.json"
     path.write_text("{")
-    with pytest.raises(RecordError) as caught:
-        list(base.tombstones())
-    assert str(caught.value) == (
-        "5.json must be a file of schema_version 1 (got Expecting property name enclosed in double"
-        f" quotes: line 1 column 2 (char 1), at {path}).{REMEDY}"
+    assert [tombstone.record.version for tombstone in base.tombstones()] == [4]
+    (message,) = caplog.messages
+    assert message == (
+        "passed over: 5.json must be a file of schema_version 1 (got Expecting property name"
+        f" enclosed in double quotes: line 1 column 2 (char 1), at {path}).{REMEDY}"
     )
 
 

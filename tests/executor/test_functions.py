@@ -145,7 +145,7 @@ def test_parameter_names_in_any_order(function: Callable[..., Any]):
             "f(best_eval_result, current_eval_result, delta)",
             id="one more",
         ),
-        pytest.param(lambda **kwargs: True, "f(kwargs)", id="kwargs"),
+        pytest.param(lambda **kwargs: True, "f(**kwargs)", id="kwargs"),
         pytest.param(Comparing.method, "f(self, best_eval_result, current_eval_result)", id="self"),
     ],
 )

@@ -479,7 +479,9 @@ def test_with_signatures(tmp_path: Path, write_model: WriteModel):
 
     path = write_model(tmp_path / "model", scale=3.0)
     write_files(path, {"assets.extra/warmup": b"w", "assets.extra/best_exporter/record.json": b""})
-    files = saved_model.with_signatures(location_of(path), squared, tmp_path / "work")
+    files = saved_model.with_signatures(
+        location_of(path), files_of(path), squared, tmp_path / "work"
+    )
     names = [file.path for file in files]
     assert len(names) == len(set(names))
     assert "assets.extra/warmup" in names
@@ -499,7 +501,9 @@ def test_signatures_of_another_type_are_refused(
 ):
     path = write_model(tmp_path / "model")
     with pytest.raises(TypeError) as caught:
-        saved_model.with_signatures(location_of(path), lambda loaded: value, tmp_path / "work")
+        saved_model.with_signatures(
+            location_of(path), files_of(path), lambda loaded: value, tmp_path / "work"
+        )
     assert str(caught.value) == (
         f"serving_signatures_fn must return signature name -> tf.function (got {value!r})."
         " Mend the function; nothing was exported."
@@ -513,7 +517,7 @@ def test_signatures_function_that_raises(tmp_path: Path, write_model: WriteModel
 
     path = write_model(tmp_path / "model")
     with pytest.raises(RuntimeError) as caught:
-        saved_model.with_signatures(location_of(path), fail, tmp_path / "work")
+        saved_model.with_signatures(location_of(path), files_of(path), fail, tmp_path / "work")
     assert str(caught.value) == (
         "serving_signatures_fn must return signature name -> tf.function (got AttributeError: no"
         " such layer). Mend the function; nothing was exported."
@@ -524,7 +528,7 @@ def test_signatures_that_cannot_be_saved(tmp_path: Path, write_model: WriteModel
     path = write_model(tmp_path / "model")
     with pytest.raises(RuntimeError) as caught:
         saved_model.with_signatures(
-            location_of(path), lambda loaded: {"a": print}, tmp_path / "work"
+            location_of(path), files_of(path), lambda loaded: {"a": print}, tmp_path / "work"
         )
     assert str(caught.value).startswith(
         "serving_signatures_fn must return functions that tf.saved_model.save takes (got"
@@ -552,7 +556,7 @@ def test_a_model_elsewhere(tmp_path: Path, write_model: WriteModel):
     assert saved_model.digest_of(files) == saved_model.digest_of(files_of(path))
     (text,) = (file for file in saved_model.as_text(files, tmp_path / "text") if file.is_marker)
     assert "meta_graphs" in Path(text.source.path).read_text()
-    saved_model.with_signatures(model, squared, tmp_path / "work")
+    saved_model.with_signatures(model, files, squared, tmp_path / "work")
     loaded = tf.saved_model.load(str(tmp_path / "work" / "saved"))
     assert serve(loaded, "squared", x=[2.0]) == {"z": [36.0]}
 
@@ -567,3 +571,36 @@ def test_a_damaged_model_elsewhere(tmp_path: Path, write_model: WriteModel):
         "model must be a complete SavedModel (got 'bucket://model': variables/variables.data-* have"
         " 3 bytes, the index asks for 4). Check that Trainer finished writing it."
     )
+
+
+def test_a_model_that_changed_since_it_was_decided_about_is_refused(
+    tmp_path: Path, write_model: WriteModel
+):
+    path = write_model(tmp_path / "model")
+    files = files_of(path)
+    content = bytearray((path / "saved_model.pb").read_bytes())
+    content[-1] ^= 1
+    (path / "saved_model.pb").write_bytes(content)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        saved_model.as_text(files, tmp_path / "text")
+    assert str(caught.value) == (
+        "model must stay as it was when it was decided about (got another content, at"
+        f" {path / 'saved_model.pb'}). Nothing was published: run again, and see what else writes"
+        " there."
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        pytest.param(["saved_model.pb"], "", id="no variables"),
+        pytest.param(["assets/a"], "there is no saved_model.pb", id="no graph"),
+        pytest.param(
+            ["saved_model.pb", "variables/variables.data-00000-of-00001"],
+            "there is no variables/variables.index",
+            id="some variables",
+        ),
+    ],
+)
+def test_what_somebody_else_pushed_may_have_no_variables(names: list[str], problem: str):
+    assert saved_model.why_not_loadable(dict.fromkeys(names, 1)) == problem
