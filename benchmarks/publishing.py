@@ -18,7 +18,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from tfx_best_exporter.executor.storage.protocol import Storage
 
 MIB = 1 << 20
 RESULTS_PATH = Path(__file__).parent / "results.md"
@@ -76,8 +79,8 @@ def write_model(path: Path, count: int = 0, size: int = 0) -> Path:
     """Writes a SavedModel with further files of random content, and returns its path."""
     import tensorflow as tf
 
-    module = tf.Module()
-    module.weight = tf.Variable(1.0)
+    module: Any = tf.Module()
+    module.weight = tf.Variable(tf.constant(1.0))
     tf.saved_model.save(module, str(path))
     assets = path / "assets"
     assets.mkdir(exist_ok=True)
@@ -356,10 +359,11 @@ def object_store(root: Path, pairs: int) -> Iterator[Ratio]:
         source = location_of("s3://bench/artifacts/model")
         local = location_of(str(model_path))
         copy_files([(local / path, source / path) for path in local.sizes()])
-        counted = Location(_Counting(source.storage), "bench/served")
+        counting = _Counting(source.storage)
+        counted = Location(cast("Storage", counting), "bench/served")
         counted_source = Location(counted.storage, source.path)
         assert ModelExporter(counted).export(counted_source, {"loss": 1.0})
-        moved = counted.storage.bytes_moved
+        moved = counting.bytes_moved
         yield Ratio(
             name="bytes through the client, publish 64 MiB within S3, beside its size",
             ours=moved / MIB,

@@ -144,7 +144,7 @@ class ModelExporter:
         return self._name
 
     def export(
-        self, model_path: str | Path, eval_result: EvalResult | Mapping[str, float]
+        self, model_path: str | Path | Location, eval_result: EvalResult | Mapping[str, float]
     ) -> str | None:
         """Exports a model if it is better than the best.
 
@@ -163,7 +163,7 @@ class ModelExporter:
 
     def decide(
         self,
-        model_path: str | Path,
+        model_path: str | Path | Location,
         eval_result: EvalResult | Mapping[str, float],
         *,
         blessings: Sequence[comparison.Blessing] = (),
@@ -195,7 +195,7 @@ class ModelExporter:
 
     def run(
         self,
-        model_path: str | Path,
+        model_path: str | Path | Location,
         eval_result: EvalResult | Mapping[str, float],
         *,
         model_uri: str = "",
@@ -238,7 +238,9 @@ class ModelExporter:
         saved_model.with_assets_extra(candidate.files, self._assets_extra)
         provenance = provenance or pb.Provenance()
         provenance.exporter_version = VERSION
-        for attempt in range(1, _MAX_ATTEMPTS + 1):
+        attempts = 0
+        while True:
+            attempts += 1
             try:
                 with self._exports.lock():
                     result = self._run_locked(
@@ -252,14 +254,14 @@ class ModelExporter:
                             warnings=warnings,
                         ),
                     )
-                break
             except LeaseLostError:
                 # Somebody else may have exported meanwhile: look at what is served, decide again.
-                if attempt == _MAX_ATTEMPTS:
+                if attempts == _MAX_ATTEMPTS:
                     raise
                 _logger.warning("lost the lock of %s, deciding again", self._exports.base)
-        _log(result)
-        return result
+            else:
+                _log(result)
+                return result
 
     def verify(self, version: int) -> list[str]:
         """Returns a sentence for each file of an export that is not as its record says.
@@ -488,7 +490,7 @@ def _location(path: str | Path | Location) -> Location:
 
 
 def _candidate(
-    model_path: str | Path,
+    model_path: str | Path | Location,
     eval_result: EvalResult | Mapping[str, float],
     blessings: Sequence[comparison.Blessing],
 ) -> _Candidate:

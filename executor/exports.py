@@ -470,7 +470,7 @@ class ExportDirectory:
         return [
             int(stem)
             for entry in self._retired.children()
-            for stem, dot, suffix in [entry.name.partition(".")]
+            for stem, _, suffix in [entry.name.partition(".")]
             if suffix == "json" and _CANONICAL_VERSION.fullmatch(stem)
         ]
 

@@ -19,6 +19,7 @@ from pipelines.penguin import trainer_module
 from tests.e2e import metadata
 from tfx_best_exporter.component import BestExporter
 from tfx_best_exporter.executor.exports import ExportDirectory
+from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -138,7 +139,7 @@ def test_what_was_retired_is_deleted_by_the_run_after(finished: Finished):
         [kept] = run.nodes["BestExporter"].outputs["pushed_model"]
         assert mlmd.Artifact.State.Name(kept.state) == "LIVE"
         assert Path(kept.uri, "saved_model.pb").exists()
-    listing = ExportDirectory(finished.work_directory.base_directory).list()
+    listing = ExportDirectory(location_of(finished.work_directory.base_directory)).list()
     assert [export.version for export in listing.exports] == [
         finished.decisions[2].version,
         finished.decisions[3].version,
@@ -233,7 +234,7 @@ class Existing:
         return metadata.read_runs(metadata.connect(self.work_directory.metadata_path))[-1]
 
     def versions(self) -> list[int]:
-        listing = ExportDirectory(self.work_directory.base_directory).list()
+        listing = ExportDirectory(location_of(self.work_directory.base_directory)).list()
         return [export.version for export in listing.exports]
 
 
