@@ -14,6 +14,7 @@ from typing import Any
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.digest import FileDigest, digest_of_bytes
 from tfx_best_exporter.executor.storage.location import Location, in_parallel, local_directory
+from tfx_best_exporter.executor.storage.protocol import TooLargeError
 
 ASSETS_EXTRA = "assets.extra"
 RESERVED_ASSETS = "best_exporter"
@@ -321,7 +322,10 @@ def as_text(files: Sequence[ModelFile], work_path: Path) -> list[ModelFile]:
         return list(files)
     work_path.mkdir(parents=True, exist_ok=True)
     text_path = work_path / _TEXT
-    content = binary.source.read(binary.digest.size)
+    try:
+        content = binary.source.read(binary.digest.size)
+    except TooLargeError as error:
+        raise ValueError(_changed(binary.source)) from error
     if digest_of_bytes(content) != binary.digest:
         raise ValueError(_changed(binary.source))
     proto = saved_model_pb2.SavedModel.FromString(content)

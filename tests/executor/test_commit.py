@@ -334,6 +334,18 @@ def test_the_marker_is_written_last(
     assert all(step.startswith(f"remove {staged}/") for step in bucket.steps[-2 - count :])
 
 
+def test_what_is_in_the_store_is_copied_there(
+    marker_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
+):
+    marker_commit.publish(5, on(bucket, files_of(model_path)), CONTENTS, held)
+    staged = "base/.best_exporter/staging/5"
+    assert not [step for step in bucket.steps if step.startswith(("upload ", f"copy {staged}/f"))]
+    assert bucket.steps.index("copy base/5/saved_model.pb") > max(
+        bucket.steps.index(f"copy base/5/{name}") for name in FILES if name != "saved_model.pb"
+    )
+    assert in_sight(base_path) == {"5": WHOLE}
+
+
 @pytest.mark.parametrize("marker", ["saved_model.pb", "saved_model.pbtxt"])
 def test_the_marker_is_deleted_first(
     marker_commit: MarkerCommit, bucket: Bucket, tmp_path: Path, marker: str
@@ -429,6 +441,44 @@ def test_what_cannot_be_recovered_is_told(
     ]
     bucket.before = lambda step: None
     assert marker_commit.recover(held) == ["removed version 5: a run had left it half written"]
+
+
+def test_a_marker_that_stays_is_told(marker_commit: MarkerCommit, bucket: Bucket, base_path: Path):
+    staging_path = base_path / ".best_exporter" / "staging" / "5"
+    write_files(staging_path, {"claim.json": b"{}", "saved_model.pb": b"graph"})
+    write_files(base_path / "5", {"assets/words.txt": b"words"})
+
+    def refuse(step: str) -> None:
+        raise StorageError("permission must be given")
+
+    bucket.before = refuse
+    assert marker_commit.recover(held) == [
+        "bucket://base/5 could not be removed, the next run tries again: permission must be given"
+    ]
+    assert len(read_files(base_path)) == 3
+
+
+def test_an_export_counts_whose_leftovers_cannot_be_removed(
+    marker_commit: MarkerCommit,
+    bucket: Bucket,
+    base_path: Path,
+    model_path: Path,
+    caplog: pytest.LogCaptureFixture,
+):
+    caplog.set_level(logging.WARNING, "tfx_best_exporter")
+
+    def refuse(step: str) -> None:
+        if step.startswith("remove "):
+            raise StorageError("permission must be given")
+
+    bucket.before = refuse
+    marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert in_sight(base_path) == {"5": WHOLE}
+    assert caplog.messages == [
+        "cleaning up failed, the next run tries again: permission must be given"
+    ]
+    bucket.before = lambda step: None
+    assert marker_commit.recover(held) == ["removed 5 from staging: a run had left it"]
 
 
 def test_a_version_in_sight_is_not_touched(

@@ -362,6 +362,31 @@ def test_a_copy_that_somebody_made_is_served_and_not_ours(
     assert (base_path / "9").exists()
 
 
+def test_what_is_foreign_is_not_ours(base: ExportDirectory, base_path: Path):
+    write_files(base_path / "5")
+    assert not base.is_ours(base.list().exports[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "is_complete"),
+    [
+        ("saved_model.pb", False),
+        ("variables/variables.index", False),
+        ("assets/words.txt", False),
+        ("assets.extra/warmup", True),
+    ],
+)
+def test_is_complete(base: ExportDirectory, model_path: Path, name: str, is_complete: bool):
+    write_files(model_path)
+    write_files(model_path, {"assets.extra/warmup": b"requests"})
+    export = publish(base, 5, model_path)
+    assert base.is_complete(export)
+    (Path(export.path) / name).unlink()
+    assert base.is_complete(export) == is_complete
+    assert (base.served(base.list()).export == export) == is_complete
+    assert base.verify(export) == [f"{name} is missing"]
+
+
 @pytest.mark.parametrize("name", ["assets.extra", "assets.extra/best_exporter"])
 def test_a_foreign_file_where_the_record_would_lie(
     base: ExportDirectory, base_path: Path, name: str

@@ -43,10 +43,37 @@ def latest(count: int) -> pb.RetentionPolicy:
     return pb.RetentionPolicy(keep_latest=count)
 
 
+def incomplete(*versions: int) -> list[RetainedExport]:
+    return [
+        RetainedExport(version=version, is_foreign=False, exported_at=0.0, is_complete=False)
+        for version in versions
+    ]
+
+
 @pytest.mark.parametrize(
     ("exports", "best", "policy", "keep", "retire"),
     [
         pytest.param([], None, latest(1), {}, {}, id="nothing there"),
+        pytest.param(
+            [*ours(1, 2, 4), *incomplete(3)],
+            4,
+            latest(2),
+            {2: "among the 2 latest exports", 4: "the best"},
+            {1: "not among the 2 latest exports", 3: "not among the 2 latest exports"},
+            id="an incomplete one is no way back",
+        ),
+        pytest.param(
+            [*ours(1, 2), *incomplete(3, 4)],
+            2,
+            latest(1),
+            {
+                2: "the best",
+                3: "not complete, and newer than the best: repair or remove it",
+                4: "not complete, and newer than the best: repair or remove it",
+            },
+            {1: "not among the 1 latest exports"},
+            id="an incomplete one that a model server may be loading",
+        ),
         pytest.param(
             ours(1, 2, 3), 3, None, {1: KEEP_ALL, 2: KEEP_ALL, 3: "the best"}, {}, id="no policy"
         ),

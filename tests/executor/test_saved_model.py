@@ -441,6 +441,15 @@ def test_as_text_of_a_model_in_both_forms(tmp_path: Path, write_model: WriteMode
     assert "meta_graphs" in Path(text.source.path).read_text()
 
 
+@pytest.mark.parametrize("content", [b"GRAPH", b"a longer graph", b""], ids=["", "more", "less"])
+def test_as_text_refuses_what_has_another_content(tmp_path: Path, content: bytes):
+    path = write_files(tmp_path / "model")
+    files = files_of(path)
+    (path / "saved_model.pb").write_bytes(content)
+    with pytest.raises(ValueError, match=r"\Amodel must stay as it was when it was decided about "):
+        saved_model.as_text(files, tmp_path / "work")
+
+
 def test_check_refuses_damaged_text(tmp_path: Path, write_model: WriteModel):
     path = write_model(tmp_path / "model")
     (path / "saved_model.pb").unlink()
@@ -509,6 +518,18 @@ def test_signatures_of_another_type_are_refused(
         " Mend the function; nothing was exported."
     )
     assert not (tmp_path / "work").exists()
+
+
+def test_with_signatures_refuses_a_model_that_changed(tmp_path: Path, write_model: WriteModel):
+    path = write_model(tmp_path / "model")
+    files = files_of(path)
+    (path / "assets" / "words.txt").write_text("other words")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        saved_model.with_signatures(location_of(path), files, squared, tmp_path / "work")
+    assert str(caught.value) == (
+        f"model must stay as it was when it was decided about (got another content, at {path})."
+        " Nothing was published: run again, and see what else writes there."
+    )
 
 
 def test_signatures_function_that_raises(tmp_path: Path, write_model: WriteModel):
