@@ -87,7 +87,9 @@ class Bucket(LocalStorage):
                 super().remove(each)
 
     @contextlib.contextmanager
-    def lock(self, path: str, timeout_seconds: float) -> Iterator[BucketLease]:
+    def lock(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, path: str, timeout_seconds: float
+    ) -> Iterator[BucketLease]:
         self.lease = lease = BucketLease(self)
         yield lease
 
