@@ -121,6 +121,8 @@ def fault_proxy(upstream_url: str) -> Iterator[FaultProxy]:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Headers and body are two packets: the second would wait for the first one's confirmation.
+    disable_nagle_algorithm = True
     proxy: FaultProxy
 
     def _handle(self) -> None:

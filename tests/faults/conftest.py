@@ -1,0 +1,157 @@
+"""Base directories on a disk and in two object stores, models, and processes to be killed."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import WriteModel
+from tests.faults import processes
+from tests.servers import gs_server, s3_server
+from tfx_best_exporter.executor.storage.lease import LeaseSettings
+from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import Storage
+
+BUCKET = "faults"
+
+Model = Callable[[str], str]
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """A storage with room for base directories.
+
+    Attributes:
+        kind: "local", "gs" or "s3".
+        storage: For looking at it from this process.
+        root: An empty directory there.
+        environment: What a process needs to reach it.
+    """
+
+    kind: str
+    storage: Storage
+    root: str
+    environment: dict[str, str]
+
+    def __truediv__(self, name: str) -> Location:
+        return Location(self.storage, f"{self.root}/{name}")
+
+    def uri(self, name: str) -> str:
+        return (self / name).uri
+
+    def job(self, base: str, *rounds: tuple[str, float], **kwargs: Any) -> processes.Job:
+        """Returns a job on a base directory of this world."""
+        return processes.Job(
+            base=self.uri(base), rounds=rounds, environment=self.environment, **kwargs
+        )
+
+
+@pytest.fixture
+def model(write_model: WriteModel, tmp_path: Path) -> Model:
+    """Returns a function that makes a model of its own for each name, and returns its path."""
+
+    def make(name: str) -> str:
+        path = tmp_path / "models" / name
+        if not path.exists():
+            write_model(path)
+            (path / "assets.extra").mkdir()
+            (path / "assets.extra" / "name.txt").write_text(name)
+        return str(path)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.Server]:
+    """Returns what starts processes."""
+    with processes.server(tmp_path_factory.mktemp("processes")) as result:
+        yield result
+
+
+@pytest.fixture(scope="session")
+def gs_url() -> Iterator[str]:
+    import requests
+
+    with gs_server() as url:
+        requests.post(f"{url}/storage/v1/b", json={"name": BUCKET}, timeout=10).raise_for_status()
+        yield url
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    import requests
+
+    with s3_server() as url:
+        requests.put(f"{url}/{BUCKET}", timeout=10).raise_for_status()
+        yield url
+
+
+def environment_of(kind: str, url: str) -> dict[str, str]:
+    """Returns the variables by which a client finds a server."""
+    if kind == "gs":
+        return {"STORAGE_EMULATOR_HOST": url, "NO_GCE_CHECK": "true"}
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def object_storage(kind: str, lease_seconds: float = 1.0) -> Any:
+    """Returns an object store; which one, the environment says when it is first used."""
+    settings = LeaseSettings(lease_seconds=lease_seconds, renew_seconds=lease_seconds / 5)
+    if kind == "gs":
+        from tfx_best_exporter.executor.storage.gs import GsStorage
+
+        return GsStorage(lease_settings=settings)
+    from tfx_best_exporter.executor.storage.s3 import S3Storage
+
+    return S3Storage(lease_settings=settings)
+
+
+@pytest.fixture
+def make_world(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], World]]:
+    """Returns a function that returns the world of a kind."""
+    opened = []
+
+    def make(kind: str) -> World:
+        if kind == "local":
+            return World(kind, LocalStorage(), str(tmp_path / "world"), {})
+        environment = environment_of(kind, request.getfixturevalue(f"{kind}_url"))
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        storage = object_storage(kind)
+        opened.append(storage)
+        return World(kind, storage, f"{BUCKET}/{uuid.uuid4().hex}", environment)
+
+    yield make
+    for storage in opened:
+        storage.close()
+
+
+@pytest.fixture(params=["local", "gs", "s3"])
+def world(request: pytest.FixtureRequest, make_world: Callable[[str], World]) -> World:
+    """Every kind of storage."""
+    return make_world(request.param)
+
+
+@pytest.fixture(params=["gs", "s3"])
+def store(request: pytest.FixtureRequest, make_world: Callable[[str], World]) -> World:
+    """The object stores."""
+    return make_world(request.param)
+
+
+@pytest.fixture
+def disk(make_world: Callable[[str], World]) -> World:
+    """The local disk."""
+    return make_world("local")

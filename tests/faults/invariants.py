@@ -1,0 +1,100 @@
+"""What must be true after every fault, whatever it was."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+from tests.faults.reader import Reader
+from tfx_best_exporter.executor import saved_model
+from tfx_best_exporter.executor.exports import RECORD_PATH, STATE_DIRECTORY, ExportDirectory
+from tfx_best_exporter.executor.storage.location import Location
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class State:
+    """What lies in a base directory, but for the numbers of versions and the times.
+
+    Attributes:
+        exports: Digest, loss and files of each export, by version.
+        best: Index of the best in `exports`.
+        retired: Digest and loss of each tombstone, by version.
+        leftovers: Files below .best_exporter/ that no finished run leaves.
+        strays: What else there is.
+        pushed_model: Path, size and checksum of the PushedModel's files but for the record.
+    """
+
+    exports: list[Any]
+    best: int | None
+    retired: list[Any]
+    leftovers: list[str]
+    strays: tuple[str, ...]
+    pushed_model: dict[str, Any] | None = None
+
+
+def state_of(base: Location, pushed_model: Location | None = None) -> State:
+    """Returns the state of a base directory; every export must be as its record says."""
+    directory = ExportDirectory(base)
+    listing = directory.list()
+    served = directory.served(listing)
+    assert served.warnings == ()
+    exports = []
+    for export in listing.exports:
+        assert directory.verify(export) == []
+        record = directory.record(export)
+        assert record.version == export.version
+        files = saved_model.files_of(export.location)
+        contents = {file.path: file.digest for file in files if not file.is_reserved}
+        exports.append((record.model.digest, _loss(record), contents))
+    state_names = (base / STATE_DIRECTORY).sizes()
+    return State(
+        exports=exports,
+        best=listing.exports.index(served.export) if served.export else None,
+        retired=[
+            (tombstone.record.model.digest, _loss(tombstone.record))
+            for tombstone in directory.tombstones()
+        ],
+        leftovers=sorted(
+            name for name in state_names if name != "lock" and not name.startswith("retired/")
+        ),
+        strays=listing.strays,
+        pushed_model=(
+            {
+                path: (pushed_model / path).digest()
+                for path in pushed_model.sizes()
+                if path != RECORD_PATH
+            }
+            if pushed_model
+            else None
+        ),
+    )
+
+
+def _loss(record: Any) -> float:
+    (loss,) = [metric.value for metric in record.evaluation.metrics]
+    return loss
+
+
+def assert_nothing_lost(base: Location, versions: Collection[int]) -> None:
+    """Whatever was in sight still is, or has a tombstone."""
+    directory = ExportDirectory(base)
+    present = {export.version for export in directory.list().exports}
+    retired = {tombstone.record.version for tombstone in directory.tombstones()}
+    assert set(versions) <= present | retired
+
+
+def assert_best_is_whole(base: Location) -> None:
+    """There is a best, and it is as its record says."""
+    directory = ExportDirectory(base)
+    export = directory.served(directory.list()).export
+    assert export
+    assert directory.verify(export) == []
+
+
+def assert_safe(base: Location, reader: Reader) -> None:
+    """What must be true the moment after a fault."""
+    assert reader.violations == []
+    assert_nothing_lost(base, reader.versions)
+    if reader.versions:
+        assert_best_is_whole(base)

@@ -1,0 +1,143 @@
+"""Starts exports in processes of their own; the other side of child.py."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a process is to do.
+
+    Attributes:
+        base: URI of the base directory.
+        rounds: Path or URI of a model, and its loss, for each export. None: retire only.
+        options: Of ModelExporter.
+        pushed_model: URI of the PushedModel.
+        fault: Signal to itself: {"at": step, "when": "before" or "after", "signal": number}.
+        environment: Variables to be set.
+        lease_seconds: Of the lock in an object store.
+        clock: A clock that stands still.
+        go: The process waits for this file.
+        is_stopped: The process stops before it does anything.
+    """
+
+    base: str
+    rounds: Sequence[tuple[str, float]] = ()
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    pushed_model: str | None = None
+    fault: dict[str, Any] | None = None
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    lease_seconds: float = 1.0
+    clock: float | None = None
+    go: str | None = None
+    is_stopped: bool = False
+
+    def with_fault(self, at: int, when: str, number: signal.Signals = signal.SIGKILL) -> Job:
+        """Returns the job with a signal at a step."""
+        return dataclasses.replace(self, fault={"at": at, "when": when, "signal": int(number)})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a process. `signal` is what killed it, 0 if nothing did."""
+
+    signal: int = 0
+    is_stopped: bool = False
+    decisions: Sequence[dict[str, Any]] = ()
+    error: str = ""
+    steps: int = 0
+
+    @property
+    def decision(self) -> dict[str, Any]:
+        """The only one."""
+        (decision,) = self.decisions
+        return decision
+
+
+class Process:
+    """One started job."""
+
+    def __init__(self, server: Server, process_id: int, result_path: Path):
+        self._server = server
+        self.process_id = process_id
+        self._result_path = result_path
+
+    def wait(self) -> Outcome:
+        """Returns when the process has ended or stopped."""
+        status = self._server.ask({"wait": self.process_id})
+        if "code" not in status:
+            return Outcome(signal=status.get("signal", 0), is_stopped=status.get("stopped", False))
+        assert status["code"] == 0, self._server.log_path.read_text()
+        return Outcome(**json.loads(self._result_path.read_text()))
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal from outside."""
+        os.kill(self.process_id, number)
+
+
+class Server:
+    """Starts processes. `environment` is what every job's process is given."""
+
+    def __init__(self, process: subprocess.Popen[str], directory: Path):
+        self._process = process
+        self._directory = directory
+        self.log_path = directory / "log"
+        assert self._answer() == "ready"
+
+    def _answer(self) -> Any:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        assert line, "the server of processes has ended"
+        return json.loads(line)
+
+    def ask(self, request: dict[str, Any]) -> Any:
+        """Returns the answer to a request."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def start(self, job: Job) -> Process:
+        """Starts a process for a job."""
+        result_path = self._directory / uuid.uuid4().hex
+        request = dataclasses.asdict(job)
+        request |= {"result": str(result_path), "log": str(self.log_path)}
+        return Process(self, self.ask({"start": request}), result_path)
+
+    def run(self, job: Job) -> Outcome:
+        """Runs a job to its end."""
+        return self.start(job).wait()
+
+
+@contextlib.contextmanager
+def server(directory: Path) -> Iterator[Server]:
+    """Runs a server of processes."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (
+        (directory / "server_log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "tests.faults.child"],
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        try:
+            yield Server(process, directory)
+        finally:
+            process.kill()

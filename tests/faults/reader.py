@@ -1,0 +1,203 @@
+"""A model server's view: a thread that polls a base directory by TensorFlow Serving's rules.
+
+Every integer is a version, and the largest one is wanted. What this reader asks for beyond that:
+
+- whatever version is in sight is complete by its record, to the byte, and TensorFlow loads it;
+- a version that was in sight never changes;
+- the largest version never goes away.
+
+On a disk a version is in sight when its directory is; in an object store when its saved_model.pb is
+there. Without it TensorFlow Serving finds no model, keeps what it serves, and tries again.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar
+
+from tfx_best_exporter.executor.exports import Export, ExportDirectory
+from tfx_best_exporter.executor.saved_model import MARKERS
+from tfx_best_exporter.executor.storage.location import Location, local_directory
+from tfx_best_exporter.executor.storage.protocol import Kind
+
+_LOCAL_POLL_SECONDS = 0.001
+# Each look at a store costs its server several requests.
+_STORE_POLL_SECONDS = 0.05
+_MAX_VERSION = 2**63 - 1
+
+
+def version_of(name: str) -> int | None:
+    """Returns the version that TensorFlow Serving reads from a name; None if it is none."""
+    if not name.isascii() or not name.isdigit() or int(name) > _MAX_VERSION:
+        return None
+    return int(name)
+
+
+class Reader:
+    """Polls while its context lasts; `violations` says what no model server should have seen."""
+
+    # Files of models that TensorFlow has loaded, by digest: once for the same bytes is enough.
+    _loaded: ClassVar[set[frozenset[tuple[str, int, int]]]] = set()
+
+    def __init__(self, base: Location, foreign: tuple[int, ...] = ()):
+        """Makes a reader.
+
+        Args:
+            base: What to poll.
+            foreign: Versions that have no record.
+        """
+        self._base = base
+        self._exports = ExportDirectory(base)
+        self._foreign = foreign
+        self._signatures: dict[int, Any] = {}
+        self._guard = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._poll_until_stopped, daemon=True)
+        self.polls = 0
+        self.violations: list[str] = []
+        self.largest = -1
+
+    @property
+    def versions(self) -> list[int]:
+        """Every version that was ever in sight."""
+        return sorted(self._signatures)
+
+    def __enter__(self) -> Reader:
+        self.poll()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self.poll()
+        if error is None:
+            assert not self.violations, self.violations
+
+    def _poll_until_stopped(self) -> None:
+        is_local = self._base.storage.is_local
+        while not self._stopped.wait(_LOCAL_POLL_SECONDS if is_local else _STORE_POLL_SECONDS):
+            self.poll()
+
+    def forgive_largest(self) -> None:
+        """Lets the largest version go: whoever published it says that it failed."""
+        self.poll()
+        with self._guard:
+            text = f"version {self.largest} was the largest, and went away"
+            if text in self.violations:
+                self.violations = [other for other in self.violations if other != text]
+                del self._signatures[self.largest]
+            self.largest = max(self._signatures, default=-1)
+
+    def poll(self) -> None:
+        """Looks once."""
+        with self._guard:
+            self.polls += 1
+            try:
+                self._poll()
+            except Exception:
+                self.violations.append(traceback.format_exc())
+
+    def _poll(self) -> None:
+        in_sight = []
+        for name, signature in self._listing():
+            version = version_of(name)
+            if version is not None and self._has_marker(signature):
+                self._look(Export(version=version, location=self._base / name), signature)
+                in_sight.append(version)
+        # It may have been published after the listing was made, and before it was looked at.
+        if max(in_sight, default=-1) < self.largest and not self._is_in_sight(self.largest):
+            self.violations.append(f"version {self.largest} was the largest, and went away")
+        self.largest = max([self.largest, *in_sight])
+
+    def _is_in_sight(self, version: int) -> bool:
+        entries = (self._base / str(version)).children()
+        return any(entry.name in MARKERS for entry in entries)
+
+    def _listing(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """Returns the names of directories in the base directory, and their signatures."""
+        if self._base.storage.is_local:
+            for entry in self._base.children():
+                if entry.kind is Kind.DIRECTORY:
+                    yield entry.name, self._signature(self._base / entry.name)
+            return
+        # One request shows one moment.
+        directories: dict[str, dict[str, int]] = {}
+        for path, size in self._base.sizes().items():
+            name, slash, rest = path.partition("/")
+            if slash:
+                directories.setdefault(name, {})[rest] = size
+        yield from directories.items()
+
+    def _look(self, export: Export, signature: Mapping[str, Any]) -> None:
+        """Notes what is wrong with a version in sight."""
+        known = self._signatures.setdefault(export.version, signature)
+        if known is signature:
+            problem = self._problem(export)
+        else:
+            problem = "" if known == signature else f"it has changed: {known} to {signature}"
+        # It may have been retired while it was looked at.
+        if problem and self._signature(export.location) == signature:
+            self.violations.append(f"version {export.version}: {problem}")
+
+    def _has_marker(self, signature: Mapping[str, Any]) -> bool:
+        if self._base.storage.is_local:
+            return bool(signature)
+        return any(name in signature for name in MARKERS)
+
+    def _signature(self, location: Location) -> Mapping[str, Any]:
+        """Returns what changes when a version does; empty if it is not there."""
+        if not self._base.storage.is_local:
+            return location.sizes()
+        root = location.path
+        result: dict[str, Any] = {}
+        try:
+            result["."] = os.stat(root).st_ino
+            for directory, _, names in os.walk(root):
+                for name in names:
+                    path = os.path.join(directory, name)
+                    status = os.stat(path)
+                    identity = status.st_ino, status.st_size, status.st_mtime_ns
+                    result[os.path.relpath(path, root)] = identity
+        except FileNotFoundError:
+            pass
+        return result if os.path.isdir(root) else {}
+
+    def _problem(self, export: Export) -> str:
+        try:
+            if export.version in self._foreign:
+                self._load(export, list(export.location.sizes()))
+                return ""
+            manifest = self._exports.record(export).manifest
+            problems = self._exports.verify(export)
+            if problems:
+                return ", ".join(problems)
+            files = frozenset(
+                (entry.path, entry.size, entry.crc32c)
+                for entry in manifest
+                if not entry.path.startswith("assets.extra/")
+            )
+            if files not in self._loaded:
+                self._load(export, [path for path, _, _ in files])
+                self._loaded.add(files)
+        except Exception:
+            return traceback.format_exc()
+        return ""
+
+    def _load(self, export: Export, paths: list[str]) -> None:
+        import tensorflow as tf
+
+        with tempfile.TemporaryDirectory() as work_path:
+            model_path = local_directory(export.location, Path(work_path), paths)
+            tf.saved_model.load(str(model_path))

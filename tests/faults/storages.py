@@ -1,0 +1,133 @@
+"""A storage around another one that counts what it is asked to change, and has faults at a step."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.protocol import Entry, Lease, Storage
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One call that may change something.
+
+    `number` counts from 0 through all such calls of a storage; `path` is the one that changes.
+    """
+
+    number: int
+    name: str
+    path: str
+
+
+Hook = Callable[[Step], None]
+
+
+def nothing(step: Step) -> None:
+    """Lets a step pass."""
+
+
+class SteppedStorage:
+    """A storage that calls a hook before, and another after each step.
+
+    A hook that raises makes the step fail: before it had its effect, or after.
+    """
+
+    def __init__(self, storage: Storage, before: Hook = nothing, after: Hook = nothing):
+        self._storage = storage
+        self._before = before
+        self._after = after
+        self._guard = threading.Lock()
+        self.steps: list[Step] = []
+        self.has_atomic_rename = storage.has_atomic_rename
+        self.is_local = storage.is_local
+
+    @contextlib.contextmanager
+    def _step(self, name: str, path: str) -> Iterator[None]:
+        with self._guard:
+            step = Step(len(self.steps), name, path)
+            self.steps.append(step)
+        self._before(step)
+        yield
+        self._after(step)
+
+    def uri(self, path: str) -> str:
+        return self._storage.uri(path)
+
+    def children(self, path: str) -> list[Entry]:
+        return self._storage.children(path)
+
+    def sizes(self, path: str) -> dict[str, int]:
+        return self._storage.sizes(path)
+
+    def digest(self, path: str) -> FileDigest:
+        return self._storage.digest(path)
+
+    def read(self, path: str, max_bytes: int) -> bytes:
+        return self._storage.read(path, max_bytes)
+
+    def write(self, path: str, content: bytes, *, if_absent: bool = False) -> None:
+        with self._step("write", path):
+            self._storage.write(path, content, if_absent=if_absent)
+
+    def download(self, path: str, local_path: Path) -> FileDigest:
+        with self._step("download", str(local_path)):
+            return self._storage.download(path, local_path)
+
+    def upload(self, local_path: Path, path: str) -> FileDigest:
+        with self._step("upload", path):
+            return self._storage.upload(local_path, path)
+
+    def copy(self, source_path: str, path: str) -> FileDigest:
+        with self._step("copy", path):
+            return self._storage.copy(source_path, path)
+
+    def sync(self, path: str) -> None:
+        with self._step("sync", path):
+            self._storage.sync(path)
+
+    def rename(self, source_path: str, path: str) -> None:
+        with self._step("rename", path):
+            self._storage.rename(source_path, path)
+
+    def remove(self, path: str) -> None:
+        with self._step("remove", path):
+            self._storage.remove(path)
+
+    @contextlib.contextmanager
+    def lock(self, path: str, timeout_seconds: float) -> Iterator[Lease]:
+        with contextlib.ExitStack() as stack:
+            with self._step("lock", path):
+                lease = stack.enter_context(self._storage.lock(path, timeout_seconds))
+            yield lease
+            with self._step("unlock", path):
+                stack.close()
+
+    def close(self) -> None:
+        getattr(self._storage, "close", lambda: None)()
+
+
+@dataclasses.dataclass(frozen=True)
+class SignalAt:
+    """A hook that sends a signal to its own process at one step."""
+
+    number: int
+    signal: signal.Signals = signal.SIGKILL
+
+    def __call__(self, step: Step) -> None:
+        if step.number == self.number:
+            os.kill(os.getpid(), self.signal)
+
+
+def hooks_of(fault: dict[str, Any] | None) -> dict[str, Hook]:
+    """Returns the hooks that a job's fault asks for: {"at": 3, "when": "before", "signal": 9}."""
+    if fault is None:
+        return {}
+    return {fault["when"]: SignalAt(fault["at"], signal.Signals(fault["signal"]))}

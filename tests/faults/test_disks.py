@@ -1,0 +1,238 @@
+"""What a disk does: killed at any moment, full, broken, read-only. Rows 1, 2, 5 and 6."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Model, World
+from tests.faults.invariants import assert_safe, state_of
+from tests.faults.processes import Job, Server
+from tests.faults.reader import Reader
+from tests.faults.test_kills import Scenario, copy_directory, final_state
+from tests.faults.tracing import needs_strace, run_with
+from tfx_best_exporter.executor.exporter import ModelExporter
+from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.location import Location
+
+KILLS = 200
+SCENARIO = Scenario(
+    before=[0.5, 0.4, 0.3], options={"exports_to_keep": 2}, is_pushed=True, has_assets_extra=True
+)
+# They wait, or tell something, or are made by the interpreter for itself.
+IGNORED = re.compile(
+    "brk|clone3?|exit|exit_group|futex|get.*|m(advise|map|protect|remap|unmap)|rseq|rt_sig.*"
+    "|sched_yield|set_robust_list|sysinfo|uname"
+)
+
+
+def stopped(job: Job) -> Job:
+    return dataclasses.replace(job, is_stopped=True)
+
+
+def moments(log: str) -> list[tuple[str, int]]:
+    """Returns (system call, how often one thread made it before), for all that strace has seen."""
+    counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for match in re.finditer(r"^(\d+) +(\w+)\(", log, re.MULTILINE):
+        counts[match[2]][match[1]] += 1
+    return [
+        (name, number)
+        for name in sorted(counts)
+        if name == "getdents64" or not IGNORED.fullmatch(name)
+        for number in range(1, max(counts[name].values()) + 1)
+    ]
+
+
+@needs_strace
+def test_killed_at_200_moments(disk: World, model: Model, server: Server, tmp_path: Path) -> None:
+    SCENARIO.prepare(disk, model, server, "before")
+    copy_directory(disk / "before", disk / "undisturbed")
+    log_path = tmp_path / "log"
+    run_with(
+        server, stopped(SCENARIO.job(disk, model, "undisturbed")), "trace=all", log_path=log_path
+    )
+    expected = final_state(disk, SCENARIO, "undisturbed")
+    found = moments(log_path.read_text())
+    assert len(found) > KILLS
+    # Spread over all of them. A thread that makes fewer calls than last time is not killed: go on.
+    stride = len(found) // KILLS
+    found = [moment for start in range(stride) for moment in found[start::stride]]
+
+    kills = 0
+    for name, number in found:
+        place = f"{name}-{number}"
+        base = disk / place / "base"
+        copy_directory(disk / "before", disk / place)
+        job = SCENARIO.job(disk, model, place)
+        with Reader(base) as reader:
+            killed = run_with(
+                server, stopped(job), f"trace={name}", f"inject={name}:signal=KILL:when={number}"
+            )
+            assert_safe(base, reader)
+            again = server.run(job)
+        assert again.error == "", place
+        assert_safe(base, reader)
+        assert final_state(disk, SCENARIO, place) == expected, place
+        (disk / place).remove()
+        kills += killed.signal == 9
+        if kills == KILLS:
+            break
+    assert kills == KILLS
+
+
+@pytest.fixture
+def large_model(model: Model) -> str:
+    """Returns a model with a file of 4 MiB."""
+    path = Path(model("large"))
+    (path / "assets.extra" / "large").write_bytes(bytes(range(256)) * (1 << 14))
+    return str(path)
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    ("kind", "call", "numbers"),
+    [
+        ("local", "write", range(2, 14, 3)),
+        ("gs", "sendto", range(12, 24, 4)),
+        ("s3", "sendto", [25, 30]),
+    ],
+)
+def test_killed_in_the_middle_of_a_file(
+    kind: str,
+    call: str,
+    numbers: range,
+    make_world: Callable[[str], World],
+    model: Model,
+    large_model: str,
+    server: Server,
+) -> None:
+    world = make_world(kind)
+    partial = 0
+    for number in numbers:
+        name = str(number)
+        assert server.run(world.job(name, (model("before"), 0.3))).error == ""
+        before = state_of(world / name)
+        job = world.job(name, (large_model, 0.1))
+        with Reader(world / name) as reader:
+            killed = run_with(
+                server, stopped(job), f"trace={call}", f"inject={call}:signal=KILL:when={number}"
+            )
+            assert killed.signal == 9
+            assert_safe(world / name, reader)
+            sizes = (world / name).sizes()
+            left = [path for path in sizes if path.startswith(".best_exporter/staging/")]
+            partial += bool(left)
+            again = server.run(job).decision
+            assert again["reason"] == "BETTER" if left else "ALREADY_BEST"
+        assert_safe(world / name, reader)
+        after = state_of(world / name)
+        assert after.exports[:1] == before.exports
+        assert len(after.exports) == 2
+        assert after.leftovers == []
+    assert partial > 0
+
+
+# What may go wrong, and in which calls; each call in turn.
+ERRORS = {
+    "mkdir": ["EACCES", "EROFS"],
+    "write": ["EIO", "ENOSPC"],
+    "fsync": ["EIO"],
+    "rename": ["EACCES", "EIO"],
+    "flock": ["EIO"],
+    "rmdir": ["EIO"],
+}
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    ("call", "error"), [(call, error) for call, errors in ERRORS.items() for error in errors]
+)
+def test_a_call_that_fails(
+    disk: World, model: Model, server: Server, tmp_path: Path, call: str, error: str
+) -> None:
+    SCENARIO.prepare(disk, model, server, "before")
+    copy_directory(disk / "before", disk / "undisturbed")
+    log_path = tmp_path / "log"
+    run_with(
+        server, stopped(SCENARIO.job(disk, model, "undisturbed")), "trace=all", log_path=log_path
+    )
+    expected = final_state(disk, SCENARIO, "undisturbed")
+
+    failures = 0
+    for _, number in [moment for moment in moments(log_path.read_text()) if moment[0] == call]:
+        place = f"{call}-{number}"
+        base = disk / place / "base"
+        copy_directory(disk / "before", disk / place)
+        job = SCENARIO.job(disk, model, place)
+        with Reader(base) as reader:
+            failed = run_with(
+                server, stopped(job), f"trace={call}", f"inject={call}:error={error}:when={number}"
+            )
+            if call == "fsync" and failed.error:
+                # A disk that cannot make a name durable may lose it: the name is taken back.
+                reader.forgive_largest()
+            assert_safe(base, reader)
+            state = state_of(base)
+            # What could not be deleted stays in the trash, and is told.
+            assert not [name for name in state.leftovers if name.startswith("staging/")]
+            if failed.error:
+                failures += 1
+                assert re.match(r"\w*Error: ", failed.error)
+                # fsync and flock are given a file, and not its name.
+                assert "/" in failed.error or call in ("flock", "fsync")
+            else:
+                assert failed.decision["exported"]
+            assert server.run(job).error == ""
+        assert_safe(base, reader)
+        assert final_state(disk, SCENARIO, place) == expected, place
+        (disk / place).remove()
+    assert failures > 0 or call == "rmdir"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Returns a file system of 2 MiB of its own."""
+    path = tmp_path / "small"
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(path)]
+    mounted = subprocess.run(command, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"mounting is not allowed: {mounted.stderr}")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_a_full_disk(small_disk: Path, model: Model, large_model: str) -> None:
+    base = Location(LocalStorage(), str(small_disk / "base"))
+    with Reader(base) as reader:
+        exporter = ModelExporter(base)
+        exporter.run(model("before"), {"loss": 0.3})
+        before = state_of(base)
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            exporter.run(large_model, {"loss": 0.1})
+        assert str(small_disk) in str(caught.value)
+        assert state_of(base) == before
+        assert before.leftovers == []
+        assert exporter.run(model("after"), {"loss": 0.2}).exported
+    assert_safe(base, reader)
+
+
+def test_a_read_only_disk(small_disk: Path, model: Model) -> None:
+    base = Location(LocalStorage(), str(small_disk / "base"))
+    with Reader(base) as reader:
+        exporter = ModelExporter(base)
+        exporter.run(model("before"), {"loss": 0.3})
+        before = state_of(base)
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        with pytest.raises(OSError, match=f"Read-only file system: '{small_disk}"):
+            exporter.run(model("after"), {"loss": 0.1})
+        assert state_of(base) == before
+        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+        assert exporter.run(model("after"), {"loss": 0.1}).exported
+    assert_safe(base, reader)

@@ -1,0 +1,154 @@
+"""Exports that are killed at each step: rows 1, 3 and 4 of the fault matrix."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tests.faults.conftest import Model, World
+from tests.faults.invariants import State, assert_safe, state_of
+from tests.faults.processes import Job, Server
+from tests.faults.reader import Reader
+from tfx_best_exporter.executor.exports import ExportDirectory
+from tfx_best_exporter.executor.storage.location import Location, copy_files
+
+MakeJob = Callable[[World, Model, str], Job]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """What is there before, and what is done to it.
+
+    Attributes:
+        before: Losses of the exports that are there.
+        loss: Of the candidate; None: retire only.
+        options: Of the exporter.
+        is_pushed: Whether there is a PushedModel.
+        has_assets_extra: Whether the exporter adds a file.
+    """
+
+    before: Sequence[float] = ()
+    loss: float | None = 0.1
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    is_pushed: bool = False
+    has_assets_extra: bool = False
+
+    def job(self, world: World, model: Model, name: str) -> Job:
+        """Returns what is done, in directories of this name."""
+        options = dict(self.options)
+        if self.has_assets_extra:
+            options["assets_extra"] = {"more/note.txt": model("note") + "/saved_model.pb"}
+        rounds = [] if self.loss is None else [(model("candidate"), self.loss)]
+        return world.job(
+            f"{name}/base",
+            *rounds,
+            options=options,
+            pushed_model=world.uri(f"{name}/pushed") if self.is_pushed else None,
+        )
+
+    def prepare(self, world: World, model: Model, server: Server, name: str) -> None:
+        """Makes the exports that are there before."""
+        if self.before:
+            rounds = [(model(f"before-{loss}"), loss) for loss in self.before]
+            outcome = server.run(
+                world.job(f"{name}/base", *rounds, options={"exports_to_keep": None})
+            )
+            assert outcome.error == ""
+            (world / name / "base/.best_exporter/lock").remove()
+
+
+ALL = {
+    "first": Scenario(),
+    "replacing": Scenario(before=[0.3]),
+    "retiring": Scenario(before=[0.5, 0.4, 0.3], options={"exports_to_keep": 2}),
+    "retiring_only": Scenario(before=[0.5, 0.4, 0.3], loss=None, options={"exports_to_keep": 1}),
+    "pushed_model": Scenario(before=[0.3], is_pushed=True),
+    "as_text": Scenario(before=[0.3], options={"as_text": True}),
+    "assets_extra": Scenario(before=[0.3], has_assets_extra=True),
+}
+# With an object store each step costs a hundred times as much.
+EVERYTHING = Scenario(
+    before=[0.5, 0.4, 0.3],
+    options={"as_text": True, "exports_to_keep": 2},
+    is_pushed=True,
+    has_assets_extra=True,
+)
+CASES = [
+    *[pytest.param("local", scenario, id=f"local-{name}") for name, scenario in ALL.items()],
+    *[
+        pytest.param(kind, scenario, id=f"{kind}-{name}")
+        for kind in ("gs", "s3")
+        for name, scenario in [("first", ALL["first"]), ("everything", EVERYTHING)]
+    ],
+]
+
+
+def copy_directory(source: Location, destination: Location) -> None:
+    copy_files([(source / path, destination / path) for path in source.sizes()])
+
+
+def final_state(world: World, scenario: Scenario, name: str) -> State:
+    pushed_model = world / name / "pushed" if scenario.is_pushed else None
+    return state_of(world / name / "base", pushed_model)
+
+
+@pytest.mark.parametrize(("kind", "scenario"), CASES)
+def test_killed_at_every_step(
+    kind: str,
+    scenario: Scenario,
+    make_world: Callable[[str], World],
+    model: Model,
+    server: Server,
+) -> None:
+    world = make_world(kind)
+    scenario.prepare(world, model, server, "before")
+
+    copy_directory(world / "before", world / "undisturbed")
+    undisturbed = server.run(scenario.job(world, model, "undisturbed"))
+    assert undisturbed.error == ""
+    expected = final_state(world, scenario, "undisturbed")
+    assert expected.leftovers == []
+
+    # Right after one step is right before the next one, but where several are made at a time.
+    points = [(number, "after") for number in range(undisturbed.steps)]
+    points += [(number, "before") for number in range(undisturbed.steps if kind == "local" else 1)]
+    # The S3 server takes ten times as long as the other one.
+    points = points[:: 4 if kind == "s3" else 1]
+    # First all of them are killed: then their leases have run out when they are run again.
+    for number, when in points:
+        name = f"{number}-{when}"
+        copy_directory(world / "before", world / name)
+        with Reader(world / name / "base") as reader:
+            outcome = server.run(scenario.job(world, model, name).with_fault(number, when))
+        assert outcome.signal == 9
+        assert_safe(world / name / "base", reader)
+
+    for number, when in points:
+        name = f"{number}-{when}"
+        with Reader(world / name / "base") as reader:
+            outcome = server.run(scenario.job(world, model, name))
+        assert outcome.error == ""
+        assert_safe(world / name / "base", reader)
+        assert final_state(world, scenario, name) == expected, name
+        (world / name).remove()
+
+
+def test_killed_after_the_commit(world: World, model: Model, server: Server) -> None:
+    """The export is there, and its run has told nobody."""
+    base = world / "base"
+    assert server.run(world.job("base", (model("before"), 0.3))).error == ""
+    job = world.job("base", (model("candidate"), 0.1), pushed_model=world.uri("pushed"))
+    steps = server.run(dataclasses.replace(job, base=world.uri("other"))).steps
+    with Reader(base) as reader:
+        # Its last step is to release the lock.
+        assert server.run(job.with_fault(steps - 1, "after")).signal == 9
+        (old, version) = [each.version for each in ExportDirectory(base).list().exports]
+        again = server.run(job).decision
+    assert_safe(base, reader)
+    assert reader.versions == [old, version]
+    assert (again["reason"], int(again["version"])) == ("ALREADY_BEST", version)
+    assert len(state_of(base).exports) == 2
+    assert (world / "pushed").sizes() == (base / str(version)).sizes()

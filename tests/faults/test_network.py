@@ -1,0 +1,196 @@
+"""What a network does to an object store's requests: rows 17 and 18 of the fault matrix."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.fault_proxy import Fault, FaultProxy, LoseReply, Reply, Request, Reset, fault_proxy
+from tests.faults.conftest import Model, World, environment_of
+from tests.faults.invariants import State, assert_safe, state_of
+from tests.faults.reader import Reader
+from tests.faults.storages import Step, SteppedStorage
+from tests.faults.test_kills import copy_directory
+from tfx_best_exporter.executor.exporter import ModelExporter
+from tfx_best_exporter.executor.exports import ExportDirectory
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import StorageError
+
+# Google's client leaves a reply to a download that it will ask for again to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket")
+
+FAULTS: list[Fault] = [Reply(503), Reply(429), Reset(), LoseReply()]
+
+
+@dataclasses.dataclass
+class Line:
+    """An object store behind a proxy, and the same one without."""
+
+    store: World
+    proxy: FaultProxy
+    storage: Any
+
+    def exporter(self, name: str, **kwargs: Any) -> ModelExporter:
+        return ModelExporter(Location(self.storage, f"{self.store.root}/{name}"), **kwargs)
+
+
+def impatient_storage(kind: str) -> Any:
+    if kind == "gs":
+        from tfx_best_exporter.executor.storage.gs import GsStorage, RetrySettings
+
+        retry = RetrySettings(timeout_seconds=1.5, initial_seconds=0.02, maximum_seconds=0.2)
+        return GsStorage(retry=retry)
+    from tfx_best_exporter.executor.storage.s3 import S3Storage
+
+    return S3Storage(max_attempts=3)
+
+
+@pytest.fixture
+def line(
+    store: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Line]:
+    # A client keeps the URL that it is made with.
+    assert (store / "nothing").children() == []
+    with fault_proxy(request.getfixturevalue(f"{store.kind}_url")) as proxy:
+        for name, value in environment_of(store.kind, proxy.url).items():
+            monkeypatch.setenv(name, value)
+        storage = impatient_storage(store.kind)
+        assert storage.children(f"{store.root}/nothing") == []
+        yield Line(store, proxy, storage)
+        proxy.always(None)
+        storage.close()
+
+
+def nth(number: int, fault: Fault) -> Callable[[Request], Fault | None]:
+    """Returns a plan that does something to one request, and nothing when it comes again."""
+    count = iter(range(1_000_000))
+    return lambda request: fault if next(count) == number else None
+
+
+def export(line: Line, name: str, model: Model) -> tuple[State, Any]:
+    with Reader(line.store / name) as reader:
+        decision = line.exporter(name, exports_to_keep=1).run(model("after"), {"loss": 0.1})
+    assert_safe(line.store / name, reader)
+    return state_of(line.store / name), decision
+
+
+def test_a_request_that_fails_once_is_not_noticed(line: Line, model: Model) -> None:
+    """Each kind of fault meets requests all over an export that retires another one."""
+
+    def prepare(name: str) -> None:
+        ModelExporter(line.store / name).run(model("before"), {"loss": 0.3})
+
+    prepare("undisturbed")
+    line.proxy.always(None)
+    expected, _ = export(line, "undisturbed", model)
+    requests = len(line.proxy.requests)
+    assert requests > 20
+    for index, number in enumerate(range(0, requests - 5, requests // 10)):
+        name = str(number)
+        prepare(name)
+        line.proxy.plan(nth(number, FAULTS[index % len(FAULTS)]))
+        state, decision = export(line, name, model)
+        assert len(line.proxy.faulted) == 1
+        assert state == expected
+        assert decision.exported
+        assert [problem.error for problem in decision.retired] == [""]
+
+
+def test_a_write_whose_reply_is_lost_is_recognised(line: Line, model: Model) -> None:
+    """Every write and every deletion in turn: carried out, and not confirmed."""
+    methods = {"PUT", "POST", "DELETE"}
+
+    def plan(number: int) -> Callable[[Request], Fault | None]:
+        count = iter(range(1_000_000))
+        return lambda request: (
+            LoseReply() if request.method in methods and next(count) == number else None
+        )
+
+    number, is_finished = 0, False
+    while not is_finished:
+        name = str(number)
+        line.proxy.plan(plan(number))
+        with Reader(line.store / name) as reader:
+            decision = line.exporter(name).run(model("first"), {"loss": 0.1})
+        is_finished = not line.proxy.faulted
+        assert_safe(line.store / name, reader)
+        state = state_of(line.store / name)
+        assert decision.exported
+        assert len(state.exports) == 1
+        # Not even the version was taken for another writer's.
+        assert reader.versions == [decision.version]
+        assert decision.version - decision.decided_at.seconds <= 0
+        assert state.leftovers == []
+        number += 1
+    assert number > 10
+
+
+def test_a_store_that_stays_away_is_an_error(line: Line, model: Model) -> None:
+    before = ModelExporter(line.store / "base").run(model("before"), {"loss": 0.3}).version
+    directory = ExportDirectory(line.store / "base")
+    for after in (0, 20):
+        count = iter(range(1_000_000))
+        line.proxy.plan(
+            lambda request, after=after, count=count: Reply(503) if next(count) >= after else None
+        )
+        started_at = time.monotonic()
+        with (
+            Reader(line.store / "base") as reader,
+            pytest.raises(StorageError, match="storage must answer") as caught,
+        ):
+            line.exporter("base").run(model("after"), {"loss": 0.1})
+        assert f"{line.store.kind}://" in str(caught.value)
+        assert time.monotonic() - started_at < 60
+        assert_safe(line.store / "base", reader)
+        served = directory.served(directory.list()).export
+        assert served
+        assert served.version == reader.largest == before
+        # Its lock could not be deleted.
+        (line.store / "base/.best_exporter/lock").remove()
+    line.proxy.always(None)
+    assert line.exporter("base").run(model("after"), {"loss": 0.1}).exported
+    assert state_of(line.store / "base").leftovers == []
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_step_that_fails_for_good(world: World, model: Model, when: str) -> None:
+    """Whatever the storage raises, and whether or not it did what it was asked for."""
+    before = ModelExporter(world / "before").run(model("before"), {"loss": 0.3}).version
+    number, is_finished = 1, False
+    while not is_finished:
+        name = f"{when}-{number}"
+        copy_directory(world / "before", world / name)
+
+        def fail(step: Step, number: int = number) -> None:
+            if step.number == number:
+                raise StorageError(f"storage must answer (got nothing, at {step.path}).")
+
+        stepped = SteppedStorage(world.storage, **{when: fail})
+        exporter = ModelExporter(Location(stepped, f"{world.root}/{name}"), exports_to_keep=1)
+        with Reader(world / name) as reader:
+            with contextlib.suppress(StorageError):
+                exporter.run(model("after"), {"loss": 0.1})
+            failed = [step.name for step in stepped.steps if step.number == number]
+            if (when, failed) == ("after", ["rename"]):
+                # A disk that cannot make a name durable may lose it: the name is taken back.
+                reader.forgive_largest()
+            assert_safe(world / name, reader)
+            largest = ExportDirectory(world / name).list().largest_version
+            again = ModelExporter(world / name, exports_to_keep=1).run(
+                model("after"), {"loss": 0.1}
+            )
+        # Adopted, if it is in sight.
+        assert again.exported is (largest == before), name
+        assert_safe(world / name, reader)
+        state = state_of(world / name)
+        assert len(state.exports) == len(state.retired) == 1
+        assert state.leftovers == []
+        (world / name).remove()
+        is_finished = len(stepped.steps) <= number
+        number += 1
+    assert number > 8
