@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -155,3 +156,17 @@ def store(request: pytest.FixtureRequest, make_world: Callable[[str], World]) ->
 def disk(make_world: Callable[[str], World]) -> World:
     """The local disk."""
     return make_world("local")
+
+
+_ON_A_STORE = re.compile(r"[\[-](gs|s3)[\]-]")
+_LONG = ("test_killed_at_200_moments",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what takes minutes: the rounds on servers, and the kills at every system call."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and (
+            _ON_A_STORE.search(item.nodeid) or any(name in item.nodeid for name in _LONG)
+        ):
+            item.add_marker(pytest.mark.long)
