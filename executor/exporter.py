@@ -201,7 +201,7 @@ class ModelExporter:
         model_uri: str = "",
         blessings: Sequence[comparison.Blessing] = (),
         foreign_best: ForeignBest | None = None,
-        pushed_model_path: str | Path | None = None,
+        pushed_model_path: str | Path | Location | None = None,
         provenance: pb.Provenance | None = None,
         warnings: Sequence[str] = (),
     ) -> pb.ExportDecision:
@@ -246,7 +246,7 @@ class ModelExporter:
                     result = self._run_locked(
                         candidate,
                         foreign_best,
-                        str(pushed_model_path or ""),
+                        pushed_model_path,
                         pb.ExportDecision(
                             base_directory=str(self._exports.base),
                             candidate=pb.SourceModel(uri=model_uri or str(candidate.model)),
@@ -287,7 +287,7 @@ class ModelExporter:
         self,
         candidate: _Candidate,
         foreign_best: ForeignBest | None,
-        pushed_model_uri: str,
+        pushed_model_path: str | Path | Location | None,
         result: pb.ExportDecision,
     ) -> pb.ExportDecision:
         """Returns the decision, carried out, in the message that has what is known before."""
@@ -301,13 +301,15 @@ class ModelExporter:
         result.warnings.extend(recovered)
         export = None
         if decision.is_export:
-            export = self._publish(candidate, best.listing, result, pushed_model_uri, now)
+            export = self._publish(
+                candidate, best.listing, result, str(pushed_model_path or ""), now
+            )
             result.version, result.exported = export.version, True
         elif decision.reason == pb.ExportDecision.ALREADY_BEST and best.served.export:
             export = best.served.export
             result.version = export.version
-        if export and pushed_model_uri:
-            self._exports.copy_to(export, location_of(pushed_model_uri), candidate.files)
+        if export and pushed_model_path:
+            self._exports.copy_to(export, _location(pushed_model_path), candidate.files)
         self._retire(result, now)
         return result
 

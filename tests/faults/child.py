@@ -53,13 +53,14 @@ class Places:
                 settings = LeaseSettings(
                     lease_seconds=lease_seconds, renew_seconds=lease_seconds / 5
                 )
-                inner = type(storage)(lease_settings=settings)
+                store: Any = type(storage)
+                inner = store(lease_settings=settings)
             self._storages[storage] = SteppedStorage(inner, **hooks_of(self._job["fault"]))
         return Location(self._storages[storage], path)
 
     def steps(self, uri: str) -> int:
         """Returns the number of steps that the storage of a URI has made."""
-        return len(self(uri).storage.steps)
+        return len(self._storages[storage_of(uri)[0]].steps)
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
