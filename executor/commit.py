@@ -15,9 +15,12 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from tfx_best_exporter.executor.saved_model import MARKERS, ModelFile
+from tfx_best_exporter.executor.saved_model import MARKERS, ModelFile, total_size
 from tfx_best_exporter.executor.storage.location import Location, copy_files, in_parallel
 from tfx_best_exporter.executor.storage.protocol import Kind
+
+# The largest number that a model server can read.
+MAX_VERSION = 2**63 - 1
 
 # In staging/<version>/: who writes this version.
 _CLAIM = "claim.json"
@@ -268,11 +271,11 @@ class MarkerCommit:
                     found.append(f"removed version {entry.name}: a run had left it half written")
             except OSError as error:
                 found.append(_not_removed(self._base / entry.name, error))
-        largest = max(
-            (int(entry.name) for entry in self._base.children() if entry.name.isdecimal()),
-            default=0,
+        # What no model server can read as a number is no version, however large it looks.
+        versions = (int(entry.name) for entry in self._base.children() if entry.name.isdecimal())
+        self._remove_claims_below(
+            max((version for version in versions if version <= MAX_VERSION), default=0)
         )
-        self._remove_claims_below(largest)
         return found
 
     def _remove_claims_below(self, version: int) -> None:
@@ -324,7 +327,10 @@ def _tolerated() -> Iterator[None]:
 
 
 def _copy(files: Sequence[ModelFile], destination: Location) -> None:
-    digests = copy_files([(file.source, destination / file.path) for file in files])
+    digests = copy_files(
+        [(file.source, destination / file.path) for file in files],
+        total_bytes=total_size(files),
+    )
     for file, digest in zip(files, digests, strict=True):
         if digest != file.digest:
             raise ValueError(_changed(file, "copied", digest))
@@ -338,7 +344,7 @@ def _verify(files: Sequence[ModelFile], destination: Location) -> None:
         if digest != file.digest:
             raise ValueError(_changed(file, "written", digest))
 
-    in_parallel(verify, files, destination.storage)
+    in_parallel(verify, files, destination.storage, total_bytes=total_size(files))
 
 
 def _check_sizes(expected: Mapping[str, int], destination: Location) -> None:

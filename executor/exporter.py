@@ -15,6 +15,7 @@ from tfx_best_exporter.executor.eval_result import EvalResult
 from tfx_best_exporter.executor.exports import (
     EVALUATION_DIRECTORY,
     SCHEMA_VERSION,
+    Contents,
     Export,
     ExportDirectory,
     Listing,
@@ -397,10 +398,11 @@ class ModelExporter:
     def _retire(self, result: pb.ExportDecision, now: float) -> None:
         """Retires what the policy does not keep, and tells the decision."""
         listing = self._exports.list()
-        best = self._exports.served(listing).export
+        served = self._exports.served(listing)
+        best = served.export
         # Without a policy everything is kept: whose it is does not matter.
         exports = [
-            self._retained(export, result)
+            self._retained(export, served, result)
             for export in (listing.exports if self._retention_policy else ())
         ]
         plan = retention.plan(
@@ -424,16 +426,22 @@ class ModelExporter:
                 )
             result.retired.add(version=item.version, why=item.why, error=problem)
 
-    def _retained(self, export: Export, result: pb.ExportDecision) -> retention.RetainedExport:
+    def _retained(
+        self, export: Export, served: Served, result: pb.ExportDecision
+    ) -> retention.RetainedExport:
         """Returns an export as retention looks at it; one that cannot be read counts as foreign."""
         try:
-            if self._exports.is_ours(export):
-                exported_at = self._exports.record(export).exported_at.ToNanoseconds() / 1e9
+            if export == served.export:
+                contents = Contents(record=served.record, problem="")
+            else:
+                contents = self._exports.contents(export)
+            # One whose record names another version is a copy that somebody made.
+            if contents.record and contents.record.version == export.version:
                 return retention.RetainedExport(
                     version=export.version,
                     is_foreign=False,
-                    exported_at=exported_at,
-                    is_complete=self._exports.is_complete(export),
+                    exported_at=contents.record.exported_at.ToNanoseconds() / 1e9,
+                    is_complete=not contents.problem,
                 )
         except (OSError, RecordError) as error:
             result.warnings.append(f"version {export.version} is kept: {error}")

@@ -26,7 +26,12 @@ from google.protobuf import json_format
 from google.protobuf import message as protobuf_message
 
 from tfx_best_exporter.executor import saved_model
-from tfx_best_exporter.executor.commit import VersionTakenError, commit_for, remove_leftover
+from tfx_best_exporter.executor.commit import (
+    MAX_VERSION,
+    VersionTakenError,
+    commit_for,
+    remove_leftover,
+)
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import (
     Location,
@@ -61,7 +66,6 @@ _logger = logging.getLogger(__name__)
 _Message = TypeVar("_Message", bound=protobuf_message.Message)
 
 _MAX_RECORD_BYTES = 64 << 20
-_MAX_VERSION = 2**63 - 1
 _CANONICAL_VERSION = re.compile(r"0|[1-9][0-9]{0,18}")
 _PARTIAL = re.compile(r"\.[0-9]+\.json(\.[0-9a-f]+)?\.partial")
 # Other writers' versions that are stepped over in one publish.
@@ -88,6 +92,19 @@ class Export:
     def path(self) -> str:
         """Where it lies, as a person would write it."""
         return self.location.uri
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What lies in a version directory.
+
+    Attributes:
+        record: What the export says about itself; None for a foreign one.
+        problem: Why a model server cannot load it, as far as sizes tell; empty if it can.
+    """
+
+    record: pb.ExportRecord | None
+    problem: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,19 +214,27 @@ class ExportDirectory:
         """
         warnings = []
         for export in reversed(listing.exports):
-            sizes = export.location.sizes()
-            record = self.record(export) if RECORD_PATH in sizes else None
-            if record:
-                problem = saved_model.why_incomplete(sizes) or _why_damaged(record, sizes)
-            else:
-                problem = saved_model.why_not_loadable(sizes)
-            if not problem:
-                return Served(export=export, record=record, warnings=tuple(warnings))
+            contents = self.contents(export)
+            if not contents.problem:
+                return Served(export=export, record=contents.record, warnings=tuple(warnings))
             warnings.append(
-                f"version {export.version} is not complete and is passed over: {problem}."
+                f"version {export.version} is not complete and is passed over: {contents.problem}."
                 " A model server may be trying to load it: repair or remove it"
             )
         return Served(export=None, record=None, warnings=tuple(warnings))
+
+    def contents(self, export: Export) -> Contents:
+        """Returns what lies in a version directory; lists it once and reads its record once.
+
+        Raises:
+            RecordError: The record cannot be read.
+        """
+        sizes = export.location.sizes()
+        if RECORD_PATH not in sizes:
+            return Contents(record=None, problem=saved_model.why_not_loadable(sizes))
+        record = self.record(export)
+        problem = saved_model.why_incomplete(sizes) or _why_damaged(record, sizes)
+        return Contents(record=record, problem=problem)
 
     def has_record(self, export: Export) -> bool:
         """Returns whether an export has a record; False for a foreign one."""
@@ -231,24 +256,6 @@ class ExportDirectory:
         """
         return _read_message(export.location / RECORD_PATH, pb.ExportRecord())
 
-    def is_ours(self, export: Export) -> bool:
-        """Returns whether this exporter wrote an export: it has a record of its own version.
-
-        Raises:
-            RecordError: The record cannot be read.
-        """
-        return self.has_record(export) and self.record(export).version == export.version
-
-    def is_complete(self, export: Export) -> bool:
-        """Returns whether a model server can load an export of ours, as far as sizes tell.
-
-        Raises:
-            RecordError: The record cannot be read.
-        """
-        sizes = export.location.sizes()
-        problem = saved_model.why_incomplete(sizes)
-        return not problem and not _why_damaged(self.record(export), sizes)
-
     def verify(self, export: Export) -> list[str]:
         """Returns a sentence for each file that is not as the export's record says; reads them all.
 
@@ -268,7 +275,12 @@ class ExportDirectory:
             actual = (export.location / entry.path).digest()
             return "" if actual == expected else f"{entry.path} is {actual}, not {expected}"
 
-        found = in_parallel(problem_of, entries.values(), export.location.storage)
+        found = in_parallel(
+            problem_of,
+            [*entries.values()],
+            export.location.storage,
+            total_bytes=sum(sizes.values()),
+        )
         problems.extend(filter(None, found))
         return problems
 
@@ -305,9 +317,9 @@ class ExportDirectory:
             ValueError: The largest number that a model server can read is taken.
         """
         version = max(int(now), listing.largest_version + 1)
-        if version > _MAX_VERSION:
+        if version > MAX_VERSION:
             raise ValueError(
-                f"version must be at most {_MAX_VERSION} (got {version!r}, at {self.base})."
+                f"version must be at most {MAX_VERSION} (got {version!r}, at {self.base})."
                 " Remove the entry with the largest number from the base directory."
             )
         return version
@@ -458,6 +470,7 @@ class ExportDirectory:
         ):
             link_files(links)
             copy_files(copies)
+            destination.storage.sync(destination.path)
 
     def _check_lease(self) -> None:
         assert self._lease is not None, "the lock must be held"
@@ -509,7 +522,7 @@ def _why_damaged(record: pb.ExportRecord, sizes: Mapping[str, int]) -> str:
 
 def _why_stray(entry: Entry) -> str:
     """Returns why an entry of the base directory is no export, or an empty text."""
-    if not _CANONICAL_VERSION.fullmatch(entry.name) or int(entry.name) > _MAX_VERSION:
+    if not _CANONICAL_VERSION.fullmatch(entry.name) or int(entry.name) > MAX_VERSION:
         return "its name is not a canonical decimal number"
     if entry.kind is Kind.LINK:
         return "it is a link"
@@ -521,7 +534,7 @@ def _why_stray(entry: Entry) -> str:
 def _number(name: str) -> int:
     """Returns the number that a model server reads from a name, or 0."""
     number = int(name) if re.fullmatch(r"[0-9]+", name) else 0
-    return number if number <= _MAX_VERSION else 0
+    return number if number <= MAX_VERSION else 0
 
 
 def _manifest_of(files: Sequence[saved_model.ModelFile]) -> list[pb.ManifestEntry]:

@@ -6,8 +6,7 @@ import dataclasses
 import hashlib
 import os
 import re
-import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -127,11 +126,13 @@ def _why_unreadable(model_path: Path, sizes: Mapping[str, int]) -> str:
     import numpy as np
     import tensorflow as tf
 
+    name = _BINARY if (model_path / _BINARY).exists() else _TEXT
     try:
-        _read_proto(model_path)
+        proto = _read_proto(model_path)
     except Exception as error:
-        name = _BINARY if (model_path / _BINARY).exists() else _TEXT
         return f"{name} cannot be parsed: {error}"
+    if not proto.meta_graphs:
+        return f"{name} holds no graph"
     try:
         variables = model_path / "variables"
         reader = tf.train.load_checkpoint(str(variables / "variables"))
@@ -168,47 +169,64 @@ def _read_proto(model_path: Path) -> Any:
 def files_of(model: Location) -> list[ModelFile]:
     """Returns every file of a SavedModel with its digest, by path.
 
-    A link to a file of the same model stands for that file.
+    A link to a file of the same model stands for that file. Where there is a saved_model.pb,
+    TensorFlow never looks at a saved_model.pbtxt beside it: that is left out, so that one file
+    alone makes a directory a SavedModel.
 
     Raises:
         InvalidModelError: A link leads outside the model or to a directory, or something is
             neither a file nor a directory.
     """
-    sources = (
-        _local_sources(model)
-        if model.storage.is_local
-        else {path: model / path for path in model.sizes()}
+    if model.storage.is_local:
+        sources = _local_sources(model)
+    else:
+        sources = {path: (model / path, size) for path, size in model.sizes().items()}
+    if _BINARY in sources:
+        sources.pop(_TEXT, None)
+    return in_parallel(
+        lambda item: ModelFile.read(item[0], item[1][0]),
+        sorted(sources.items()),
+        model.storage,
+        total_bytes=sum(size for _, size in sources.values()),
     )
-    return in_parallel(lambda item: ModelFile.read(*item), sorted(sources.items()), model.storage)
 
 
-def _local_sources(model: Location) -> dict[str, Location]:
-    root = Path(model.path).resolve()
+def _local_sources(model: Location) -> dict[str, tuple[Location, int]]:
+    """Returns the location and size of each file by relative path."""
+    root = os.path.realpath(model.path)
     sources = {}
-    directories = [root]
+    directories = [""]
     while directories:
-        for path in directories.pop().iterdir():
-            relative_path = path.relative_to(root).as_posix()
-            source_path = path
-            if path.is_symlink():
-                # Unlike Path.resolve, this takes a link to itself for what it is: no file.
-                source_path = Path(os.path.realpath(path))
-                if root not in source_path.parents or not source_path.is_file():
+        directory = directories.pop()
+        with os.scandir(os.path.join(root, directory)) as entries:
+            for entry in entries:
+                relative_path = f"{directory}{entry.name}"
+                source_path = entry.path
+                if entry.is_symlink():
+                    # Unlike Path.resolve, this takes a link to itself for what it is: no file.
+                    source_path = os.path.realpath(entry.path)
+                    if not source_path.startswith(f"{root}/") or not os.path.isfile(source_path):
+                        raise InvalidModelError(
+                            "model must have no link that leads out of it or to a directory (got"
+                            f" {relative_path!r} -> {os.readlink(entry.path)!r}, at {model})."
+                            " Replace the link by the file."
+                        )
+                elif entry.is_dir():
+                    directories.append(f"{relative_path}/")
+                    continue
+                elif not entry.is_file():
                     raise InvalidModelError(
-                        f"model must have no link that leads out of it or to a directory (got"
-                        f" {relative_path!r} -> {str(path.readlink())!r}, at {model})."
-                        " Replace the link by the file."
+                        f"model must consist of files and directories (got {relative_path!r}, at"
+                        f" {model}). Remove it."
                     )
-            elif path.is_dir():
-                directories.append(path)
-                continue
-            elif not stat.S_ISREG(path.stat().st_mode):
-                raise InvalidModelError(
-                    f"model must consist of files and directories (got {relative_path!r}, at"
-                    f" {model}). Remove it."
-                )
-            sources[relative_path] = Location(model.storage, str(source_path))
+                location = Location(model.storage, source_path)
+                sources[relative_path] = (location, os.stat(source_path).st_size)
     return sources
+
+
+def total_size(files: Iterable[ModelFile]) -> int:
+    """Returns the size of files together, in bytes."""
+    return sum(file.digest.size for file in files)
 
 
 def digest_of(files: Sequence[ModelFile]) -> str:
@@ -330,7 +348,6 @@ def as_text(files: Sequence[ModelFile], work_path: Path) -> list[ModelFile]:
         raise ValueError(_changed(binary.source))
     proto = saved_model_pb2.SavedModel.FromString(content)
     text_path.write_text(text_format.MessageToString(proto), encoding="utf-8")
-    # A model that has both is loaded from its saved_model.pb.
     others = [file for file in files if not file.is_marker]
     return [*others, ModelFile.read(_TEXT, location_of(str(text_path)))]
 
@@ -358,7 +375,7 @@ def with_signatures(
     """
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(local_directory(model, work_path / "model", model.sizes())))
+    loaded = tf.saved_model.load(str(local_directory(model, work_path / "model", [*model.sizes()])))
     try:
         signatures = serving_signatures_fn(loaded)
     except Exception as error:

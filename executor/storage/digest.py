@@ -14,6 +14,9 @@ class FileDigest:
     size: int
     crc32c: int
 
+    def __str__(self) -> str:
+        return f"{self.size} bytes with CRC-32C {self.crc32c:08x}"
+
 
 def digest_of_bytes(content: bytes) -> FileDigest:
     """Returns the digest of a content that is in memory."""

@@ -281,13 +281,14 @@ class LocalStorage:
         A link to a file counts as the file; a link to a directory is not followed.
         """
         result = {}
+        root = os.path.join(path, "")
         for directory, _, names in os.walk(path, onerror=_raise_unless_absent):
             for name in names:
                 file_path = os.path.join(directory, name)
                 with contextlib.suppress(FileNotFoundError):
                     status = os.stat(file_path)
                     if stat.S_ISREG(status.st_mode):
-                        result[os.path.relpath(file_path, path)] = status.st_size
+                        result[file_path.removeprefix(root)] = status.st_size
         return result
 
     def digest(self, path: str) -> FileDigest:

@@ -6,18 +6,20 @@ import concurrent.futures
 import dataclasses
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from tfx_best_exporter.executor.storage import local
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.protocol import Entry, Storage
 
 # Files that are moved at a time: enough to hide an object store's latency. A disk has little to
-# hide, and more threads than processors only take Python's lock from each other.
+# hide: two threads checksum and write large files side by side, but over small ones they only take
+# Python's lock, and the directory's, from each other.
 _PARALLEL_FILES = 8
 _PARALLEL_LOCAL_FILES = 2
+_SMALL_FILE_BYTES = 256 << 10
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -79,34 +81,64 @@ class Location:
 
 
 def in_parallel(
-    function: Callable[[_Item], _Result], items: Iterable[_Item], *storages: Storage
+    function: Callable[[_Item], _Result],
+    items: Sequence[_Item],
+    *storages: Storage,
+    total_bytes: int | None = None,
 ) -> list[_Result]:
     """Returns the function's results in order of the items; the first error ends it.
 
     Args:
         function: Called in several threads.
-        items: Its arguments.
+        items: Its arguments, one a file.
         storages: Those that it moves bytes in.
+        total_bytes: How many it moves; None if that is not known.
     """
-    is_local = all(storage.is_local for storage in storages)
-    threads = _PARALLEL_LOCAL_FILES if is_local else _PARALLEL_FILES
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(function, item) for item in items]
+    if not all(storage.is_local for storage in storages):
+        threads = _PARALLEL_FILES
+    elif total_bytes is not None and total_bytes < _SMALL_FILE_BYTES * len(items):
+        threads = 1
+    else:
+        threads = _PARALLEL_LOCAL_FILES
+    # A thread takes the next item itself: for small files a future each would cost more than they.
+    todo = enumerate(items)
+    results: dict[int, _Result] = {}
+    is_ended = False
+
+    def work() -> None:
+        nonlocal is_ended
         try:
-            return [future.result() for future in futures]
+            while not is_ended:
+                index, item = next(todo, (-1, None))
+                if index < 0:
+                    return
+                results[index] = function(cast(_Item, item))
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            is_ended = True
             raise
 
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        for future in [pool.submit(work) for _ in range(threads)]:
+            future.result()
+    return [results[index] for index in range(len(results))]
 
-def copy_files(pairs: Sequence[tuple[Location, Location]]) -> list[FileDigest]:
+
+def copy_files(
+    pairs: Sequence[tuple[Location, Location]], *, total_bytes: int | None = None
+) -> list[FileDigest]:
     """Copies files from any storage to any other; returns what was written, in order.
 
     Within one storage the storage copies, and no byte comes by here. Between two that are not local
     a file goes through the local disk.
+
+    Args:
+        pairs: Files, and where they are to be copied.
+        total_bytes: Size of all of them; None if that is not known.
     """
     storages = {id(place.storage): place.storage for pair in pairs for place in pair}
-    return in_parallel(lambda pair: _copy_file(*pair), pairs, *storages.values())
+    return in_parallel(
+        lambda pair: _copy_file(*pair), pairs, *storages.values(), total_bytes=total_bytes
+    )
 
 
 def _copy_file(source: Location, destination: Location) -> FileDigest:
@@ -137,10 +169,10 @@ def link_files(pairs: Sequence[tuple[Location, Location]]) -> None:
         else:
             destination.storage.copy(source.path, destination.path)
 
-    in_parallel(link, pairs, *(destination.storage for _, destination in pairs[:1]))
+    in_parallel(link, pairs, *(destination.storage for _, destination in pairs[:1]), total_bytes=0)
 
 
-def local_directory(location: Location, work_path: Path, relative_paths: Iterable[str]) -> Path:
+def local_directory(location: Location, work_path: Path, relative_paths: Sequence[str]) -> Path:
     """Returns a local directory with some files of a location: itself, if it is local.
 
     Args:

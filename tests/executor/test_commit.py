@@ -402,6 +402,8 @@ def test_a_claim_goes_when_a_larger_version_is_there(
     marker_commit: MarkerCommit, base_path: Path, model_path: Path
 ):
     marker_commit.publish(6, files_of(model_path), CONTENTS, held)
+    # No number that a model server can read: it is no version.
+    write_files(base_path / str(2**63), {"notes": b""})
     for version in ("5", "7"):
         staging_path = base_path / ".best_exporter" / "staging" / version
         write_files(staging_path, {"claim.json": b"{}"})

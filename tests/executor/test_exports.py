@@ -352,7 +352,7 @@ def test_a_copy_that_somebody_made_is_served_and_not_ours(
     assert served.export
     assert served.record
     assert (served.export.version, served.record.version) == (9, 5)
-    assert (base.is_ours(export), base.is_ours(served.export)) == (True, False)
+    assert export.version == base.record(export).version
     with base.lock(), pytest.raises(RecordError) as caught:
         base.retire(served.export, why="", now=0)
     assert str(caught.value) == (
@@ -360,11 +360,6 @@ def test_a_copy_that_somebody_made_is_served_and_not_ours(
         " It is a copy that somebody made: it stays."
     )
     assert (base_path / "9").exists()
-
-
-def test_what_is_foreign_is_not_ours(base: ExportDirectory, base_path: Path):
-    write_files(base_path / "5")
-    assert not base.is_ours(base.list().exports[0])
 
 
 @pytest.mark.parametrize(
@@ -376,13 +371,15 @@ def test_what_is_foreign_is_not_ours(base: ExportDirectory, base_path: Path):
         ("assets.extra/warmup", True),
     ],
 )
-def test_is_complete(base: ExportDirectory, model_path: Path, name: str, is_complete: bool):
+def test_what_an_export_needs_to_be_loaded(
+    base: ExportDirectory, model_path: Path, name: str, is_complete: bool
+):
     write_files(model_path)
     write_files(model_path, {"assets.extra/warmup": b"requests"})
     export = publish(base, 5, model_path)
-    assert base.is_complete(export)
+    assert not base.contents(export).problem
     (Path(export.path) / name).unlink()
-    assert base.is_complete(export) == is_complete
+    assert (not base.contents(export).problem) == is_complete
     assert (base.served(base.list()).export == export) == is_complete
     assert base.verify(export) == [f"{name} is missing"]
 

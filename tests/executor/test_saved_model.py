@@ -462,6 +462,22 @@ def test_check_refuses_damaged_text(tmp_path: Path, write_model: WriteModel):
     )
 
 
+def test_a_text_beside_the_binary_is_no_part_of_the_model(tmp_path: Path):
+    path = write_files(tmp_path / "model", {"saved_model.pb": b"x", "saved_model.pbtxt": b"y"})
+    assert [file.path for file in files_of(path) if file.is_marker] == ["saved_model.pb"]
+    (path / "saved_model.pb").unlink()
+    assert [file.path for file in files_of(path) if file.is_marker] == ["saved_model.pbtxt"]
+
+
+def test_check_refuses_a_model_without_a_graph(tmp_path: Path, write_model: WriteModel):
+    path = write_model(tmp_path / "model")
+    # saved_model_schema_version: 1, and nothing else.
+    (path / "saved_model.pb").write_bytes(b"\x08\x01")
+    with pytest.raises(InvalidModelError) as caught:
+        check(path)
+    assert str(caught.value) == refusal(path, "saved_model.pb holds no graph")
+
+
 # serving_signatures_fn.
 
 
