@@ -88,11 +88,41 @@ class MetricKey:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MetricValue:
-    """A metric's value, with the bounds of its confidence interval where there is one."""
+    """A metric's value, with its confidence interval where there is one.
+
+    Attributes:
+        value: In the metric's own unit.
+        lower_bound: Of the confidence interval.
+        upper_bound: Of the confidence interval.
+        standard_error: Of the value, in its unit.
+        degrees_of_freedom: Of the standard error.
+    """
 
     value: float
     lower_bound: float | None = None
     upper_bound: float | None = None
+    standard_error: float | None = None
+    degrees_of_freedom: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatedData:
+    """What an evaluation was computed on; empty where it is not known.
+
+    Attributes:
+        examples_uri: Of the Examples artifact.
+        splits: Names of its splits.
+        eval_config_digest: Of the eval config without its models: the same metrics, slices and
+            labels have the same digest.
+    """
+
+    examples_uri: str = ""
+    splits: tuple[str, ...] = ()
+    eval_config_digest: str = ""
+
+    def is_same(self, other: EvaluatedData) -> bool:
+        """Returns whether both are known, and are the same examples and the same metrics."""
+        return bool(self.examples_uri and self.eval_config_digest) and self == other
 
 
 class MissingMetricError(KeyError):
@@ -116,14 +146,26 @@ class EvalResult(Mapping[str, float]):
         example_count: Number of examples in the overall slice, or None if unknown.
         model_name: Name of the evaluated model in the evaluation; often empty.
         warnings: What was tolerated when the evaluation was read.
+        data: What it was computed on.
+        evaluated_at: Seconds since the epoch, or None if unknown.
+        baseline: Metrics of the baseline in the same evaluation, on the same examples; None where
+            one model was evaluated alone.
+        differences: TFMA's own metrics of candidate less baseline, overall slice, by the key of the
+            metric; empty where there are none. With their intervals they make a paired comparison.
+        model_paths: Path of each SavedModel that was evaluated, by its name in the evaluation.
     """
 
     __slots__ = (
         "_by_name",
         "_slices",
+        "baseline",
+        "data",
+        "differences",
+        "evaluated_at",
         "example_count",
         "metrics",
         "model_name",
+        "model_paths",
         "source",
         "uri",
         "warnings",
@@ -141,6 +183,11 @@ class EvalResult(Mapping[str, float]):
         slices: (
             Mapping[SliceKey, EvalResult] | Callable[[], Mapping[SliceKey, EvalResult]] | None
         ) = None,
+        data: EvaluatedData | None = None,
+        evaluated_at: float | None = None,
+        baseline: EvalResult | None = None,
+        differences: Mapping[MetricKey, MetricValue] | None = None,
+        model_paths: Mapping[str, str] | None = None,
     ):
         """Makes an EvalResult.
 
@@ -152,6 +199,11 @@ class EvalResult(Mapping[str, float]):
             model_name: Name of the evaluated model in the evaluation.
             warnings: What was tolerated when the evaluation was read.
             slices: The other slices, or a function that reads them when they are first asked for.
+            data: What it was computed on.
+            evaluated_at: Seconds since the epoch.
+            baseline: Metrics of the baseline in the same evaluation.
+            differences: Of candidate less baseline, overall slice.
+            model_paths: Path of each SavedModel that was evaluated, by its name.
         """
         self.metrics = types.MappingProxyType(dict(metrics))
         self.uri = uri
@@ -159,6 +211,11 @@ class EvalResult(Mapping[str, float]):
         self.example_count = example_count
         self.model_name = model_name
         self.warnings = warnings
+        self.data = data or EvaluatedData()
+        self.evaluated_at = evaluated_at
+        self.baseline = baseline
+        self.differences = types.MappingProxyType(dict(differences or {}))
+        self.model_paths = types.MappingProxyType(dict(model_paths or {}))
         self._slices = slices if slices is not None else {}
         self._by_name = {str(key): value.value for key, value in self.metrics.items()}
 
@@ -205,12 +262,19 @@ class EvalResult(Mapping[str, float]):
 
     def find(self, key: MetricKey) -> MetricValue | None:
         """Returns the value of a metric, or None if the evaluation has none or several such."""
+        return self._find(key, self.metrics)
+
+    def difference(self, key: MetricKey) -> MetricValue | None:
+        """Returns candidate less baseline of a metric, or None if there is no such difference."""
+        return self._find(key, self.differences)
+
+    def _find(self, key: MetricKey, metrics: Mapping[MetricKey, MetricValue]) -> MetricValue | None:
         names = (key.model_name,)
         if key.model_name in (self.model_name, CANDIDATE_MODEL_NAME):
             names = ("", key.model_name)
         matches = [
             value
-            for other, value in self.metrics.items()
+            for other, value in metrics.items()
             if other.model_name in names
             and (other.name, other.output_name) == (key.name, key.output_name)
             and (other.sub_key, other.aggregation) == (key.sub_key, key.aggregation)
@@ -267,6 +331,12 @@ class EvalResult(Mapping[str, float]):
                     value=metric.value,
                     lower_bound=metric.lower_bound if metric.HasField("lower_bound") else None,
                     upper_bound=metric.upper_bound if metric.HasField("upper_bound") else None,
+                    standard_error=(
+                        metric.standard_error if metric.HasField("standard_error") else None
+                    ),
+                    degrees_of_freedom=(
+                        metric.degrees_of_freedom if metric.HasField("degrees_of_freedom") else None
+                    ),
                 )
                 for metric in proto.metrics
             },
@@ -275,6 +345,14 @@ class EvalResult(Mapping[str, float]):
             example_count=proto.example_count if proto.HasField("example_count") else None,
             model_name=proto.model_name,
             slices=slices,
+            data=EvaluatedData(
+                examples_uri=proto.data.examples_uri,
+                splits=tuple(proto.data.splits),
+                eval_config_digest=proto.data.eval_config_digest,
+            ),
+            evaluated_at=(
+                proto.evaluated_at.ToNanoseconds() / 1e9 if proto.HasField("evaluated_at") else None
+            ),
         )
 
     def to_proto(self) -> pb.Evaluation:
@@ -285,11 +363,19 @@ class EvalResult(Mapping[str, float]):
             example_count=self.example_count,
             model_name=self.model_name,
         )
+        if self.data != EvaluatedData():
+            proto.data.examples_uri = self.data.examples_uri
+            proto.data.splits.extend(self.data.splits)
+            proto.data.eval_config_digest = self.data.eval_config_digest
+        if self.evaluated_at is not None:
+            proto.evaluated_at.FromNanoseconds(int(self.evaluated_at * 1e9))
         for key, value in sorted(self.metrics.items(), key=lambda item: str(item[0])):
             proto.metrics.add(
                 key=key.to_proto(),
                 value=value.value,
                 lower_bound=value.lower_bound,
                 upper_bound=value.upper_bound,
+                standard_error=value.standard_error,
+                degrees_of_freedom=value.degrees_of_freedom,
             )
         return proto

@@ -56,19 +56,60 @@ class MetricKey(_message.Message):
     def __init__(self, name: _Optional[str] = ..., model_name: _Optional[str] = ..., output_name: _Optional[str] = ..., sub_key: _Optional[_Union[SubKey, _Mapping]] = ..., aggregation: _Optional[_Union[MetricKey.Aggregation, str]] = ..., example_weighted: bool = ...) -> None: ...
 
 class MetricRule(_message.Message):
-    __slots__ = ("metric", "direction", "min_absolute_change", "min_relative_change")
+    __slots__ = ("metric", "direction", "min_absolute_change", "min_relative_change", "significance", "tie_tolerance")
     METRIC_FIELD_NUMBER: _ClassVar[int]
     DIRECTION_FIELD_NUMBER: _ClassVar[int]
     MIN_ABSOLUTE_CHANGE_FIELD_NUMBER: _ClassVar[int]
     MIN_RELATIVE_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    SIGNIFICANCE_FIELD_NUMBER: _ClassVar[int]
+    TIE_TOLERANCE_FIELD_NUMBER: _ClassVar[int]
     metric: MetricKey
     direction: MetricDirection
     min_absolute_change: float
     min_relative_change: float
-    def __init__(self, metric: _Optional[_Union[MetricKey, _Mapping]] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., min_absolute_change: _Optional[float] = ..., min_relative_change: _Optional[float] = ...) -> None: ...
+    significance: Significance
+    tie_tolerance: float
+    def __init__(self, metric: _Optional[_Union[MetricKey, _Mapping]] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., min_absolute_change: _Optional[float] = ..., min_relative_change: _Optional[float] = ..., significance: _Optional[_Union[Significance, _Mapping]] = ..., tie_tolerance: _Optional[float] = ...) -> None: ...
+
+class Significance(_message.Message):
+    __slots__ = ("alpha",)
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    alpha: float
+    def __init__(self, alpha: _Optional[float] = ...) -> None: ...
+
+class Slice(_message.Message):
+    __slots__ = ("features",)
+    class FeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    features: _containers.ScalarMap[str, str]
+    def __init__(self, features: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Guardrail(_message.Message):
+    __slots__ = ("metric", "direction", "bound", "max_absolute_regression", "max_relative_regression", "slices", "every_slice_min_examples")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    BOUND_FIELD_NUMBER: _ClassVar[int]
+    MAX_ABSOLUTE_REGRESSION_FIELD_NUMBER: _ClassVar[int]
+    MAX_RELATIVE_REGRESSION_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
+    EVERY_SLICE_MIN_EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    metric: MetricKey
+    direction: MetricDirection
+    bound: float
+    max_absolute_regression: float
+    max_relative_regression: float
+    slices: _containers.RepeatedCompositeFieldContainer[Slice]
+    every_slice_min_examples: float
+    def __init__(self, metric: _Optional[_Union[MetricKey, _Mapping]] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., bound: _Optional[float] = ..., max_absolute_regression: _Optional[float] = ..., max_relative_regression: _Optional[float] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., every_slice_min_examples: _Optional[float] = ...) -> None: ...
 
 class ComparePolicy(_message.Message):
-    __slots__ = ("metric", "compare_fn", "on_unknown_best")
+    __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds")
     class OnUnknownBest(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ON_UNKNOWN_BEST_UNSPECIFIED: _ClassVar[ComparePolicy.OnUnknownBest]
@@ -79,13 +120,37 @@ class ComparePolicy(_message.Message):
     EXPORT: ComparePolicy.OnUnknownBest
     KEEP: ComparePolicy.OnUnknownBest
     FAIL: ComparePolicy.OnUnknownBest
+    class Comparability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        COMPARABILITY_UNSPECIFIED: _ClassVar[ComparePolicy.Comparability]
+        REQUIRE_SAME_DATA: _ClassVar[ComparePolicy.Comparability]
+        PREFER_SAME_DATA: _ClassVar[ComparePolicy.Comparability]
+        ANY: _ClassVar[ComparePolicy.Comparability]
+    COMPARABILITY_UNSPECIFIED: ComparePolicy.Comparability
+    REQUIRE_SAME_DATA: ComparePolicy.Comparability
+    PREFER_SAME_DATA: ComparePolicy.Comparability
+    ANY: ComparePolicy.Comparability
     METRIC_FIELD_NUMBER: _ClassVar[int]
     COMPARE_FN_FIELD_NUMBER: _ClassVar[int]
     ON_UNKNOWN_BEST_FIELD_NUMBER: _ClassVar[int]
+    TIE_BREAKERS_FIELD_NUMBER: _ClassVar[int]
+    GUARDRAILS_FIELD_NUMBER: _ClassVar[int]
+    MIN_EXAMPLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    COMPARABILITY_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_SIGNATURE_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    MAX_BEST_EVALUATION_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     metric: MetricRule
     compare_fn: str
     on_unknown_best: ComparePolicy.OnUnknownBest
-    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ...) -> None: ...
+    tie_breakers: _containers.RepeatedCompositeFieldContainer[MetricRule]
+    guardrails: _containers.RepeatedCompositeFieldContainer[Guardrail]
+    min_example_count: float
+    comparability: ComparePolicy.Comparability
+    allow_signature_change: bool
+    force: str
+    max_best_evaluation_age_seconds: int
+    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ...) -> None: ...
 
 class RetentionPolicy(_message.Message):
     __slots__ = ("keep_latest", "keep_younger_than_seconds", "keep_versions")
@@ -98,19 +163,33 @@ class RetentionPolicy(_message.Message):
     def __init__(self, keep_latest: _Optional[int] = ..., keep_younger_than_seconds: _Optional[int] = ..., keep_versions: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class MetricValue(_message.Message):
-    __slots__ = ("key", "value", "lower_bound", "upper_bound")
+    __slots__ = ("key", "value", "lower_bound", "upper_bound", "standard_error", "degrees_of_freedom")
     KEY_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
     UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    DEGREES_OF_FREEDOM_FIELD_NUMBER: _ClassVar[int]
     key: MetricKey
     value: float
     lower_bound: float
     upper_bound: float
-    def __init__(self, key: _Optional[_Union[MetricKey, _Mapping]] = ..., value: _Optional[float] = ..., lower_bound: _Optional[float] = ..., upper_bound: _Optional[float] = ...) -> None: ...
+    standard_error: float
+    degrees_of_freedom: float
+    def __init__(self, key: _Optional[_Union[MetricKey, _Mapping]] = ..., value: _Optional[float] = ..., lower_bound: _Optional[float] = ..., upper_bound: _Optional[float] = ..., standard_error: _Optional[float] = ..., degrees_of_freedom: _Optional[float] = ...) -> None: ...
+
+class EvaluatedData(_message.Message):
+    __slots__ = ("examples_uri", "splits", "eval_config_digest")
+    EXAMPLES_URI_FIELD_NUMBER: _ClassVar[int]
+    SPLITS_FIELD_NUMBER: _ClassVar[int]
+    EVAL_CONFIG_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    examples_uri: str
+    splits: _containers.RepeatedScalarFieldContainer[str]
+    eval_config_digest: str
+    def __init__(self, examples_uri: _Optional[str] = ..., splits: _Optional[_Iterable[str]] = ..., eval_config_digest: _Optional[str] = ...) -> None: ...
 
 class Evaluation(_message.Message):
-    __slots__ = ("uri", "source", "metrics", "example_count", "model_name")
+    __slots__ = ("uri", "source", "metrics", "example_count", "model_name", "data", "evaluated_at")
     class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SOURCE_UNSPECIFIED: _ClassVar[Evaluation.Source]
@@ -126,12 +205,16 @@ class Evaluation(_message.Message):
     METRICS_FIELD_NUMBER: _ClassVar[int]
     EXAMPLE_COUNT_FIELD_NUMBER: _ClassVar[int]
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    EVALUATED_AT_FIELD_NUMBER: _ClassVar[int]
     uri: str
     source: Evaluation.Source
     metrics: _containers.RepeatedCompositeFieldContainer[MetricValue]
     example_count: float
     model_name: str
-    def __init__(self, uri: _Optional[str] = ..., source: _Optional[_Union[Evaluation.Source, str]] = ..., metrics: _Optional[_Iterable[_Union[MetricValue, _Mapping]]] = ..., example_count: _Optional[float] = ..., model_name: _Optional[str] = ...) -> None: ...
+    data: EvaluatedData
+    evaluated_at: _timestamp_pb2.Timestamp
+    def __init__(self, uri: _Optional[str] = ..., source: _Optional[_Union[Evaluation.Source, str]] = ..., metrics: _Optional[_Iterable[_Union[MetricValue, _Mapping]]] = ..., example_count: _Optional[float] = ..., model_name: _Optional[str] = ..., data: _Optional[_Union[EvaluatedData, _Mapping]] = ..., evaluated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ManifestEntry(_message.Message):
     __slots__ = ("path", "size", "crc32c")
@@ -164,23 +247,113 @@ class Provenance(_message.Message):
     def __init__(self, pipeline_name: _Optional[str] = ..., run_id: _Optional[str] = ..., node_id: _Optional[str] = ..., exporter_version: _Optional[str] = ...) -> None: ...
 
 class MetricComparison(_message.Message):
-    __slots__ = ("metric", "direction", "candidate", "best", "improvement", "required")
+    __slots__ = ("metric", "direction", "candidate", "best", "improvement", "required", "candidate_lower_bound", "candidate_upper_bound", "best_lower_bound", "best_upper_bound", "significance")
     METRIC_FIELD_NUMBER: _ClassVar[int]
     DIRECTION_FIELD_NUMBER: _ClassVar[int]
     CANDIDATE_FIELD_NUMBER: _ClassVar[int]
     BEST_FIELD_NUMBER: _ClassVar[int]
     IMPROVEMENT_FIELD_NUMBER: _ClassVar[int]
     REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    BEST_LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    BEST_UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    SIGNIFICANCE_FIELD_NUMBER: _ClassVar[int]
     metric: str
     direction: MetricDirection
     candidate: float
     best: float
     improvement: float
     required: float
-    def __init__(self, metric: _Optional[str] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., candidate: _Optional[float] = ..., best: _Optional[float] = ..., improvement: _Optional[float] = ..., required: _Optional[float] = ...) -> None: ...
+    candidate_lower_bound: float
+    candidate_upper_bound: float
+    best_lower_bound: float
+    best_upper_bound: float
+    significance: SignificanceTest
+    def __init__(self, metric: _Optional[str] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., candidate: _Optional[float] = ..., best: _Optional[float] = ..., improvement: _Optional[float] = ..., required: _Optional[float] = ..., candidate_lower_bound: _Optional[float] = ..., candidate_upper_bound: _Optional[float] = ..., best_lower_bound: _Optional[float] = ..., best_upper_bound: _Optional[float] = ..., significance: _Optional[_Union[SignificanceTest, _Mapping]] = ...) -> None: ...
+
+class SignificanceTest(_message.Message):
+    __slots__ = ("method", "alpha", "standard_error", "degrees_of_freedom", "lower_bound", "is_significant")
+    class Method(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        METHOD_UNSPECIFIED: _ClassVar[SignificanceTest.Method]
+        PAIRED: _ClassVar[SignificanceTest.Method]
+        WELCH: _ClassVar[SignificanceTest.Method]
+    METHOD_UNSPECIFIED: SignificanceTest.Method
+    PAIRED: SignificanceTest.Method
+    WELCH: SignificanceTest.Method
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    DEGREES_OF_FREEDOM_FIELD_NUMBER: _ClassVar[int]
+    LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    IS_SIGNIFICANT_FIELD_NUMBER: _ClassVar[int]
+    method: SignificanceTest.Method
+    alpha: float
+    standard_error: float
+    degrees_of_freedom: float
+    lower_bound: float
+    is_significant: bool
+    def __init__(self, method: _Optional[_Union[SignificanceTest.Method, str]] = ..., alpha: _Optional[float] = ..., standard_error: _Optional[float] = ..., degrees_of_freedom: _Optional[float] = ..., lower_bound: _Optional[float] = ..., is_significant: bool = ...) -> None: ...
+
+class GuardrailResult(_message.Message):
+    __slots__ = ("metric", "direction", "slice", "candidate", "best", "worst_allowed", "holds", "explanation", "example_count")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    BEST_FIELD_NUMBER: _ClassVar[int]
+    WORST_ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    HOLDS_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    direction: MetricDirection
+    slice: Slice
+    candidate: float
+    best: float
+    worst_allowed: float
+    holds: bool
+    explanation: str
+    example_count: float
+    def __init__(self, metric: _Optional[str] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., slice: _Optional[_Union[Slice, _Mapping]] = ..., candidate: _Optional[float] = ..., best: _Optional[float] = ..., worst_allowed: _Optional[float] = ..., holds: bool = ..., explanation: _Optional[str] = ..., example_count: _Optional[float] = ...) -> None: ...
+
+class SliceChange(_message.Message):
+    __slots__ = ("slice", "metric", "candidate", "best", "improvement", "example_count")
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    BEST_FIELD_NUMBER: _ClassVar[int]
+    IMPROVEMENT_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    slice: Slice
+    metric: str
+    candidate: float
+    best: float
+    improvement: float
+    example_count: float
+    def __init__(self, slice: _Optional[_Union[Slice, _Mapping]] = ..., metric: _Optional[str] = ..., candidate: _Optional[float] = ..., best: _Optional[float] = ..., improvement: _Optional[float] = ..., example_count: _Optional[float] = ...) -> None: ...
+
+class HistoryEntry(_message.Message):
+    __slots__ = ("version", "exported_at", "metric", "value", "lower_bound", "upper_bound", "retired")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    EXPORTED_AT_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    RETIRED_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    exported_at: _timestamp_pb2.Timestamp
+    metric: str
+    value: float
+    lower_bound: float
+    upper_bound: float
+    retired: bool
+    def __init__(self, version: _Optional[int] = ..., exported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metric: _Optional[str] = ..., value: _Optional[float] = ..., lower_bound: _Optional[float] = ..., upper_bound: _Optional[float] = ..., retired: bool = ...) -> None: ...
 
 class ExportDecision(_message.Message):
-    __slots__ = ("schema_version", "exported", "reason", "explanation", "base_directory", "version", "candidate", "candidate_evaluation", "best", "comparisons", "retired", "kept", "warnings", "decided_at", "provenance")
+    __slots__ = ("schema_version", "exported", "reason", "explanation", "base_directory", "version", "candidate", "candidate_evaluation", "best", "comparisons", "retired", "kept", "warnings", "decided_at", "provenance", "basis", "guardrails", "slices", "slice_count", "signature_changes", "history", "compare_policy")
     class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         REASON_UNSPECIFIED: _ClassVar[ExportDecision.Reason]
@@ -194,6 +367,13 @@ class ExportDecision(_message.Message):
         BLESSING_NOT_COMPUTED: _ClassVar[ExportDecision.Reason]
         CANDIDATE_IS_NAN: _ClassVar[ExportDecision.Reason]
         BEST_UNKNOWN_KEPT: _ClassVar[ExportDecision.Reason]
+        FORCED: _ClassVar[ExportDecision.Reason]
+        GUARDRAIL_FAILED: _ClassVar[ExportDecision.Reason]
+        NOT_SIGNIFICANT: _ClassVar[ExportDecision.Reason]
+        NOT_COMPARABLE: _ClassVar[ExportDecision.Reason]
+        TOO_FEW_EXAMPLES: _ClassVar[ExportDecision.Reason]
+        SIGNATURES_CHANGED: _ClassVar[ExportDecision.Reason]
+        BEST_EVALUATION_TOO_OLD: _ClassVar[ExportDecision.Reason]
     REASON_UNSPECIFIED: ExportDecision.Reason
     FIRST_EXPORT: ExportDecision.Reason
     BETTER: ExportDecision.Reason
@@ -205,6 +385,25 @@ class ExportDecision(_message.Message):
     BLESSING_NOT_COMPUTED: ExportDecision.Reason
     CANDIDATE_IS_NAN: ExportDecision.Reason
     BEST_UNKNOWN_KEPT: ExportDecision.Reason
+    FORCED: ExportDecision.Reason
+    GUARDRAIL_FAILED: ExportDecision.Reason
+    NOT_SIGNIFICANT: ExportDecision.Reason
+    NOT_COMPARABLE: ExportDecision.Reason
+    TOO_FEW_EXAMPLES: ExportDecision.Reason
+    SIGNATURES_CHANGED: ExportDecision.Reason
+    BEST_EVALUATION_TOO_OLD: ExportDecision.Reason
+    class Basis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        BASIS_UNSPECIFIED: _ClassVar[ExportDecision.Basis]
+        SAME_EVALUATION: _ClassVar[ExportDecision.Basis]
+        EVALUATED_AGAIN: _ClassVar[ExportDecision.Basis]
+        RECORDED_SAME_DATA: _ClassVar[ExportDecision.Basis]
+        RECORDED_OTHER_DATA: _ClassVar[ExportDecision.Basis]
+    BASIS_UNSPECIFIED: ExportDecision.Basis
+    SAME_EVALUATION: ExportDecision.Basis
+    EVALUATED_AGAIN: ExportDecision.Basis
+    RECORDED_SAME_DATA: ExportDecision.Basis
+    RECORDED_OTHER_DATA: ExportDecision.Basis
     class Best(_message.Message):
         __slots__ = ("version", "path", "model", "evaluation", "pushed_model_uri", "has_record")
         VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -251,6 +450,13 @@ class ExportDecision(_message.Message):
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
+    GUARDRAILS_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
+    SLICE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_CHANGES_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    COMPARE_POLICY_FIELD_NUMBER: _ClassVar[int]
     schema_version: int
     exported: bool
     reason: ExportDecision.Reason
@@ -266,7 +472,14 @@ class ExportDecision(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     decided_at: _timestamp_pb2.Timestamp
     provenance: Provenance
-    def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
+    basis: ExportDecision.Basis
+    guardrails: _containers.RepeatedCompositeFieldContainer[GuardrailResult]
+    slices: _containers.RepeatedCompositeFieldContainer[SliceChange]
+    slice_count: int
+    signature_changes: _containers.RepeatedScalarFieldContainer[str]
+    history: _containers.RepeatedCompositeFieldContainer[HistoryEntry]
+    compare_policy: ComparePolicy
+    def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., basis: _Optional[_Union[ExportDecision.Basis, str]] = ..., guardrails: _Optional[_Iterable[_Union[GuardrailResult, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SliceChange, _Mapping]]] = ..., slice_count: _Optional[int] = ..., signature_changes: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ...) -> None: ...
 
 class ExportRecord(_message.Message):
     __slots__ = ("schema_version", "version", "name", "exported_at", "model", "evaluation", "manifest", "decision", "provenance", "pushed_model_uri")
