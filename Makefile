@@ -73,6 +73,10 @@ demo: $(SETUP)  ## Run a pipeline whose exporter exports, skips and retires, and
 bench: $(SETUP)  ## Measure publishing, deciding and retiring beside their peers; minutes, and 10 GiB of disk.
 	@$(BIN)/python -m benchmarks.publishing $(BENCH_ARGS)
 
+.PHONY: bench-decisions
+bench-decisions: $(SETUP)  ## Simulate what each rule of deciding serves; three minutes.
+	@$(BIN)/python -m benchmarks.decision_quality $(BENCH_ARGS)
+
 # --- check ----------------------------------------------------------------------------------------
 
 .PHONY: test

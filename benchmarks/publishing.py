@@ -20,11 +20,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from benchmarks import results
+
 if TYPE_CHECKING:
     from tfx_best_exporter.executor.storage.protocol import Storage
 
 MIB = 1 << 20
-RESULTS_PATH = Path(__file__).parent / "results.md"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -445,9 +446,10 @@ def main() -> None:
     table = show(ratios)
     print(table)
     if not arguments.only:
-        RESULTS_PATH.write_text(
-            "# Results\n\nWritten by `make bench`: medians on one machine, local disk; ratios are"
-            f" what counts.\n\n{table}"
+        results.write_section(
+            "Publishing, deciding and retiring",
+            "Written by `make bench`: medians on one machine, local disk; ratios are what counts."
+            f"\n\n{table}",
         )
 
 

@@ -1,0 +1,558 @@
+"""What a rule of deciding is worth: streams of candidates whose true quality is known.
+
+`make bench-decisions` runs this. It replays the streams of streams.py under the rules of rules.py
+and says what was served, beside the best that could have been.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import dataclasses
+import functools
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from benchmarks import charts, results
+from benchmarks.rules import (
+    ALPHAS,
+    DEFAULT_ALPHA,
+    FLOOR,
+    MLFLOW,
+    ORACLE,
+    TF_ESTIMATOR,
+    TFMA,
+    UNPAIRED,
+    Rule,
+    Run,
+    name_of,
+    rules_of,
+)
+from benchmarks.streams import (
+    BUCKETS,
+    CANDIDATES,
+    Array,
+    Examples,
+    Scenario,
+    Streams,
+    both_right,
+    draw_streams,
+    jackknife,
+    latent_correlation,
+)
+
+EQUAL = Scenario(name="equal quality", sd=0.0)
+SCENARIOS = (
+    Scenario(name="stationary"),
+    Scenario(name="rising", rise=0.05),
+    Scenario(name="drifting data", drift=0.02),
+    Scenario(name="rising, drifting data", rise=0.05, drift=0.02),
+    Scenario(name="300 examples", examples=300),
+    Scenario(name="sd 0.003", sd=0.003),
+    EQUAL,
+)
+SEED = 20261122
+REPETITIONS = 1000
+# Streams that are replayed together: their examples fit into a processor's cache.
+CHUNK = 50
+# The slow rule replays the streams of the first chunks only.
+UNPAIRED_CHUNKS = 1
+Z95 = 1.959964
+
+SECTION = "Quality of decisions"
+QUALITY_CHART_PATH = Path(__file__).parent / "decision_quality.svg"
+ALPHA_CHART_PATH = Path(__file__).parent / "decision_alpha.svg"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Replay:
+    """What a rule did with several streams; each array has one entry, or row, for each stream.
+
+    Attributes:
+        served: True quality of what is served after each run: (streams, CANDIDATES).
+        regret: Best candidate so far less what is served, mean over the runs.
+        promotions: Number of candidates that replaced a best.
+        worse: Promotions of a candidate that is truly worse than the best.
+        improvements: Candidates that are truly better than the best of their run.
+        missed: Improvements that were not promoted.
+        curse: Recorded less true quality of what is served, mean over the runs.
+    """
+
+    served: Array
+    regret: Array
+    promotions: Array
+    worse: Array
+    improvements: Array
+    missed: Array
+    curse: Array
+
+    @classmethod
+    def joined(cls, replays: Sequence[Replay]) -> Replay:
+        """Returns the streams of several replays as one."""
+        return cls(
+            **{
+                field.name: np.concatenate([getattr(replay, field.name) for replay in replays])
+                for field in dataclasses.fields(cls)
+            }
+        )
+
+
+class _Serving:
+    """What is served in several streams under one rule, and what became of it so far."""
+
+    def __init__(self, streams: Streams):
+        self._streams = streams
+        self._every = np.arange(len(streams.quality))
+        shape = streams.quality.shape
+        self._index = np.zeros(shape[0], dtype=np.intp)
+        self._recorded = np.zeros((shape[0], BUCKETS), dtype=np.int32)
+        self._history = np.zeros(shape, dtype=np.intp)
+        self._recorded_history = np.zeros(shape)
+        self._is_promoted = np.zeros(shape, dtype=bool)
+        self._is_better = np.zeros(shape, dtype=bool)
+        self._is_worse = np.zeros(shape, dtype=bool)
+
+    def decide(self, index: int, rule: Rule, run: _RunExamples) -> None:
+        """Lets the rule decide on the candidate of a run, and serves what it says."""
+        if index == 0:
+            # The first export happens whatever the metrics.
+            is_promoted = np.ones(len(self._every), dtype=bool)
+        else:
+            quality = self._streams.quality
+            candidate_quality = quality[:, index]
+            best_quality = quality[self._every, self._index]
+            is_promoted = rule(run.seen(best_quality, self._recorded))
+            self._is_promoted[:, index] = is_promoted
+            self._is_better[:, index] = candidate_quality > best_quality
+            self._is_worse[:, index] = candidate_quality < best_quality
+        self._index = np.where(is_promoted, index, self._index)
+        self._recorded = np.where(is_promoted[:, None], run.candidate_right, self._recorded)
+        self._history[:, index] = self._index
+        self._recorded_history[:, index] = self._recorded.sum(axis=1) / run.examples
+
+    def replay(self) -> Replay:
+        """Returns what happened."""
+        quality = self._streams.quality
+        served = np.take_along_axis(quality, self._history, axis=1)
+        return Replay(
+            served=served,
+            regret=(np.maximum.accumulate(quality, axis=1) - served).mean(axis=1),
+            promotions=self._is_promoted.sum(axis=1),
+            worse=(self._is_promoted & self._is_worse).sum(axis=1),
+            improvements=self._is_better.sum(axis=1),
+            missed=(self._is_better & ~self._is_promoted).sum(axis=1),
+            curse=(self._recorded_history - served).mean(axis=1),
+        )
+
+
+class _RunExamples:
+    """One run's examples with what its candidate did on them."""
+
+    def __init__(self, scenario: Scenario, streams: Streams, index: int, rng: np.random.Generator):
+        self.examples = scenario.examples
+        self._drawn = Examples(scenario, len(streams.quality), rng)
+        self._quality = streams.quality[:, index]
+        self._shift = streams.shift[:, index]
+        self.candidate_right = self._drawn.candidate_right(self._quality + self._shift)
+
+    def seen(self, best_quality: Array, recorded: Array) -> Run:
+        """Returns what is known with a best of this true quality and these recorded counts."""
+        best_right = self._drawn.best_right(best_quality + self._shift)
+        first, second = self._quality + self._shift, best_quality + self._shift
+        disagreement = first + second - 2 * both_right(first, second, latent_correlation())
+        variance = disagreement - (first - second) ** 2
+        return Run(
+            candidate=jackknife(self.candidate_right, self.examples),
+            best=jackknife(best_right, self.examples),
+            difference=jackknife(self.candidate_right - best_right, self.examples),
+            recorded=jackknife(recorded, self.examples),
+            candidate_quality=self._quality,
+            best_quality=best_quality,
+            true_standard_error=np.sqrt(variance / self.examples),
+        )
+
+
+def replay(
+    scenario: Scenario, rules: Mapping[str, Rule], streams: int, seed: Sequence[int]
+) -> dict[str, Replay]:
+    """Returns what each rule does with the same streams, on the same examples.
+
+    Args:
+        scenario: Kind of stream.
+        rules: By name.
+        streams: Number of streams.
+        seed: Of all that is drawn.
+    """
+    rng = np.random.default_rng(list(seed))
+    drawn = draw_streams(scenario, streams, rng)
+    serving = {name: _Serving(drawn) for name in rules}
+    for index in range(CANDIDATES):
+        run = _RunExamples(scenario, drawn, index, rng)
+        for name, rule in rules.items():
+            serving[name].decide(index, rule, run)
+    return {name: each.replay() for name, each in serving.items()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A figure with half the width of its interval at 95 %, from the spread between streams."""
+
+    value: float
+    margin: float
+
+    def percent(self) -> str:
+        """Returns it in percent."""
+        return f"{100 * self.value:.1f} ± {100 * self.margin:.1f} %"
+
+    def text(self, digits: int) -> str:
+        """Returns it as a number."""
+        return f"{self.value:.{digits}f} ± {self.margin:.{digits}f}"
+
+
+def mean_of(values: Array) -> Interval:
+    """Returns the mean over streams."""
+    return Interval(
+        value=float(values.mean()), margin=float(Z95 * values.std(ddof=1) / math.sqrt(len(values)))
+    )
+
+
+def ratio_of(numerators: Array, denominators: Array) -> Interval | None:
+    """Returns sum over sum, with the interval of a ratio estimate; None for a sum of 0.
+
+    W. G. Cochran, Sampling Techniques, 3rd edition (1977), section 6.3: the variance is that of
+    the residuals, for numerator and denominator of a stream belong together.
+    """
+    total = denominators.sum()
+    if not total:
+        return None
+    value = numerators.sum() / total
+    residuals = numerators - value * denominators
+    margin = Z95 * residuals.std(ddof=1) * math.sqrt(len(residuals)) / total
+    return Interval(value=float(value), margin=float(margin))
+
+
+Outcomes: TypeAlias = Mapping[str, Mapping[str, Replay]]
+
+
+def simulate(
+    scenarios: Sequence[Scenario],
+    alphas: Sequence[float],
+    repetitions: int,
+    workers: int,
+) -> dict[str, dict[str, Replay]]:
+    """Returns the replays of each scenario by its name, and by the name of the rule.
+
+    Chunks of streams have seeds of their own, so that the number of processes is of no matter.
+    """
+    sizes = [min(CHUNK, repetitions - start) for start in range(0, repetitions, CHUNK)]
+    tasks = [
+        (index, tuple(alphas), size, (SEED, index, chunk))
+        for index in range(len(scenarios))
+        for chunk, size in enumerate(sizes)
+    ]
+    found: dict[str, list[dict[str, Replay]]] = {scenario.name: [] for scenario in scenarios}
+    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
+        work = functools.partial(_replay_chunk, tuple(scenarios))
+        for task, replays in zip(tasks, pool.map(work, tasks), strict=True):
+            found[scenarios[task[0]].name].append(replays)
+    return {
+        name: {
+            rule: Replay.joined([replays[rule] for replays in chunks if rule in replays])
+            for rule in chunks[0]
+        }
+        for name, chunks in found.items()
+    }
+
+
+def _replay_chunk(
+    scenarios: Sequence[Scenario], task: tuple[int, Sequence[float], int, tuple[int, int, int]]
+) -> dict[str, Replay]:
+    index, alphas, size, seed = task
+    rules = rules_of(alphas)
+    if seed[-1] >= UNPAIRED_CHUNKS:
+        del rules[UNPAIRED]
+    return replay(scenarios[index], rules, size, seed)
+
+
+def regret_ratio(replays: Mapping[str, Replay], rule: str, peer: str) -> Interval | None:
+    """Returns how many times the peer's regret a rule has, on the streams that both replayed."""
+    ours, theirs = replays[rule].regret, replays[peer].regret
+    return ratio_of(ours, theirs[: len(ours)])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Target:
+    """A figure to reach.
+
+    Attributes:
+        name: As shown.
+        scenario: Name of the scenario.
+        found: The figure.
+        limit: What it must not exceed.
+        is_share: Whether it is shown in percent.
+    """
+
+    name: str
+    scenario: str
+    found: Interval
+    limit: float
+    is_share: bool
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is reached; "within the interval" if its interval reaches the limit."""
+        if self.found.value <= self.limit:
+            return "met"
+        return (
+            "within the interval"
+            if self.found.value - self.found.margin <= self.limit
+            else "missed"
+        )
+
+
+def targets_of(outcomes: Outcomes, rule: str) -> list[Target]:
+    """Returns the figures to reach, as a rule that compares on the same data reaches them."""
+    found = []
+    by_name = {scenario.name: scenario for scenario in SCENARIOS}
+    for name, replays in outcomes.items():
+        scenario = by_name[name]
+        if scenario == EQUAL:
+            share = mean_of(replays[rule].promotions / (CANDIDATES - 1))
+            found.append(
+                Target(
+                    name="promotions per candidate",
+                    scenario=name,
+                    found=share,
+                    limit=0.05,
+                    is_share=True,
+                )
+            )
+            continue
+        for peer in (TF_ESTIMATOR, MLFLOW):
+            ratio = regret_ratio(replays, rule, peer)
+            if ratio:
+                found.append(
+                    Target(
+                        name=f"regret / that of {peer}",
+                        scenario=name,
+                        found=ratio,
+                        limit=0.6,
+                        is_share=False,
+                    )
+                )
+        worse = ratio_of(replays[rule].worse, replays[rule].promotions)
+        if worse and (scenario.examples, scenario.sd) == (2000, 0.01):
+            found.append(
+                Target(
+                    name="promotions that made serving worse",
+                    scenario=name,
+                    found=worse,
+                    limit=0.05,
+                    is_share=True,
+                )
+            )
+    return found
+
+
+def show_targets(targets: Sequence[Target]) -> str:
+    """Returns a table in Markdown."""
+    lines = ["| figure | scenario | found | limit | |", "|---|---|---:|---:|---|"]
+    for target in sorted(targets, key=lambda target: target.name):
+        found = target.found.percent() if target.is_share else target.found.text(2)
+        limit = f"{100 * target.limit:g} %" if target.is_share else f"{target.limit:g}"
+        lines.append(
+            f"| {target.name} | {target.scenario} | {found} | {limit} | {target.verdict} |"
+        )
+    return "\n".join(lines)
+
+
+def show_scenario(replays: Mapping[str, Replay]) -> str:
+    """Returns a table in Markdown, one line for each rule."""
+    lines = [
+        (
+            "| rule | regret | / tf.estimator's | promotions that made serving worse"
+            " | improvements missed | promotions per candidate | served at the end"
+            " | recorded less true |"
+        ),
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, replayed in replays.items():
+        ratio = regret_ratio(replays, name, TF_ESTIMATOR)
+        worse = ratio_of(replayed.worse, replayed.promotions)
+        missed = ratio_of(replayed.missed, replayed.improvements)
+        promoted = mean_of(replayed.promotions / (CANDIDATES - 1))
+        lines.append(
+            f"| {name} | {mean_of(replayed.regret).text(4)} | {ratio.text(2) if ratio else ''}"
+            f" | {worse.percent() if worse else ''} | {missed.percent() if missed else ''}"
+            f" | {promoted.percent()} | {mean_of(replayed.served[:, -1]).text(4)}"
+            f" | {mean_of(replayed.curse).text(4)} |"
+        )
+    return "\n".join(lines)
+
+
+def show(outcomes: Outcomes, repetitions: int) -> str:
+    """Returns the section of results.md."""
+    parts = [
+        (
+            f"Written by `make bench-decisions`: {repetitions:,} streams of {CANDIDATES} candidates"
+            " for each scenario, seeds fixed, intervals at 95 % over the streams."
+            " [streams.py](streams.py) says how the streams are made, [rules.py](rules.py) what the"
+            " rules are; those called *ours* are `decide()`. Regret is the true accuracy of the"
+            " best candidate so far less that of the one served, averaged over the runs. The last"
+            " column is the winner's curse: what was recorded of the served model less what is"
+            " true of it."
+        ),
+        f"![Quality served over time]({QUALITY_CHART_PATH.name})",
+        f"### Figures to reach, same data, alpha {DEFAULT_ALPHA:g}",
+        show_targets(targets_of(outcomes, name_of(DEFAULT_ALPHA))),
+        f"### {FLOOR[0].upper()}{FLOOR[1:]}: the same figures",
+        (
+            "The standard error, which others estimate, is known to it: so it shows what is left"
+            " for a better estimate to gain at this level."
+        ),
+        show_targets(targets_of(outcomes, FLOOR)),
+        "### Trade-off between regret and wrong promotions",
+        f"![What a choice of alpha costs]({ALPHA_CHART_PATH.name})",
+    ]
+    for scenario in SCENARIOS:
+        details = (
+            f"{scenario.examples:,} examples a run, sd {scenario.sd:g} between candidates, rising"
+            f" by {scenario.rise:g}, data drifting by sd {scenario.drift:g}."
+        )
+        parts += [
+            f"### {scenario.name[0].upper()}{scenario.name[1:]}",
+            details,
+            show_scenario(outcomes[scenario.name]),
+        ]
+    return "\n\n".join(parts)
+
+
+def write_quality_chart(outcomes: Outcomes, path: Path) -> None:
+    """Writes what is served over time, under some of the rules."""
+    styles = {
+        ORACLE: ("#222", "2 3"),
+        TF_ESTIMATOR: ("#c2410c", "7 3"),
+        TFMA: ("#7c3aed", "1 2 6 2"),
+        name_of(DEFAULT_ALPHA): ("#0b62a8", ""),
+    }
+    panels = [
+        charts.Panel(
+            title=scenario,
+            x_label="run",
+            y_label="true accuracy served",
+            lines=[
+                charts.Line(
+                    name=name,
+                    points=list(enumerate(replays[name].served.mean(axis=0).tolist(), start=1)),
+                    colour=colour,
+                    dash=dash,
+                )
+                for name, (colour, dash) in styles.items()
+            ],
+        )
+        for scenario, replays in outcomes.items()
+        if scenario != EQUAL.name
+    ]
+    charts.write(
+        path,
+        panels,
+        title="Quality served over time",
+        description=(
+            "Mean true accuracy of what is served after each of 60 runs, in six scenarios; figures"
+            " are in results.md."
+        ),
+        columns=3,
+    )
+
+
+def write_alpha_chart(outcomes: Outcomes, alphas: Sequence[float], path: Path) -> None:
+    """Writes the trade-off between regret and promotions that made serving worse."""
+    styles = (
+        ("#0b62a8", "", "circle"),
+        ("#c2410c", "7 3", "square"),
+        ("#15803d", "2 3", "triangle"),
+        ("#7c3aed", "1 2 6 2", "diamond"),
+        ("#a16207", "", "square"),
+        ("#222", "7 3", "circle"),
+    )
+    lines = []
+    scenarios = [name for name in outcomes if name != EQUAL.name]
+    for scenario, (colour, dash, marker) in zip(scenarios, styles, strict=False):
+        points = []
+        for alpha in alphas:
+            ratio = regret_ratio(outcomes[scenario], name_of(alpha), TF_ESTIMATOR)
+            replayed = outcomes[scenario][name_of(alpha)]
+            worse = ratio_of(replayed.worse, replayed.promotions)
+            if ratio and worse:
+                points.append((ratio.value, worse.value))
+        lines.append(
+            charts.Line(
+                name=scenario,
+                points=points,
+                colour=colour,
+                dash=dash,
+                marker=marker,
+                labels=[f"{alpha:g}" for alpha in alphas],
+            )
+        )
+    panel = charts.Panel(
+        title="Same data, paired test; beside each point: alpha",
+        x_label="regret / regret of tf.estimator's BestExporter",
+        y_label="promotions that made serving worse",
+        lines=lines,
+        target=(0.6, 0.05),
+        zero=True,
+        percent=True,
+        scale=2.2,
+    )
+    charts.write(
+        path,
+        [panel],
+        title="What a choice of alpha costs",
+        description=(
+            "Regret and share of promotions that made serving worse for each alpha, one line for"
+            " each scenario. The shaded area has regret of at most 0.6 times tf.estimator's and at"
+            " most 5 % such promotions. Figures are in results.md."
+        ),
+        columns=1,
+    )
+
+
+def main() -> None:
+    """Runs the simulation, prints the tables, and writes them and the charts."""
+    parser = argparse.ArgumentParser(description="Replay streams of candidates under each rule.")
+    parser.add_argument(
+        "--repetitions",
+        type=int,
+        default=REPETITIONS,
+        help=f"streams of each scenario (default: {REPETITIONS}); with another number, nothing is"
+        " written",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=float,
+        action="append",
+        help="an alpha beside the usual ones; may be repeated, and then nothing is written",
+    )
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
+    arguments = parser.parse_args()
+    alphas = sorted({*ALPHAS, *(arguments.alpha or ())})
+    started = time.monotonic()
+    outcomes = simulate(SCENARIOS, alphas, arguments.repetitions, arguments.workers)
+    text = show(outcomes, arguments.repetitions)
+    print(text)
+    print(f"{time.monotonic() - started:.0f} s")
+    if arguments.repetitions == REPETITIONS and not arguments.alpha:
+        results.write_section(SECTION, text)
+        write_quality_chart(outcomes, QUALITY_CHART_PATH)
+        write_alpha_chart(outcomes, alphas, ALPHA_CHART_PATH)
+
+
+if __name__ == "__main__":
+    main()
