@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import math
+import multiprocessing
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -257,9 +259,15 @@ def simulate(
         for chunk, size in enumerate(sizes)
     ]
     found: dict[str, list[dict[str, Replay]]] = {scenario.name: [] for scenario in scenarios}
-    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
-        work = functools.partial(_replay_chunk, tuple(scenarios))
-        for task, replays in zip(tasks, pool.map(work, tasks), strict=True):
+    work = functools.partial(_replay_chunk, tuple(scenarios))
+    # Not a fork: numpy has threads.
+    context = multiprocessing.get_context("spawn")
+    with contextlib.ExitStack() as stack:
+        replays_of = map
+        if workers > 1:
+            pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
+            replays_of = stack.enter_context(pool).map
+        for task, replays in zip(tasks, replays_of(work, tasks), strict=True):
             found[scenarios[task[0]].name].append(replays)
     return {
         name: {
