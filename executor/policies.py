@@ -14,6 +14,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -53,7 +54,8 @@ def metric(
     for kind, value in given.items():
         setattr(key.sub_key, kind, value)
     if aggregation:
-        names = [each for each in pb.MetricKey.Aggregation.keys() if each.endswith("_AVERAGE")]
+        values = pb.MetricKey.Aggregation.DESCRIPTOR.values_by_name
+        names = [each for each in values if each.endswith("_AVERAGE")]
         if aggregation not in names:
             raise ValueError(
                 f"aggregation must be one of {', '.join(names)} (got {aggregation!r})."
@@ -243,10 +245,11 @@ def _key(name: str | pb.MetricKey) -> pb.MetricKey:
     return name if isinstance(name, pb.MetricKey) else pb.MetricKey(name=name)
 
 
-def _choice(enum: type, name: str, field: str) -> int:
-    names = [each for each in enum.keys() if not each.endswith("UNSPECIFIED")]  # type: ignore[attr-defined]
+def _choice(enum: Any, name: str, field: str) -> str:
+    values = enum.DESCRIPTOR.values_by_name
+    names = [each for each in values if not each.endswith("UNSPECIFIED")]
     if name not in names:
         raise ValueError(
             f"{field} must be one of {', '.join(names)} (got {name!r}). See compare_policy."
         )
-    return enum.Value(name)  # type: ignore[attr-defined]
+    return name
