@@ -43,7 +43,6 @@ def metric(
     Raises:
         ValueError: More than one of class_id, k and top_k, or no such aggregation.
     """
-    key = pb.MetricKey(name=name, output_name=output_name)
     parts = {"class_id": class_id, "k": k, "top_k": top_k}
     given = {kind: value for kind, value in parts.items() if value is not None}
     if len(given) > 1:
@@ -51,17 +50,16 @@ def metric(
             f"metric must have at most one of class_id, k and top_k (got {given!r})."
             " They name different parts of a metric."
         )
+    values = pb.MetricKey.Aggregation.DESCRIPTOR.values_by_name
+    names = [each for each in values if each.endswith("_AVERAGE")]
+    if aggregation and aggregation not in names:
+        raise ValueError(
+            f"aggregation must be one of {', '.join(names)} (got {aggregation!r})."
+            " Leave it out where a metric is not averaged over classes."
+        )
+    key = pb.MetricKey(name=name, output_name=output_name, aggregation=aggregation or None)
     for kind, value in given.items():
         setattr(key.sub_key, kind, value)
-    if aggregation:
-        values = pb.MetricKey.Aggregation.DESCRIPTOR.values_by_name
-        names = [each for each in values if each.endswith("_AVERAGE")]
-        if aggregation not in names:
-            raise ValueError(
-                f"aggregation must be one of {', '.join(names)} (got {aggregation!r})."
-                " Leave it out where a metric is not averaged over classes."
-            )
-        key.aggregation = pb.MetricKey.Aggregation.Value(aggregation)
     if example_weighted is not None:
         key.example_weighted = example_weighted
     return key
