@@ -1077,7 +1077,7 @@ def _evaluations(draw: st.DrawFn) -> EvalResult:
 @st.composite
 def _guardrails(draw: st.DrawFn) -> pb.Guardrail:
     make = draw(st.sampled_from([at_least, at_most]))
-    where = draw(
+    where: dict[str, Any] = draw(
         st.sampled_from([{}, {"slices": [{"country": "nl"}]}, {"every_slice_min_examples": 50}])
     )
     bound = draw(st.none() | st.floats(-1, 1))
