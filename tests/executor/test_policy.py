@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import given
@@ -37,7 +37,8 @@ NAN, INF = math.nan, math.inf
 NL: SliceKey = (("country", "nl"),)
 DE: SliceKey = (("country", "de"),)
 
-Metrics = Mapping[str, "float | MetricValue"]
+Metrics: TypeAlias = "Mapping[str, float | MetricValue]"
+Slices: TypeAlias = "Mapping[SliceKey, Mapping[str, float]]"
 
 
 def metrics_of(values: Metrics) -> dict[MetricKey, MetricValue]:
@@ -49,7 +50,7 @@ def metrics_of(values: Metrics) -> dict[MetricKey, MetricValue]:
 
 def evaluation(
     values: Metrics,
-    slices: Mapping[SliceKey, Metrics] | None = None,
+    slices: Slices | None = None,
     differences: Metrics | None = None,
     **kwargs: Any,
 ) -> EvalResult:
@@ -59,7 +60,7 @@ def evaluation(
         source=pb.Evaluation.TFMA,
         slices={
             key: EvalResult(
-                metrics_of(value), uri="/eval/5", example_count=dict(value).get("example_count")
+                metrics_of(value), uri="/eval/5", example_count=value.get("example_count")
             )
             for key, value in (slices or {}).items()
         },
@@ -384,11 +385,14 @@ def test_against_a_foreign_best_without_intervals():
 
 # Guardrails.
 
-SLICES = {
+SLICES: Slices = {
     NL: {"auc": 0.8, "example_count": 50},
     DE: {"auc": 0.6, "example_count": 500},
 }
-BEST_SLICES = {NL: {"auc": 0.85, "example_count": 60}, DE: {"auc": 0.7, "example_count": 400}}
+BEST_SLICES: Slices = {
+    NL: {"auc": 0.85, "example_count": 60},
+    DE: {"auc": 0.7, "example_count": 400},
+}
 
 
 def guarded(*rails: pb.Guardrail) -> pb.ComparePolicy:
@@ -716,8 +720,7 @@ def test_force_is_no_way_around_the_rest():
     policy.CopyFrom(FORCED)
     policy.min_example_count = 10
     policy.guardrails.append(at_least("auc", 0.5))
-    some = {"example_count": 10.0}
-    good = evaluation({"auc": 0.7}, **some)
+    good = evaluation({"auc": 0.7}, example_count=10)
     assert decide(policy, good, {"auc": 0.9}).reason == R.FORCED
     assert decide(policy, good, is_served=False).reason == R.FIRST_EXPORT
     for value, count, reason in (
