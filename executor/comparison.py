@@ -230,6 +230,15 @@ def policy_from_proto(
     )
 
 
+def check_policy(proto: pb.ComparePolicy) -> None:
+    """Checks a policy as far as that is possible without its compare function.
+
+    Raises:
+        ValueError: It has no rule, or something in it is not valid.
+    """
+    policy_from_proto(proto, lambda _: bool)
+
+
 def _rule_of(proto: pb.ComparePolicy) -> Rule:
     first = MetricRule.from_proto(proto.metric, "compare_policy.metric")
     if not proto.tie_breakers:

@@ -15,10 +15,11 @@ Features = tuple[tuple[str, str], ...]
 
 def by_features(slices: Mapping[SliceKey, EvalResult]) -> dict[Features, EvalResult]:
     """Returns slices by their features, numbers as text, in order of the features."""
-    return {
+    found = {
         tuple(sorted((column, str(value)) for column, value in key)): result
         for key, result in slices.items()
     }
+    return dict(sorted(found.items(), key=lambda item: item[0]))
 
 
 def text_of(features: Features) -> str:
