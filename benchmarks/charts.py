@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 _WIDTH, _HEIGHT = 320, 210
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 30, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 26, 30, 42
 _LEGEND_ROW = 20
 _TITLE = 40
 
@@ -45,6 +45,7 @@ class Panel:
         y_label: Beside it.
         lines: In it.
         target: Upper right corner of an area that is shaded, from the origin; None for none.
+        target_name: Written into that area.
         zero: Whether both axes start at 0.
         percent: Whether y is shown in percent.
         scale: Of its size.
@@ -55,6 +56,7 @@ class Panel:
     y_label: str
     lines: Sequence[Line]
     target: tuple[float, float] | None = None
+    target_name: str = ""
     zero: bool = False
     percent: bool = False
     scale: float = 1.0
@@ -118,6 +120,8 @@ def _panel(panel: Panel, width: float, height: float) -> Iterator[str]:
         yield (
             f'<rect x="{left}" y="{y:.1f}" width="{x - left:.1f}" height="{bottom - y:.1f}"'
             ' fill="#e3efe3" stroke="#4b7a4b" stroke-dasharray="3 3"/>'
+            f'<text x="{left + 6}" y="{y + 16:.1f}" fill="#2f5a2f">'
+            f"{html.escape(panel.target_name)}</text>"
         )
     for tick in y_ticks:
         text = f"{100 * tick:.6g} %" if panel.percent else f"{tick:.6g}"
@@ -136,7 +140,7 @@ def _panel(panel: Panel, width: float, height: float) -> Iterator[str]:
         f"{html.escape(panel.x_label)}</text>"
     )
     yield (
-        f'<text transform="translate(11 {(top + bottom) / 2:g}) rotate(-90)"'
+        f'<text transform="translate(14 {(top + bottom) / 2:g}) rotate(-90)"'
         f' text-anchor="middle">{html.escape(panel.y_label)}</text>'
     )
     for line in panel.lines:
@@ -144,9 +148,13 @@ def _panel(panel: Panel, width: float, height: float) -> Iterator[str]:
         yield from _path(line, at)
         for x, y in at:
             yield from _marker(line, x, y)
-        for (x, y), label in zip(at, line.labels, strict=False):
+    # Above all lines, each on a halo of white: lines cross.
+    for line in panel.lines:
+        for (x, y), label in zip(line.points, line.labels, strict=False):
             yield (
-                f'<text x="{x + 7:.1f}" y="{y + 4:.1f}" font-size="10">{html.escape(label)}</text>'
+                f'<text x="{x_at(x) + 6:.1f}" y="{y_at(y) - 6:.1f}" font-size="10"'
+                ' stroke="#fff" stroke-width="3" paint-order="stroke">'
+                f"{html.escape(label)}</text>"
             )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from benchmarks.streams import BUCKETS, Array, Estimates
 from tfx_best_exporter.executor import comparison
@@ -21,7 +21,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 ACCURACY = MetricKey(name="accuracy")
 ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.2)
 DEFAULT_ALPHA = 0.05
-_T95 = float(stats.t.ppf(0.975, BUCKETS - 1))
+_T95 = float(special.stdtrit(BUCKETS - 1, 0.975))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ def never(run: Run) -> Array:
 
 def known_noise(run: Run) -> Array:
     """The most powerful test at DEFAULT_ALPHA on one run's examples: the noise is known exactly."""
-    margin = stats.norm.ppf(1 - DEFAULT_ALPHA) * run.true_standard_error
+    margin = special.ndtri(1 - DEFAULT_ALPHA) * run.true_standard_error
     return run.difference.value > margin
 
 

@@ -202,21 +202,25 @@ class TestSimulate:
     TINY = Scenario(name="tiny", examples=20)
 
     @pytest.fixture(autouse=True)
-    def small_chunks(self, monkeypatch):
+    def _small_chunks(self, monkeypatch):
         monkeypatch.setattr(decision_quality, "CHUNK", 1)
+        monkeypatch.setattr(decision_quality, "OTHER_POLICIES_STREAMS", 2)
+        monkeypatch.setattr(decision_quality, "UNPAIRED_STREAMS", 1)
 
     def test_joins_chunks(self):
-        found = decision_quality.simulate((self.TINY,), (0.05,), 3, workers=1)["tiny"]
+        found = decision_quality.simulate((self.TINY,), (0.01, 0.05), 3, workers=1)["tiny"]
         last = replay(self.TINY, {"": rules.tf_estimator}, 1, (decision_quality.SEED, 0, 2))[""]
         assert found[rules.TF_ESTIMATOR].served.shape == (3, CANDIDATES)
         assert found[rules.TF_ESTIMATOR].served[2].tolist() == last.served[0].tolist()
-        # The slow rule replays the first chunk.
+        assert len(found[rules.name_of(0.01)].regret) == 2
         assert len(found[rules.UNPAIRED].regret) == 1
 
     @pytest.mark.slow
-    def test_number_of_processes_is_of_no_matter(self):
+    def test_number_of_processes_is_of_no_matter(self, monkeypatch):
+        # A process of its own knows nothing of a patch.
+        monkeypatch.undo()
         found = [
-            decision_quality.simulate((self.TINY,), (0.05,), 3, workers)["tiny"]
+            decision_quality.simulate((self.TINY,), (0.05,), 60, workers)["tiny"]
             for workers in (1, 2)
         ]
         for name, replayed in found[0].items():
