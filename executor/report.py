@@ -22,7 +22,7 @@ _TEMPLATE = "report.html.jinja"
 _STYLE = "report.css"
 
 # Rows of a table that are seen at once, and rows of a table at all. decision.json has every one.
-_OPEN_ROWS = 10
+_OPEN_ROWS = 8
 _MOST_ROWS = 200
 _MOST_FEATURES = 12
 _POLICY_LENGTH = 20_000
@@ -30,6 +30,8 @@ _POLICY_LENGTH = 20_000
 _FEW_POINTS = 60
 
 _Decision = pb.ExportDecision
+# A value, and the bounds of its confidence interval.
+_Interval = tuple[float | None, float | None, float | None]
 _Row = TypeVar("_Row")
 
 # Each continues "Exported: ", or "Not exported: ", or "Served already: ".
@@ -55,14 +57,17 @@ _REASONS: Mapping[int, str] = {
 # What happens every day. Other refusals ask somebody to look.
 _ORDINARY = (_Decision.NOT_BETTER, _Decision.NOT_SIGNIFICANT)
 
-_BASES: Mapping[int, str] = {
-    _Decision.SAME_EVALUATION: "the same data: one evaluation of both models",
+# On which data, and by what.
+_BASES: Mapping[int, tuple[str, str]] = {
+    _Decision.SAME_EVALUATION: ("the same data", "one evaluation of both models"),
     _Decision.EVALUATED_AGAIN: (
-        "the same data: the best was evaluated again on the candidate's examples"
+        "the same data",
+        "the best was evaluated again on the candidate's examples",
     ),
-    _Decision.RECORDED_SAME_DATA: "the same data: the best's recorded evaluation",
+    _Decision.RECORDED_SAME_DATA: ("the same data", "the best's recorded evaluation"),
     _Decision.RECORDED_OTHER_DATA: (
-        "other data, or data that nobody recorded: the best's recorded evaluation"
+        "other data, or data that nobody recorded",
+        "the best's recorded evaluation",
     ),
 }
 _SOURCES: Mapping[int, str] = {
@@ -143,11 +148,13 @@ class _Rows(Generic[_Row]):
     left_out: int
 
     @classmethod
-    def of(cls, rows: Iterable[_Row]) -> _Rows[_Row]:
+    def of(cls, rows: Iterable[_Row], at_least_open: int = 0) -> _Rows[_Row]:
+        """Returns rows as they are shown; `at_least_open` of them at once."""
         rows = list(rows)
         shown = rows[:_MOST_ROWS]
+        split = max(_OPEN_ROWS, at_least_open)
         # A single row is not worth a click.
-        split = _OPEN_ROWS if len(shown) > _OPEN_ROWS + 1 else len(shown)
+        split = split if len(shown) > split + 1 else len(shown)
         return cls(shown[:split], shown[split:], len(rows) - len(shown))
 
     def __len__(self) -> int:
@@ -194,23 +201,24 @@ def _run(decision: pb.ExportDecision) -> list[tuple[str, str]]:
     return [(label, value) for label, value in facts if value]
 
 
-def _facts(decision: pb.ExportDecision) -> list[tuple[str, str]]:
+def _facts(decision: pb.ExportDecision) -> list[tuple[str, str, str]]:
+    """Returns what most readers look for: a label, a value and a detail, which may be empty."""
     served = decision.version or decision.best.version
-    facts = [("Served now", f"version {served}" if served else "nothing")]
+    facts = [("Served now", f"version {served}" if served else "nothing", "")]
     if decision.exported and decision.best.version:
-        facts.append(("Served before", f"version {decision.best.version}"))
+        facts.append(("Served before", f"version {decision.best.version}", ""))
     if decision.basis:
-        facts.append(("Compared on", _basis(decision)))
+        facts.append(("Compared on", *_basis(decision)))
     if decision.candidate_evaluation.HasField("example_count"):
         count = wording.count(decision.candidate_evaluation.example_count)
-        facts.append(("Candidate evaluated on", f"{count} examples"))
-    if decision.compare_policy.force:
-        facts.append(("Forced because", wording.text(decision.compare_policy.force)))
+        facts.append(("Candidate evaluated on", f"{count} examples", ""))
+    if decision.reason == _Decision.FORCED:
+        facts.append(("Forced because", wording.text(decision.compare_policy.force), ""))
     return facts
 
 
-def _basis(decision: pb.ExportDecision) -> str:
-    return _BASES.get(decision.basis, f"basis {decision.basis}")
+def _basis(decision: pb.ExportDecision) -> tuple[str, str]:
+    return _BASES.get(decision.basis, (f"basis {decision.basis}", ""))
 
 
 # --- metrics --------------------------------------------------------------------------------------
@@ -239,12 +247,15 @@ class _Metric:
     goal: float | None
     goal_value: str
     ticks: Sequence[charts.Tick]
+    # Whether there is more to draw than one mark.
+    has_chart: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Metrics:
     rows: _Rows[_Metric]
     has_best: bool
+    has_chart: bool
     has_goal: bool
     has_interval: bool
 
@@ -256,9 +267,10 @@ def _metrics(decision: pb.ExportDecision) -> _Metrics | None:
     return _Metrics(
         rows=_Rows.of(metrics),
         has_best=any(metric.best for metric in metrics),
+        has_chart=any(metric.has_chart for metric in metrics),
         has_goal=any(metric.goal is not None for metric in metrics),
         has_interval=any(
-            value and value.interval
+            value is not None and value.mark is not None and value.mark.low is not None
             for metric in metrics
             for value in (metric.candidate, metric.best)
         ),
@@ -275,21 +287,21 @@ def _metric(comparison: pb.MetricComparison) -> _Metric:
     if sign and required and best[0] is not None and math.isfinite(best[0] + required):
         goal = best[0] + sign * required
     scale = charts.scale_of([*candidate, *best, goal])
+    values = _value(candidate, scale), _value(best, scale)
+    marks = [value.mark for value in values if value.mark]
     return _Metric(
         name=comparison.metric,
         direction=wording.DIRECTIONS.get(comparison.direction, ""),
-        candidate=_value(candidate, scale),
-        best=None if best[0] is None else _value(best, scale),
+        candidate=values[0],
+        best=None if best[0] is None else values[1],
         change="" if improvement is None else wording.change(improvement),
         required="" if required is None else f"more than {wording.number(required)}",
         outcome=_outcome(comparison),
         goal=None if scale is None or goal is None else scale.at(goal),
         goal_value="" if goal is None else wording.number(goal),
         ticks=scale.ticks() if scale else (),
+        has_chart=len(marks) > 1 or any(mark.low is not None for mark in marks),
     )
-
-
-_Interval = tuple[float | None, float | None, float | None]
 
 
 def _value(interval: _Interval, scale: charts.Scale | None) -> _Value:
@@ -317,7 +329,6 @@ class _Test:
     is_significant: bool
     method: str
     sentence: str
-    conclusion: str
 
 
 def _tests(decision: pb.ExportDecision) -> _Rows[_Test]:
@@ -333,7 +344,6 @@ def _test(comparison: pb.MetricComparison) -> _Test:
     improvement = _optional(comparison, "improvement")
     subject = f"The candidate is {wording.change(improvement)}" if improvement else "No change"
     confidence = wording.number(100 * (1 - test.alpha))
-    bound = wording.number(test.lower_bound)
     return _Test(
         metric=comparison.metric,
         is_significant=test.is_significant,
@@ -342,12 +352,8 @@ def _test(comparison: pb.MetricComparison) -> _Test:
             f"{subject}, with a standard error of {wording.number(test.standard_error)} and"
             f" {wording.number(test.degrees_of_freedom)} degrees of freedom. With {confidence} %"
             f" confidence (one-sided, alpha {wording.number(test.alpha)}), the improvement is"
-            f" larger than {bound}."
-        ),
-        conclusion=(
-            f"{bound} is larger than the {required} that was required: significant."
-            if test.is_significant
-            else f"{bound} is not larger than the {required} that was required: not significant."
+            f" larger than {wording.number(test.lower_bound)}, which is"
+            f" {'' if test.is_significant else 'not '}more than the {required} that is required."
         ),
     )
 
@@ -380,9 +386,10 @@ def _guardrails(decision: pb.ExportDecision) -> _Guardrails | None:
     results = sorted(decision.guardrails, key=lambda result: result.holds)
     if not results:
         return None
+    failed = sum(not result.holds for result in results)
     return _Guardrails(
-        rows=_Rows.of(map(_guardrail, results)),
-        failed=sum(not result.holds for result in results),
+        rows=_Rows.of(map(_guardrail, results), at_least_open=failed),
+        failed=failed,
         has_best=any(result.HasField("best") for result in results),
         has_examples=any(result.HasField("example_count") for result in results),
     )
@@ -511,8 +518,7 @@ class _HistoryChart:
     points: Sequence[_Point]
     states: frozenset[str]
     ticks: Sequence[charts.Tick]
-    first: str
-    last: str
+    ends: Sequence[str]
     description: str
     is_dense: bool
 
@@ -545,13 +551,13 @@ def _history(decision: pb.ExportDecision) -> _History | None:
         )
         for entry in drawn
     ]
-    last = _time(drawn[-1], "exported_at")[:10] if drawn else ""
+    ends = [_day(entry) for entry in (*drawn[:1], *drawn[-1:])]
     candidate = _candidate_interval(decision, metric)
     is_recorded = decision.version in {entry.version for entry in entries}
     if _is_finite(candidate) and not is_recorded:
         state, outcome = ("candidate", "") if decision.version else ("refused", ", not exported")
         marks.append((state, f"this run's candidate{outcome}", candidate))
-        last = "this run"
+        ends[1:] = ["this run"]
     directions = {each.metric: each.direction for each in decision.comparisons}
     return _History(
         metric=metric,
@@ -566,15 +572,15 @@ def _history(decision: pb.ExportDecision) -> _History | None:
             )
             for entry in reversed(entries)
         ),
-        chart=_history_chart(marks, _time(drawn[0], "exported_at")[:10] if drawn else "", last),
+        chart=_history_chart(marks, ends),
         left_out=len(entries) - len(drawn),
     )
 
 
 def _history_chart(
-    marks: Sequence[tuple[str, str, _Interval]], first: str, last: str
+    marks: Sequence[tuple[str, str, _Interval]], ends: Sequence[str]
 ) -> _HistoryChart | None:
-    """Returns a chart of states, labels and values in order; None of fewer than two."""
+    """Returns a chart of states, labels and values in order; None of fewer than two values."""
     scale = charts.scale_of(value for _, _, interval in marks for value in interval)
     if scale is None or len(marks) < 2:
         return None
@@ -593,8 +599,7 @@ def _history_chart(
         points=points,
         states=frozenset(point.state for point in points),
         ticks=scale.ticks(),
-        first=first,
-        last=last,
+        ends=ends,
         description=(
             f"{len(points)} values, from {wording.number(min(values))} to"
             f" {wording.number(max(values))}. The first: {points[0].title}. The last:"
@@ -619,6 +624,10 @@ def _candidate_interval(decision: pb.ExportDecision, metric: str) -> _Interval:
         if wording.metric(value.key) == metric:
             return _interval(value, "")
     return None, None, None
+
+
+def _day(entry: pb.HistoryEntry) -> str:
+    return _time(entry, "exported_at")[: len("2026-11-22")] or f"version {entry.version}"
 
 
 def _state(entry: pb.HistoryEntry, served: int) -> str:
@@ -698,7 +707,7 @@ def _provenance(decision: pb.ExportDecision) -> _Provenance:
         ("Component", decision.provenance.node_id),
         ("tfx-best-exporter", decision.provenance.exporter_version),
         ("Decided", _time(decision, "decided_at")),
-        ("Compared on", _basis(decision) if decision.basis else ""),
+        ("Compared on", ": ".join(filter(None, _basis(decision))) if decision.basis else ""),
         ("Schema of the decision", str(decision.schema_version or "")),
     )
     candidate = _model(decision.version, decision.candidate, decision.candidate_evaluation)

@@ -14,7 +14,9 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _NAME_LENGTH = 120
 _TEXT_LENGTH = 600
-# Joiners that words and emoji are written with. Other invisible characters are spelt out.
+# Control and format characters, among them those that turn the direction of a text.
+_INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# Format characters that words and emoji are written with.
 _JOINERS = "\u200c\u200d"
 
 DIRECTIONS = {pb.HIGHER_IS_BETTER: "higher is better", pb.LOWER_IS_BETTER: "lower is better"}
@@ -43,7 +45,7 @@ def count(value: float) -> str:
 
 def name(value: str) -> str:
     """Returns a name as it can be shown: its middle is left out where it is long."""
-    return _shortened(value, _NAME_LENGTH)
+    return _shortened(value, _NAME_LENGTH) or "(empty)"
 
 
 def text(value: str) -> str:
@@ -62,8 +64,7 @@ def _visible(value: str) -> str:
     """Returns a text in which invisible characters are spelt out, as Python does in a string."""
     return "".join(
         character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-        and character not in _JOINERS
+        if unicodedata.category(character) in _INVISIBLE and character not in _JOINERS
         else character
         for character in value
     )
@@ -115,27 +116,16 @@ def policy(value: pb.ComparePolicy) -> Iterator[tuple[str, str]]:
     if value.min_example_count:
         yield (
             "Examples",
-            f"The candidate is evaluated on at least {count(value.min_example_count)}.",
+            f"At least {count(value.min_example_count)} in the candidate's evaluation.",
         )
     if value.ListFields():
-        yield (
-            "Same data",
-            _COMPARABILITIES.get(
-                value.comparability, "Where possible; the decision says where not."
-            ),
-        )
+        yield "Same data", _COMPARABILITIES.get(value.comparability, "Used where possible.")
         yield (
             "Best unknown",
-            _ON_UNKNOWN_BEST.get(
-                value.on_unknown_best, "The candidate is exported, with a warning."
-            ),
+            _ON_UNKNOWN_BEST.get(value.on_unknown_best, "The candidate is exported."),
         )
-        yield (
-            "Signatures",
-            "A change that breaks clients is allowed."
-            if value.allow_signature_change
-            else "A change that breaks clients is refused.",
-        )
+        is_allowed = "allowed" if value.allow_signature_change else "refused"
+        yield "Signatures", f"A change that breaks clients of the best is {is_allowed}."
     if value.max_best_evaluation_age_seconds:
         age = _duration(value.max_best_evaluation_age_seconds)
         yield "Age", f"The best's recorded evaluation is at most {age} old."

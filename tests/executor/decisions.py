@@ -1,6 +1,7 @@
 """Decisions made by hand, as runs could write them."""
 
 from collections.abc import Callable
+from typing import Any
 
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -19,7 +20,7 @@ HOSTILE = (
 REVERSED = "right\u202eto left\u2066 isolated\nnew line\x00\x1b[31m"
 
 
-def _evaluation(place: int, auc: float, examples: float, config: str = CONFIG_DIGEST):
+def _evaluation(place: int, auc: float, examples: float) -> pb.Evaluation:
     evaluation = pb.Evaluation(
         uri=f"/pipelines/penguin/Evaluator/evaluation/{place}",
         source=pb.Evaluation.TFMA,
@@ -27,7 +28,7 @@ def _evaluation(place: int, auc: float, examples: float, config: str = CONFIG_DI
         data=pb.EvaluatedData(
             examples_uri=f"/pipelines/penguin/CsvExampleGen/examples/{place - 6}",
             splits=["eval"],
-            eval_config_digest=config,
+            eval_config_digest=CONFIG_DIGEST,
         ),
     )
     evaluation.metrics.add(key=AUC, value=auc)
@@ -35,7 +36,7 @@ def _evaluation(place: int, auc: float, examples: float, config: str = CONFIG_DI
     return evaluation
 
 
-def base(reason: D.Reason, explanation: str, **fields: object) -> D:
+def base(reason: D.Reason, explanation: str, **fields: Any) -> D:
     """Returns what every decision has."""
     decision = D(
         schema_version=1,
@@ -211,8 +212,7 @@ def guardrail_failed() -> D:
                 basis=D.EVALUATED_AGAIN,
                 warnings=[
                     "'007' in /serving/penguin is not a version",
-                    "version 1794640709 could not be deleted, the next run tries again:"
-                    " permission denied",
+                    "version 1794640709 could not be deleted: permission denied",
                 ],
             )
         )
