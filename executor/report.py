@@ -122,6 +122,7 @@ def _page(decision: pb.ExportDecision) -> dict[str, Any]:
     """Returns what the template arranges. A section that has nothing is empty."""
     return {
         "verdict": _verdict(decision),
+        "pipeline": decision.provenance.pipeline_name,
         "run": _run(decision),
         "facts": _facts(decision),
         "warnings": _Rows.of(decision.warnings),
@@ -194,11 +195,11 @@ def _verdict(decision: pb.ExportDecision) -> _Verdict:
 
 def _run(decision: pb.ExportDecision) -> list[tuple[str, str]]:
     facts = (
-        ("Pipeline", wording.name(decision.provenance.pipeline_name)),
-        ("Run", wording.name(decision.provenance.run_id)),
+        ("Pipeline", decision.provenance.pipeline_name),
+        ("Run", decision.provenance.run_id),
         ("Decided", _time(decision, "decided_at")),
     )
-    return [(label, value) for label, value in facts if value]
+    return [(label, wording.name(value)) for label, value in facts if value]
 
 
 def _facts(decision: pb.ExportDecision) -> list[tuple[str, str, str]]:

@@ -40,8 +40,10 @@ def find_chromium() -> str | None:
 class Page:
     """A tab: what it asked the network for, what it complained of, what it holds."""
 
-    def __init__(self, browser: Browser, session: str):
-        self._browser, self._session = browser, session
+    def __init__(self, browser: Browser, target: str):
+        self._browser, self._target = browser, target
+        reply = browser.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = reply["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime"):
             self.call(f"{domain}.enable")
 
@@ -53,6 +55,9 @@ class Page:
         seen = len(self._browser.events)
         assert "errorText" not in self.call("Page.navigate", url=url)
         self._browser.wait(lambda event: event["method"] == "Page.loadEventFired", seen)
+
+    def close(self) -> None:
+        self._browser.call("Target.closeTarget", targetId=self._target)
 
     def evaluate(self, expression: str) -> Any:
         reply = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
@@ -121,9 +126,7 @@ class Browser:
     def page(self) -> Page:
         """Returns a new tab; what happened in others is forgotten."""
         self.events.clear()
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        return Page(self, session)
+        return Page(self, self.call("Target.createTarget", url="about:blank")["targetId"])
 
     def call(self, method: str, session: str = "", **params: Any) -> dict[str, Any]:
         number = next(self._ids)

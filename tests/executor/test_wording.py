@@ -135,9 +135,9 @@ COMMON = [
                 (
                     "Better",
                     (
-                        "click/loss: lower is better, by more than 0.001 and more than 1 % of the best,"
-                        " and by more than noise at alpha 0.01. A candidate worse by no more than 0.002"
-                        " is a tie."
+                        "click/loss: lower is better, by more than 0.001 and more than 1 % of"
+                        " the best, and by more than noise at alpha 0.01. A candidate worse by no"
+                        " more than 0.002 is a tie."
                     ),
                 ),
                 (
@@ -169,9 +169,9 @@ COMMON = [
                 (
                     "Guardrail",
                     (
-                        "loss: at most 2 and worse than the best by at most 0.1 and worse than the best"
-                        " by at most 2 % of it, on country=nl; overall and on every slice of at least"
-                        " 1,000 examples."
+                        "loss: at most 2 and worse than the best by at most 0.1 and worse than"
+                        " the best by at most 2 % of it, on country=nl; overall and on every slice"
+                        " of at least 1,000 examples."
                     ),
                 ),
                 ("Guardrail", "auc: no limit, on the overall slice."),
