@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from tfx_best_exporter.executor import charts, wording
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
+_PACKAGE = "tfx_best_exporter.executor"
 _TEMPLATE = "report.html.jinja"
 _STYLE = "report.css"
 
@@ -102,7 +103,7 @@ def to_html(decision: pb.ExportDecision) -> str:
 
 @functools.cache
 def _read(name: str) -> str:
-    return (importlib.resources.files(__package__) / name).read_text(encoding="utf-8")
+    return (importlib.resources.files(_PACKAGE) / name).read_text(encoding="utf-8")
 
 
 @functools.cache
@@ -307,10 +308,10 @@ def _metric(comparison: pb.MetricComparison) -> _Metric:
 
 def _value(interval: _Interval, scale: charts.Scale | None) -> _Value:
     value, lower, upper = interval
-    is_bounded = lower is not None and upper is not None
+    bounds = "" if lower is None or upper is None else f"{_number(lower)} to {_number(upper)}"
     return _Value(
         value=_number(value),
-        interval=f"{wording.number(lower)} to {wording.number(upper)}" if is_bounded else "",
+        interval=bounds,
         mark=None if scale is None or value is None else scale.mark(value, lower, upper),
     )
 
@@ -559,7 +560,7 @@ def _history(decision: pb.ExportDecision) -> _History | None:
         state, outcome = ("candidate", "") if decision.version else ("refused", ", not exported")
         marks.append((state, f"this run's candidate{outcome}", candidate))
         ends[1:] = ["this run"]
-    directions = {each.metric: each.direction for each in decision.comparisons}
+    directions = {each.metric: int(each.direction) for each in decision.comparisons}
     return _History(
         metric=metric,
         direction=wording.DIRECTIONS.get(directions.get(metric, 0), ""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -19,7 +19,10 @@ _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # Format characters that words and emoji are written with.
 _JOINERS = "\u200c\u200d"
 
-DIRECTIONS = {pb.HIGHER_IS_BETTER: "higher is better", pb.LOWER_IS_BETTER: "lower is better"}
+DIRECTIONS: Mapping[int, str] = {
+    pb.HIGHER_IS_BETTER: "higher is better",
+    pb.LOWER_IS_BETTER: "lower is better",
+}
 
 _COMPARABILITIES = {
     pb.ComparePolicy.REQUIRE_SAME_DATA: "Required.",
