@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.executor import decisions
 from tests.executor.decisions import EXPORTED, HOSTILE, REVERSED, SERVED
-from tests.executor.html import Element, parse
+from tests.executor.html_page import Element, parse
 from tfx_best_exporter.executor import report
 from tfx_best_exporter.executor.report import to_html
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
