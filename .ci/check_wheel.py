@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PATTERNS = ("*.py", "*.pyi", "*.proto", "py.typed")
+PATTERNS = ("*.py", "*.pyi", "*.css", "*.jinja", "*.proto", "py.typed")
 
 
 def expected_files() -> set[str]:
