@@ -48,7 +48,7 @@ def test_many_writers(
                     *models[number::processes],
                     options={"exports_to_keep": 3},
                     go=str(go_path),
-                    # Who waits for it looks after a quarter of a fifth of this.
+                    # Who waits looks again after a twentieth of this.
                     lease_seconds=8.0,
                 )
             )
