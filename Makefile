@@ -79,10 +79,6 @@ bench: $(SETUP)  ## Measure publishing, deciding and retiring beside their peers
 test: $(SETUP)  ## Run the tests; PYTEST_ARGS="-k retention" for some of them.
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-.PHONY: test-faults
-test-faults: $(SETUP)  ## Run the whole fault matrix, on servers too: ten minutes.
-	@$(BIN)/python -m pytest -m "long or not long" tests/faults $(PYTEST_ARGS)
-
 .PHONY: check
 check: check-lint check-format check-types check-imports check-proto check-lock  ## Run every check but the tests.
 
