@@ -79,10 +79,6 @@ bench: $(SETUP)  ## Measure publishing, deciding and retiring beside their peers
 test: $(SETUP)  ## Run the tests; PYTEST_ARGS="-k retention" for some of them.
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-.PHONY: test-faults
-test-faults: $(SETUP)  ## Run the whole fault matrix, on servers too: ten minutes.
-	@$(BIN)/python -m pytest -m "long or not long" tests/faults $(PYTEST_ARGS)
-
 .PHONY: test-browser
 test-browser: $(SETUP) chromium  ## Open the report in Chromium, look at it, and leave build/screenshots/.
 	@$(BIN)/python -m pytest tests/executor/test_report_in_browser.py $(PYTEST_ARGS)
