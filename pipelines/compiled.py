@@ -123,5 +123,6 @@ def require(module: str, *, package: str, extra: str) -> None:
         found = None
     if found is None:
         raise MissingClientError(
-            f'{package} must be installed (found none). Run: pip install "tfx-best-exporter[{extra}]"'
+            f"{package} must be installed (found none)."
+            f' Run: pip install "tfx-best-exporter[{extra}]"'
         )

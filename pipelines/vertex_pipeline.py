@@ -55,9 +55,7 @@ def submit(
     Raises:
         pipelines.compiled.MissingClientError: google-cloud-aiplatform is not installed.
     """
-    compiled.require(
-        "google.cloud.aiplatform", package="google-cloud-aiplatform", extra="vertex"
-    )
+    compiled.require("google.cloud.aiplatform", package="google-cloud-aiplatform", extra="vertex")
     from google.cloud import aiplatform
 
     job = aiplatform.PipelineJob(
