@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,12 +26,15 @@ from tfx_best_exporter.executor import (
 )
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey
 from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _BLESSED_PROPERTY = "blessed"
 _HAS_MODEL_PROPERTY = "has_model"
 
 _Artifacts = Mapping[str, Sequence[types.Artifact]]
+
+_logger = logging.getLogger(__name__)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -277,5 +281,23 @@ def _mark(
                 if math.isfinite(metric.value):
                     name = f"{prefix}{MetricKey.from_proto(metric.key)}"
                     artifact.set_float_custom_property(name, metric.value)
+    _write(decision, location_of(decision_artifact.uri))
+
+
+def _write(decision: pb.ExportDecision, directory: Location) -> None:
+    """Writes a decision for people and for programs."""
+    # Only here is a page made: who imports this module to build a pipeline makes none.
+    from tfx_best_exporter.executor import report
+
+    try:
+        page = report.to_html(decision)
+    except Exception as error:
+        # The model may be served already: a page must not make that a failure.
+        _logger.exception("%s could not be made", keys.REPORT_FILE)
+        decision.warnings.append(
+            f"{keys.REPORT_FILE} could not be made: {type(error).__name__}: {error}"
+        )
+    else:
+        (directory / keys.REPORT_FILE).write(page.encode())
     content = json_format.MessageToJson(decision, preserving_proto_field_name=True)
-    (location_of(decision_artifact.uri) / keys.DECISION_FILE).write(content.encode())
+    (directory / keys.DECISION_FILE).write(content.encode())

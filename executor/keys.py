@@ -33,8 +33,9 @@ BEST_METRIC_PREFIX = "best_metric_"
 # Custom properties of ExportDecision.
 EXPORTED_PROPERTY = "exported"
 
-# The file in an ExportDecision artifact.
+# The files in an ExportDecision artifact.
 DECISION_FILE = "decision.json"
+REPORT_FILE = "report.html"
 
 # Names of the functions that are looked for in module_file where no other is given.
 COMPARE_FN_NAME = "compare_fn"

@@ -322,6 +322,7 @@ def test_stored_names():
         "BEST_METRIC_PREFIX": "best_metric_",
         "EXPORTED_PROPERTY": "exported",
         "DECISION_FILE": "decision.json",
+        "REPORT_FILE": "report.html",
         "COMPARE_FN_NAME": "compare_fn",
         "SERVING_SIGNATURES_FN_NAME": "serving_signatures_fn",
     }

@@ -17,6 +17,7 @@ from tfx.types import standard_artifacts
 
 from tests.tfx_runs import exec_properties, read_decision, write_evaluation
 from tfx_best_exporter.component import ExportDecision
+from tfx_best_exporter.executor import report
 from tfx_best_exporter.executor.eval_result import MissingMetricError
 from tfx_best_exporter.executor.executor import Executor
 from tfx_best_exporter.executor.saved_model import InvalidModelError
@@ -666,6 +667,27 @@ def test_decision_json_is_the_message(node: Node):
     assert content["candidate_evaluation"]["metrics"][0]["key"] == {"name": "loss"}
     message = json_format.ParseDict(content, pb.ExportDecision())
     assert json_format.MessageToDict(message, preserving_proto_field_name=True) == content
+
+
+def test_the_report_lies_beside_it(node: Node):
+    node.do(node.candidate(scale=1.0, loss=0.5))
+    _, decision = node.do(node.candidate(scale=2.0, loss=0.4))
+    page = (Path(decision.uri) / "report.html").read_text(encoding="utf-8")
+    assert page == report.to_html(read_decision(decision))
+    assert "loss 0.4 is smaller than the best&#39;s 0.5" in page
+
+
+def test_a_report_that_cannot_be_made_fails_no_run(node: Node, monkeypatch: pytest.MonkeyPatch):
+    def fail(decision: pb.ExportDecision) -> str:
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(report, "to_html", fail)
+    _, decision = node.do(node.candidate(loss=0.5))
+    assert node.versions()
+    assert not (Path(decision.uri) / "report.html").exists()
+    assert (
+        "report.html could not be made: RuntimeError: no room" in read_decision(decision).warnings
+    )
 
 
 def test_pipeline_and_run_are_named(node: Node, tmp_path: Path):
