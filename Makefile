@@ -24,7 +24,7 @@ PROTO_GENERATE = rm -rf build/proto && mkdir -p build/proto && \
 
 .PHONY: help
 help:  ## List the targets.
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
 
 # --- environment ----------------------------------------------------------------------------------
 
