@@ -30,7 +30,7 @@ print(*project["dependencies"], *project["optional-dependencies"]["s3"], sep="\n
   && python -m pip install --constraint requirements.lock --requirement asked.txt kfp-pipeline-spec
 
 FROM packages AS wheel
-COPY LICENSE README.md ./
+COPY LICENSE README.md best_exporter.py ./
 COPY component component
 COPY executor executor
 COPY proto proto

@@ -280,7 +280,8 @@ def check_files(root: Path, base: Path) -> None:
         )
         for path in root.glob(pattern)
     ]
-    left += [path for path in root.rglob("*.whl") if "ensurepip" not in path.parts]
+    left += list(root.rglob("*.whl"))
+    left = [path for path in left if not (base / path.relative_to(root)).exists()]
     if left:
         names = ", ".join(f"/{path.relative_to(root)}" for path in sorted(left))
         raise FailedError(f"The image must hold nothing of its build (got {names}).")
