@@ -10,7 +10,7 @@ PATTERNS = ("*.py", "*.pyi", "*.proto", "py.typed")
 
 def expected_files() -> set[str]:
     """Returns the files of the package, as they are named in a wheel."""
-    return {
+    return {"best_exporter.py"} | {
         f"tfx_best_exporter/{path.relative_to(ROOT).as_posix()}"
         for folder in ("component", "executor", "proto")
         for pattern in PATTERNS

@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from google.protobuf import json_format
+
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MissingMetricError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -340,6 +342,21 @@ class Policy:
 
     rule: Rule
     on_unknown_best: pb.ComparePolicy.OnUnknownBest = pb.ComparePolicy.EXPORT
+
+
+def policy_message_of(text: str) -> pb.ComparePolicy:
+    """Returns the message that was stored as JSON, or given as such when the pipeline was started.
+
+    Raises:
+        ValueError: It is no such message.
+    """
+    try:
+        return json_format.Parse(text, pb.ComparePolicy())
+    except json_format.ParseError as error:
+        raise ValueError(
+            f"compare_policy must be a ComparePolicy as JSON (got {text!r}: {error})."
+            " See the fields in its .proto file."
+        ) from error
 
 
 def policy_from_proto(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,13 +11,19 @@ from google.protobuf import json_format
 from tfx import types
 from tfx.components.util import udf_utils
 from tfx.dsl.components.base import base_executor
-from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as tfx_keys
-from tfx.utils import path_utils, proto_utils
+from tfx.utils import path_utils
 
-from tfx_best_exporter.executor import comparison, evaluation, exporter, functions, keys
-from tfx_best_exporter.executor.eval_result import EvalResult
+from tfx_best_exporter.executor import (
+    comparison,
+    destination,
+    evaluation,
+    exporter,
+    functions,
+    keys,
+)
+from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -113,8 +120,6 @@ class Executor(base_executor.BaseExecutor):
         )
 
     def _exporter_of(self, exec_properties: Mapping[str, Any]) -> exporter.ModelExporter:
-        destination = pusher_pb2.PushDestination()
-        proto_utils.json_to_proto(exec_properties[tfx_keys.PUSH_DESTINATION_KEY], destination)
         retention_policy = None
         if exec_properties.get(keys.RETENTION_POLICY_KEY):
             retention_policy = json_format.Parse(
@@ -122,12 +127,10 @@ class Executor(base_executor.BaseExecutor):
             )
         compare_fn, compare_policy = None, None
         if exec_properties.get(keys.COMPARE_POLICY_KEY):
-            compare_policy = json_format.Parse(
-                exec_properties[keys.COMPARE_POLICY_KEY], pb.ComparePolicy()
-            )
+            compare_policy = comparison.policy_message_of(exec_properties[keys.COMPARE_POLICY_KEY])
         serving_signatures_fn = exec_properties.get(keys.SERVING_SIGNATURES_FN_KEY)
         return exporter.ModelExporter(
-            destination.filesystem.base_directory,
+            destination.base_directory_of(exec_properties[tfx_keys.PUSH_DESTINATION_KEY]),
             compare_fn=compare_fn,
             compare_policy=compare_policy,
             load_function=lambda reference, field: _load(exec_properties, reference, field),
@@ -227,19 +230,29 @@ def _mark(
     decision: pb.ExportDecision, pushed_model: types.Artifact, decision_artifact: types.Artifact
 ) -> None:
     """Writes what happened into the output artifacts."""
-    reason = pb.ExportDecision.Reason.Name(decision.reason)
     version = str(decision.version) if decision.version else ""
-    destination = f"{decision.base_directory}/{version}" if version else ""
+    url = f"{decision.base_directory}/{version}" if version else ""
     pushed_model.set_int_custom_property(keys.PUSHED_PROPERTY, int(bool(version)))
-    pushed_model.set_string_custom_property(keys.PUSHED_DESTINATION_PROPERTY, destination)
-    pushed_model.set_string_custom_property(keys.PUSHED_VERSION_PROPERTY, version)
+    pushed_model.set_string_custom_property(keys.PUSHED_DESTINATION_PROPERTY, url)
     decision_artifact.set_int_custom_property(keys.EXPORTED_PROPERTY, int(decision.exported))
-    decision_artifact.set_string_custom_property(keys.PUSHED_VERSION_PROPERTY, version)
-    decision_artifact.set_string_custom_property(
-        keys.BEST_VERSION_PROPERTY, str(decision.best.version or "")
-    )
+    retired = [entry for entry in decision.retired if not entry.error]
     for artifact in (pushed_model, decision_artifact):
-        artifact.set_string_custom_property(keys.REASON_PROPERTY, reason)
-        artifact.set_string_custom_property(keys.EXPLANATION_PROPERTY, decision.explanation)
+        for name, text in {
+            keys.PUSHED_VERSION_PROPERTY: version,
+            keys.BEST_VERSION_PROPERTY: str(decision.best.version or ""),
+            keys.REASON_PROPERTY: pb.ExportDecision.Reason.Name(decision.reason),
+            keys.EXPLANATION_PROPERTY: decision.explanation,
+        }.items():
+            artifact.set_string_custom_property(name, text)
+        artifact.set_int_custom_property(keys.NUMBER_RETIRED_PROPERTY, len(retired))
+        for prefix, metrics in (
+            (keys.CANDIDATE_METRIC_PREFIX, decision.candidate_evaluation.metrics),
+            (keys.BEST_METRIC_PREFIX, decision.best.evaluation.metrics),
+        ):
+            for metric in metrics:
+                # JSON, in which Kubeflow Pipelines and Vertex AI keep properties, has no others.
+                if math.isfinite(metric.value):
+                    name = f"{prefix}{MetricKey.from_proto(metric.key)}"
+                    artifact.set_float_custom_property(name, metric.value)
     content = json_format.MessageToJson(decision, preserving_proto_field_name=True)
     (location_of(decision_artifact.uri) / keys.DECISION_FILE).write(content.encode())

@@ -89,7 +89,9 @@ def test_each_run_has_one_pushed_model_and_one_decision(finished: Finished):
     for run in finished.runs:
         outputs = run.nodes["BestExporter"].outputs
         assert sorted(outputs) == ["decision", "pushed_model"]
-        assert [artifact.type for artifact in outputs["decision"]] == ["ExportDecision"]
+        assert [artifact.type for artifact in outputs["decision"]] == [
+            "best_exporter.ExportDecision"
+        ]
         assert [artifact.type for artifact in outputs["pushed_model"]] == ["PushedModel"]
 
 
