@@ -20,7 +20,7 @@ WHEEL_VENV := build/wheel-venv
 # of a process knows a file by, and "proto/best_exporter.proto" could be anybody's.
 PROTO_GENERATE = rm -rf build/proto && mkdir -p build/proto && \
   $(BIN)/python -m grpc_tools.protoc -Itfx_best_exporter/proto=proto \
-    --python_out=build/proto --pyi_out=build/proto proto/best_exporter.proto
+    --python_out=build/proto --pyi_out=build/proto proto/*.proto
 
 .PHONY: help
 help:  ## List the targets.
@@ -105,7 +105,7 @@ check-imports: $(SETUP)
 .PHONY: check-proto
 check-proto: $(SETUP)
 	$(PROTO_GENERATE)
-	@for file in best_exporter_pb2.py best_exporter_pb2.pyi; do \
+	@for file in $(notdir $(wildcard proto/*_pb2.py proto/*_pb2.pyi)); do \
 	  diff -u proto/$$file build/proto/tfx_best_exporter/proto/$$file \
 	    || { echo "proto/$$file must be what its .proto generates. Run: make proto"; exit 1; }; \
 	done
@@ -123,9 +123,9 @@ fmt: $(SETUP)  ## Format, and fix what ruff can fix.
 # --- make -----------------------------------------------------------------------------------------
 
 .PHONY: proto
-proto: $(SETUP)  ## Generate the Python code of proto/best_exporter.proto.
+proto: $(SETUP)  ## Generate the Python code of proto/*.proto.
 	$(PROTO_GENERATE)
-	cp build/proto/tfx_best_exporter/proto/best_exporter_pb2.py* proto/
+	cp build/proto/tfx_best_exporter/proto/*_pb2.py* proto/
 
 .PHONY: wheel
 wheel: $(SETUP)  ## Build the wheel into dist/ and look at what is in it.

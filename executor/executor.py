@@ -9,7 +9,6 @@ from typing import Any
 
 from google.protobuf import json_format
 from tfx import types
-from tfx.components.util import udf_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as tfx_keys
@@ -171,6 +170,9 @@ def _load(exec_properties: Mapping[str, Any], reference: str, field: str) -> Cal
         key: exec_properties.get(key)
         for key in (tfx_keys.MODULE_PATH_KEY, tfx_keys.MODULE_FILE_KEY)
     }
+    # Brings every component of TFX, and Apache Beam: only a module file's user pays for them.
+    from tfx.components.util import udf_utils
+
     try:
         return udf_utils.get_fn(module, reference)
     except (AttributeError, ImportError, ValueError) as error:

@@ -64,7 +64,7 @@ def executor_input(root: Path, name: str, model: str, evaluation: str) -> dict[s
                     {"filesystem": {"base_directory": str(root / "serving")}}
                 ),
                 "compare_policy": json.dumps(
-                    {"metric": {"name": METRIC}, "direction": "HIGHER_IS_BETTER"}
+                    {"metric": {"metric": {"name": METRIC}, "direction": "HIGHER_IS_BETTER"}}
                 ),
                 "as_text": 0,
             },
