@@ -1,35 +1,41 @@
 """An entry point of containers that imports for BestExporter what BestExporter needs.
 
 TFX's own entry point, `tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor`, imports
-every component of TFX, and with them Apache Beam, TFMA and a client of Kubernetes. A step that finds
-that a model is not better spends most of its time and memory on these. This entry point takes the
-same arguments and writes the same output; it hands every other component over to TFX's.
+every component of TFX, and with them Apache Beam, TFMA and a client of Kubernetes. This one imports
+TensorFlow and what of TFX knows artifacts. It takes the same arguments and writes the same output;
+it hands every other component over to TFX's.
 
 Example:
     KubeflowV2DagRunnerConfig(
-        default_image=image, default_commands=["python", "-m", "tfx_best_exporter.executor.container"]
+        default_image=image,
+        default_commands=["python", "-m", "tfx_best_exporter.executor.container"],
     )
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib
-import importlib.util
+import hashlib
 import os
 import runpy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import yaml
 from absl import app, logging
 from absl.flags import argparse_flags
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+from ml_metadata.proto import metadata_store_pb2
 
 OUR_EXECUTOR = "tfx_best_exporter.executor.executor.Executor"
 TFX_ENTRY_POINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 
-# Of these packages the modules of TFX's entry point need some constants, and no __init__.
-_UNNEEDED_PACKAGES = ("tfx.components", "tfx.components.evaluator")
+# As tfx.types.artifact has them: what a JSON value that is no object is wrapped in, and what a
+# custom property is called where the artifact type has a property of its name.
+_SINGLE_VALUE = "__value__"
+_CUSTOM_PREFIX = "custom:"
 
 
 def run(arguments: argparse.Namespace, extra_flags: Sequence[str]) -> None:
@@ -43,13 +49,9 @@ def run(arguments: argparse.Namespace, extra_flags: Sequence[str]) -> None:
         See Executor.Do.
     """
     logging.set_verbosity(logging.INFO)
-    with _without_init(*_UNNEEDED_PACKAGES):
-        from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils as utils
-    from google.protobuf import json_format
-    from kfp.pipeline_spec import pipeline_spec_pb2
+    # TensorFlow comes with the first of TFX's modules: who asks for --help does not wait for it.
     from tfx.dsl.components.base import base_executor
     from tfx.dsl.io import fileio
-    from tfx.orchestration.portable import outputs_utils
 
     from tfx_best_exporter.executor.executor import Executor
 
@@ -66,10 +68,12 @@ def run(arguments: argparse.Namespace, extra_flags: Sequence[str]) -> None:
             ignore_unknown_fields=True,
         )
     names: dict[int, str] = {}
-    inputs = utils.parse_raw_artifact_dict(executor_input.inputs.artifacts, names)
-    outputs = utils.parse_raw_artifact_dict(executor_input.outputs.artifacts, names)
-    exec_properties = utils.parse_execution_properties(
-        executor_input.inputs.parameter_values, executor_input.inputs.parameters, inputs_spec
+    inputs, outputs = (
+        {
+            key: [_artifact_of(each, names) for each in value.artifacts]
+            for key, value in part.items()
+        }
+        for part in (executor_input.inputs.artifacts, executor_input.outputs.artifacts)
     )
     output_file = executor_input.outputs.output_file
     task_root = os.path.dirname(output_file)
@@ -78,37 +82,119 @@ def run(arguments: argparse.Namespace, extra_flags: Sequence[str]) -> None:
         tmp_dir=os.path.join(task_root, ".temp"),
         unique_id=os.path.basename(task_root),
     )
-    Executor(context).Do(inputs, outputs, exec_properties)
-    outputs_utils.tag_output_artifacts_with_version(outputs)
+    Executor(context).Do(inputs, outputs, _exec_properties_of(executor_input.inputs, inputs_spec))
     executor_output = pipeline_spec_pb2.ExecutorOutput()
-    for key, artifacts in utils.translate_executor_output(outputs, names).items():
-        executor_output.artifacts[key].CopyFrom(artifacts)
+    for key, [artifact] in outputs.items():
+        executor_output.artifacts[key].artifacts.append(_runtime_artifact_of(artifact, names))
     fileio.makedirs(task_root)
     with fileio.open(output_file, "wb") as file:
         file.write(json_format.MessageToJson(executor_output))
 
 
-@contextlib.contextmanager
-def _without_init(*packages: str) -> Iterator[None]:
-    """Lets modules be imported out of packages whose __init__ does not run.
-
-    What is imported while this lasts keeps what it has found there. Afterwards the packages are as
-    unknown as before, and who imports one gets all of it.
+def _exec_properties_of(inputs: Any, inputs_spec: Any | None) -> dict[str, Any]:
+    """Returns the exec properties.
 
     Args:
-        packages: By name, a parent before what it holds; those already imported stay as they are.
+        inputs: Of an ExecutorInput.
+        inputs_spec: The ComponentInputsSpec, which a pipeline of schema 2.1 gives; None for 2.0.
     """
-    before = set(sys.modules)
-    for name in packages:
-        spec = importlib.util.find_spec(name)
-        if name not in sys.modules and spec:
-            sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        yield
-    finally:
-        for name in set(sys.modules) - before:
-            if any(name == package or name.startswith(f"{package}.") for package in packages):
-                del sys.modules[name]
+    if inputs_spec is None:
+        return {
+            name: getattr(value, value.WhichOneof("value"))
+            for name, value in inputs.parameters.items()
+        }
+    result = {}
+    for name, value in inputs.parameter_values.items():
+        result[name] = json_format.MessageToDict(value)
+        kind = inputs_spec.parameters[name].parameter_type
+        # JSON has no integers of its own.
+        if kind == pipeline_spec_pb2.ParameterType.NUMBER_INTEGER:
+            result[name] = int(result[name])
+    return result
+
+
+def _artifact_of(message: Any, names: dict[int, str]) -> Any:
+    """Returns the artifact that a RuntimeArtifact stands for.
+
+    Args:
+        message: The RuntimeArtifact.
+        names: Is given its name by its id: a platform's ids are strings, those of TFX integers.
+    """
+    from tfx.orchestration.kubeflow.v2 import compiler_utils
+    from tfx.utils import import_utils
+
+    title = message.type.schema_title
+    if not title:
+        title = yaml.safe_load(message.type.instance_schema).get("title", "tfx.Artifact")
+    path = compiler_utils.TITLE_TO_CLASS_PATH.get(title, title)
+    artifact = import_utils.import_class_by_path(path)()
+    stored = metadata_store_pb2.Artifact(uri=message.uri)
+    if message.name:
+        digest = hashlib.sha256(message.name.encode()).hexdigest()
+        stored.id = int(digest, 16) % (1 << 63)
+        names[stored.id] = message.name
+    for values, properties in (
+        (message.properties, stored.properties),
+        (message.custom_properties, stored.custom_properties),
+    ):
+        for name, value in values.items():
+            properties[name].CopyFrom(compiler_utils.get_mlmd_value(value))
+    declared = artifact.artifact_type.properties
+    for name, value in json_format.MessageToDict(message.metadata).items():
+        if name in declared and _fits(value, declared[name]):
+            _set(stored.properties[name], value, declared[name])
+        else:
+            custom_name = name.removeprefix(_CUSTOM_PREFIX)
+            stored.custom_properties[
+                custom_name if custom_name in declared else name
+            ].struct_value.update(value if isinstance(value, dict) else {_SINGLE_VALUE: value})
+    artifact.set_mlmd_artifact(stored)
+    return artifact
+
+
+def _fits(value: Any, property_type: int) -> bool:
+    """Returns whether a value that was JSON, where numbers are floats, has a property's type."""
+    kinds = {
+        metadata_store_pb2.INT: float,
+        metadata_store_pb2.DOUBLE: float,
+        metadata_store_pb2.STRING: str,
+    }
+    return isinstance(value, kinds.get(property_type, ()))
+
+
+def _set(stored: Any, value: Any, property_type: int) -> None:
+    if property_type == metadata_store_pb2.INT:
+        stored.int_value = int(value)
+    elif property_type == metadata_store_pb2.DOUBLE:
+        stored.double_value = value
+    else:
+        stored.string_value = value
+
+
+def _runtime_artifact_of(artifact: Any, names: Mapping[int, str]) -> Any:
+    """Returns an output as the platform reads it."""
+    from tfx import version
+    from tfx.types import artifact_utils
+
+    version_key = artifact_utils.ARTIFACT_TFX_VERSION_CUSTOM_PROPERTY_KEY
+    if not artifact.has_custom_property(version_key):
+        artifact.set_string_custom_property(version_key, version.__version__)
+    stored = artifact.mlmd_artifact
+    result = pipeline_spec_pb2.RuntimeArtifact(uri=artifact.uri, name=names.get(stored.id, ""))
+    for name, value in stored.properties.items():
+        result.metadata[name] = _json_of(value)
+    for name, value in stored.custom_properties.items():
+        is_declared = name in artifact.artifact_type.properties
+        result.metadata[f"{_CUSTOM_PREFIX}{name}" if is_declared else name] = _json_of(value)
+    return result
+
+
+def _json_of(value: Any) -> Any:
+    """Returns a value of ML Metadata as JSON."""
+    if value.HasField("struct_value"):
+        content = json_format.MessageToDict(value.struct_value)
+        return content.get(_SINGLE_VALUE, content)
+    return getattr(value, value.WhichOneof("value"))
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -1,4 +1,4 @@
-"""Fails unless the environment it runs in holds what a step needs at run time, and nothing else."""
+"""Fails unless the environment it runs in holds what a step needs, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.evaluations import write_evaluations
 
-EVALUATION = "single"
+EVALUATION = "paired"
 METRIC = "binary_accuracy"
 
 

@@ -1,8 +1,8 @@
 """Builds the Dockerfile without a container engine, and runs what it builds on real input.
 
 Buildah, from Debian's packages, carries out the Dockerfile as it is. Its base image is not fetched
-but made here, with debootstrap, from the same release of Debian. That base differs from the official
-image `python:3.13-slim-trixie` in this:
+but made here, with debootstrap, from the same release of Debian. That base differs from the
+official image `python:3.13-slim-trixie` in this:
 
 - Python is Debian's own 3.13, below /usr, not one built from source below /usr/local. The names
   python, python3 and python3.13 lie in /usr/local/bin all the same.
@@ -151,7 +151,12 @@ def make_base() -> None:
         packages = f"{PYTHON}-venv,ca-certificates"
         # Its scripts for releases newer than itself are links to the one for unstable.
         output_of(
-            "debootstrap", "--variant=minbase", f"--include={packages}", RELEASE, str(root), mirror()
+            "debootstrap",
+            "--variant=minbase",
+            f"--include={packages}",
+            RELEASE,
+            str(root),
+            mirror(),
         )
         # The official image has Python's headers, and no compiler.
         script = f"""
@@ -161,7 +166,9 @@ def make_base() -> None:
             rm lib{PYTHON}-dev_*.deb
             apt-get clean
             rm -rf /var/lib/apt/lists/*
-            for name in python python3 {PYTHON}; do ln -s /usr/bin/{PYTHON} /usr/local/bin/$name; done
+            for name in python python3 {PYTHON}; do
+              ln -s /usr/bin/{PYTHON} /usr/local/bin/$name
+            done
         """
         output_of("chroot", str(root), "sh", "-euc", script, env=CHROOT_ENVIRONMENT)
         archive = Path(directory) / "base.tar"
@@ -185,7 +192,11 @@ def mirror() -> str:
         FailedError: It gets none.
     """
     targets = output_of(
-        "apt-get", "indextargets", "--format", "$(ORIGIN) $(LABEL) $(REPO_URI)", "Created-By: Packages"
+        "apt-get",
+        "indextargets",
+        "--format",
+        "$(ORIGIN) $(LABEL) $(REPO_URI)",
+        "Created-By: Packages",
     )
     for line in targets.splitlines():
         if line.startswith("Debian Debian "):
@@ -249,7 +260,11 @@ def certificates() -> list[str]:
 
 def check_config(config: dict[str, Any]) -> None:
     """Raises FailedError unless the image runs TFX's entry point, and says what it is."""
-    entry_point = ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"]
+    entry_point = [
+        "python",
+        "-m",
+        "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor",
+    ]
     if config.get("Entrypoint") != entry_point:
         raise FailedError(f"ENTRYPOINT must be TFX's own (got {config.get('Entrypoint')}).")
     if "org.opencontainers.image.title" not in config.get("Labels", {}):
