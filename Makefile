@@ -10,6 +10,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 LOCK_ARGS ?=
+IMAGE_ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -70,8 +71,8 @@ demo: $(SETUP)  ## Run a pipeline whose exporter exports, skips and retires, and
 	@$(BIN)/python -m pipelines.demo
 
 .PHONY: bench
-bench: $(SETUP)  ## Measure publishing, deciding and retiring beside their peers; minutes, and 10 GiB of disk.
-	@$(BIN)/python -m benchmarks.publishing $(BENCH_ARGS)
+bench: $(SETUP)  ## Measure publishing, deciding, retiring and starting beside their peers; minutes, and 10 GiB of disk.
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 # --- check ----------------------------------------------------------------------------------------
 
@@ -82,6 +83,10 @@ test: $(SETUP)  ## Run the tests; PYTEST_ARGS="-k retention" for some of them.
 .PHONY: test-faults
 test-faults: $(SETUP)  ## Run the whole fault matrix, on servers too: ten minutes.
 	@$(BIN)/python -m pytest -m "long or not long" tests/faults $(PYTEST_ARGS)
+
+.PHONY: test-image
+test-image: $(SETUP)  ## Build the Dockerfile with Debian's buildah and run what it builds; root, minutes, 10 GiB.
+	@$(BIN)/python -m tests.image.proof $(IMAGE_ARGS)
 
 .PHONY: check
 check: check-lint check-format check-types check-imports check-proto check-lock  ## Run every check but the tests.

@@ -197,9 +197,7 @@ def _model_of(input_dict: _Artifacts, blessings: Sequence[comparison.Blessing]) 
     """Returns the URI of the artifact that has the candidate, and the path of its SavedModel."""
     if input_dict.get(keys.MODEL_KEY):
         model = artifact_utils.get_single_instance(list(input_dict[keys.MODEL_KEY]))
-        return model.uri, path_utils.serving_model_path(
-            model.uri, path_utils.is_old_model_artifact(model)
-        )
+        return model.uri, _serving_model_path(model)
     infra_blessing = artifact_utils.get_single_instance(list(input_dict[keys.INFRA_BLESSING_KEY]))
     is_blessed = comparison.refusal_of(blessings) is None
     if is_blessed and not infra_blessing.get_int_custom_property(_HAS_MODEL_PROPERTY):
@@ -209,6 +207,31 @@ def _model_of(input_dict: _Artifacts, blessings: Sequence[comparison.Blessing]) 
             " BestExporter the model."
         )
     return infra_blessing.uri, path_utils.stamped_model_path(infra_blessing.uri)
+
+
+def _serving_model_path(model: types.Artifact) -> str:
+    """Returns the path of a Model's SavedModel.
+
+    As TFX's path_utils.serving_model_path, but through our storages: TFX's file layer has no S3.
+
+    Raises:
+        ValueError: Estimators have left several models.
+    """
+    directory = path_utils.serving_model_dir(model.uri, path_utils.is_old_model_artifact(model))
+    location = location_of(directory)
+    if not (location / "export").children():
+        return location.uri
+    # Estimators: export/<exporter>/<timestamp>/.
+    location /= "export"
+    for _ in range(2):
+        names = [entry.name for entry in location.children()]
+        if len(names) != 1:
+            raise ValueError(
+                f"model must have one export of an Estimator (got {', '.join(names) or 'none'}, at"
+                f" {location.uri}). Remove the others."
+            )
+        location /= names[0]
+    return location.uri
 
 
 def _eval_result_of(input_dict: _Artifacts, exec_properties: Mapping[str, Any]) -> EvalResult:

@@ -5,7 +5,7 @@ Kubeflow Pipelines runs none.
 """
 
 import argparse
-import importlib.util
+import importlib
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -118,10 +118,12 @@ def require(module: str, *, package: str, extra: str) -> None:
         MissingClientError: It is not.
     """
     try:
-        found = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
-        found = None
-    if found is None:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # What is missing may be something that the package itself should have brought.
+        if not error.name or not f"{module}.".startswith(f"{error.name}."):
+            raise
         raise MissingClientError(
-            f'{package} must be installed (found none). Run: pip install "tfx-best-exporter[{extra}]"'
-        )
+            f"{package} must be installed (found none)."
+            f' Run: pip install "tfx-best-exporter[{extra}]"'
+        ) from error

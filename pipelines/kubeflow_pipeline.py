@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 2 if a package is missing.
     """
-    parser = _create_parser()
+    parser = create_parser()
     arguments = vars(parser.parse_args(argv))
     command = arguments.pop("command")
     try:
@@ -92,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _create_parser() -> argparse.ArgumentParser:
+def create_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.kubeflow_pipeline",
         description="The penguin pipeline on Kubeflow Pipelines 2.",

@@ -55,9 +55,7 @@ def submit(
     Raises:
         pipelines.compiled.MissingClientError: google-cloud-aiplatform is not installed.
     """
-    compiled.require(
-        "google.cloud.aiplatform", package="google-cloud-aiplatform", extra="vertex"
-    )
+    compiled.require("google.cloud.aiplatform", package="google-cloud-aiplatform", extra="vertex")
     from google.cloud import aiplatform
 
     job = aiplatform.PipelineJob(
@@ -80,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 2 if a package is missing.
     """
-    parser = _create_parser()
+    parser = create_parser()
     arguments = vars(parser.parse_args(argv))
     command = arguments.pop("command")
     try:
@@ -102,7 +100,8 @@ def _label(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _create_parser() -> argparse.ArgumentParser:
+def create_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.vertex_pipeline",
         description="The penguin pipeline on Vertex AI.",

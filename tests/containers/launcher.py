@@ -1,8 +1,8 @@
 """What surrounds a container on Kubeflow Pipelines 2 and on Vertex AI.
 
-A step's command comes out of a compiled pipeline; an ExecutorInput takes its placeholder's place, as
-those two write it. Kubeflow's launcher, backend/src/v2 of kubeflow/pipelines, gives inputs the ids of
-its metadata store as names and outputs none; Vertex AI gives resource names to both.
+A step's command comes out of a compiled pipeline; an ExecutorInput takes its placeholder's place,
+as those two write it. Kubeflow's launcher, backend/src/v2 of kubeflow/pipelines, gives inputs the
+ids of its metadata store as names and outputs none; Vertex AI gives resource names to both.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Step:
 
 
 def read_executor_output(text: str) -> dict[str, Any]:
-    """Returns the one artifact of each output, as the platform reads what a container has written."""
+    """Returns the one artifact of each output, as the platform reads it."""
     message = json_format.Parse(text, pipeline_spec_pb2.ExecutorOutput())
     outputs = json.loads(json_format.MessageToJson(message))["artifacts"]
     result = {}

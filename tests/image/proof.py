@@ -9,8 +9,8 @@ official image `python:3.13-slim-trixie` in this:
 - pip is there in virtual environments only. The Dockerfile makes one.
 - Of Debian's packages it has those of `debootstrap --variant=minbase`, and what Python needs.
 
-Everything that is made lies below build/image; a second run takes from there what has not changed.
-It needs to be root: debootstrap and chroot do.
+Everything that is made lies below build/image: 10 GiB while it builds, 4 afterwards. A second run
+takes the base from there. It needs to be root: debootstrap and chroot do.
 """
 
 from __future__ import annotations
@@ -215,7 +215,6 @@ def build() -> None:
             "--isolation=chroot",
             "--network=host",
             "--pull-never",
-            "--layers",
             "--secret=id=pip.conf,src=" + str(pip_config_path),
             *certificates(),
             f"--tag={IMAGE}",
