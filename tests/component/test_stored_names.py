@@ -161,7 +161,7 @@ def test_stored_names():
     )
     module = importlib.import_module("tfx_best_exporter.component.component")
     # A compiled pipeline has the artifact type's name only, and imports it by that.
-    assert import_utils.import_class_by_path(ExportDecision.TYPE_NAME) is ExportDecision
+    assert import_utils.import_class_by_path("best_exporter.ExportDecision") is ExportDecision
     assert module.BestExporter is BestExporter
     assert isinstance(component.executor_spec, ExecutorClassSpec)
     executor_class = component.executor_spec.executor_class

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ ARTIFACT_TYPES: Mapping[str, type[types.Artifact]] = {
 
 
 def compile_step(
-    root: Path, inputs: Mapping[str, Any], *, use_pipeline_spec_2_1: bool = True, **arguments: Any
+    root: Path, inputs: Iterable[str], *, use_pipeline_spec_2_1: bool = True, **arguments: Any
 ) -> Step:
     """Returns BestExporter of a compiled pipeline, in which importers are its inputs' producers."""
     importers = {
@@ -169,7 +169,8 @@ class Runs:
             "model_blessing": self.blessing(blessed=1.0),
         }
 
-    def compile(self, inputs: Mapping[str, Any], **arguments: Any) -> Step:
+    def compile(self, inputs: Iterable[str], **arguments: Any) -> Step:
+        """Returns BestExporter with these inputs and arguments."""
         arguments.setdefault("push_destination", self.destination)
         return compile_step(self.root, inputs, **arguments)
 

@@ -224,8 +224,8 @@ def test_in_processes_of_their_own(runs: Runs, tmp_path: Path):
         directory.mkdir()
         started.append((processes.start(command, environment, directory), output_path, outputs))
     ended = [
-        runs.read(Ended(log=process.communicate()[0], code=process.returncode), *where)
-        for process, *where in started
+        runs.read(Ended(log=process.communicate()[0], code=process.returncode), path, outputs)
+        for process, path, outputs in started
     ]
     with_package, without_package = ended
     assert with_package.ended.code == 0, with_package.ended.log
