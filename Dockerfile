@@ -45,6 +45,7 @@ COPY --from=packages /opt/venv /opt/venv
 RUN --mount=type=bind,from=wheel,source=/build/dist,target=/mnt \
   python -m pip install --no-cache-dir --no-deps --no-index /mnt/*.whl \
   && useradd --create-home --uid 1000 tfx
-USER tfx
+# By number: Kubernetes' runAsNonRoot believes no name.
+USER 1000
 WORKDIR /home/tfx
 ENTRYPOINT ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"]

@@ -108,7 +108,7 @@ def _read_tfma(path: Path, uri: str) -> Iterable[tuple[SliceKey, Any]]:
     paths = sorted(path.glob("metrics*.tfrecord")) or sorted(path.glob("metrics*"))
     if not paths:
         raise _not_tfma("no file metrics*.tfrecord", uri)
-    records = tf.data.TFRecordDataset([str(each) for each in paths]).as_numpy_iterator()
+    records: Any = tf.data.TFRecordDataset([str(each) for each in paths]).as_numpy_iterator()
     try:
         for record in records:
             metrics = tfma_pb2.MetricsForSlice.FromString(record)

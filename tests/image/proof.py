@@ -57,7 +57,7 @@ class FailedError(Exception):
 
 def main() -> None:
     """Runs the proof, and exits with 1 if it fails or cannot be run."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument(
         "--if-possible",
         action="store_true",
