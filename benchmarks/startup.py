@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,22 +106,34 @@ def command_of(job: dict[str, Any], node_id: str, root: Path) -> list[str]:
     return [sys.executable, *step.command(executor_input)[1:]]
 
 
+# A process begins with the peak memory of the one that started it: a small one starts it.
+_MEASURE_SCRIPT = """
+import json, os, subprocess, sys, time
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[2:], stdout=sys.stderr)
+_, status, usage = os.wait4(process.pid, 0)
+seconds = time.perf_counter() - started
+with open(sys.argv[1], "w") as file:
+    json.dump({"seconds": seconds, "peak": usage.ru_maxrss * 1024}, file)
+sys.exit(os.waitstatus_to_exitcode(status) != 0)
+"""
+
+
 def cost_of(command: Sequence[str], root: Path) -> Cost:
     """Runs a command, and returns what it took.
 
     Raises:
         RuntimeError: It failed.
     """
-    log_path = root / "log"
-    with log_path.open("w") as log:
-        started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command[:5]} must succeed (got {log_path.read_text()[-2000:]}).")
-    return Cost(seconds=seconds, peak=usage.ru_maxrss * 1024)
+    cost_path = root / "cost.json"
+    run = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _MEASURE_SCRIPT, str(cost_path), *command],
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode:
+        raise RuntimeError(f"{command[:5]} must succeed (got {run.stderr[-2000:]}).")
+    return Cost(**json.loads(cost_path.read_text()))
 
 
 def starting(root: Path, pairs: int) -> Iterator[Ratio]:
