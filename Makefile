@@ -10,6 +10,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 LOCK_ARGS ?=
+IMAGE_ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -20,7 +21,7 @@ WHEEL_VENV := build/wheel-venv
 # of a process knows a file by, and "proto/best_exporter.proto" could be anybody's.
 PROTO_GENERATE = rm -rf build/proto && mkdir -p build/proto && \
   $(BIN)/python -m grpc_tools.protoc -Itfx_best_exporter/proto=proto \
-    --python_out=build/proto --pyi_out=build/proto proto/best_exporter.proto
+    --python_out=build/proto --pyi_out=build/proto proto/*.proto
 
 .PHONY: help
 help:  ## List the targets.
@@ -70,8 +71,8 @@ demo: $(SETUP)  ## Run a pipeline whose exporter exports, skips and retires, and
 	@$(BIN)/python -m pipelines.demo
 
 .PHONY: bench
-bench: $(SETUP)  ## Measure publishing, deciding and retiring beside their peers; minutes, and 10 GiB of disk.
-	@$(BIN)/python -m benchmarks.publishing $(BENCH_ARGS)
+bench: $(SETUP)  ## Measure publishing, deciding, retiring and starting beside their peers; minutes, and 10 GiB of disk.
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 .PHONY: bench-decisions
 bench-decisions: $(SETUP)  ## Simulate what each rule of deciding serves; three minutes.
@@ -95,6 +96,10 @@ chromium:
 	  "$${as_root[@]}" apt-get update -qq; \
 	  "$${as_root[@]}" apt-get install -qq --no-install-recommends chromium > /dev/null; }
 
+.PHONY: test-image
+test-image: $(SETUP)  ## Build the Dockerfile with Debian's buildah and run what it builds; root, minutes, 10 GiB.
+	@$(BIN)/python -m tests.image.proof $(IMAGE_ARGS)
+
 .PHONY: check
 check: check-lint check-format check-types check-imports check-proto check-lock  ## Run every check but the tests.
 
@@ -117,7 +122,7 @@ check-imports: $(SETUP)
 .PHONY: check-proto
 check-proto: $(SETUP)
 	$(PROTO_GENERATE)
-	@for file in best_exporter_pb2.py best_exporter_pb2.pyi; do \
+	@for file in $(notdir $(wildcard proto/*_pb2.py proto/*_pb2.pyi)); do \
 	  diff -u proto/$$file build/proto/tfx_best_exporter/proto/$$file \
 	    || { echo "proto/$$file must be what its .proto generates. Run: make proto"; exit 1; }; \
 	done
@@ -135,9 +140,9 @@ fmt: $(SETUP)  ## Format, and fix what ruff can fix.
 # --- make -----------------------------------------------------------------------------------------
 
 .PHONY: proto
-proto: $(SETUP)  ## Generate the Python code of proto/best_exporter.proto.
+proto: $(SETUP)  ## Generate the Python code of proto/*.proto.
 	$(PROTO_GENERATE)
-	cp build/proto/tfx_best_exporter/proto/best_exporter_pb2.py* proto/
+	cp build/proto/tfx_best_exporter/proto/*_pb2.py* proto/
 
 .PHONY: wheel
 wheel: $(SETUP)  ## Build the wheel into dist/ and look at what is in it.

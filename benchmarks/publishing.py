@@ -1,31 +1,26 @@
 """What publishing, deciding and retiring cost, beside TFX's Pusher and beside `cp -r` and sync.
 
-`make bench` runs this. Every figure is a ratio of two things measured one after the other in the
-same process, and the median of several such pairs; the order within a pair alternates.
+Every figure is a ratio of two things measured one after the other in the same process, and the
+median of several such pairs; the order within a pair alternates.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from benchmarks import results
+from benchmarks.ratios import MIB, Ratio, ratio_of, write_model
 
 if TYPE_CHECKING:
     from tfx_best_exporter.executor.storage.protocol import Storage
-
-MIB = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,45 +48,6 @@ WORKLOADS = (
 MAX_OF_COPY = 1.25
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Ratio:
-    """One line of the results.
-
-    Attributes:
-        name: What was measured, beside what.
-        ours: Seconds or bytes, the median.
-        peer: The same of the peer.
-        ratio: Median of the pairs' ratios.
-        pairs: Number of pairs.
-        limit: What the ratio must not exceed; None where there is no such figure.
-        unit: Of ours and peer.
-    """
-
-    name: str
-    ours: float
-    peer: float
-    ratio: float
-    pairs: int
-    limit: float | None
-    unit: str = "s"
-
-
-def write_model(path: Path, count: int = 0, size: int = 0) -> Path:
-    """Writes a SavedModel with further files of random content, and returns its path."""
-    import tensorflow as tf
-
-    module: Any = tf.Module()
-    module.weight = tf.Variable(tf.constant(1.0))
-    tf.saved_model.save(module, str(path))
-    assets = path / "assets"
-    assets.mkdir(exist_ok=True)
-    for index in range(count):
-        with (assets / f"part-{index:05d}").open("wb") as file:
-            for offset in range(0, size, 16 * MIB):
-                file.write(os.urandom(min(16 * MIB, size - offset)))
-    return path
-
-
 def pairs_of(
     ours: Callable[[Path], None], peer: Callable[[Path], None], root: Path, count: int
 ) -> Iterator[tuple[float, float]]:
@@ -115,21 +71,6 @@ def pairs_of(
         # The first pair warms caches and imports.
         if index:
             yield seconds["ours"], seconds["peer"]
-
-
-def ratio_of(
-    name: str, measured: Sequence[tuple[float, float]], limit: float | None, unit: str = "s"
-) -> Ratio:
-    """Returns the medians of pairs."""
-    return Ratio(
-        name=name,
-        ours=statistics.median(ours for ours, _ in measured),
-        peer=statistics.median(peer for _, peer in measured),
-        ratio=statistics.median(ours / peer for ours, peer in measured),
-        pairs=len(measured),
-        limit=limit,
-        unit=unit,
-    )
 
 
 def publish_with_ours(model_path: Path) -> Callable[[Path], None]:
@@ -401,57 +342,3 @@ class _Counting:
         digest = self._storage.upload(local_path, path)
         self.bytes_moved += digest.size
         return digest
-
-
-def show(ratios: Sequence[Ratio]) -> str:
-    """Returns the results as a table in Markdown."""
-    lines = [
-        "| measured | ours | peer | ratio (median) | pairs | limit | |",
-        "|---|---:|---:|---:|---:|---:|---|",
-    ]
-    for item in ratios:
-        verdict = "" if item.limit is None else ("met" if item.ratio <= item.limit else "missed")
-        limit = "" if item.limit is None else f"{item.limit:.2f}"
-        lines.append(
-            f"| {item.name} | {item.ours:.3g} {item.unit} | {item.peer:.3g} {item.unit} |"
-            f" {item.ratio:.2f} | {item.pairs} | {limit} | {verdict} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def main() -> None:
-    """Runs what the command line asks for, prints the table and writes it."""
-    sections: dict[str, Callable[[Path, int], Iterator[Ratio]]] = {
-        "publishing": publishing,
-        "memory": lambda root, _: memory(root),
-        "deciding": deciding,
-        "retiring": retiring,
-        "object store": object_store,
-    }
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=5, help="pairs of each (default: 5)")
-    parser.add_argument(
-        "--only", choices=sorted(sections), action="append", help="only this; may be repeated"
-    )
-    arguments = parser.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    ratios = []
-    for name, section in sections.items():
-        if arguments.only and name not in arguments.only:
-            continue
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as root:
-            for item in section(Path(root), arguments.pairs):
-                print(f"{item.name}: {item.ratio:.2f}", flush=True)
-                ratios.append(item)
-    table = show(ratios)
-    print(table)
-    if not arguments.only:
-        results.write_section(
-            "Publishing, deciding and retiring",
-            "Written by `make bench`: medians on one machine, local disk; ratios are what counts."
-            f"\n\n{table}",
-        )
-
-
-if __name__ == "__main__":
-    main()

@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format, message
+
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue, SliceKey
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location, local_directory
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+from tfx_best_exporter.proto import tfma_pb2
 
 # tf.estimator.BestExporter's default; relative to the ModelRun.
 DEFAULT_EVENT_FILE_PATTERN = "eval/*.tfevents.*"
@@ -39,11 +42,10 @@ def from_tfma(evaluation_uri: str | Path) -> EvalResult:
     location = location_of(uri)
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
         names = [file.name for file in tfma_files_of(location)]
-        path = str(local_directory(location, Path(work_path), names))
-        return _from_local_tfma(path, uri)
+        return _from_local_tfma(local_directory(location, Path(work_path), names), uri)
 
 
-def _from_local_tfma(path: str, uri: str) -> EvalResult:
+def _from_local_tfma(path: Path, uri: str) -> EvalResult:
     baseline_names, candidate_names = _model_names(path, uri)
     model_name = candidate_names[0] if len(candidate_names) == 1 else ""
     overall = None
@@ -84,37 +86,43 @@ def tfma_files_of(evaluation: Location) -> list[Location]:
     ]
 
 
-def _model_names(path: str, uri: str) -> tuple[list[str], list[str]]:
+def _model_names(path: Path, uri: str) -> tuple[list[str], list[str]]:
     """Returns the names of the baselines and of the other models in an evaluation."""
-    # Importing TFMA costs seconds: only who reads an evaluation pays them.
-    from tensorflow_model_analysis.writers import eval_config_writer
-
+    config_path = path / _EVAL_CONFIG
     try:
-        eval_config = eval_config_writer.load_eval_run(path)[0]
-    except Exception as error:
-        raise ValueError(
-            f"evaluation must be a TFMA evaluation (got {error}, at {uri})."
-            " Check that Evaluator finished writing it."
-        ) from error
-    specs = eval_config.model_specs if eval_config else []
+        text = config_path.read_text(encoding="utf-8") if config_path.exists() else "{}"
+        eval_run = json_format.Parse(text, tfma_pb2.EvalRun(), ignore_unknown_fields=True)
+    except (UnicodeDecodeError, json_format.ParseError) as error:
+        raise _not_tfma(f"{_EVAL_CONFIG}: {error}", uri) from error
+    specs = eval_run.eval_config.model_specs
     return (
         [spec.name for spec in specs if spec.is_baseline],
         [spec.name for spec in specs if not spec.is_baseline],
     )
 
 
-def _read_tfma(path: str, uri: str) -> Iterable[tuple[SliceKey, Any]]:
-    import tensorflow_model_analysis as tfma
+def _read_tfma(path: Path, uri: str) -> Iterable[tuple[SliceKey, Any]]:
+    import tensorflow as tf
 
+    # As TFMA looks for them: files without the suffix count where there is none with it.
+    paths = sorted(path.glob("metrics*.tfrecord")) or sorted(path.glob("metrics*"))
+    if not paths:
+        raise _not_tfma("no file metrics*.tfrecord", uri)
+    records: Any = tf.data.TFRecordDataset([str(each) for each in paths]).as_numpy_iterator()
     try:
-        for metrics in tfma.load_metrics(path):
+        for record in records:
+            metrics = tfma_pb2.MetricsForSlice.FromString(record)
             if not metrics.HasField("cross_slice_key"):
                 yield _slice_key(metrics.slice_key), metrics.metric_keys_and_values
-    except Exception as error:
-        raise ValueError(
-            f"evaluation must be a TFMA evaluation (got {error}, at {uri})."
-            " Check that Evaluator finished writing it."
-        ) from error
+    except (tf.errors.OpError, message.DecodeError) as error:
+        raise _not_tfma(str(error), uri) from error
+
+
+def _not_tfma(problem: str, uri: str) -> ValueError:
+    return ValueError(
+        f"evaluation must be a TFMA evaluation (got {problem}, at {uri})."
+        " Check that Evaluator finished writing it."
+    )
 
 
 def _slice_key(slice_key: Any) -> SliceKey:

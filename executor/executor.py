@@ -10,10 +10,8 @@ from typing import Any
 
 from google.protobuf import json_format
 from tfx import types
-from tfx.components.util import udf_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
-from tfx.types import standard_component_specs as tfx_keys
 from tfx.utils import path_utils
 
 from tfx_best_exporter.executor import (
@@ -68,7 +66,7 @@ class Executor(base_executor.BaseExecutor):
                 f" {exec_properties[keys.DRIVER_ERROR_KEY]}"
             )
         blessings = _blessings_of(input_dict)
-        pushed_model = artifact_utils.get_single_instance(output_dict[tfx_keys.PUSHED_MODEL_KEY])
+        pushed_model = artifact_utils.get_single_instance(output_dict[keys.PUSHED_MODEL_KEY])
         model_uri, model_path = _model_of(input_dict, blessings)
         decision = self._do(
             model_exporter=self._exporter_of(exec_properties),
@@ -134,7 +132,7 @@ class Executor(base_executor.BaseExecutor):
             compare_policy = comparison.policy_message_of(exec_properties[keys.COMPARE_POLICY_KEY])
         serving_signatures_fn = exec_properties.get(keys.SERVING_SIGNATURES_FN_KEY)
         return exporter.ModelExporter(
-            destination.base_directory_of(exec_properties[tfx_keys.PUSH_DESTINATION_KEY]),
+            destination.base_directory_of(exec_properties[keys.PUSH_DESTINATION_KEY]),
             compare_fn=compare_fn,
             compare_policy=compare_policy,
             load_function=lambda reference, field: _load(exec_properties, reference, field),
@@ -171,10 +169,10 @@ def _load(exec_properties: Mapping[str, Any], reference: str, field: str) -> Cal
     """
     if "." in reference:
         return functions.load(reference, field)
-    module = {
-        key: exec_properties.get(key)
-        for key in (tfx_keys.MODULE_PATH_KEY, tfx_keys.MODULE_FILE_KEY)
-    }
+    module = {key: exec_properties.get(key) for key in (keys.MODULE_PATH_KEY, keys.MODULE_FILE_KEY)}
+    # Brings every component of TFX, and Apache Beam: only a module file's user pays for them.
+    from tfx.components.util import udf_utils
+
     try:
         return udf_utils.get_fn(module, reference)
     except (AttributeError, ImportError, ValueError) as error:
@@ -186,7 +184,7 @@ def _load(exec_properties: Mapping[str, Any], reference: str, field: str) -> Cal
 
 def _blessings_of(input_dict: _Artifacts) -> tuple[comparison.Blessing, ...]:
     blessings = []
-    for key in (tfx_keys.MODEL_BLESSING_KEY, tfx_keys.INFRA_BLESSING_KEY):
+    for key in (keys.MODEL_BLESSING_KEY, keys.INFRA_BLESSING_KEY):
         if input_dict.get(key):
             artifact = artifact_utils.get_single_instance(list(input_dict[key]))
             if not artifact.has_custom_property(_BLESSED_PROPERTY):
@@ -201,12 +199,10 @@ def _blessings_of(input_dict: _Artifacts) -> tuple[comparison.Blessing, ...]:
 
 def _model_of(input_dict: _Artifacts, blessings: Sequence[comparison.Blessing]) -> tuple[str, str]:
     """Returns the URI of the artifact that has the candidate, and the path of its SavedModel."""
-    if input_dict.get(tfx_keys.MODEL_KEY):
-        model = artifact_utils.get_single_instance(list(input_dict[tfx_keys.MODEL_KEY]))
+    if input_dict.get(keys.MODEL_KEY):
+        model = artifact_utils.get_single_instance(list(input_dict[keys.MODEL_KEY]))
         return model.uri, _serving_model_path(model)
-    infra_blessing = artifact_utils.get_single_instance(
-        list(input_dict[tfx_keys.INFRA_BLESSING_KEY])
-    )
+    infra_blessing = artifact_utils.get_single_instance(list(input_dict[keys.INFRA_BLESSING_KEY]))
     is_blessed = comparison.refusal_of(blessings) is None
     if is_blessed and not infra_blessing.get_int_custom_property(_HAS_MODEL_PROPERTY):
         raise RuntimeError(
@@ -243,10 +239,10 @@ def _serving_model_path(model: types.Artifact) -> str:
 
 
 def _eval_result_of(input_dict: _Artifacts, exec_properties: Mapping[str, Any]) -> EvalResult:
-    if input_dict.get(tfx_keys.EVALUATION_KEY):
-        artifact = artifact_utils.get_single_instance(list(input_dict[tfx_keys.EVALUATION_KEY]))
+    if input_dict.get(keys.EVALUATION_KEY):
+        artifact = artifact_utils.get_single_instance(list(input_dict[keys.EVALUATION_KEY]))
         return evaluation.from_tfma(artifact.uri)
-    artifact = artifact_utils.get_single_instance(list(input_dict[tfx_keys.MODEL_RUN_KEY]))
+    artifact = artifact_utils.get_single_instance(list(input_dict[keys.MODEL_RUN_KEY]))
     return evaluation.from_event_files(
         artifact.uri,
         exec_properties.get(keys.EVENT_FILE_PATTERN_KEY) or evaluation.DEFAULT_EVENT_FILE_PATTERN,

@@ -1,5 +1,16 @@
 """Names that are stored: in pipelines, in ML Metadata and in artifacts. Stable once released."""
 
+# As in tfx.types.standard_component_specs, which imports TFMA and Apache Beam.
+MODEL_KEY = "model"
+EVALUATION_KEY = "evaluation"
+MODEL_RUN_KEY = "model_run"
+MODEL_BLESSING_KEY = "model_blessing"
+INFRA_BLESSING_KEY = "infra_blessing"
+PUSHED_MODEL_KEY = "pushed_model"
+PUSH_DESTINATION_KEY = "push_destination"
+MODULE_FILE_KEY = "module_file"
+MODULE_PATH_KEY = "module_path"
+
 # Exec properties beyond those that TFX has names for.
 COMPARE_POLICY_KEY = "compare_policy"
 RETENTION_POLICY_KEY = "retention_policy"

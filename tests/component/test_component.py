@@ -831,6 +831,14 @@ _WHERE_TO_DEFINE = (
         ),
         fails(
             ValueError,
+            "push_destination must be the path of the base directory, or a PushDestination as JSON"
+            " (got '{]': Failed to load JSON: Expecting property name enclosed in double quotes:"
+            " line 1 column 2 (char 1).). Give the directory that the model server polls.",
+            "a parameter that is no JSON",
+            push_destination=runtime_parameter("{]"),
+        ),
+        fails(
+            ValueError,
             "compare_policy must be a ComparePolicy as JSON (got 'auc': Failed to load JSON:"
             " Expecting value: line 1 column 1 (char 0).). See the fields in its .proto file.",
             "a parameter with a metric's name",

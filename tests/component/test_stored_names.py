@@ -301,6 +301,15 @@ def test_stored_names():
         for name, value in vars(keys).items()
         if name.isupper() and isinstance(value, str)
     } == {
+        "MODEL_KEY": "model",
+        "EVALUATION_KEY": "evaluation",
+        "MODEL_RUN_KEY": "model_run",
+        "MODEL_BLESSING_KEY": "model_blessing",
+        "INFRA_BLESSING_KEY": "infra_blessing",
+        "PUSHED_MODEL_KEY": "pushed_model",
+        "PUSH_DESTINATION_KEY": "push_destination",
+        "MODULE_FILE_KEY": "module_file",
+        "MODULE_PATH_KEY": "module_path",
         "COMPARE_POLICY_KEY": "compare_policy",
         "RETENTION_POLICY_KEY": "retention_policy",
         "EVENT_FILE_PATTERN_KEY": "event_file_pattern",

@@ -199,7 +199,9 @@ def test_a_slice_of_bytes_that_are_no_text(tmp_path: Path, evaluations: Evaluati
     ("damage", "problem"),
     [
         pytest.param(
-            lambda path: (path / "eval_config.json").write_text("{"), "got Failed", id="eval config"
+            lambda path: (path / "eval_config.json").write_text("{"),
+            "got eval_config.json: Failed to load JSON: ",
+            id="eval config",
         ),
         pytest.param(
             lambda path: next(path.glob("metrics-*")).write_bytes(b"not a record file"),

@@ -1,0 +1,51 @@
+# The image of the steps of a compiled pipeline, on Kubeflow Pipelines 2 and Vertex AI.
+#
+#     docker build --tag tfx-best-exporter .
+#
+# Behind an index of your own: --secret id=pip.conf,src=$HOME/.config/pip/pip.conf. It is there while
+# pip runs, and in no layer.
+#
+# Debian 13 has glibc 2.41: ml-metadata and tensorflow-data-validation of TFX 1.21 ask for 2.39. On
+# Python 3.12 and later requirements.lock holds no override, so pip resolves it as it is.
+
+FROM python:3.13-slim-trixie AS packages
+# Some requirements have no wheel for this Python: pyfarmhash and its like are compiled here.
+RUN apt-get update \
+  && apt-get install --yes --no-install-recommends g++ \
+  && rm -rf /var/lib/apt/lists/*
+ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /build
+COPY requirements.lock ./
+# TFX installs a pipeline's own modules with pip, when the step runs.
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+  python -m venv /opt/venv \
+  && python -m pip install --constraint requirements.lock pip setuptools wheel
+COPY pyproject.toml ./
+# What the package asks for is a layer of its own: it outlives changes of the code. kfp-pipeline-spec
+# is all that the entry point needs of kfp.
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+  python -c 'import tomllib; \
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+print(*project["dependencies"], *project["optional-dependencies"]["s3"], sep="\n")' > asked.txt \
+  && python -m pip install --constraint requirements.lock --requirement asked.txt kfp-pipeline-spec
+
+FROM packages AS wheel
+COPY LICENSE README.md best_exporter.py ./
+COPY component component
+COPY executor executor
+COPY proto proto
+RUN python -m pip wheel --no-deps --no-index --no-build-isolation --wheel-dir dist .
+
+FROM python:3.13-slim-trixie
+LABEL org.opencontainers.image.title="tfx-best-exporter" \
+  org.opencontainers.image.description="TFX, and the component that exports a model only when it is better than the one being served." \
+  org.opencontainers.image.licenses="Apache-2.0"
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
+COPY --from=packages /opt/venv /opt/venv
+RUN --mount=type=bind,from=wheel,source=/build/dist,target=/mnt \
+  python -m pip install --no-cache-dir --no-deps --no-index /mnt/*.whl \
+  && useradd --create-home --uid 1000 tfx
+# By number: Kubernetes' runAsNonRoot believes no name.
+USER 1000
+WORKDIR /home/tfx
+ENTRYPOINT ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"]

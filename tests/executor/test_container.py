@@ -1,0 +1,242 @@
+"""The entry point of containers, beside TFX's own on the same ExecutorInput."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+from tensorflow_model_analysis.proto import config_pb2, metrics_for_slice_pb2
+from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
+from tfx.types import standard_component_specs
+
+from tests.image.inputs import INPUTS_SPEC, artifact, executor_input
+from tfx_best_exporter.executor import container, keys
+from tfx_best_exporter.proto import tfma_pb2
+
+RESOURCE = "projects/1/locations/here/metadataStores/default/artifacts/7"
+
+
+@pytest.fixture
+def root(tmp_path: Path, write_model: Callable[..., Path], evaluations: dict[str, Path]) -> Path:
+    write_model(tmp_path / "model_a" / "Format-Serving", 1.0)
+    write_model(tmp_path / "model_b" / "Format-Serving", 2.0)
+    shutil.copytree(evaluations["paired"], tmp_path / "paired")
+    return tmp_path
+
+
+def arguments(root: Path, name: str, model: str) -> list[str]:
+    return [
+        "--executor_class_path",
+        container.OUR_EXECUTOR,
+        "--json_serialized_invocation_args",
+        json.dumps(executor_input(root, name, model, "paired")),
+        "--json_serialized_inputs_spec_args",
+        json.dumps(INPUTS_SPEC),
+    ]
+
+
+def run(module: str, words: list[str], prefix: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs a module as a container does: in a process of its own."""
+    script = f"{prefix}import runpy, sys; runpy.run_module({module!r}, run_name='__main__')"
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, *words], capture_output=True, text=True
+    )
+
+
+def output_of(root: Path, name: str) -> dict[str, Any]:
+    return json.loads((root / name / "executor_output.json").read_text())
+
+
+REPORT_IMPORTS = (
+    "import atexit, sys; atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr)); "
+)
+
+
+@pytest.mark.slow
+def test_it_does_what_the_entry_point_of_tfx_does_and_imports_less(root: Path):
+    first = run(container.__name__, arguments(root, "first", "model_a"))
+    assert first.returncode == 0, first.stderr
+    (version,) = (path.name for path in (root / "serving").iterdir() if path.name.isdecimal())
+    pushed_model = output_of(root, "first")["artifacts"]["pushed_model"]["artifacts"][0]
+    assert pushed_model["metadata"]["pushed_version"] == version
+    outputs = []
+    for module in (container.TFX_ENTRY_POINT, container.__name__):
+        second = run(module, arguments(root, "second", "model_b"), REPORT_IMPORTS)
+        assert second.returncode == 0, second.stderr
+        outputs.append(output_of(root, "second"))
+        shutil.rmtree(root / "second")
+        imported = set(second.stderr.splitlines()[-1].split())
+    assert outputs[0] == outputs[1]
+    metadata = outputs[1]["artifacts"]["decision"]["artifacts"][0]["metadata"]
+    assert metadata["reason"] == "NOT_BETTER"
+    assert "tensorflow" in imported
+    unneeded = {"apache_beam", "kubernetes", "tensorflow_model_analysis", "tfx.components"}
+    assert imported & unneeded == set()
+
+
+@pytest.mark.slow
+def test_a_failure_is_one_of_the_process(root: Path):
+    shutil.rmtree(root / "paired")
+    (root / "paired").mkdir()
+    failed = run(container.__name__, arguments(root, "first", "model_a"))
+    assert failed.returncode == 1
+    assert failed.stderr.rstrip().endswith(
+        "ValueError: evaluation must be a TFMA evaluation (got no file metrics*.tfrecord, at"
+        f" {root / 'paired'}). Check that Evaluator finished writing it."
+    )
+    assert not (root / "first" / "executor_output.json").exists()
+
+
+@pytest.mark.slow
+def test_other_components_are_handed_over():
+    words = ["--executor_class_path", "no.such.Executor", "--json_serialized_invocation_args", "{}"]
+    handed_over = run(container.__name__, words)
+    assert handed_over.returncode == 1
+    assert "kubeflow_v2_run_executor.py" in handed_over.stderr
+    assert "ModuleNotFoundError: No module named 'no'" in handed_over.stderr
+
+
+# Artifacts, as TFX's own entry point reads and writes them.
+
+SCHEMA = "title: tfx.Examples\ntype: object\nproperties:\n  span:\n    type: integer\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param({"type": {"schemaTitle": "tfx.Model"}, "uri": "/m"}, id="no name"),
+        pytest.param(
+            {"type": {"schemaTitle": "tfx.Model"}, "uri": "/m", "name": RESOURCE}, id="name"
+        ),
+        pytest.param(
+            {
+                "type": {"instanceSchema": SCHEMA},
+                "metadata": {
+                    "span": 3,
+                    "version": "no number",
+                    "split_names": '["train"]',
+                    "custom:span": "x",
+                    "custom:other": "y",
+                    "list": [1, "a"],
+                    "object": {"a": 1},
+                    "flag": True,
+                },
+            },
+            id="properties of JSON",
+        ),
+        pytest.param(
+            {
+                "type": {"schemaTitle": "tfx.Examples"},
+                "properties": {"span": {"intValue": "3"}},
+                "customProperties": {
+                    "a": {"intValue": "1"},
+                    "b": {"doubleValue": 0.5},
+                    "c": {"stringValue": "x"},
+                },
+            },
+            id="properties of schema 2.0",
+        ),
+        pytest.param(
+            artifact("best_exporter.ExportDecision", Path("/d"), blessed=1)["artifacts"][0],
+            id="type of ours",
+        ),
+    ],
+)
+def test_an_artifact_goes_in_and_out_as_with_tfx(content: dict[str, Any]):
+    message = json_format.ParseDict(content, pipeline_spec_pb2.RuntimeArtifact())
+    names: dict[int, str] = {}
+    theirs_names: dict[int, str] = {}
+    ours = container._artifact_of(message, names)
+    artifact_list = pipeline_spec_pb2.ArtifactList(artifacts=[message])
+    [theirs] = kubeflow_v2_entrypoint_utils.parse_raw_artifact_dict(
+        {"key": artifact_list}, theirs_names
+    )["key"]
+    assert type(ours) is type(theirs)
+    assert ours.mlmd_artifact == theirs.mlmd_artifact
+    assert names == theirs_names
+    for each in (ours, theirs):
+        each.set_string_custom_property("tfx_version", "1")
+        each.set_int_custom_property("pushed", 1)
+        each.set_float_custom_property("metric", 0.25)
+    assert container._runtime_artifact_of(
+        ours, names
+    ) == kubeflow_v2_entrypoint_utils.to_runtime_artifact(theirs, theirs_names)
+
+
+@pytest.mark.parametrize("has_spec", [True, False], ids=["schema 2.1", "schema 2.0"])
+def test_exec_properties_are_read_as_with_tfx(has_spec: bool):
+    content: dict[str, Any] = {
+        "parameterValues": {"push_destination": "{}", "as_text": 1},
+        "parameters": {"push_destination": {"stringValue": "{}"}, "as_text": {"intValue": "1"}},
+    }
+    inputs = json_format.ParseDict(content, pipeline_spec_pb2.ExecutorInput.Inputs())
+    spec = None
+    if has_spec:
+        spec = json_format.ParseDict(INPUTS_SPEC, pipeline_spec_pb2.ComponentInputsSpec())
+    theirs = kubeflow_v2_entrypoint_utils.parse_execution_properties(
+        inputs.parameter_values, inputs.parameters, spec
+    )
+    assert container._exec_properties_of(inputs, spec) == theirs
+    assert theirs == {"push_destination": "{}", "as_text": 1}
+
+
+# What is written down here because importing it would import everything.
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MODEL_KEY",
+        "EVALUATION_KEY",
+        "MODEL_RUN_KEY",
+        "MODEL_BLESSING_KEY",
+        "INFRA_BLESSING_KEY",
+        "PUSHED_MODEL_KEY",
+        "PUSH_DESTINATION_KEY",
+        "MODULE_FILE_KEY",
+        "MODULE_PATH_KEY",
+    ],
+)
+def test_names_are_those_of_tfx(name: str):
+    assert getattr(keys, name) == getattr(standard_component_specs, name)
+
+
+def messages_of(descriptor: Any) -> Iterator[Any]:
+    yield descriptor
+    for nested in descriptor.nested_types:
+        yield from messages_of(nested)
+
+
+def shape_of(field: Any) -> tuple[Any, ...]:
+    kind = field.message_type and field.message_type.full_name.rpartition(".")[2]
+    oneof = field.containing_oneof and field.containing_oneof.name
+    return field.number, field.type, kind, oneof, field.is_repeated
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        message
+        for top in tfma_pb2.DESCRIPTOR.message_types_by_name.values()
+        for message in messages_of(top)
+    ],
+    ids=lambda message: message.full_name,
+)
+def test_messages_are_those_of_tfma(message: Any):
+    name = message.full_name.removeprefix("tfx_best_exporter.tfma.")
+    files = (metrics_for_slice_pb2.DESCRIPTOR, config_pb2.DESCRIPTOR)
+    [theirs] = (
+        nested
+        for file in files
+        for top in file.message_types_by_name.values()
+        for nested in messages_of(top)
+        if nested.full_name == f"tensorflow_model_analysis.{name}"
+    )
+    for field in message.fields:
+        assert shape_of(field) == shape_of(theirs.fields_by_name[field.name])

@@ -1,0 +1,1 @@
+"""The proof of the Dockerfile: `make test-image`."""
