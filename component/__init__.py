@@ -2,5 +2,6 @@
 
 from tfx_best_exporter.component.artifacts import ExportDecision
 from tfx_best_exporter.component.component import BestExporter
+from tfx_best_exporter.component.strategies import BestExportedModelStrategy
 
-__all__ = ["BestExporter", "ExportDecision"]
+__all__ = ["BestExportedModelStrategy", "BestExporter", "ExportDecision"]

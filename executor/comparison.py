@@ -84,6 +84,7 @@ class Best:
     digest: str
     eval_result: EvalResult | None
     is_foreign: bool = False
+    basis: int = pb.ExportDecision.BASIS_UNSPECIFIED
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ _NO_MODEL = "<unknown>"
 # Fields of an EvalConfig that say which model is evaluated, or how; not on what, nor what of.
 _MODEL_FIELDS = ("name", "is_baseline", "model_type", "signature_name", "inference_batch_size")
 # What a model has to keep to be blessed; not what is measured.
-_THRESHOLD_FIELDS = (
+THRESHOLD_FIELDS = (
     "threshold",
     "thresholds",
     "per_slice_thresholds",
@@ -150,7 +150,7 @@ def eval_config_digest(eval_config: Any) -> str:
     ]
     for spec in metrics_specs:
         spec["metrics"] = _in_order(
-            _without(metric, _THRESHOLD_FIELDS) for metric in spec.get("metrics", [])
+            _without(metric, THRESHOLD_FIELDS) for metric in spec.get("metrics", [])
         )
     options = _without(content.get("options", {}), _OPTIONS_WITHOUT_EFFECT)
     canonical = {
@@ -159,7 +159,7 @@ def eval_config_digest(eval_config: Any) -> str:
         "slicing_specs": _in_order(content.get("slicing_specs", [])),
         "cross_slicing_specs": _in_order(content.get("cross_slicing_specs", [])),
         "metrics_specs": _in_order(
-            _without(spec, (*_THRESHOLD_FIELDS, "model_names")) for spec in metrics_specs
+            _without(spec, (*THRESHOLD_FIELDS, "model_names")) for spec in metrics_specs
         ),
         **({"options": options} if options else {}),
     }

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf import json_format
 from tfx import types
 from tfx.components.util import udf_utils
-from tfx.dsl.components.base import base_executor
+from tfx.dsl.components.base import base_beam_executor, base_executor
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as tfx_keys
 from tfx.utils import path_utils, proto_utils
 
-from tfx_best_exporter.executor import comparison, evaluation, exporter, functions, keys
+from tfx_best_exporter.executor import (
+    basis,
+    comparison,
+    evaluation,
+    exporter,
+    functions,
+    keys,
+    reevaluation,
+)
 from tfx_best_exporter.executor.eval_result import EvalResult
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -26,11 +35,23 @@ _HAS_MODEL_PROPERTY = "has_model"
 _Artifacts = Mapping[str, Sequence[types.Artifact]]
 
 
-class Executor(base_executor.BaseExecutor):
+class Executor(base_beam_executor.BaseBeamExecutor):
     """Runs ModelExporter on what TFX hands over, and marks the outputs.
 
-    Right with no driver: what a driver knows is an addition.
+    Right with no driver: what a driver knows is an addition. A Beam executor, so that TFX hands
+    over the pipeline's beam_pipeline_args, for Evaluator to evaluate the best with.
     """
+
+    def __init__(self, context: base_beam_executor.BaseBeamExecutor.Context | None = None):
+        """Makes an Executor.
+
+        Args:
+            context: What TFX knows of the pipeline and the run.
+        """
+        # Not BaseBeamExecutor's own, which packages all of TFX for remote workers: that is left to
+        # Evaluator's executor, for the runs that need it.
+        base_executor.BaseExecutor.__init__(self, context)
+        self._beam_context = context
 
     def Do(
         self,
@@ -42,7 +63,7 @@ class Executor(base_executor.BaseExecutor):
 
         Args:
             input_dict: `model`, `evaluation` or `model_run`, `model_blessing`, `infra_blessing`;
-                each one artifact.
+                each one artifact. `examples`: any number.
             output_dict: `pushed_model` and `decision`; each one artifact.
             exec_properties: As BestExporterSpec lists them, and what the driver adds.
 
@@ -58,22 +79,25 @@ class Executor(base_executor.BaseExecutor):
             )
         blessings = _blessings_of(input_dict)
         pushed_model = artifact_utils.get_single_instance(output_dict[tfx_keys.PUSHED_MODEL_KEY])
+        decision_artifact = artifact_utils.get_single_instance(output_dict[keys.DECISION_KEY])
         model_uri, model_path = _model_of(input_dict, blessings)
+        eval_result = _eval_result_of(input_dict, exec_properties)
+        if input_dict.get(tfx_keys.MODEL_KEY):
+            basis.check_candidate(eval_result, model_uri)
         decision = self._do(
             model_exporter=self._exporter_of(exec_properties),
             model_path=model_path,
             model_uri=model_uri,
-            eval_result=_eval_result_of(input_dict, exec_properties),
+            eval_result=eval_result,
             blessings=blessings,
+            reevaluate=self._reevaluation(
+                input_dict, exec_properties, eval_result.uri, decision_artifact.uri
+            ),
             prior_export=json.loads(exec_properties.get(keys.PRIOR_EXPORT_KEY) or "{}"),
             pushed_model_uri=pushed_model.uri,
             provenance=self._provenance(),
         )
-        _mark(
-            decision,
-            pushed_model,
-            artifact_utils.get_single_instance(output_dict[keys.DECISION_KEY]),
-        )
+        _mark(decision, pushed_model, decision_artifact)
 
     def _do(
         self,
@@ -83,6 +107,7 @@ class Executor(base_executor.BaseExecutor):
         model_uri: str,
         eval_result: EvalResult,
         blessings: Sequence[comparison.Blessing],
+        reevaluate: reevaluation.Reevaluation | None,
         prior_export: Mapping[str, Any],
         pushed_model_uri: str,
         provenance: pb.Provenance,
@@ -92,24 +117,48 @@ class Executor(base_executor.BaseExecutor):
         if not blessings:
             warnings.append("no blessing was given: the model is not validated")
         foreign_best = None
-        if prior_export.get("is_foreign") and prior_export.get("evaluation_uri"):
-            try:
-                foreign_best = exporter.ForeignBest(
-                    version=int(prior_export["version"]),
-                    eval_result=evaluation.from_tfma(prior_export["evaluation_uri"]),
-                )
-            except ValueError as error:
-                # Then nothing is known of the best: on_unknown_best says what to do.
-                warnings.append(str(error))
+        if prior_export.get("is_foreign"):
+            foreign_result = None
+            if prior_export.get("evaluation_uri"):
+                try:
+                    foreign_result = evaluation.from_tfma(prior_export["evaluation_uri"])
+                except ValueError as error:
+                    # Then nothing is known of the best: on_unknown_best says what to do.
+                    warnings.append(str(error))
+            foreign_best = exporter.ForeignBest(
+                version=int(prior_export["version"]),
+                eval_result=foreign_result,
+                model_uri=prior_export.get("model_uri", ""),
+            )
         return model_exporter.run(
             model_path,
             eval_result,
             model_uri=model_uri,
             blessings=blessings,
             foreign_best=foreign_best,
+            reevaluate=reevaluate,
             pushed_model_path=pushed_model_uri,
             provenance=provenance,
             warnings=warnings,
+        )
+
+    def _reevaluation(
+        self,
+        input_dict: _Artifacts,
+        exec_properties: Mapping[str, Any],
+        evaluation_uri: str,
+        decision_uri: str,
+    ) -> reevaluation.Reevaluation | None:
+        """Returns what evaluates the best on the examples that were given; None if none were."""
+        if not input_dict.get(tfx_keys.EXAMPLES_KEY):
+            return None
+        return reevaluation.Reevaluation(
+            examples=input_dict[tfx_keys.EXAMPLES_KEY],
+            splits=_splits_of(exec_properties),
+            evaluation_uri=evaluation_uri,
+            # In the pipeline's root, where Beam's workers can write; and somebody may look at it.
+            output_uri=posixpath.join(decision_uri, keys.BEST_EVALUATION_DIRECTORY),
+            context=self._beam_context,
         )
 
     def _exporter_of(self, exec_properties: Mapping[str, Any]) -> exporter.ModelExporter:
@@ -215,12 +264,23 @@ def _model_of(input_dict: _Artifacts, blessings: Sequence[comparison.Blessing]) 
 def _eval_result_of(input_dict: _Artifacts, exec_properties: Mapping[str, Any]) -> EvalResult:
     if input_dict.get(tfx_keys.EVALUATION_KEY):
         artifact = artifact_utils.get_single_instance(list(input_dict[tfx_keys.EVALUATION_KEY]))
-        return evaluation.from_tfma(artifact.uri)
+        examples = input_dict.get(tfx_keys.EXAMPLES_KEY)
+        if not examples:
+            return evaluation.from_tfma(artifact.uri)
+        return evaluation.from_tfma(
+            artifact.uri,
+            examples_uri=reevaluation.uri_of(examples),
+            splits=_splits_of(exec_properties) or reevaluation.DEFAULT_SPLITS,
+        )
     artifact = artifact_utils.get_single_instance(list(input_dict[tfx_keys.MODEL_RUN_KEY]))
     return evaluation.from_event_files(
         artifact.uri,
         exec_properties.get(keys.EVENT_FILE_PATTERN_KEY) or evaluation.DEFAULT_EVENT_FILE_PATTERN,
     )
+
+
+def _splits_of(exec_properties: Mapping[str, Any]) -> Sequence[str]:
+    return json.loads(exec_properties.get(tfx_keys.EXAMPLE_SPLITS_KEY) or "null") or ()
 
 
 def _mark(

@@ -10,7 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfx_best_exporter.executor import comparison, evaluation, functions, retention, saved_model
+from tfx_best_exporter.executor import (
+    basis,
+    comparison,
+    evaluation,
+    functions,
+    retention,
+    saved_model,
+)
 from tfx_best_exporter.executor.eval_result import EvalResult
 from tfx_best_exporter.executor.exports import (
     EVALUATION_DIRECTORY,
@@ -40,11 +47,13 @@ class ForeignBest:
 
     Attributes:
         version: The export it is known of.
-        eval_result: Its evaluation.
+        eval_result: Its evaluation, or None.
+        model_uri: Of the Model that was pushed; empty if that is not known.
     """
 
     version: int
-    eval_result: EvalResult
+    eval_result: EvalResult | None
+    model_uri: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +141,10 @@ class ModelExporter:
             )
         self._exports = ExportDirectory(_location(base_directory))
         self._policy = _policy(compare_fn, compare_policy, load_function)
+        self._is_same_data_required = (
+            compare_policy is not None
+            and compare_policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA
+        )
         self._serving_signatures_fn = serving_signatures_fn
         self._assets_extra = saved_model.check_assets_extra(assets_extra)
         self._as_text = as_text
@@ -176,7 +189,7 @@ class ModelExporter:
             See `run`.
         """
         candidate = _candidate(model_path, eval_result, blessings)
-        best = self._read_best(foreign_best)
+        best = self._read_best(candidate.value, foreign_best, None)
         return comparison.decide(candidate=candidate.value, best=best.value, policy=self._policy)
 
     def retire(self) -> pb.ExportDecision:
@@ -202,6 +215,7 @@ class ModelExporter:
         model_uri: str = "",
         blessings: Sequence[comparison.Blessing] = (),
         foreign_best: ForeignBest | None = None,
+        reevaluate: Callable[[Location], EvalResult] | None = None,
         pushed_model_path: str | Path | Location | None = None,
         provenance: pb.Provenance | None = None,
         warnings: Sequence[str] = (),
@@ -216,6 +230,9 @@ class ModelExporter:
             model_uri: Artifact it belongs to; default: model_path.
             blessings: Those that were given; each must be blessed.
             foreign_best: What is known of a best without a record.
+            reevaluate: Returns the evaluation of an export on the candidate's examples. Called
+                with the lock held, at most once for an export, and only where the decision needs
+                it; the lock is renewed meanwhile.
             pushed_model_path: PushedModel artifact, which is given the exported SavedModel too.
             provenance: Pipeline and run.
             warnings: To be told with the decision.
@@ -247,6 +264,7 @@ class ModelExporter:
                     result = self._run_locked(
                         candidate,
                         foreign_best,
+                        reevaluate,
                         pushed_model_path,
                         pb.ExportDecision(
                             base_directory=str(self._exports.base),
@@ -288,13 +306,14 @@ class ModelExporter:
         self,
         candidate: _Candidate,
         foreign_best: ForeignBest | None,
+        reevaluate: Callable[[Location], EvalResult] | None,
         pushed_model_path: str | Path | Location | None,
         result: pb.ExportDecision,
     ) -> pb.ExportDecision:
         """Returns the decision, carried out, in the message that has what is known before."""
         now = self._clock()
         recovered = self._exports.recover()
-        best = self._read_best(foreign_best)
+        best = self._read_best(candidate.value, foreign_best, reevaluate)
         decision = comparison.decide(
             candidate=candidate.value, best=best.value, policy=self._policy
         )
@@ -314,13 +333,19 @@ class ModelExporter:
         self._retire(result, now)
         return result
 
-    def _read_best(self, foreign_best: ForeignBest | None) -> _Best:
+    def _read_best(
+        self,
+        candidate: comparison.Candidate,
+        foreign_best: ForeignBest | None,
+        reevaluate: Callable[[Location], EvalResult] | None,
+    ) -> _Best:
         """Returns the best, its evaluation and its digest, from its record where it has one."""
         listing = self._exports.list()
         served = self._exports.served(listing)
         export, record, warnings = served.export, served.record, served.warnings
-        value = None
+        value, model_uri = None, ""
         if export and record:
+            model_uri = record.model.uri
             evaluation_uri = str(export.location / EVALUATION_DIRECTORY)
             value = comparison.Best(
                 version=export.version,
@@ -340,13 +365,30 @@ class ModelExporter:
             except saved_model.InvalidModelError as error:
                 # Somebody else's export need not be one that we would write.
                 digest, warnings = "", (*warnings, str(error))
-            is_known = foreign_best is not None and foreign_best.version == export.version
+            known = (
+                foreign_best if foreign_best and foreign_best.version == export.version else None
+            )
+            model_uri = known.model_uri if known else ""
             value = comparison.Best(
                 version=export.version,
                 digest=digest,
-                eval_result=foreign_best.eval_result if foreign_best and is_known else None,
+                eval_result=known.eval_result if known else None,
                 is_foreign=True,
             )
+        # Evaluating costs: only where the two are going to be compared.
+        is_refused = comparison.refusal_of(candidate.blessings) is not None
+        if export and value and not is_refused and value.digest != candidate.digest:
+            location = export.location
+            found = basis.best_evaluation(
+                candidate=candidate.eval_result,
+                recorded=value.eval_result,
+                model_uri=model_uri,
+                export_uri=export.path,
+                reevaluate=(lambda: reevaluate(location)) if reevaluate else None,
+                is_same_data_required=self._is_same_data_required,
+            )
+            value = dataclasses.replace(value, eval_result=found.eval_result, basis=found.basis)
+            warnings = (*warnings, *found.warnings)
         return _Best(
             listing=listing, served=served, value=value, warnings=(*listing.strays, *warnings)
         )
@@ -555,6 +597,9 @@ def _report(
         [*best.warnings, *candidate.value.eval_result.warnings, *decision.warnings]
     )
     result.decided_at.FromNanoseconds(int(now * 1e9))
+    if not result.candidate_evaluation.HasField("evaluated_at"):
+        # TFMA does not say when: it was in this run, a moment ago.
+        result.candidate_evaluation.evaluated_at.CopyFrom(result.decided_at)
     export, record = best.served.export, best.served.record
     if export and best.value:
         result.best.version = export.version
@@ -566,6 +611,8 @@ def _report(
             result.best.pushed_model_uri = record.pushed_model_uri
         if best.value.eval_result:
             result.best.evaluation.CopyFrom(best.value.eval_result.to_proto())
+            if decision.comparisons:
+                result.basis = best.value.basis
 
 
 def _log(result: pb.ExportDecision) -> None:

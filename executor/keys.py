@@ -31,6 +31,8 @@ BEST_VERSION_PROPERTY = "best_version"
 
 # The file in an ExportDecision artifact.
 DECISION_FILE = "decision.json"
+# Beside it, by version: the evaluation of a best that was evaluated again.
+BEST_EVALUATION_DIRECTORY = "best_evaluation"
 
 # Names of the functions that are looked for in module_file where no other is given.
 COMPARE_FN_NAME = "compare_fn"
