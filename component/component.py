@@ -27,6 +27,7 @@ from tfx_best_exporter.executor import (
     functions,
     keys,
     retention,
+    rules,
     saved_model,
 )
 from tfx_best_exporter.executor import (
@@ -282,14 +283,14 @@ def _compare_policy_of(
             " Set compare_policy.compare_fn instead."
         )
     if policy is not None and policy.WhichOneof("rule") == "metric":
-        comparison.MetricRule.from_proto(policy.metric, "compare_policy.metric")
+        comparison.check_policy(policy)
         return policy
     named = (policy.compare_fn or None) if policy is not None else compare_fn
     reference = _function_reference(
         named,
         keys.COMPARE_FN_NAME,
         keys.COMPARE_FN_NAME,
-        comparison.COMPARE_FN_PARAMETERS,
+        rules.COMPARE_FN_PARAMETERS,
         user_functions,
         module_file,
     )
@@ -300,9 +301,11 @@ def _compare_policy_of(
                 " compare_policy to ask for a smaller 'loss'."
             )
         return None
-    result = pb.ComparePolicy(compare_fn=reference)
+    result = pb.ComparePolicy()
     if policy is not None:
-        result.on_unknown_best = policy.on_unknown_best
+        result.CopyFrom(policy)
+    result.compare_fn = reference
+    comparison.check_policy(result)
     return result
 
 

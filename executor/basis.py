@@ -34,7 +34,7 @@ def best_evaluation(
     model_uri: str,
     export_uri: str,
     reevaluate: Callable[[], EvalResult] | None = None,
-    is_same_data_required: bool = False,
+    comparability: pb.ComparePolicy.Comparability = pb.ComparePolicy.PREFER_SAME_DATA,
 ) -> BestEvaluation:
     """Returns the evaluation of the best that says most about candidate and best.
 
@@ -47,12 +47,12 @@ def best_evaluation(
         model_uri: Of the Model that the best was made from; empty if that is not known.
         export_uri: Of the best itself.
         reevaluate: Evaluates the best on the candidate's examples; None if they were not given.
-        is_same_data_required: Whether a best that cannot be evaluated again is an error.
+        comparability: REQUIRE_SAME_DATA makes it an error that the best cannot be evaluated again.
 
     Raises:
         RuntimeError: It could not be evaluated again, and that is required.
     """
-    warnings = []
+    warnings: list[str] = []
     baseline = candidate.baseline
     if baseline is not None:
         path = baseline.model_paths.get(baseline.model_name, "")
@@ -75,7 +75,7 @@ def best_evaluation(
         except Exception as error:
             # Beam and TFMA raise whatever the model's own code does.
             problem = f"{type(error).__name__}: {_first_line(error)}"
-            if is_same_data_required:
+            if comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
                 raise RuntimeError(
                     "the best must be evaluated on the candidate's examples, since"
                     f" compare_policy.comparability is REQUIRE_SAME_DATA (got {problem}, at"

@@ -5,15 +5,28 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MissingMetricError
+from tfx_best_exporter.executor import guardrails, signatures, slices
+from tfx_best_exporter.executor.eval_result import EvalResult, MissingMetricError
+from tfx_best_exporter.executor.guardrails import Guardrail, GuardrailResult
+from tfx_best_exporter.executor.rules import (
+    CompareFunction,
+    Comparison,
+    InOrder,
+    MetricRule,
+    Outcome,
+    Rule,
+    Verdict,
+)
+from tfx_best_exporter.executor.signatures import Signature
+from tfx_best_exporter.executor.significance import MissingIntervalError
+from tfx_best_exporter.executor.slices import SliceChange
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 Reason = pb.ExportDecision.Reason
-
-COMPARE_FN_PARAMETERS = ("best_eval_result", "current_eval_result")
+Basis = pb.ExportDecision.Basis
 
 # tf.estimator.BestExporter's default: a smaller "loss" is better.
 DEFAULT_COMPARE_POLICY = pb.ComparePolicy(
@@ -26,8 +39,23 @@ _EXPORTING = frozenset(
         pb.ExportDecision.BETTER,
         pb.ExportDecision.BEST_IS_NAN,
         pb.ExportDecision.BEST_UNKNOWN_EXPORTED,
+        pb.ExportDecision.FORCED,
     )
 )
+_SAME_DATA = frozenset(
+    (
+        pb.ExportDecision.SAME_EVALUATION,
+        pb.ExportDecision.EVALUATED_AGAIN,
+        pb.ExportDecision.RECORDED_SAME_DATA,
+    )
+)
+_REASONS = {
+    Outcome.BETTER: pb.ExportDecision.BETTER,
+    Outcome.BETTER_THAN_NAN: pb.ExportDecision.BEST_IS_NAN,
+    Outcome.NOT_SIGNIFICANT: pb.ExportDecision.NOT_SIGNIFICANT,
+    Outcome.TIE: pb.ExportDecision.NOT_BETTER,
+    Outcome.NOT_BETTER: pb.ExportDecision.NOT_BETTER,
+}
 
 
 class BlessingStatus(enum.Enum):
@@ -61,11 +89,13 @@ class Candidate:
         digest: Content digest of the SavedModel.
         eval_result: Its evaluation.
         blessings: The blessings that were given; may be empty.
+        signatures: Returns its serving signatures; None where they are not to be compared.
     """
 
     digest: str
     eval_result: EvalResult
     blessings: tuple[Blessing, ...] = ()
+    signatures: Callable[[], Mapping[str, Signature]] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,25 +108,17 @@ class Best:
         eval_result: Its evaluation, or None if nothing is known of it.
         is_foreign: Whether it was written by other means: its evaluation, found elsewhere, need not
             have the metrics of the rule.
+        basis: pb.ExportDecision.Basis: where its evaluation came from. SAME_EVALUATION says that
+            the candidate's `differences` are differences to it.
+        signatures: Returns its serving signatures; None where they are not to be compared.
     """
 
     version: int
     digest: str
     eval_result: EvalResult | None
     is_foreign: bool = False
-    basis: int = pb.ExportDecision.BASIS_UNSPECIFIED
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """How one metric compared; the fields of pb.MetricComparison."""
-
-    metric: str
-    direction: int = pb.METRIC_DIRECTION_UNSPECIFIED
-    candidate: float | None = None
-    best: float | None = None
-    improvement: float | None = None
-    required: float | None = None
+    basis: Basis = pb.ExportDecision.BASIS_UNSPECIFIED
+    signatures: Callable[[], Mapping[str, Signature]] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +129,16 @@ class Decision:
         reason: pb.ExportDecision.Reason.
         explanation: One sentence, with the numbers.
         comparisons: The metrics that were compared.
+        guardrails: What became of each guardrail on each of its slices.
+        signature_changes: What clients of the best would notice.
         warnings: What somebody should look at.
     """
 
     reason: Reason
     explanation: str
     comparisons: tuple[Comparison, ...] = ()
+    guardrails: tuple[GuardrailResult, ...] = ()
+    signature_changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -122,225 +148,28 @@ class Decision:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What a rule says of a pair of evaluations.
-
-    Attributes:
-        is_better: Whether the rule prefers the candidate; meaningless where a value is NaN.
-        explanation: One clause, with the numbers.
-        comparisons: The metrics that the rule looked at.
-    """
-
-    is_better: bool
-    explanation: str
-    comparisons: tuple[Comparison, ...]
-
-
-class Rule(Protocol):
-    """What "better" means."""
-
-    def compare(self, *, best: EvalResult | None, candidate: EvalResult) -> Verdict:
-        """Returns the verdict; without a best, only which metrics it would look at.
-
-        Raises:
-            MissingMetricError: An evaluation lacks a metric of the rule.
-        """
-        ...
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class MetricRule:
-    """Better by a metric, a direction and the smallest change that counts.
-
-    Attributes:
-        key: The metric.
-        direction: pb.LOWER_IS_BETTER or pb.HIGHER_IS_BETTER.
-        min_absolute_change: The improvement must be larger; in the metric's unit.
-        min_relative_change: The improvement must be larger than this share of abs(best). Nothing
-            is asked where the best is 0 or infinite.
-    """
-
-    key: MetricKey
-    direction: pb.MetricDirection
-    min_absolute_change: float = 0.0
-    min_relative_change: float = 0.0
-
-    @classmethod
-    def from_proto(cls, proto: pb.MetricRule, field: str) -> MetricRule:
-        """Returns the rule that a proto states.
-
-        Args:
-            proto: The rule.
-            field: What to call it in an error.
-
-        Raises:
-            ValueError: The rule is incomplete or its thresholds are no sizes of a change.
-        """
-        if not proto.metric.name:
-            raise ValueError(
-                f"{field}.metric.name must be the name of a metric (got '')."
-                " Name a metric of Evaluator's EvalConfig."
-            )
-        if proto.direction == pb.METRIC_DIRECTION_UNSPECIFIED:
-            raise ValueError(
-                f"{field}.direction must be HIGHER_IS_BETTER or LOWER_IS_BETTER (got"
-                " METRIC_DIRECTION_UNSPECIFIED). Say which way"
-                f" {proto.metric.name!r} improves."
-            )
-        for name in ("min_absolute_change", "min_relative_change"):
-            value = getattr(proto, name)
-            if not 0 <= value < math.inf:
-                raise ValueError(
-                    f"{field}.{name} must be a finite number, 0 or larger (got {value!r})."
-                    " It is the size of an improvement, whichever the direction."
-                )
-        return cls(
-            key=MetricKey.from_proto(proto.metric),
-            direction=proto.direction,
-            min_absolute_change=proto.min_absolute_change,
-            min_relative_change=proto.min_relative_change,
-        )
-
-    def compare(self, *, best: EvalResult | None, candidate: EvalResult) -> Verdict:
-        """Returns whether the candidate's value is better by more than the thresholds."""
-        candidate_value = self._value(candidate)
-        if best is None:
-            return Verdict(
-                is_better=True,
-                explanation=f"{self.key} is {candidate_value:.6g}",
-                comparisons=(
-                    Comparison(
-                        metric=str(self.key), direction=self.direction, candidate=candidate_value
-                    ),
-                ),
-            )
-        best_value = self._best_value(best)
-        is_higher_better = self.direction == pb.HIGHER_IS_BETTER
-        improvement = (
-            candidate_value - best_value if is_higher_better else best_value - candidate_value
-        )
-        required = self.min_absolute_change
-        if math.isfinite(best_value):
-            required = max(required, self.min_relative_change * abs(best_value))
-        # Two equal infinities: their difference is NaN, and NaN is not larger than anything.
-        is_better = improvement > required
-        comparative = "larger" if is_higher_better else "smaller"
-        margin = f" by more than {required:.6g}" if required else ""
-        return Verdict(
-            is_better=is_better,
-            explanation=(
-                f"{self.key} {candidate_value:.6g} is {'' if is_better else 'not '}{comparative}"
-                f" than the best's {best_value:.6g}{margin}"
-            ),
-            comparisons=(
-                Comparison(
-                    metric=str(self.key),
-                    direction=self.direction,
-                    candidate=candidate_value,
-                    best=best_value,
-                    improvement=improvement,
-                    required=required,
-                ),
-            ),
-        )
-
-    def _best_value(self, best: EvalResult) -> float:
-        found = best.find(self.key)
-        if found is None:
-            raise MissingMetricError(
-                "compare_policy.metric.name must be a metric of the best's evaluation too"
-                f" (got {str(self.key)!r}, at {best.uri or 'its record'})."
-                f" Found: {', '.join(sorted(best)) or 'none'}. Compare by one of these until a"
-                " model with the metric is exported."
-            )
-        return found.value
-
-    def _value(self, eval_result: EvalResult) -> float:
-        found = eval_result.find(self.key)
-        if found is None:
-            raise eval_result.missing(str(self.key), "compare_policy.metric.name")
-        return found.value
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class CompareFunction:
-    """Better by a function of the author's.
-
-    Attributes:
-        function: `fn(best_eval_result, current_eval_result) -> bool`, called by keyword.
-        name: As shown to people.
-    """
-
-    function: Callable[..., Any]
-    name: str
-
-    def compare(self, *, best: EvalResult | None, candidate: EvalResult) -> Verdict:
-        """Returns what the function says.
-
-        Without a best, the function is called with the candidate on both sides: so it is known
-        which metrics it reads, and one that cannot work fails before anything is exported.
-
-        Raises:
-            MissingMetricError: The function asked for a metric that an evaluation lacks.
-            RuntimeError: The function raised.
-            TypeError: It returned something that is not a bool.
-        """
-        best_view = _RecordingEvalResult(candidate if best is None else best)
-        candidate_view = _RecordingEvalResult(candidate)
-        try:
-            result = self.function(best_eval_result=best_view, current_eval_result=candidate_view)
-        except MissingMetricError:
-            # It says itself which metric, and which there are.
-            raise
-        except Exception as error:
-            raise RuntimeError(
-                f"compare_fn must return True or False (got {type(error).__name__} from"
-                f" {self.name}: {error}). Mend the function; nothing was exported."
-            ) from error
-        if not _is_bool(result):
-            raise TypeError(
-                f"compare_fn must return True or False (got {result!r} from {self.name})."
-                " Mend the function; nothing was exported."
-            )
-        names = sorted(set(best_view.names_read) | set(candidate_view.names_read))
-        comparisons = tuple(
-            Comparison(
-                metric=name,
-                candidate=candidate.get(name),
-                best=None if best is None else best.get(name),
-            )
-            for name in names
-        )
-        values = ", ".join(
-            f"{comparison.metric} {_text(comparison.candidate)}"
-            + ("" if best is None else f" against the best's {_text(comparison.best)}")
-            for comparison in comparisons
-        )
-        if best is None:
-            return Verdict(
-                is_better=True,
-                explanation=values or f"{self.name} reads no metric",
-                comparisons=comparisons,
-            )
-        return Verdict(
-            is_better=bool(result),
-            explanation=f"{self.name} returned {bool(result)}"
-            + (f" for {values}" if values else ""),
-            comparisons=comparisons,
-        )
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How a candidate is compared with the best.
 
     Attributes:
         rule: What "better" means.
         on_unknown_best: pb.ComparePolicy.OnUnknownBest.
+        guardrails: All of them must hold.
+        min_example_count: Of the candidate's evaluation.
+        comparability: pb.ComparePolicy.Comparability.
+        allow_signature_change: Whether clients of the best may break.
+        force: Not empty: export whatever the comparison says, for this reason.
+        max_best_evaluation_age_seconds: Of a recorded evaluation; 0 for any age.
     """
 
     rule: Rule
     on_unknown_best: pb.ComparePolicy.OnUnknownBest = pb.ComparePolicy.EXPORT
+    guardrails: tuple[Guardrail, ...] = ()
+    min_example_count: float = 0.0
+    comparability: pb.ComparePolicy.Comparability = pb.ComparePolicy.PREFER_SAME_DATA
+    allow_signature_change: bool = False
+    force: str = ""
+    max_best_evaluation_age_seconds: float = 0.0
 
 
 def policy_from_proto(
@@ -353,19 +182,102 @@ def policy_from_proto(
         load_function: Returns the compare function that a name refers to.
 
     Raises:
-        ValueError: The policy has no rule, or its rule is not a valid one.
+        ValueError: The policy has no rule, or something in it is not valid.
     """
     kind = proto.WhichOneof("rule")
     if kind == "metric":
-        rule: Rule = MetricRule.from_proto(proto.metric, "compare_policy.metric")
+        rule: Rule = _rule_of(proto)
     elif kind == "compare_fn":
+        if proto.tie_breakers:
+            raise ValueError(
+                "compare_policy.tie_breakers must be left out where compare_fn is given (got"
+                f" {len(proto.tie_breakers)}). A compare function breaks ties itself."
+            )
         rule = CompareFunction(function=load_function(proto.compare_fn), name=proto.compare_fn)
     else:
         raise ValueError(
             "compare_policy must have a rule (got none). Set metric or compare_fn, or pass no"
             " compare_policy to ask for a smaller 'loss'."
         )
-    return Policy(rule=rule, on_unknown_best=proto.on_unknown_best or pb.ComparePolicy.EXPORT)
+    found = tuple(
+        Guardrail.from_proto(each, f"compare_policy.guardrails[{index}]")
+        for index, each in enumerate(proto.guardrails)
+    )
+    guardrails.check_together(found)
+    if isinstance(rule, InOrder | MetricRule):
+        _check_against(rule, found)
+    for name in ("min_example_count", "max_best_evaluation_age_seconds"):
+        value = getattr(proto, name)
+        if not 0 <= value < math.inf:
+            raise ValueError(
+                f"compare_policy.{name} must be a finite number, 0 or larger (got {value!r})."
+                " Leave it out where nothing is asked."
+            )
+    if proto.force and not proto.force.strip():
+        raise ValueError(
+            f"compare_policy.force must be a reason (got {proto.force!r}). Say why in words, or"
+            " leave it out."
+        )
+    return Policy(
+        rule=rule,
+        on_unknown_best=proto.on_unknown_best or pb.ComparePolicy.EXPORT,
+        guardrails=found,
+        min_example_count=proto.min_example_count,
+        comparability=proto.comparability or pb.ComparePolicy.PREFER_SAME_DATA,
+        allow_signature_change=proto.allow_signature_change,
+        force=proto.force,
+        max_best_evaluation_age_seconds=proto.max_best_evaluation_age_seconds,
+    )
+
+
+def check_policy(proto: pb.ComparePolicy) -> None:
+    """Checks a policy as far as that is possible without its compare function.
+
+    Raises:
+        ValueError: It has no rule, or something in it is not valid.
+    """
+    policy_from_proto(proto, lambda _: bool)
+
+
+def _rule_of(proto: pb.ComparePolicy) -> Rule:
+    first = MetricRule.from_proto(proto.metric, "compare_policy.metric")
+    if not proto.tie_breakers:
+        if first.tie_tolerance:
+            raise ValueError(
+                "compare_policy.metric.tie_tolerance must be left out without tie_breakers (got"
+                f" {first.tie_tolerance!r}). A tie that nothing breaks is not better."
+            )
+        return first
+    rules = [first]
+    for index, each in enumerate(proto.tie_breakers):
+        field = f"compare_policy.tie_breakers[{index}]"
+        rule = MetricRule.from_proto(each, field)
+        if any(rule.key == other.key for other in rules):
+            raise ValueError(
+                f"{field}.metric must be another metric than those before (got {str(rule.key)!r})."
+                " Where a metric ties, it ties again: name another one."
+            )
+        rules.append(rule)
+    return InOrder(rules=tuple(rules))
+
+
+def _check_against(rule: InOrder | MetricRule, found: Sequence[Guardrail]) -> None:
+    """Checks that what the first rule asks for is not what a guardrail forbids."""
+    first = rule.rules[0] if isinstance(rule, InOrder) else rule
+    for each in found:
+        if (
+            each.key == first.key
+            and each.direction != first.direction
+            and (
+                each.max_absolute_regression is not None or each.max_relative_regression is not None
+            )
+        ):
+            raise ValueError(
+                f"{each.field}.direction must be the direction of compare_policy.metric (got"
+                f" {pb.MetricDirection.Name(each.direction)} for {str(each.key)!r}). What the rule"
+                " asks for is a regression to this guardrail: give a bound only, or mend one of"
+                " both."
+            )
 
 
 def refusal_of(blessings: Sequence[Blessing]) -> Decision | None:
@@ -383,71 +295,221 @@ def refusal_of(blessings: Sequence[Blessing]) -> Decision | None:
     return None
 
 
-def decide(*, candidate: Candidate, best: Best | None, policy: Policy) -> Decision:
+def decide(
+    *, candidate: Candidate, best: Best | None, policy: Policy, now: float | None = None
+) -> Decision:
     """Returns whether the candidate replaces the best, and why.
 
-    In order: blessings; is it the best itself; is there a best; is the best's evaluation known;
-    the rule. A tie is not better; NaN never wins; a best that is NaN loses to any finite value.
+    In order: blessings; is it the best itself; are there enough examples; is there a best; is the
+    best's evaluation known, of the same data and young enough, where that is asked; the rule; the
+    serving signatures; the guardrails. A tie is not better; NaN never wins; a best that is NaN
+    loses to any finite value.
 
     Args:
         candidate: The model that may be exported.
         best: The model that is served, or None.
         policy: What "better" means.
+        now: Seconds since the epoch; needed where the policy has a maximum age.
 
     Raises:
-        MissingMetricError: An evaluation lacks a metric of the rule.
+        MissingMetricError: An evaluation lacks a metric of the rule or of a guardrail.
+        MissingSliceError: The candidate's evaluation lacks a slice of a guardrail.
+        MissingIntervalError: An evaluation lacks an interval that the rule asks for.
         RuntimeError: The compare function raised, or the best is unknown and the policy says FAIL.
         TypeError: The compare function returned no bool.
     """
     refusal = refusal_of(candidate.blessings)
     if refusal is not None:
         return refusal
-    warnings: tuple[str, ...] = ()
     if best is not None and best.digest == candidate.digest:
         return Decision(
             reason=pb.ExportDecision.ALREADY_BEST,
             explanation=f"the candidate is version {best.version} itself",
         )
+    compared = _compare(candidate.eval_result, best, policy)
+    decision = _by_rule(candidate.eval_result, best, policy, compared, now)
+    decision = dataclasses.replace(
+        decision,
+        comparisons=compared.verdict.comparisons,
+        guardrails=compared.guardrails,
+        warnings=(*compared.warnings, *decision.warnings),
+    )
+    if not decision.is_export:
+        return decision
+    decision = _check_signatures(decision, candidate, best, policy)
+    failed = [result for result in compared.guardrails if not result.holds]
+    if failed and decision.is_export:
+        more = f", and {len(failed) - 1} more guardrails fail" if len(failed) > 1 else ""
+        decision = dataclasses.replace(
+            decision,
+            reason=pb.ExportDecision.GUARDRAIL_FAILED,
+            explanation=f"{failed[0].explanation}{more}; else: {decision.explanation}",
+        )
+    return decision
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Compared:
+    """What the rule and the guardrails found; known_best is None where nothing was compared."""
+
+    verdict: Verdict
+    guardrails: tuple[GuardrailResult, ...]
+    known_best: EvalResult | None
+    warnings: tuple[str, ...] = ()
+
+
+def _compare(candidate: EvalResult, best: Best | None, policy: Policy) -> _Compared:
     known_best = best.eval_result if best else None
-    try:
-        verdict = policy.rule.compare(best=known_best, candidate=candidate.eval_result)
-    except MissingMetricError as error:
-        if best is None or not best.is_foreign or known_best is None:
-            raise
-        # Whoever pushed the best did not know of this rule. The candidate has to fit it.
-        verdict = policy.rule.compare(best=None, candidate=candidate.eval_result)
-        warnings, known_best = (str(error),), None
-    values = [comparison.candidate for comparison in verdict.comparisons]
-    best_values = [comparison.best for comparison in verdict.comparisons]
-    if any(value is not None and math.isnan(value) for value in values):
-        reason, explanation = (
-            pb.ExportDecision.CANDIDATE_IS_NAN,
-            f"NaN is never exported: {verdict.explanation}",
+    warnings: tuple[str, ...] = ()
+    while True:
+        try:
+            return _Compared(
+                verdict=policy.rule.compare(
+                    best=known_best,
+                    candidate=candidate,
+                    is_paired=best is not None and best.basis == pb.ExportDecision.SAME_EVALUATION,
+                ),
+                guardrails=tuple(
+                    result
+                    for guardrail in policy.guardrails
+                    for result in guardrail.results(candidate=candidate, best=known_best)
+                ),
+                known_best=known_best,
+                warnings=warnings,
+            )
+        except (MissingMetricError, MissingIntervalError) as error:
+            if best is None or known_best is None or not (best.is_foreign or policy.force):
+                raise
+            # Whoever pushed the best did not know of this rule. The candidate has to fit it.
+            known_best, warnings = None, (str(error),)
+
+
+def _by_rule(
+    candidate: EvalResult,
+    best: Best | None,
+    policy: Policy,
+    compared: _Compared,
+    now: float | None,
+) -> Decision:
+    """Returns what the policy says before signatures and guardrails are looked at."""
+    verdict = compared.verdict
+    if any(
+        each.candidate is not None and math.isnan(each.candidate) for each in verdict.comparisons
+    ):
+        return Decision(
+            reason=pb.ExportDecision.CANDIDATE_IS_NAN,
+            explanation=f"NaN is never exported: {verdict.explanation}",
         )
-    elif best is None:
-        reason, explanation = (
-            pb.ExportDecision.FIRST_EXPORT,
-            f"nothing is served yet: {verdict.explanation}",
+    too_few = _too_few_examples(candidate, policy.min_example_count)
+    if too_few:
+        return Decision(reason=pb.ExportDecision.TOO_FEW_EXAMPLES, explanation=too_few)
+    if best is None:
+        return Decision(
+            reason=pb.ExportDecision.FIRST_EXPORT,
+            explanation=f"nothing is served yet: {verdict.explanation}",
         )
-    elif known_best is None:
+    if policy.force:
+        return Decision(
+            reason=pb.ExportDecision.FORCED,
+            explanation=f"forced, {policy.force}: {verdict.explanation}",
+            warnings=(f"exported by force, {policy.force}: take compare_policy.force out again",),
+        )
+    if compared.known_best is None:
         reason, explanation, warning = _unknown_best(best.version, policy.on_unknown_best)
-        warnings = (*warnings, warning)
-    elif best_values and all(value is not None and math.isnan(value) for value in best_values):
-        # Against NaN every comparison is false: without this, the best would stay for ever.
-        is_finite = all(value is not None and math.isfinite(value) for value in values)
-        reason, explanation = (
-            (pb.ExportDecision.BEST_IS_NAN, f"the best is NaN: {verdict.explanation}")
-            if is_finite
-            else (pb.ExportDecision.NOT_BETTER, f"neither is finite: {verdict.explanation}")
+        return Decision(reason=reason, explanation=explanation, warnings=(warning,))
+    if policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA and best.basis not in _SAME_DATA:
+        return Decision(
+            reason=pb.ExportDecision.NOT_COMPARABLE,
+            explanation=(
+                f"the best, version {best.version}, was not evaluated on the candidate's data, and"
+                f" compare_policy.comparability asks for that: {verdict.explanation}"
+            ),
         )
-    else:
-        reason = pb.ExportDecision.BETTER if verdict.is_better else pb.ExportDecision.NOT_BETTER
-        explanation = verdict.explanation
-    return Decision(
-        reason=reason,
-        explanation=explanation,
-        comparisons=verdict.comparisons,
-        warnings=warnings,
+    too_old = _too_old(best, policy.max_best_evaluation_age_seconds, now)
+    if too_old:
+        return Decision(
+            reason=pb.ExportDecision.BEST_EVALUATION_TOO_OLD,
+            explanation=f"{too_old}: {verdict.explanation}",
+        )
+    explanation = verdict.explanation
+    if (
+        policy.comparability == pb.ComparePolicy.PREFER_SAME_DATA
+        and best.basis == pb.ExportDecision.RECORDED_OTHER_DATA
+    ):
+        explanation += "; the best was evaluated on other data"
+    return Decision(reason=_REASONS[verdict.outcome], explanation=explanation)
+
+
+def _too_few_examples(candidate: EvalResult, min_example_count: float) -> str:
+    """Returns why the evaluation is too small, or an empty text."""
+    if not min_example_count:
+        return ""
+    if candidate.example_count is None:
+        raise MissingMetricError(
+            "compare_policy.min_example_count must find the number of examples (got none, at"
+            f" {candidate.uri or 'the evaluation'}). Add the metric ExampleCount to Evaluator's"
+            " EvalConfig."
+        )
+    if candidate.example_count >= min_example_count:
+        return ""
+    return (
+        f"the candidate was evaluated on {candidate.example_count:.6g} examples, fewer than"
+        f" {min_example_count:.6g}"
+    )
+
+
+def _too_old(best: Best, max_age_seconds: float, now: float | None) -> str:
+    """Returns why a recorded evaluation is not compared with, or an empty text."""
+    is_new = best.basis in (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN)
+    if not max_age_seconds or is_new or best.eval_result is None:
+        return ""
+    if best.eval_result.evaluated_at is None:
+        return (
+            f"nobody knows when the best, version {best.version}, was evaluated, and that must not"
+            f" be more than {max_age_seconds:.6g} seconds ago"
+        )
+    assert now is not None, "now must be given where the policy has a maximum age"
+    age_seconds = now - best.eval_result.evaluated_at
+    if age_seconds <= max_age_seconds:
+        return ""
+    return (
+        f"the best, version {best.version}, was evaluated {age_seconds:.6g} seconds ago, more than"
+        f" {max_age_seconds:.6g}"
+    )
+
+
+def _check_signatures(
+    decision: Decision, candidate: Candidate, best: Best | None, policy: Policy
+) -> Decision:
+    """Returns the decision, or its refusal where clients of the best would break."""
+    if best is None or best.signatures is None or candidate.signatures is None:
+        return decision
+    changes = signatures.changes(best.signatures(), candidate.signatures())
+    texts = tuple(change.text for change in changes)
+    breaking = [change.text for change in changes if change.is_breaking]
+    if breaking and not policy.allow_signature_change:
+        return dataclasses.replace(
+            decision,
+            reason=pb.ExportDecision.SIGNATURES_CHANGED,
+            explanation=(
+                f"clients of the best would break: {'; '.join(breaking)} (allow it by"
+                f" compare_policy.allow_signature_change); else: {decision.explanation}"
+            ),
+            signature_changes=texts,
+        )
+    return dataclasses.replace(decision, signature_changes=texts)
+
+
+def slice_changes(*, candidate: Candidate, best: Best | None, policy: Policy) -> list[SliceChange]:
+    """Returns how the rule's first metric changed on each slice, the worst first.
+
+    Empty where there is nothing to compare, or a compare function decides.
+    """
+    rule = policy.rule.rules[0] if isinstance(policy.rule, InOrder) else policy.rule
+    if best is None or best.eval_result is None or not isinstance(rule, MetricRule):
+        return []
+    return slices.slice_changes(
+        rule.key, rule.direction, candidate=candidate.eval_result, best=best.eval_result
     )
 
 
@@ -468,37 +530,3 @@ def _unknown_best(
         f"{problem}: the candidate is exported",
         f"{problem}: the candidate was exported without a comparison",
     )
-
-
-def _is_bool(value: object) -> bool:
-    """Returns whether a value is a bool or a numpy bool, without importing numpy."""
-    kind = type(value)
-    return isinstance(value, bool) or (
-        kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_")
-    )
-
-
-def _text(value: float | None) -> str:
-    return "none" if value is None else f"{value:.6g}"
-
-
-class _RecordingEvalResult(EvalResult):
-    """An EvalResult that remembers which metrics were read."""
-
-    __slots__ = ("names_read",)
-
-    def __init__(self, eval_result: EvalResult):
-        super().__init__(
-            eval_result.metrics,
-            uri=eval_result.uri,
-            source=eval_result.source,
-            example_count=eval_result.example_count,
-            model_name=eval_result.model_name,
-            slices=lambda: eval_result.slices,
-        )
-        self.names_read: list[str] = []
-
-    def __getitem__(self, name: str) -> float:
-        value = super().__getitem__(name)
-        self.names_read.append(name)
-        return value

@@ -359,6 +359,10 @@ class EvalResult(Mapping[str, float]):
             self._by_name = {str(key): value.value for key, value in self.metrics.items()}
         return self._by_name
 
+    def by_name(self, name: str) -> MetricValue | None:
+        """Returns a metric's value with its interval, or None if there is no such metric."""
+        return next((value for key, value in self.metrics.items() if str(key) == name), None)
+
     def __getitem__(self, name: str) -> float:
         """Returns a metric's value.
 

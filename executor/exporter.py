@@ -13,9 +13,11 @@ from typing import Any
 from tfx_best_exporter.executor import (
     basis,
     comparison,
+    decisions,
     evaluation,
     functions,
     retention,
+    rules,
     saved_model,
 )
 from tfx_best_exporter.executor.eval_result import EvalResult
@@ -140,11 +142,7 @@ class ModelExporter:
                 " It is given the loaded model and returns signature name -> tf.function."
             )
         self._exports = ExportDirectory(_location(base_directory))
-        self._policy = _policy(compare_fn, compare_policy, load_function)
-        self._is_same_data_required = (
-            compare_policy is not None
-            and compare_policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA
-        )
+        self._compare_policy, self._policy = _policy(compare_fn, compare_policy, load_function)
         self._serving_signatures_fn = serving_signatures_fn
         self._assets_extra = saved_model.check_assets_extra(assets_extra)
         self._as_text = as_text
@@ -190,7 +188,9 @@ class ModelExporter:
         """
         candidate = _candidate(model_path, eval_result, blessings)
         best = self._read_best(candidate.value, foreign_best, None)
-        return comparison.decide(candidate=candidate.value, best=best.value, policy=self._policy)
+        with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
+            _, decision = self._decide(candidate, best.value, self._clock(), Path(work_path))
+        return decision
 
     def retire(self) -> pb.ExportDecision:
         """Retires the exports that the policy does not keep.
@@ -231,8 +231,7 @@ class ModelExporter:
             blessings: Those that were given; each must be blessed.
             foreign_best: What is known of a best without a record.
             reevaluate: Returns the evaluation of an export on the candidate's examples. Called
-                with the lock held, at most once for an export, and only where the decision needs
-                it; the lock is renewed meanwhile.
+                only where the decision needs it, with the lock held, which is renewed meanwhile.
             pushed_model_path: PushedModel artifact, which is given the exported SavedModel too.
             provenance: Pipeline and run.
             warnings: To be told with the decision.
@@ -314,24 +313,67 @@ class ModelExporter:
         now = self._clock()
         recovered = self._exports.recover()
         best = self._read_best(candidate.value, foreign_best, reevaluate)
-        decision = comparison.decide(
-            candidate=candidate.value, best=best.value, policy=self._policy
-        )
-        _report(result, decision, candidate, best, now)
-        result.warnings.extend(recovered)
-        export = None
-        if decision.is_export:
-            export = self._publish(
-                candidate, best.listing, result, str(pushed_model_path or ""), now
+        with self._exports.work_directory() as work_path:
+            prepared, decision = self._decide(candidate, best.value, now, work_path)
+            decisions.tell(
+                result,
+                decision,
+                candidate=candidate.value,
+                best=best.value,
+                policy=self._policy,
+                now=now,
             )
-            result.version, result.exported = export.version, True
-        elif decision.reason == pb.ExportDecision.ALREADY_BEST and best.served.export:
+            result.compare_policy.CopyFrom(self._compare_policy)
+            if best.value:
+                decisions.tell_best(result, best.served, best.value, best.listing)
+            result.warnings.extend(
+                [
+                    *best.warnings,
+                    *candidate.value.eval_result.warnings,
+                    *decision.warnings,
+                    *recovered,
+                ]
+            )
+            export = None
+            if decision.is_export:
+                export = self._publish(
+                    prepared, best.listing, result, str(pushed_model_path or ""), now, work_path
+                )
+                result.version, result.exported = export.version, True
+        if decision.reason == pb.ExportDecision.ALREADY_BEST and best.served.export:
             export = best.served.export
             result.version = export.version
         if export and pushed_model_path:
             self._exports.copy_to(export, _location(pushed_model_path), candidate.files)
         self._retire(result, now)
         return result
+
+    def _decide(
+        self, candidate: _Candidate, best: comparison.Best | None, now: float, work_path: Path
+    ) -> tuple[_Candidate, comparison.Decision]:
+        """Returns the candidate as it would be exported, and the decision about it."""
+
+        def decide(candidate: _Candidate) -> comparison.Decision:
+            return comparison.decide(
+                candidate=candidate.value, best=best, policy=self._policy, now=now
+            )
+
+        if not self._serving_signatures_fn:
+            return candidate, decide(candidate)
+        # Which signatures the export will have is known when they are made, and making them takes
+        # the whole model: only for one that is exported, as far as all the rest says.
+        without = dataclasses.replace(candidate.value, signatures=None)
+        decision = decide(dataclasses.replace(candidate, value=without))
+        if not decision.is_export:
+            return candidate, decision
+        files = saved_model.with_signatures(
+            candidate.model, candidate.files, self._serving_signatures_fn, work_path / "signatures"
+        )
+        value = dataclasses.replace(
+            candidate.value, signatures=lambda: saved_model.signatures_of(_sources_of(files))
+        )
+        prepared = dataclasses.replace(candidate, files=files, value=value)
+        return prepared, decide(prepared)
 
     def _read_best(
         self,
@@ -358,6 +400,7 @@ class ModelExporter:
                         else {}
                     ),
                 ),
+                signatures=lambda: saved_model.signatures_of(_markers_of(export)),
             )
         elif export:
             try:
@@ -374,6 +417,7 @@ class ModelExporter:
                 digest=digest,
                 eval_result=known.eval_result if known else None,
                 is_foreign=True,
+                signatures=lambda: saved_model.signatures_of(_markers_of(export)),
             )
         # Evaluating costs: only where the two are going to be compared.
         is_refused = comparison.refusal_of(candidate.blessings) is not None
@@ -385,7 +429,7 @@ class ModelExporter:
                 model_uri=model_uri,
                 export_uri=export.path,
                 reevaluate=(lambda: reevaluate(location)) if reevaluate else None,
-                is_same_data_required=self._is_same_data_required,
+                comparability=self._policy.comparability,
             )
             value = dataclasses.replace(value, eval_result=found.eval_result, basis=found.basis)
             warnings = (*warnings, *found.warnings)
@@ -400,13 +444,14 @@ class ModelExporter:
         result: pb.ExportDecision,
         pushed_model_uri: str,
         now: float,
+        work_path: Path,
     ) -> Export:
         def make_record(version: int, manifest: Sequence[pb.ManifestEntry]) -> pb.ExportRecord:
             # What the record says itself, its decision need not say again.
             decision = pb.ExportDecision()
             decision.CopyFrom(result)
             decision.version, decision.exported = version, True
-            for field in ("candidate", "candidate_evaluation", "provenance"):
+            for field in ("candidate", "candidate_evaluation", "provenance", "slices"):
                 decision.ClearField(field)
             return pb.ExportRecord(
                 schema_version=SCHEMA_VERSION,
@@ -421,21 +466,14 @@ class ModelExporter:
                 pushed_model_uri=pushed_model_uri,
             )
 
-        with self._exports.work_directory() as work_path:
-            files: Sequence[saved_model.ModelFile] = candidate.files
-            if self._serving_signatures_fn:
-                files = saved_model.with_signatures(
-                    candidate.model, files, self._serving_signatures_fn, work_path / "signatures"
-                )
-            if self._as_text:
-                files = saved_model.as_text(files, work_path / "text")
-            files = [
-                *saved_model.with_assets_extra(files, self._assets_extra),
-                *_evaluation_files(candidate.value.eval_result),
-            ]
-            return self._exports.publish(
-                self._exports.next_version(listing, now), files, make_record
-            )
+        files = candidate.files
+        if self._as_text:
+            files = saved_model.as_text(files, work_path / "text")
+        files = [
+            *saved_model.with_assets_extra(files, self._assets_extra),
+            *_evaluation_files(candidate.value.eval_result),
+        ]
+        return self._exports.publish(self._exports.next_version(listing, now), files, make_record)
 
     def _retire(self, result: pb.ExportDecision, now: float) -> None:
         """Retires what the policy does not keep, and tells the decision."""
@@ -494,8 +532,8 @@ def _policy(
     compare_fn: Callable[..., bool] | str | None,
     compare_policy: pb.ComparePolicy | None,
     load_function: Callable[[str, str], Callable[..., Any]],
-) -> comparison.Policy:
-    """Returns the policy that both arguments state together.
+) -> tuple[pb.ComparePolicy, comparison.Policy]:
+    """Returns the policy that both arguments state together, as a message and as a value.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -517,7 +555,7 @@ def _policy(
     if isinstance(compare_fn, str):
         compare_policy = pb.ComparePolicy(compare_fn=compare_fn)
     if compare_policy is not None:
-        return comparison.policy_from_proto(compare_policy, load)
+        return compare_policy, comparison.policy_from_proto(compare_policy, load)
     if not callable(compare_fn):
         raise TypeError(
             f"compare_fn must be a function or its dotted name (got {compare_fn!r})."
@@ -525,13 +563,14 @@ def _policy(
         )
     name = getattr(compare_fn, "__qualname__", type(compare_fn).__name__)
     _check_compare_fn(compare_fn, name)
-    return comparison.Policy(rule=comparison.CompareFunction(function=compare_fn, name=name))
+    rule = rules.CompareFunction(function=compare_fn, name=name)
+    return pb.ComparePolicy(compare_fn=name), comparison.Policy(rule=rule)
 
 
 def _check_compare_fn(function: Callable[..., Any], name: str) -> None:
     functions.check_parameter_names(
         functions.parameter_names(function, "compare_fn"),
-        comparison.COMPARE_FN_PARAMETERS,
+        rules.COMPARE_FN_PARAMETERS,
         "compare_fn",
         name,
     )
@@ -563,8 +602,18 @@ def _candidate(
             digest=saved_model.digest_of(files) if files else "",
             eval_result=eval_result,
             blessings=tuple(blessings),
+            signatures=lambda: saved_model.signatures_of(_sources_of(files)),
         ),
     )
+
+
+def _sources_of(files: Sequence[saved_model.ModelFile]) -> dict[str, Location]:
+    return {file.path: file.source for file in files}
+
+
+def _markers_of(export: Export) -> dict[str, Location]:
+    sizes = export.location.sizes()
+    return {name: export.location / name for name in saved_model.MARKERS if name in sizes}
 
 
 def _evaluation_files(eval_result: EvalResult) -> list[saved_model.ModelFile]:
@@ -575,44 +624,6 @@ def _evaluation_files(eval_result: EvalResult) -> list[saved_model.ModelFile]:
         saved_model.ModelFile.read(f"{EVALUATION_DIRECTORY}/{file.name}", file)
         for file in evaluation.tfma_files_of(location_of(eval_result.uri))
     ]
-
-
-def _report(
-    result: pb.ExportDecision,
-    decision: comparison.Decision,
-    candidate: _Candidate,
-    best: _Best,
-    now: float,
-) -> None:
-    """Tells a decision what is known before it is carried out."""
-    result.schema_version = SCHEMA_VERSION
-    result.exported, result.version = False, 0
-    result.reason = decision.reason
-    result.explanation = decision.explanation
-    result.candidate.digest = candidate.value.digest
-    result.candidate_evaluation.CopyFrom(candidate.value.eval_result.to_proto())
-    for item in decision.comparisons:
-        result.comparisons.add(**dataclasses.asdict(item))
-    result.warnings.extend(
-        [*best.warnings, *candidate.value.eval_result.warnings, *decision.warnings]
-    )
-    result.decided_at.FromNanoseconds(int(now * 1e9))
-    if not result.candidate_evaluation.HasField("evaluated_at"):
-        # TFMA does not say when: it was in this run, a moment ago.
-        result.candidate_evaluation.evaluated_at.CopyFrom(result.decided_at)
-    export, record = best.served.export, best.served.record
-    if export and best.value:
-        result.best.version = export.version
-        result.best.path = export.path
-        result.best.has_record = record is not None
-        result.best.model.digest = best.value.digest
-        if record:
-            result.best.model.CopyFrom(record.model)
-            result.best.pushed_model_uri = record.pushed_model_uri
-        if best.value.eval_result:
-            result.best.evaluation.CopyFrom(best.value.eval_result.to_proto())
-            if decision.comparisons:
-                result.basis = best.value.basis
 
 
 def _log(result: pb.ExportDecision) -> None:

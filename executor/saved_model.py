@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tfx_best_exporter.executor.signatures import Signature, TensorSpec
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.digest import FileDigest, digest_of_bytes
 from tfx_best_exporter.executor.storage.location import Location, in_parallel, local_directory
@@ -21,6 +22,9 @@ RESERVED_ASSETS = "best_exporter"
 _BINARY = "saved_model.pb"
 _TEXT = "saved_model.pbtxt"
 MARKERS = (_BINARY, _TEXT)
+_SERVING_TAG = "serve"
+# A message of protobuf cannot be larger; its text can, but nobody writes such a one.
+_MAX_PROTO_BYTES = 2 << 30
 _INDEX = "variables/variables.index"
 _SHARD = re.compile(r"variables/variables\.data-\d{5}-of-(\d{5})")
 
@@ -128,7 +132,7 @@ def _why_unreadable(model_path: Path, sizes: Mapping[str, int]) -> str:
 
     name = _BINARY if (model_path / _BINARY).exists() else _TEXT
     try:
-        proto = _read_proto(model_path)
+        proto = _parse(name, (model_path / name).read_bytes())
     except Exception as error:
         return f"{name} cannot be parsed: {error}"
     if not proto.meta_graphs:
@@ -155,15 +159,14 @@ def _why_unreadable(model_path: Path, sizes: Mapping[str, int]) -> str:
     return ""
 
 
-def _read_proto(model_path: Path) -> Any:
+def _parse(name: str, content: bytes) -> Any:
+    """Returns the SavedModel message that saved_model.pb or saved_model.pbtxt holds."""
     from google.protobuf import text_format
     from tensorflow.core.protobuf import saved_model_pb2
 
-    if (model_path / _BINARY).exists():
-        return saved_model_pb2.SavedModel.FromString((model_path / _BINARY).read_bytes())
-    return text_format.Parse(
-        (model_path / _TEXT).read_text(encoding="utf-8"), saved_model_pb2.SavedModel()
-    )
+    if name == _BINARY:
+        return saved_model_pb2.SavedModel.FromString(content)
+    return text_format.Parse(content.decode("utf-8"), saved_model_pb2.SavedModel())
 
 
 def files_of(model: Location) -> list[ModelFile]:
@@ -222,6 +225,56 @@ def _local_sources(model: Location) -> dict[str, tuple[Location, int]]:
                 location = Location(model.storage, source_path)
                 sources[relative_path] = (location, os.stat(source_path).st_size)
     return sources
+
+
+def signatures_of(sources: Mapping[str, Location]) -> dict[str, Signature]:
+    """Returns the serving signatures of a SavedModel, without loading it.
+
+    Args:
+        sources: Where its files lie, by relative path; only saved_model.pb or saved_model.pbtxt is
+            read.
+
+    Raises:
+        InvalidModelError: There is neither, or it cannot be parsed.
+    """
+    name = next((name for name in MARKERS if name in sources), _BINARY)
+    try:
+        proto = _parse(name, sources[name].read(_MAX_PROTO_BYTES))
+    except Exception as error:
+        raise InvalidModelError(
+            f"{name} must be that of a SavedModel (got {type(error).__name__}: {error}, at"
+            f" {sources.get(name, 'no file')}). Its serving signatures are compared: set"
+            " compare_policy.allow_signature_change to go on without."
+        ) from error
+    graphs = [graph for graph in proto.meta_graphs if _SERVING_TAG in graph.meta_info_def.tags]
+    return {
+        key: Signature(
+            method=definition.method_name,
+            inputs=_tensors_of(definition.inputs),
+            outputs=_tensors_of(definition.outputs),
+        )
+        for graph in graphs
+        for key, definition in graph.signature_def.items()
+        # TensorFlow's own, such as __saved_model_init_op: no client calls them.
+        if not key.startswith("__")
+    }
+
+
+def _tensors_of(infos: Mapping[str, Any]) -> dict[str, TensorSpec]:
+    from tensorflow.core.framework import types_pb2
+
+    return {
+        name: TensorSpec(
+            dtype=types_pb2.DataType.Name(info.dtype),
+            shape=None
+            if info.tensor_shape.unknown_rank
+            else tuple(
+                dimension.size if dimension.size >= 0 else None
+                for dimension in info.tensor_shape.dim
+            ),
+        )
+        for name, info in infos.items()
+    }
 
 
 def total_size(files: Iterable[ModelFile]) -> int:

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import doctest
 import importlib
 import inspect
 import itertools
@@ -17,10 +18,11 @@ from urllib.parse import urlsplit
 import pytest
 from google.protobuf import json_format
 
-from tfx_best_exporter.executor import comparison
+from tfx_best_exporter.executor import comparison, policies
 from tfx_best_exporter.executor.comparison import Best, Blessing, BlessingStatus, Candidate, decide
-from tfx_best_exporter.executor.eval_result import EvalResult
+from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue
 from tfx_best_exporter.executor.exporter import ModelExporter
+from tfx_best_exporter.executor.signatures import Signature, TensorSpec
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -342,6 +344,10 @@ def test_every_argument_of_the_predecessor_has_a_row(argument: str):
 NAN = math.nan
 BLESSING_URI = "/pipelines/penguin/Evaluator/blessing/7"
 KEEP = pb.ComparePolicy.KEEP
+LOSS = policies.smaller("loss")
+NOISY = policies.smaller("loss", alpha=0.05)
+RECALLS = policies.at_least("auc", max_regression=0.02)
+DAY = 86400
 CASES: dict[str, SimpleNamespace] = {
     "FIRST_EXPORT": SimpleNamespace(loss=0.738),
     "BETTER": SimpleNamespace(loss=0.178, best=0.738),
@@ -352,36 +358,156 @@ CASES: dict[str, SimpleNamespace] = {
     "NOT_BLESSED": SimpleNamespace(loss=0.178, blessing=BlessingStatus.NOT_BLESSED),
     "BLESSING_NOT_COMPUTED": SimpleNamespace(loss=0.178, blessing=BlessingStatus.NOT_COMPUTED),
     "CANDIDATE_IS_NAN": SimpleNamespace(loss=NAN, best=0.738),
-    "BEST_UNKNOWN_KEPT": SimpleNamespace(loss=0.178, best=None, on_unknown_best=KEEP),
+    "BEST_UNKNOWN_KEPT": SimpleNamespace(
+        loss=0.178, best=None, policy=policies.compare_policy(LOSS, on_unknown_best="KEEP")
+    ),
+    "FORCED": SimpleNamespace(
+        loss=0.946,
+        best=0.738,
+        policy=policies.compare_policy(LOSS, force="labels before June were wrong"),
+    ),
+    "GUARDRAIL_FAILED": SimpleNamespace(
+        loss=0.178, best=0.738, policy=policies.compare_policy(LOSS, guardrails=[RECALLS])
+    ),
+    "NOT_SIGNIFICANT": SimpleNamespace(loss=0.7, best=0.738, policy=policies.compare_policy(NOISY)),
+    "NOT_COMPARABLE": SimpleNamespace(
+        loss=0.178,
+        best=0.738,
+        policy=policies.compare_policy(LOSS, comparability="REQUIRE_SAME_DATA"),
+    ),
+    "TOO_FEW_EXAMPLES": SimpleNamespace(
+        loss=0.178, best=0.738, policy=policies.compare_policy(LOSS, min_example_count=1000)
+    ),
+    "SIGNATURES_CHANGED": SimpleNamespace(loss=0.178, best=0.738, inputs={}),
+    "BEST_EVALUATION_TOO_OLD": SimpleNamespace(
+        loss=0.178,
+        best=0.738,
+        policy=policies.compare_policy(LOSS, max_best_evaluation_age_seconds=30 * DAY),
+    ),
 }
 
 
 def decision_of(case: SimpleNamespace) -> comparison.Decision:
-    def result_of(loss: float) -> EvalResult:
-        return EvalResult.from_mapping({"loss": loss})
+    def result_of(loss: float, auc: float) -> EvalResult:
+        return EvalResult(
+            {
+                MetricKey(name="loss"): MetricValue(
+                    value=loss, standard_error=0.02, degrees_of_freedom=19
+                ),
+                MetricKey(name="auc"): MetricValue(value=auc),
+            },
+            example_count=300,
+            evaluated_at=0,
+        )
 
+    def signature_of(inputs: dict[str, TensorSpec]) -> dict[str, Signature]:
+        return {"serving_default": Signature(method="predict", inputs=inputs, outputs={})}
+
+    inputs = {"x": TensorSpec(dtype="DT_FLOAT", shape=(None,))}
     best = None
     if hasattr(case, "best"):
         best = Best(
             version=1795331909,
             digest="sha256:best",
-            eval_result=None if case.best is None else result_of(case.best),
+            eval_result=None if case.best is None else result_of(case.best, 0.9),
+            signatures=lambda: signature_of(inputs),
         )
-    policy = comparison.policy_from_proto(comparison.DEFAULT_COMPARE_POLICY, lambda name: min)
-    if hasattr(case, "on_unknown_best"):
-        policy = dataclasses.replace(policy, on_unknown_best=case.on_unknown_best)
     blessings = ()
     if hasattr(case, "blessing"):
         blessings = (Blessing(name="model_blessing", uri=BLESSING_URI, status=case.blessing),)
+    proto = getattr(case, "policy", comparison.DEFAULT_COMPARE_POLICY)
     return decide(
         candidate=Candidate(
             digest=getattr(case, "digest", "sha256:candidate"),
-            eval_result=result_of(case.loss),
+            eval_result=result_of(case.loss, 0.86),
             blessings=blessings,
+            signatures=lambda: signature_of(getattr(case, "inputs", inputs)),
         ),
         best=best,
-        policy=policy,
+        policy=comparison.policy_from_proto(proto, lambda name: min),
+        now=31 * DAY,
     )
+
+
+def estimate(value: float, standard_error: float, degrees_of_freedom: float) -> MetricValue:
+    return MetricValue(
+        value=value, standard_error=standard_error, degrees_of_freedom=degrees_of_freedom
+    )
+
+
+class Shown(str):
+    """A text that an interpreter shows without quotes."""
+
+    __repr__ = str.__str__
+
+
+def example_of(
+    rule: pb.MetricRule,
+    candidate: Mapping[str, float | MetricValue],
+    best: Mapping[str, float | MetricValue],
+    slices: Mapping[str, Mapping[str, float]] | None = None,
+    best_slices: Mapping[str, Mapping[str, float]] | None = None,
+    *,
+    difference: MetricValue | None = None,
+    **kwargs: Any,
+) -> Shown:
+    """What `decide` stands for in the examples of docs/deciding.md; slices are countries."""
+
+    def result_of(
+        metrics: Mapping[str, float | MetricValue],
+        slices: Mapping[str, Mapping[str, float]] | None = None,
+        differences: Mapping[MetricKey, MetricValue] | None = None,
+    ) -> EvalResult:
+        values = {
+            MetricKey(name=name): value
+            if isinstance(value, MetricValue)
+            else MetricValue(value=value)
+            for name, value in metrics.items()
+        }
+        count = metrics.get("example_count")
+        return EvalResult(
+            values,
+            example_count=count if isinstance(count, int) else None,
+            differences=differences,
+            slices={
+                (("country", country),): result_of(metrics)
+                for country, metrics in (slices or {}).items()
+            },
+        )
+
+    key = MetricKey(name=rule.metric.name)
+    decision = decide(
+        candidate=Candidate(
+            digest="sha256:candidate",
+            eval_result=result_of(candidate, slices, {key: difference} if difference else None),
+        ),
+        best=Best(
+            version=1,
+            digest="sha256:best",
+            eval_result=result_of(best, best_slices),
+            basis=pb.ExportDecision.SAME_EVALUATION,
+        ),
+        policy=comparison.policy_from_proto(policies.compare_policy(rule, **kwargs), lambda _: min),
+    )
+    return Shown(f"{pb.ExportDecision.Reason.Name(decision.reason)}: {decision.explanation}")
+
+
+@pytest.mark.parametrize(
+    "document",
+    sorted({block.document for block in BLOCKS if block.language == "pycon"}),
+    ids=name_of,
+)
+def test_worked_examples(document: Path):
+    text = "\n".join(
+        block.text for block in BLOCKS if block.document == document and block.language == "pycon"
+    )
+    names = {name: value for name, value in vars(policies).items() if not name.startswith("_")}
+    names |= {"decide": example_of, "estimate": estimate}
+    example = doctest.DocTestParser().get_doctest(text, names, name_of(document), None, None)
+    problems: list[str] = []
+    results = doctest.DocTestRunner().run(example, out=problems.append)
+    assert results.attempted > 0
+    assert not problems
 
 
 def test_reasons_are_the_enums():

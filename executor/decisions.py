@@ -1,0 +1,115 @@
+"""What a run tells: the ExportDecision message, made of what was decided."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from tfx_best_exporter.executor import comparison
+from tfx_best_exporter.executor.exports import SCHEMA_VERSION, Listing, Served
+from tfx_best_exporter.executor.slices import Features, SliceChange
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+# Of the slices that changed most, from either end.
+MAX_SLICES = 100
+# Of the latest exports.
+MAX_HISTORY = 200
+
+
+def tell(
+    result: pb.ExportDecision,
+    decision: comparison.Decision,
+    *,
+    candidate: comparison.Candidate,
+    best: comparison.Best | None,
+    policy: comparison.Policy,
+    now: float,
+) -> None:
+    """Fills in what is known of a decision before it is carried out.
+
+    Args:
+        result: The message; what it has of an earlier attempt is replaced.
+        decision: What was decided.
+        candidate: About whom.
+        best: Against whom; None if nothing is served.
+        policy: By which.
+        now: Seconds since the epoch.
+    """
+    result.schema_version = SCHEMA_VERSION
+    result.exported, result.version = False, 0
+    result.reason = decision.reason
+    result.explanation = decision.explanation
+    result.candidate.digest = candidate.digest
+    result.candidate_evaluation.CopyFrom(candidate.eval_result.to_proto())
+    for item in decision.comparisons:
+        result.comparisons.add(**_fields(item))
+    for guardrail in decision.guardrails:
+        result.guardrails.add(**{**_fields(guardrail), "slice": _slice(guardrail.slice)})
+    result.signature_changes.extend(decision.signature_changes)
+    result.decided_at.FromNanoseconds(int(now * 1e9))
+    if not result.candidate_evaluation.HasField("evaluated_at"):
+        # TFMA does not write when: in this run, as far as anybody knows.
+        result.candidate_evaluation.evaluated_at.CopyFrom(result.decided_at)
+    if best and decision.comparisons and best.eval_result:
+        result.basis = best.basis
+        changes = comparison.slice_changes(candidate=candidate, best=best, policy=policy)
+        result.slice_count = len(changes)
+        for change in most_changed(changes, MAX_SLICES):
+            result.slices.add(**{**_fields(change), "slice": _slice(change.slice)})
+
+
+def tell_best(
+    result: pb.ExportDecision, served: Served, best: comparison.Best, listing: Listing
+) -> None:
+    """Fills in what is known of the export that is served, and of those before it."""
+    export, record = served.export, served.record
+    if export is None:
+        return
+    result.best.version = export.version
+    result.best.path = export.path
+    result.best.has_record = record is not None
+    result.best.model.digest = best.digest
+    if record:
+        result.best.model.CopyFrom(record.model)
+        result.best.pushed_model_uri = record.pushed_model_uri
+    if best.eval_result:
+        result.best.evaluation.CopyFrom(best.eval_result.to_proto())
+    if record:
+        result.history.extend(record.decision.history)
+        result.history.append(_history_entry(record))
+        del result.history[:-MAX_HISTORY]
+        present = {each.version for each in listing.exports}
+        for entry in result.history:
+            entry.retired = entry.version not in present
+
+
+def most_changed(changes: Sequence[SliceChange], count: int) -> list[SliceChange]:
+    """Returns so many changes from either end of those in order of improvement."""
+    if len(changes) <= 2 * count:
+        return list(changes)
+    return [*changes[:count], *changes[-count:]]
+
+
+def _history_entry(record: pb.ExportRecord) -> pb.HistoryEntry:
+    """Returns an export as later decisions remember it: with the metric that decided about it."""
+    entry = pb.HistoryEntry(version=record.version, exported_at=record.exported_at)
+    if record.decision.comparisons:
+        compared = record.decision.comparisons[0]
+        entry.metric = compared.metric
+        if compared.HasField("candidate"):
+            entry.value = compared.candidate
+        if compared.HasField("candidate_lower_bound"):
+            entry.lower_bound = compared.candidate_lower_bound
+        if compared.HasField("candidate_upper_bound"):
+            entry.upper_bound = compared.candidate_upper_bound
+    return entry
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """Returns a dataclass's fields that are set, as a message's constructor takes them."""
+    return {name: item for name, item in dataclasses.asdict(value).items() if item is not None}
+
+
+def _slice(features: Features) -> pb.Slice | None:
+    return pb.Slice(features=dict(features)) if features else None

@@ -1,0 +1,289 @@
+"""What a candidate must keep, however much better it is by the rule."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from tfx_best_exporter.executor.eval_result import (
+    EvalResult,
+    MetricKey,
+    MetricValue,
+    MissingMetricError,
+)
+from tfx_best_exporter.executor.rules import check_metric
+from tfx_best_exporter.executor.slices import Features, by_features, text_of
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+_MAX_NAMED = 20
+
+
+class MissingSliceError(KeyError):
+    """An evaluation does not have the slice that was asked for."""
+
+    def __str__(self) -> str:
+        """Returns the message as it is: KeyError would quote it."""
+        return self.args[0]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GuardrailResult:
+    """What became of a guardrail on one slice; the fields of pb.GuardrailResult."""
+
+    metric: str
+    direction: int
+    slice: Features
+    candidate: float
+    best: float | None
+    worst_allowed: float | None
+    holds: bool
+    explanation: str
+    example_count: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Guardrail:
+    """A bound, or an allowed regression, of one metric on some slices.
+
+    Attributes:
+        key: The metric.
+        direction: pb.LOWER_IS_BETTER or pb.HIGHER_IS_BETTER.
+        bound: Worst value allowed, in the metric's unit; None for any.
+        max_absolute_regression: How much worse than the best, in the metric's unit; None for any.
+        max_relative_regression: How much worse, as a share of abs(best); None for any.
+        slices: Where; empty for the overall slice.
+        every_slice_min_examples: Every slice with at least so many examples; None for `slices`.
+        field: What to call it in an error.
+    """
+
+    key: MetricKey
+    direction: pb.MetricDirection
+    bound: float | None = None
+    max_absolute_regression: float | None = None
+    max_relative_regression: float | None = None
+    slices: tuple[Features, ...] = ()
+    every_slice_min_examples: float | None = None
+    field: str = "compare_policy.guardrails[0]"
+
+    @classmethod
+    def from_proto(cls, proto: pb.Guardrail, field: str) -> Guardrail:
+        """Returns the guardrail that a proto states.
+
+        Raises:
+            ValueError: It is incomplete, or one that nothing or everything passes.
+        """
+        check_metric(proto.metric, proto.direction, field)
+        values = {
+            name: getattr(proto, name) if proto.HasField(name) else None
+            for name in (
+                "bound",
+                "max_absolute_regression",
+                "max_relative_regression",
+                "every_slice_min_examples",
+            )
+        }
+        limits = [values["bound"], values["max_absolute_regression"]]
+        if all(value is None for value in (*limits, values["max_relative_regression"])):
+            raise ValueError(
+                f"{field} must have a limit (got none). Set bound, max_absolute_regression or"
+                " max_relative_regression."
+            )
+        for name, value in values.items():
+            if value is None:
+                continue
+            if not math.isfinite(value):
+                raise ValueError(
+                    f"{field}.{name} must be a finite number (got {value!r})."
+                    " Leave it out where nothing is asked."
+                )
+            if name != "bound" and value < 0:
+                raise ValueError(
+                    f"{field}.{name} must be 0 or larger (got {value!r})."
+                    " Whichever the direction, it is a size."
+                )
+        if proto.slices and values["every_slice_min_examples"] is not None:
+            raise ValueError(
+                f"{field}.slices must be left out where every_slice_min_examples is given (got"
+                " both). Make two guardrails of it."
+            )
+        if not all(each.features for each in proto.slices):
+            raise ValueError(
+                f"{field}.slices must have features (got a slice without any). Leave slices out to"
+                " guard the overall slice."
+            )
+        return cls(
+            key=MetricKey.from_proto(proto.metric),
+            direction=proto.direction,
+            slices=tuple(tuple(sorted(each.features.items())) for each in proto.slices),
+            field=field,
+            **values,
+        )
+
+    def results(
+        self, *, candidate: EvalResult, best: EvalResult | None
+    ) -> Iterator[GuardrailResult]:
+        """Yields what becomes of it on each of its slices.
+
+        Args:
+            candidate: Its evaluation.
+            best: The best's; None where there is none, or nothing is known of it. Then the bound
+                alone counts, as on a slice that the best's evaluation does not have.
+
+        Raises:
+            MissingSliceError: The candidate's evaluation lacks a slice that is named.
+            MissingMetricError: It lacks the metric on a slice, or the number of examples; or the
+                best's lacks the metric.
+        """
+        if self.every_slice_min_examples is not None:
+            yield self._result((), candidate, best)
+            best_slices = by_features(best.slices) if best else {}
+            for features, result in by_features(candidate.slices).items():
+                if self._example_count(result, features) >= self.every_slice_min_examples:
+                    yield self._result(features, result, best_slices.get(features))
+        elif self.slices:
+            candidate_slices = by_features(candidate.slices)
+            best_slices = by_features(best.slices) if best else {}
+            for features in self.slices:
+                if features not in candidate_slices:
+                    raise self._missing_slice(features, candidate, candidate_slices)
+                yield self._result(features, candidate_slices[features], best_slices.get(features))
+        else:
+            yield self._result((), candidate, best)
+
+    def _result(
+        self, features: Features, candidate: EvalResult, best: EvalResult | None
+    ) -> GuardrailResult:
+        value = candidate.find(self.key)
+        if value is None:
+            raise self._missing_metric(features, candidate)
+        best_value = best.find(self.key) if best else None
+        if best and best_value is None and not features and self._limits_regression:
+            raise MissingMetricError(
+                f"{self.field}.metric.name must be a metric of the best's evaluation too (got"
+                f" {str(self.key)!r}, at {best.uri or 'its record'}). Found:"
+                f" {', '.join(sorted(best)) or 'none'}. Give a bound only until a model with the"
+                " metric is exported."
+            )
+        worst_allowed, why = self._worst_allowed(best_value)
+        name = f"{self.key} of {text_of(features)}" if features else str(self.key)
+        unknown = "nothing is known of the best there"
+        if worst_allowed is None:
+            holds = not math.isnan(value.value)
+            explanation = f"{name} is {value.value:.6g}, and {unknown}"
+        else:
+            is_higher_better = self.direction == pb.HIGHER_IS_BETTER
+            # NaN is neither: it never holds.
+            holds = (
+                value.value >= worst_allowed if is_higher_better else value.value <= worst_allowed
+            )
+            explanation = (
+                f"{name} {value.value:.6g} is {'' if holds else 'not '}"
+                f"{'at least' if is_higher_better else 'at most'} {worst_allowed:.6g}{why}"
+            )
+            if best_value is None and self._limits_regression:
+                explanation += f"; {unknown}"
+        return GuardrailResult(
+            metric=str(self.key),
+            direction=self.direction,
+            slice=features,
+            candidate=value.value,
+            best=best_value.value if best_value else None,
+            worst_allowed=worst_allowed,
+            holds=holds,
+            explanation=explanation,
+            example_count=candidate.example_count,
+        )
+
+    @property
+    def _limits_regression(self) -> bool:
+        return self.max_absolute_regression is not None or self.max_relative_regression is not None
+
+    def _worst_allowed(self, best: MetricValue | None) -> tuple[float | None, str]:
+        """Returns the strictest limit, and where it comes from."""
+        limits = [] if self.bound is None else [(self.bound, "")]
+        # Of a best that is NaN or infinite nothing can be kept.
+        if best is not None and math.isfinite(best.value):
+            sign = -1 if self.direction == pb.HIGHER_IS_BETTER else 1
+            for regression in (
+                self.max_absolute_regression,
+                None
+                if self.max_relative_regression is None
+                else self.max_relative_regression * abs(best.value),
+            ):
+                if regression is not None:
+                    word = "less" if sign < 0 else "and"
+                    limits.append(
+                        (
+                            best.value + sign * regression,
+                            f", the best's {best.value:.6g} {word} {regression:.6g}",
+                        )
+                    )
+        if not limits:
+            return None, ""
+        strictest = max if self.direction == pb.HIGHER_IS_BETTER else min
+        return strictest(limits, key=lambda limit: limit[0])
+
+    def _example_count(self, result: EvalResult, features: Features) -> float:
+        if result.example_count is None:
+            raise MissingMetricError(
+                f"{self.field}.every_slice_min_examples must find the number of examples of each"
+                f" slice (got none of {text_of(features)}, at {result.uri}). Add the metric"
+                " ExampleCount to Evaluator's EvalConfig."
+            )
+        return result.example_count
+
+    def _missing_metric(self, features: Features, candidate: EvalResult) -> MissingMetricError:
+        name = f"{str(self.key)!r} of {text_of(features)}" if features else repr(str(self.key))
+        where = f", at {candidate.uri}" if candidate.uri else ""
+        return MissingMetricError(
+            f"{self.field}.metric.name must be a metric of the evaluation (got {name}{where})."
+            f" Found: {', '.join(sorted(candidate)) or 'none'}."
+            " Use one of these, or add it to Evaluator's EvalConfig."
+        )
+
+    def _missing_slice(
+        self, features: Features, candidate: EvalResult, found: Mapping[Features, EvalResult]
+    ) -> MissingSliceError:
+        names = sorted(text_of(each) for each in found)
+        more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+        return MissingSliceError(
+            f"{self.field}.slices must be slices of the evaluation (got {text_of(features)}, at"
+            f" {candidate.uri or 'the evaluation'}). Found:"
+            f" {', '.join(names[:_MAX_NAMED]) or 'none'}{more}. Use one of these, or add it to the"
+            " slicing_specs of Evaluator's EvalConfig."
+        )
+
+
+def check_together(guardrails: Sequence[Guardrail]) -> None:
+    """Checks that guardrails do not contradict each other.
+
+    Raises:
+        ValueError: No value of a metric could satisfy two of them.
+    """
+    for index, first in enumerate(guardrails):
+        for second in guardrails[index + 1 :]:
+            pair = sorted((first, second), key=lambda each: each.direction, reverse=True)
+            higher, lower = pair
+            if (
+                first.key == second.key
+                and first.direction != second.direction
+                and _overlap(first, second)
+                and higher.bound is not None
+                and lower.bound is not None
+                and higher.bound > lower.bound
+            ):
+                raise ValueError(
+                    f"{second.field} must not contradict {first.field} (got {str(first.key)!r} at"
+                    f" least {higher.bound!r} and at most {lower.bound!r}). No candidate could"
+                    " pass: mend one of both."
+                )
+
+
+def _overlap(first: Guardrail, second: Guardrail) -> bool:
+    """Returns whether two guardrails surely have a slice in common."""
+    places = [
+        {()} if each.every_slice_min_examples is not None or not each.slices else {*each.slices}
+        for each in (first, second)
+    ]
+    return not places[0].isdisjoint(places[1])
