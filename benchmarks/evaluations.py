@@ -1,7 +1,7 @@
 """What reading an evaluation of many slices costs, and deciding by it, beside tfma.load_metrics.
 
-`python -m benchmarks.evaluations` runs this. As in benchmarks/publishing.py, every figure is a ratio
-of two things measured one after the other in the same process, and the median of several such pairs.
+`python -m benchmarks.evaluations` runs this. As in benchmarks/publishing.py, every figure is a
+ratio of two things measured one after the other in the same process, and the median of several.
 """
 
 from __future__ import annotations

@@ -29,7 +29,11 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 # tf.estimator.BestExporter's default; relative to the ModelRun.
 DEFAULT_EVENT_FILE_PATTERN = "eval/*.tfevents.*"
 
-_EXAMPLE_COUNT = "example_count"
+# Where an EvalConfig asks for both kinds, the weighted one is a sum of weights.
+_EXAMPLE_COUNTS = (
+    MetricKey(name="example_count"),
+    MetricKey(name="example_count", example_weighted=False),
+)
 _EVAL_CONFIG = "eval_config.json"
 # What TFMA writes where a model's path should be, if there was no model.
 _NO_MODEL = "<unknown>"
@@ -432,9 +436,7 @@ class _BaselineSlices(Mapping[SliceKey, EvalResult]):
 
 
 def _example_count(metrics: Metrics) -> float | None:
-    # Where an EvalConfig asks for both kinds, the weighted one is a sum of weights.
-    for weighted in (None, False):
-        key = MetricKey(name=_EXAMPLE_COUNT, example_weighted=weighted)
+    for key in _EXAMPLE_COUNTS:
         value = metrics.find(key, ("",))
         if value is not None:
             return value.value

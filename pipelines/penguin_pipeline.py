@@ -80,7 +80,7 @@ def create_pipeline(
         baseline_model=resolvers[0].outputs["model"] if resolvers else None,
         eval_config=create_eval_config(),
     )
-    exporter = _create_exporter(trainer, evaluator, base_directory, exports_to_keep)
+    exporter = _create_exporter(example_gen, trainer, evaluator, base_directory, exports_to_keep)
     return tfx.dsl.Pipeline(
         pipeline_name=pipeline_name,
         pipeline_root=pipeline_root,
@@ -144,7 +144,11 @@ def _create_resolver(trainer: BaseNode, base_directory: str) -> BaseNode:
 
 
 def _create_exporter(
-    trainer: BaseNode, evaluator: BaseNode, base_directory: str, exports_to_keep: int | None
+    example_gen: BaseNode,
+    trainer: BaseNode,
+    evaluator: BaseNode,
+    base_directory: str,
+    exports_to_keep: int | None,
 ) -> BaseNode:
     """Returns the last node. Without a compare function or policy, the smaller "loss" is better."""
     push_destination = tfx.proto.PushDestination(
@@ -154,6 +158,8 @@ def _create_exporter(
         model=trainer.outputs["model"],
         evaluation=evaluator.outputs["evaluation"],
         model_blessing=evaluator.outputs["blessing"],
+        # Where Evaluator was not given the best as its baseline, the best is evaluated on these.
+        examples=example_gen.outputs["examples"],
         push_destination=push_destination,
         exports_to_keep=exports_to_keep,
     )

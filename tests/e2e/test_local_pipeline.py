@@ -260,6 +260,14 @@ def with_best_exporter(evaluator: BaseNode, arguments: dict[str, Any]) -> BaseNo
     return BestExporter(evaluation=evaluator.outputs["evaluation"], **arguments)
 
 
+def with_examples(evaluator: BaseNode, arguments: dict[str, Any]) -> BaseNode:
+    return BestExporter(
+        evaluation=evaluator.outputs["evaluation"],
+        examples=evaluator.inputs["examples"],
+        **arguments,
+    )
+
+
 def with_module(module_file: Path) -> Callable[[BaseNode, dict[str, Any]], BaseNode]:
     def make(evaluator: BaseNode, arguments: dict[str, Any]) -> BaseNode:
         return BestExporter(
@@ -333,7 +341,7 @@ def swapped(tmp_path_factory: pytest.TempPathFactory, offline: None) -> Swapped:
     results["driver_error"] = fail("driver_failed", 40)
     results["driver_failed"] = pipeline.last_run()
     record_path.write_text(record)
-    results["mended"] = run("mended", 40)
+    results["mended"] = run("mended", 40, with_examples)
     return Swapped(pipeline=pipeline, versions=versions, **results)
 
 
@@ -399,6 +407,24 @@ def test_the_run_after_a_failure_goes_on(swapped: Swapped):
     assert decision.reason == pb.ExportDecision.BETTER
     assert decision.best.version == swapped.versions["shipped"][-1]
     assert swapped.versions["mended"] == [*swapped.versions["shipped"], decision.version]
+
+
+def test_the_best_is_evaluated_again_with_the_beam_arguments_of_the_pipeline(swapped: Swapped):
+    decision = decision_of(swapped.mended)
+    [artifact] = swapped.mended.nodes["BestExporter"].outputs["decision"]
+    assert decision.basis == pb.ExportDecision.EVALUATED_AGAIN
+    assert decision.best.evaluation.uri == (
+        f"{artifact.uri}/best_evaluation/{decision.best.version}"
+    )
+    assert decision.best.evaluation.data == decision.candidate_evaluation.data
+    assert list(decision.warnings) == []
+    # The examples are the same as when the best was a candidate.
+    [comparison] = decision.comparisons
+    recorded = {
+        each.key.name: each.value
+        for each in decision_of(swapped.shipped).candidate_evaluation.metrics
+    }
+    assert comparison.best == pytest.approx(recorded["loss"], rel=1e-5)
 
 
 def test_no_execution_runs_for_ever(swapped: Swapped):

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
 from tfx import types
-from tfx.dsl.components.base import base_executor
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import standard_artifacts
 
@@ -52,7 +52,7 @@ class Node:
         self.root = root
         self.base_directory = root / "serving"
         # What TFX tells an executor of the pipeline.
-        self.context: base_executor.BaseExecutor.Context | None = None
+        self.context: BaseBeamExecutor.Context | None = None
         self._write_model = write_model
         self._number = 0
 
@@ -168,7 +168,9 @@ def test_not_better(node: Node):
     [version] = node.versions()
     pushed_model, decision = node.do(node.candidate(scale=2.0, loss=0.6))
     assert node.versions() == [version]
-    explanation = "loss 0.6 is not smaller than the best's 0.5"
+    explanation = (
+        "loss 0.6 is not smaller than the best's 0.5; the best was evaluated on other data"
+    )
     assert properties_of(pushed_model) == {
         "pushed": 0,
         "pushed_destination": "",
@@ -514,7 +516,8 @@ def test_a_metric_rule_with_a_threshold(node: Node):
     node.do(node.candidate(scale=1.0, auc=0.5), **policy(**rule))
     _, decision = node.do(node.candidate(scale=2.0, auc=0.55), **policy(**rule))
     assert properties_of(decision)["explanation"] == (
-        "auc 0.55 is not larger than the best's 0.5 by more than 0.1"
+        "auc 0.55 is not larger than the best's 0.5 by more than 0.1; the best was evaluated on"
+        " other data"
     )
 
 
@@ -652,10 +655,19 @@ def test_decision_json_is_the_message(node: Node):
     assert json_format.MessageToDict(message, preserving_proto_field_name=True) == content
 
 
+def test_a_run_that_evaluates_nothing_prepares_no_beam(node: Node, tmp_path: Path):
+    # TFX's own Beam executors package TFX for remote workers before anything else.
+    context = BaseBeamExecutor.Context(beam_pipeline_args=["--runner=DirectRunner"])
+    node.context = context
+    node.do(node.candidate(loss=0.5))
+    assert context.beam_pipeline_args == ["--runner=DirectRunner"]
+    assert not getattr(Executor(context), "_beam_pipeline_args", None)
+
+
 def test_pipeline_and_run_are_named(node: Node, tmp_path: Path):
     pipeline_node = pipeline_pb2.PipelineNode()
     pipeline_node.node_info.id = "BestExporter.mine"
-    node.context = base_executor.BaseExecutor.Context(
+    node.context = BaseBeamExecutor.Context(
         tmp_dir=str(tmp_path),
         unique_id="1",
         pipeline_node=pipeline_node,

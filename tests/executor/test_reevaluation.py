@@ -8,17 +8,22 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+import requests
 from google.protobuf import json_format
 from tfx import types
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import standard_artifacts
 
 from tests import served_models
+from tests.servers import s3_server
 from tests.tfx_runs import exec_properties, read_decision
 from tfx_best_exporter.component import ExportDecision
 from tfx_best_exporter.executor import evaluation, reevaluation
 from tfx_best_exporter.executor.executor import Executor
 from tfx_best_exporter.executor.exports import RECORD_PATH
+from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.location import Location, copy_files
+from tfx_best_exporter.executor.storage.s3 import S3Storage
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 pytestmark = [
@@ -81,8 +86,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
     examples, more = work.examples(100), work.examples(200)
     best, candidate, another = work.model(0.6), work.model(0.55), work.model(0.9)
 
-    def evaluate(*args: types.Artifact) -> types.Artifact:
-        return served_models.evaluate(work.artifact, *args)
+    def evaluate(
+        examples: types.Artifact, model: types.Artifact, baseline: types.Artifact | None = None
+    ) -> types.Artifact:
+        return served_models.evaluate(work.artifact, examples, model, baseline)
 
     return Shared(
         work=work,
@@ -221,7 +228,7 @@ def test_a_best_that_cannot_be_evaluated(node: Node, has_same_examples: bool):
     shared = node.shared
     served = node.base_directory / str(node.record().version)
     # Features that the examples do not have.
-    replaced = served_models.write_model(served.parent / ".new", 0.5, feature="y")
+    replaced = served_models.write_model(node.base_directory.parent / "other", 0.5, feature="y")
     shutil.copy(replaced / "saved_model.pb", served)
     candidate_evaluation, examples = (
         (shared.candidate_alone, shared.examples)
@@ -296,6 +303,35 @@ def test_an_evaluation_of_another_model(node: Node):
         f" '{shared.best.uri}', at {shared.best_alone.uri}). Give Evaluator and BestExporter the"
         " same model channel."
     )
+
+
+def test_an_export_that_tensorflow_cannot_read_where_it_lies(
+    shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source = location_of(f"{shared.best.uri}/Format-Serving")
+    with s3_server() as url:
+        for name, value in (
+            ("AWS_ENDPOINT_URL_S3", url),
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "b"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+        ):
+            monkeypatch.setenv(name, value)
+        requests.put(f"{url}/models", timeout=10).raise_for_status()
+        export = Location(S3Storage(), "models/1732240000")
+        copy_files([(source / path, export / path) for path in source.sizes()])
+        evaluate = reevaluation.Reevaluation(
+            examples=[shared.examples],
+            splits=(),
+            evaluation_uri=shared.candidate_beside_best.uri,
+            output_uri=str(tmp_path / "output"),
+            context=None,
+        )
+        result = evaluate(export)
+    assert result["binary_accuracy"] == pytest.approx(0.9)
+    assert result.uri == str(tmp_path / "output" / "1732240000")
+    # The same answer, not another evaluation: the server is gone.
+    assert evaluate(export) is result
 
 
 def test_examples_of_several_artifacts_have_one_name(shared: Shared):
