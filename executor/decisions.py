@@ -13,6 +13,8 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Of the slices that changed most, from either end.
 MAX_SLICES = 100
+# Where the best was evaluated in this run, beside the candidate or after it.
+_EVALUATED_NOW = (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN)
 # Of the latest exports.
 MAX_HISTORY = 200
 
@@ -75,6 +77,8 @@ def tell_best(
         result.best.pushed_model_uri = record.pushed_model_uri
     if best.eval_result:
         result.best.evaluation.CopyFrom(best.eval_result.to_proto())
+        if best.basis in _EVALUATED_NOW:
+            result.best.evaluation.evaluated_at.CopyFrom(result.decided_at)
     if record:
         result.history.extend(record.decision.history)
         result.history.append(_history_entry(record))

@@ -220,12 +220,12 @@ class EvalResult(Mapping[str, float]):
     __slots__ = (
         "_baseline",
         "_by_name",
+        "_differences",
         "_example_count",
+        "_metrics",
         "_slices",
         "data",
-        "differences",
         "evaluated_at",
-        "metrics",
         "model_name",
         "model_paths",
         "source",
@@ -239,7 +239,7 @@ class EvalResult(Mapping[str, float]):
         *,
         uri: str = "",
         source: pb.Evaluation.Source = pb.Evaluation.MAPPING,
-        example_count: float | Callable[[], float | None] | None = None,
+        example_count: float | None = None,
         model_name: str = "",
         warnings: tuple[str, ...] = (),
         slices: (
@@ -247,7 +247,7 @@ class EvalResult(Mapping[str, float]):
         ) = None,
         data: EvaluatedData | None = None,
         evaluated_at: float | None = None,
-        baseline: EvalResult | Callable[[], EvalResult | None] | None = None,
+        baseline: EvalResult | None = None,
         differences: Mapping[MetricKey, MetricValue] | None = None,
         model_paths: Mapping[str, str] | None = None,
     ):
@@ -257,17 +257,17 @@ class EvalResult(Mapping[str, float]):
             metrics: Overall slice, by key.
             uri: Where the evaluation lies.
             source: What it was read from.
-            example_count: Number of examples, or None; or a function that reads it.
+            example_count: Number of examples, or None.
             model_name: Name of the evaluated model in the evaluation.
             warnings: What was tolerated when the evaluation was read.
             slices: The other slices, or a function that reads them when they are first asked for.
             data: What it was computed on.
             evaluated_at: Seconds since the epoch.
-            baseline: Metrics of the baseline in the same evaluation, or a function that reads them.
+            baseline: Metrics of the baseline in the same evaluation.
             differences: Of candidate less baseline, overall slice.
             model_paths: Path of each SavedModel that was evaluated, by its name.
         """
-        self.metrics = _read_only(metrics)
+        self._metrics = _read_only(metrics)
         self.uri = uri
         self.source = source
         self._example_count = example_count
@@ -276,9 +276,9 @@ class EvalResult(Mapping[str, float]):
         self.data = data or _UNKNOWN_DATA
         self.evaluated_at = evaluated_at
         self._baseline = baseline
-        self.differences = _read_only(differences or _NO_METRICS)
+        self._differences = _read_only(differences or NO_METRICS)
         self.model_paths = types.MappingProxyType(dict(model_paths)) if model_paths else _NO_PATHS
-        self._slices = slices if slices is not None else {}
+        self._slices = slices if slices is not None else _NO_SLICES
         self._by_name: dict[str, float] | None = None
 
     @classmethod
@@ -323,17 +323,23 @@ class EvalResult(Mapping[str, float]):
         return self._slices
 
     @property
+    def metrics(self) -> Mapping[MetricKey, MetricValue]:
+        """Overall slice, by MetricKey, with confidence bounds."""
+        return self._metrics
+
+    @property
+    def differences(self) -> Mapping[MetricKey, MetricValue]:
+        """Candidate less baseline, by the key of the metric; empty where there are none."""
+        return self._differences
+
+    @property
     def example_count(self) -> float | None:
-        """Number of examples, or None if unknown; read from the evaluation when asked for."""
-        if callable(self._example_count):
-            self._example_count = self._example_count()
+        """Number of examples, or None if unknown."""
         return self._example_count
 
     @property
     def baseline(self) -> EvalResult | None:
-        """Metrics of the baseline in the same evaluation; read when first asked for."""
-        if callable(self._baseline):
-            self._baseline = self._baseline()
+        """Metrics of the baseline in the same evaluation, or None."""
         return self._baseline
 
     def find(self, key: MetricKey) -> MetricValue | None:
@@ -344,10 +350,14 @@ class EvalResult(Mapping[str, float]):
         """Returns candidate less baseline of a metric, or None if there is no such difference."""
         return self._find(key, self.differences)
 
-    def _find(self, key: MetricKey, metrics: Mapping[MetricKey, MetricValue]) -> MetricValue | None:
-        names = (key.model_name,)
+    def _names_of(self, key: MetricKey) -> tuple[str, ...]:
+        """Returns the model names that a key's metric may have here."""
         if key.model_name in (self.model_name, CANDIDATE_MODEL_NAME):
-            names = ("", key.model_name)
+            return ("", key.model_name)
+        return (key.model_name,)
+
+    def _find(self, key: MetricKey, metrics: Mapping[MetricKey, MetricValue]) -> MetricValue | None:
+        names = self._names_of(key)
         if isinstance(metrics, Metrics):
             return metrics.find(key, names)
         match = _only_match(key, names, metrics)
@@ -390,6 +400,10 @@ class EvalResult(Mapping[str, float]):
     def __iter__(self) -> Iterator[str]:
         """Iterates over metric names."""
         return iter(self._values())
+
+    def __bool__(self) -> bool:
+        """Returns whether there is any metric; reads at most one."""
+        return bool(self.metrics)
 
     def __len__(self) -> int:
         """Returns the number of metrics."""
@@ -463,12 +477,13 @@ class EvalResult(Mapping[str, float]):
 
 
 _UNKNOWN_DATA = EvaluatedData()
-_NO_METRICS: Mapping[MetricKey, MetricValue] = types.MappingProxyType({})
+NO_METRICS: Mapping[MetricKey, MetricValue] = types.MappingProxyType({})
+_NO_SLICES: Mapping[SliceKey, EvalResult] = types.MappingProxyType({})
 _NO_PATHS: Mapping[str, str] = types.MappingProxyType({})
 
 
 def _read_only(metrics: Mapping[MetricKey, MetricValue]) -> Mapping[MetricKey, MetricValue]:
     """Returns metrics that nobody can change; those of an evaluation's file are as they are."""
-    if metrics is _NO_METRICS or isinstance(metrics, Metrics):
+    if metrics is NO_METRICS or isinstance(metrics, Metrics):
         return metrics
     return types.MappingProxyType(dict(metrics))

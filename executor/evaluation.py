@@ -14,6 +14,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from tfx_best_exporter.executor.eval_result import (
+    NO_METRICS,
     EvalResult,
     EvaluatedData,
     MetricKey,
@@ -97,11 +98,11 @@ def from_tfma(
             f" {len(rows)} other slices, at {uri}). Check that Evaluator finished, and that its"
             " slicing_specs include an empty one."
         )
-    slices = _Slices(rows, _Layout(overall, run), run)
+    layout = _Layout(overall, run)
     data = EvaluatedData(
         examples_uri=examples_uri, splits=tuple(splits), eval_config_digest=run.digest
     )
-    return slices.result_of(overall, data=data, slices=slices)
+    return _TfmaResult(overall, layout, run, data=data, slices=_Slices(rows, layout, run))
 
 
 def tfma_files_of(evaluation: Location) -> list[Location]:
@@ -293,47 +294,150 @@ def _distinct(found: Mapping[MetricKey, Mapping[bool | None, int]]) -> MetricKey
     )
 
 
-class _SliceMetrics(Metrics):
-    """The metrics of one slice that have one role, converted one by one as they are asked for.
+class _TfmaResult(EvalResult):
+    """One side of a slice, candidate's or baseline's, converted as it is asked for.
 
-    With 10,000 slices, most metrics of most slices are never looked at.
+    With 10,000 slices, most metrics of most slices are never looked at, and every object that is
+    kept for one of them is one more for Python's garbage collector to look through.
     """
 
     __slots__ = ("_is_checked", "_items", "_layout", "_role", "_run")
 
-    def __init__(self, items: Sequence[Any], layout: _Layout, role: str, run: _EvalRun):
+    def __init__(
+        self,
+        items: Sequence[Any],
+        layout: _Layout,
+        run: _EvalRun,
+        role: str = "candidate",
+        *,
+        data: EvaluatedData | None = None,
+        slices: Mapping[SliceKey, EvalResult] | None = None,
+    ):
+        """Makes a result.
+
+        Args:
+            items: Of the slice, as TFMA has them.
+            layout: Of most slices.
+            run: What eval_config.json says.
+            role: "candidate" or "baseline".
+            data: What it was computed on; for the overall slice.
+            slices: The others; for the overall slice.
+        """
+        is_overall = slices is not None
+        super().__init__(
+            NO_METRICS,
+            uri=run.uri,
+            source=pb.Evaluation.TFMA,
+            model_name=run.model_name if role == "candidate" else run.baseline_name or "",
+            slices=slices,
+            data=data,
+            model_paths=run.model_paths if is_overall else None,
+        )
         self._items = items
         self._layout = layout
-        self._role = role
         self._run = run
+        self._role = role
         self._is_checked = False
 
-    def find(self, key: MetricKey, model_names: tuple[str, ...]) -> MetricValue | None:
-        position = getattr(self._layout, self._role).find(key, model_names)
-        if position is not None and position < len(self._items):
-            item = self._items[position]
-            if item.key == self._layout.protos[position]:
+    @property
+    def metrics(self) -> Mapping[MetricKey, MetricValue]:
+        return _SliceMetrics(self, self._role)
+
+    @property
+    def differences(self) -> Mapping[MetricKey, MetricValue]:
+        return _SliceMetrics(self, "differences") if self._has_baseline else NO_METRICS
+
+    @property
+    def baseline(self) -> EvalResult | None:
+        if not self._has_baseline:
+            return None
+        slices = self._slices
+        return _TfmaResult(
+            self._items,
+            self._layout,
+            self._run,
+            "baseline",
+            data=self.data,
+            slices=_Slices(slices.rows, self._layout, self._run, "baseline")
+            if isinstance(slices, _Slices)
+            else None,
+        )
+
+    @property
+    def example_count(self) -> float | None:
+        if self._example_count is None:
+            found = (self.find(key) for key in _EXAMPLE_COUNTS)
+            self._example_count = next((each.value for each in found if each), None)
+        return self._example_count
+
+    @property
+    def _has_baseline(self) -> bool:
+        return self._role == "candidate" and self._run.baseline_name is not None
+
+    def find(self, key: MetricKey) -> MetricValue | None:
+        return self.find_in(self._role, key, self._names_of(key))
+
+    def has_any(self, role: str) -> bool:
+        """Returns whether there is any metric; looks at one, nearly always."""
+        layout, items = self._layout, self._items
+        position = next(iter(getattr(layout, role).positions.values()), None)
+        if position is not None and position < len(items):
+            item = items[position]
+            if item.key == layout.protos[position] and _value_of(item) is not None:
+                return True
+        return any(self.value_at(each) for each in self.keys_of(role).positions.values())
+
+    def find_in(
+        self, role: str, key: MetricKey, model_names: tuple[str, ...]
+    ) -> MetricValue | None:
+        """Returns the value of the metric that a key means; see Metrics.find."""
+        layout, items = self._layout, self._items
+        position = getattr(layout, role).find(key, model_names)
+        if position is not None and position < len(items):
+            item = items[position]
+            if item.key == layout.protos[position]:
                 return _value_of(item)
         # Not where it stands in the other slices: look at this one's own keys.
-        position = self._own_keys().find(key, model_names)
-        return None if position is None else _value_of(self._items[position])
+        position = self.keys_of(role).find(key, model_names)
+        return None if position is None else self.value_at(position)
 
-    def _own_keys(self) -> MetricKeys:
+    def keys_of(self, role: str) -> MetricKeys:
+        """Returns the keys that this slice has."""
         if not self._is_checked:
             if [item.key for item in self._items] != self._layout.protos:
                 self._layout = _Layout(self._items, self._run)
             self._is_checked = True
-        return getattr(self._layout, self._role)
+        return getattr(self._layout, role)
+
+    def value_at(self, position: int) -> MetricValue | None:
+        """Returns the value that stands there, or None if it is no single number."""
+        return _value_of(self._items[position])
+
+
+class _SliceMetrics(Metrics):
+    """The metrics of a slice that have one role."""
+
+    __slots__ = ("_result", "_role")
+
+    def __init__(self, result: _TfmaResult, role: str):
+        self._result = result
+        self._role = role
+
+    def find(self, key: MetricKey, model_names: tuple[str, ...]) -> MetricValue | None:
+        return self._result.find_in(self._role, key, model_names)
 
     def __getitem__(self, key: MetricKey) -> MetricValue:
-        value = _value_of(self._items[self._own_keys().positions[key]])
+        value = self._result.value_at(self._result.keys_of(self._role).positions[key])
         if value is None:
             raise KeyError(key)
         return value
 
+    def __bool__(self) -> bool:
+        return self._result.has_any(self._role)
+
     def __iter__(self) -> Iterator[MetricKey]:
-        for key, position in self._own_keys().positions.items():
-            if _value_of(self._items[position]) is not None:
+        for key, position in self._result.keys_of(self._role).positions.items():
+            if self._result.value_at(position) is not None:
                 yield key
 
     def __len__(self) -> int:
@@ -341,106 +445,36 @@ class _SliceMetrics(Metrics):
 
 
 class _Slices(Mapping[SliceKey, EvalResult]):
-    """The slices of an evaluation; each is made when it is asked for."""
+    """One side of the slices of an evaluation; each is made when it is asked for."""
 
-    def __init__(self, rows: Mapping[SliceKey, Sequence[Any]], layout: _Layout, run: _EvalRun):
-        self._rows = rows
-        self._layout = layout
-        self._run = run
-
-    def result_of(
+    def __init__(
         self,
-        items: Sequence[Any],
-        *,
-        data: EvaluatedData | None = None,
-        slices: _Slices | None = None,
-    ) -> EvalResult:
-        """Returns the candidate's side of a slice.
+        rows: Mapping[SliceKey, Sequence[Any]],
+        layout: _Layout,
+        run: _EvalRun,
+        role: str = "candidate",
+    ):
+        """Makes the slices; arguments as those of a _TfmaResult.
 
         Args:
-            items: Of the slice.
-            data: What it was computed on; for the overall slice.
-            slices: The other slices; for the overall slice.
+            rows: Items of each slice.
+            layout: Of most slices.
+            run: What eval_config.json says.
+            role: "candidate" or "baseline".
         """
-        run = self._run
-        metrics = _SliceMetrics(items, self._layout, "candidate", run)
-        has_baseline = run.baseline_name is not None
-        return EvalResult(
-            metrics,
-            uri=run.uri,
-            source=pb.Evaluation.TFMA,
-            example_count=lambda: _example_count(metrics),
-            model_name=run.model_name,
-            slices=slices,
-            data=data,
-            baseline=(
-                (lambda: self.baseline_of(items, data=data, slices=slices))
-                if has_baseline
-                else None
-            ),
-            differences=(
-                _SliceMetrics(items, self._layout, "differences", run) if has_baseline else None
-            ),
-            model_paths=run.model_paths if slices is not None else None,
-        )
-
-    def baseline_of(
-        self,
-        items: Sequence[Any],
-        *,
-        data: EvaluatedData | None = None,
-        slices: _Slices | None = None,
-    ) -> EvalResult:
-        """Returns the baseline's side of a slice; arguments as those of result_of."""
-        run = self._run
-        metrics = _SliceMetrics(items, self._layout, "baseline", run)
-        return EvalResult(
-            metrics,
-            uri=run.uri,
-            source=pb.Evaluation.TFMA,
-            example_count=lambda: _example_count(metrics),
-            model_name=run.baseline_name or "",
-            slices=None if slices is None else _BaselineSlices(slices),
-            data=data,
-            model_paths=run.model_paths if slices is not None else None,
-        )
-
-    def row(self, slice_key: SliceKey) -> Sequence[Any]:
-        """Returns the items of a slice."""
-        return self._rows[slice_key]
+        self.rows = rows
+        self._layout = layout
+        self._run = run
+        self._role = role
 
     def __getitem__(self, slice_key: SliceKey) -> EvalResult:
-        return self.result_of(self._rows[slice_key])
+        return _TfmaResult(self.rows[slice_key], self._layout, self._run, self._role)
 
     def __iter__(self) -> Iterator[SliceKey]:
-        return iter(self._rows)
+        return iter(self.rows)
 
     def __len__(self) -> int:
-        return len(self._rows)
-
-
-class _BaselineSlices(Mapping[SliceKey, EvalResult]):
-    """The baseline's side of the slices of an evaluation."""
-
-    def __init__(self, slices: _Slices):
-        self._slices = slices
-
-    def __getitem__(self, slice_key: SliceKey) -> EvalResult:
-        return self._slices.baseline_of(self._slices.row(slice_key))
-
-    def __iter__(self) -> Iterator[SliceKey]:
-        return iter(self._slices)
-
-    def __len__(self) -> int:
-        return len(self._slices)
-
-
-def _example_count(metrics: Metrics) -> float | None:
-    for key in _EXAMPLE_COUNTS:
-        value = metrics.find(key, ("",))
-        if value is not None:
-            return value.value
-    return None
+        return len(self.rows)
 
 
 def _key_of(key: Any, own_name: str) -> MetricKey:

@@ -281,7 +281,8 @@ def test_a_slice_that_has_other_metrics_than_the_others(tmp_path: Path, evaluati
     assert second.find(ACCURACY) == MetricValue(value=0.5)
     assert second.find(COUNT) == MetricValue(value=2.0)
     assert [str(key) for key in second.differences] == ["another", "example_count"]
-    assert second.difference(MetricKey(name="another")) == MetricValue(value=0.5)
+    assert second.difference(MetricKey(name="another")) == MetricValue(value=0.0)
+    assert second.difference(ACCURACY) is None
 
 
 # The EvalConfig.
