@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import publishing, results, startup
+from benchmarks import evaluations, publishing, results, startup
 from benchmarks.ratios import Ratio, show
 
 
@@ -20,6 +20,7 @@ def main() -> None:
         "deciding": publishing.deciding,
         "retiring": publishing.retiring,
         "object store": publishing.object_store,
+        "evaluations": evaluations.reading,
         "starting": startup.starting,
     }
     parser = argparse.ArgumentParser(description=__doc__)

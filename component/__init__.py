@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfx_best_exporter.component.artifacts import ExportDecision
     from tfx_best_exporter.component.component import BestExporter
+    from tfx_best_exporter.component.strategies import BestExportedModelStrategy
 
-__all__ = ["BestExporter", "ExportDecision"]
+__all__ = ["BestExportedModelStrategy", "BestExporter", "ExportDecision"]
 
-_MODULES = {"BestExporter": "component", "ExportDecision": "artifacts"}
+_MODULES = {
+    "BestExportedModelStrategy": "strategies",
+    "BestExporter": "component",
+    "ExportDecision": "artifacts",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf import json_format
@@ -22,6 +22,7 @@ from tfx.types import standard_component_specs as tfx_keys
 
 from tfx_best_exporter.component import artifacts, driver, spec
 from tfx_best_exporter.executor import (
+    beam_executor,
     comparison,
     destination,
     executor,
@@ -43,6 +44,7 @@ _USUAL_OUTPUTS = {
     tfx_keys.MODEL_BLESSING_KEY: "evaluator.outputs['blessing']",
     tfx_keys.INFRA_BLESSING_KEY: "infra_validator.outputs['blessing']",
     tfx_keys.MODEL_RUN_KEY: "trainer.outputs['model_run']",
+    tfx_keys.EXAMPLES_KEY: "example_gen.outputs['examples']",
 }
 
 # Messages that may be given when the pipeline is started, or by another component.
@@ -86,6 +88,8 @@ class BestExporter(base_component.BaseComponent):
         model_blessing: types.BaseChannel | None = None,
         infra_blessing: types.BaseChannel | None = None,
         model_run: types.BaseChannel | None = None,
+        examples: types.BaseChannel | None = None,
+        example_splits: Sequence[str] | None = None,
         event_file_pattern: str = evaluation_lib.DEFAULT_EVENT_FILE_PATTERN,
         compare_fn: Callable[..., bool] | str | None = None,
         compare_policy: (
@@ -113,6 +117,9 @@ class BestExporter(base_component.BaseComponent):
             model_blessing: Channel of ModelBlessing. If given, it must say blessed.
             infra_blessing: Channel of InfraBlessing. If given, it must say blessed.
             model_run: Channel of ModelRun: the evaluation is read from its event files.
+            examples: Channel of Examples: what Evaluator was given. The best is evaluated on them
+                again where the candidate's own evaluation has no metrics of it.
+            example_splits: As Evaluator's. Default: ["eval"].
             event_file_pattern: Relative to model_run.
             compare_fn: `fn(best_eval_result, current_eval_result) -> bool`, called by keyword; or
                 its dotted name, or its name in module_file. Default: a smaller "loss" is better.
@@ -137,6 +144,7 @@ class BestExporter(base_component.BaseComponent):
             model_blessing=model_blessing,
             infra_blessing=infra_blessing,
             model_run=model_run,
+            examples=examples,
         )
         user_functions = _functions_in(module_file)
         policy = _compare_policy_of(compare_fn, compare_policy, user_functions, module_file)
@@ -159,6 +167,8 @@ class BestExporter(base_component.BaseComponent):
             model_blessing=model_blessing,
             infra_blessing=infra_blessing,
             model_run=model_run,
+            examples=examples,
+            example_splits=_check_splits(example_splits, examples),
             push_destination=_check_destination(push_destination),
             compare_policy=policy,
             retention_policy=retention_message,
@@ -177,7 +187,9 @@ class BestExporter(base_component.BaseComponent):
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             decision=types.Channel(type=artifacts.ExportDecision),
         )
-        super().__init__(spec=component_spec)
+        # Only who gives examples waits for Apache Beam to be imported in every run.
+        beam_spec = executor_spec.BeamExecutorSpec(beam_executor.Executor) if examples else None
+        super().__init__(spec=component_spec, custom_executor_spec=beam_spec)
         if module_file and udf_utils.should_package_user_modules():
             udf_utils.add_user_module_dependency(
                 self, tfx_keys.MODULE_FILE_KEY, tfx_keys.MODULE_PATH_KEY
@@ -197,12 +209,36 @@ def _check_channels(**channels: object) -> None:
             " Pass evaluator.outputs['evaluation'], or trainer.outputs['model_run'] to read event"
             " files."
         )
+    if channels["examples"] is not None and channels["evaluation"] is None:
+        raise ValueError(
+            "evaluation must be given where examples is (got model_run): its eval config says what"
+            " to evaluate. Pass evaluator.outputs['evaluation'], or leave out examples."
+        )
     for name, channel in channels.items():
         if channel is not None and not isinstance(channel, types.BaseChannel):
             raise TypeError(
                 f"{name} must be a channel (got {channel!r}). Pass an output of a component, such"
                 f" as {_USUAL_OUTPUTS[name]}."
             )
+
+
+def _check_splits(example_splits: object, examples: object) -> str | None:
+    """Returns the names of the splits as JSON, or None if none were given."""
+    if example_splits is None:
+        return None
+    is_list = isinstance(example_splits, Sequence) and not isinstance(example_splits, str)
+    names = list(example_splits) if isinstance(example_splits, Sequence) and is_list else []
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(
+            f"example_splits must be a list of names, or None (got {example_splits!r})."
+            " Give those that Evaluator was given, such as ['eval']."
+        )
+    if examples is None:
+        raise ValueError(
+            f"example_splits must be left out where examples is (got {example_splits!r})."
+            " Pass example_gen.outputs['examples'] too."
+        )
+    return json.dumps(names)
 
 
 def _check_destination(push_destination: object) -> Any:

@@ -101,6 +101,53 @@ def look_up(
     }
 
 
+def served_model(
+    store: MetadataStore, best: Export, record: pb.ExportRecord | None, *, sibling_id: int
+) -> mlmd.Artifact:
+    """Returns the Model behind the export that is served.
+
+    Args:
+        store: ML Metadata.
+        best: What is served.
+        record: Its record; None for a foreign export.
+        sibling_id: Of an artifact of the pipeline that the Model must be of.
+
+    Raises:
+        LookupError: There is none of that pipeline, or its files are gone.
+        ml_metadata.errors.StatusError: ML Metadata cannot be asked.
+    """
+    pipelines = {
+        context.name
+        for context in store.get_contexts_by_artifact(sibling_id)
+        if context.type == _PIPELINE_CONTEXT
+    }
+    uri = record.model.uri if record else _foreign_model_uri(store, best, sorted(pipelines))
+    models = (
+        [item for item in store.get_artifacts_by_uri(uri) if item.type == _MODEL] if uri else []
+    )
+    problem = f"ML Metadata knows no Model for the served version {best.version}"
+    for model in sorted(models, key=lambda item: item.id, reverse=True):
+        if not any(_is_of_pipeline(store, model, name) for name in pipelines):
+            problem = (
+                f"the Model of the served version {best.version} is not of this pipeline,"
+                f" at {model.uri}"
+            )
+        elif model.state not in _LIVE_STATES or not _exists(model.uri):
+            problem = f"the Model of the served version {best.version} is gone, at {model.uri}"
+        else:
+            return model
+    raise LookupError(problem)
+
+
+def _foreign_model_uri(store: MetadataStore, best: Export, pipelines: Sequence[str]) -> str:
+    """Returns the URI of the Model that a PushedModel of these pipelines was made from."""
+    for name in pipelines:
+        for pushed_model in reversed(_recent_pushed_models(store, name)):
+            if _destination_of(pushed_model) == best.path:
+                return _lineage_of(store, pushed_model)["model_uri"]
+    return ""
+
+
 def _prior_export(
     store: MetadataStore,
     exports: ExportDirectory,

@@ -26,6 +26,8 @@ class BestExporterSpec(ComponentSpec):
         keys.COMPARE_POLICY_KEY: ExecutionParameter(type=pb.ComparePolicy, optional=True),
         # Absent: every export is kept.
         keys.RETENTION_POLICY_KEY: ExecutionParameter(type=pb.RetentionPolicy, optional=True),
+        # JSON list; absent: ["eval"].
+        tfx_keys.EXAMPLE_SPLITS_KEY: ExecutionParameter(type=str, optional=True),
         keys.EVENT_FILE_PATTERN_KEY: ExecutionParameter(type=str, optional=True),
         keys.SERVING_SIGNATURES_FN_KEY: ExecutionParameter(type=str, optional=True),
         # JSON object: destination below assets.extra/ -> source path.
@@ -42,6 +44,7 @@ class BestExporterSpec(ComponentSpec):
             tfx_keys.MODEL_BLESSING_KEY: standard_artifacts.ModelBlessing,
             tfx_keys.INFRA_BLESSING_KEY: standard_artifacts.InfraBlessing,
             tfx_keys.MODEL_RUN_KEY: standard_artifacts.ModelRun,
+            tfx_keys.EXAMPLES_KEY: standard_artifacts.Examples,
         }.items()
     }
     OUTPUTS: Mapping[str, ChannelParameter] = {

@@ -13,6 +13,8 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Of the slices that changed most, from either end.
 MAX_SLICES = 100
+# Where the best was evaluated in this run, beside the candidate or after it.
+_EVALUATED_NOW = (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN)
 # Of the latest exports.
 MAX_HISTORY = 200
 
@@ -48,6 +50,9 @@ def tell(
         result.guardrails.add(**{**_fields(guardrail), "slice": _slice(guardrail.slice)})
     result.signature_changes.extend(decision.signature_changes)
     result.decided_at.FromNanoseconds(int(now * 1e9))
+    if not result.candidate_evaluation.HasField("evaluated_at"):
+        # TFMA does not write when: in this run, as far as anybody knows.
+        result.candidate_evaluation.evaluated_at.CopyFrom(result.decided_at)
     if best and decision.comparisons and best.eval_result:
         result.basis = best.basis
         changes = comparison.slice_changes(candidate=candidate, best=best, policy=policy)
@@ -72,6 +77,8 @@ def tell_best(
         result.best.pushed_model_uri = record.pushed_model_uri
     if best.eval_result:
         result.best.evaluation.CopyFrom(best.eval_result.to_proto())
+        if best.basis in _EVALUATED_NOW:
+            result.best.evaluation.evaluated_at.CopyFrom(result.decided_at)
     if record:
         result.history.extend(record.decision.history)
         result.history.append(_history_entry(record))

@@ -5,10 +5,11 @@ Pure: reading evaluations from files is the matter of evaluation.py.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import numbers
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -125,6 +126,67 @@ class EvaluatedData:
         return bool(self.examples_uri and self.eval_config_digest) and self == other
 
 
+class MetricKeys:
+    """The keys of an evaluation's metrics, in order; one object for all of its slices.
+
+    Where thousands of slices have the same metrics, each is looked for once.
+
+    Attributes:
+        positions: Of each key.
+    """
+
+    __slots__ = ("_found", "positions")
+
+    def __init__(self, keys: Mapping[MetricKey, int]):
+        """Makes MetricKeys.
+
+        Args:
+            keys: Where each metric stands.
+        """
+        self.positions = types.MappingProxyType(dict(keys))
+        self._found: dict[tuple[MetricKey, tuple[str, ...]], int | None] = {}
+
+    def find(self, key: MetricKey, model_names: tuple[str, ...]) -> int | None:
+        """Returns where the metric stands that a key means, or None if none or several do."""
+        try:
+            return self._found[key, model_names]
+        except KeyError:
+            match = _only_match(key, model_names, self.positions)
+            result = None if match is None else self.positions[match]
+            self._found[key, model_names] = result
+            return result
+
+
+class Metrics(Mapping[MetricKey, MetricValue], abc.ABC):
+    """Metrics that are read from an evaluation when they are asked for."""
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def find(self, key: MetricKey, model_names: tuple[str, ...]) -> MetricValue | None:
+        """Returns the value of the metric that a key means, or None if none or several do.
+
+        Args:
+            key: Of one metric; its model name is not looked at.
+            model_names: Those that the metric may have.
+        """
+
+
+def _only_match(
+    key: MetricKey, model_names: tuple[str, ...], others: Iterable[MetricKey]
+) -> MetricKey | None:
+    """Returns the one that a key means; a key without the flag means either kind of weights."""
+    matches = [
+        other
+        for other in others
+        if other.model_name in model_names
+        and (other.name, other.output_name) == (key.name, key.output_name)
+        and (other.sub_key, other.aggregation) == (key.sub_key, key.aggregation)
+        and key.example_weighted in (None, other.example_weighted)
+    ]
+    return matches[0] if len(matches) == 1 else None
+
+
 class MissingMetricError(KeyError):
     """An evaluation does not have the metric that was asked for."""
 
@@ -156,14 +218,14 @@ class EvalResult(Mapping[str, float]):
     """
 
     __slots__ = (
+        "_baseline",
         "_by_name",
+        "_differences",
+        "_example_count",
+        "_metrics",
         "_slices",
-        "baseline",
         "data",
-        "differences",
         "evaluated_at",
-        "example_count",
-        "metrics",
         "model_name",
         "model_paths",
         "source",
@@ -205,19 +267,19 @@ class EvalResult(Mapping[str, float]):
             differences: Of candidate less baseline, overall slice.
             model_paths: Path of each SavedModel that was evaluated, by its name.
         """
-        self.metrics = types.MappingProxyType(dict(metrics))
+        self._metrics = _read_only(metrics)
         self.uri = uri
         self.source = source
-        self.example_count = example_count
+        self._example_count = example_count
         self.model_name = model_name
         self.warnings = warnings
-        self.data = data or EvaluatedData()
+        self.data = data or _UNKNOWN_DATA
         self.evaluated_at = evaluated_at
-        self.baseline = baseline
-        self.differences = types.MappingProxyType(dict(differences or {}))
-        self.model_paths = types.MappingProxyType(dict(model_paths or {}))
-        self._slices = slices if slices is not None else {}
-        self._by_name = {str(key): value.value for key, value in self.metrics.items()}
+        self._baseline = baseline
+        self._differences = _read_only(differences or NO_METRICS)
+        self.model_paths = types.MappingProxyType(dict(model_paths)) if model_paths else _NO_PATHS
+        self._slices = slices if slices is not None else _NO_SLICES
+        self._by_name: dict[str, float] | None = None
 
     @classmethod
     def from_mapping(
@@ -260,6 +322,26 @@ class EvalResult(Mapping[str, float]):
             self._slices = self._slices()
         return self._slices
 
+    @property
+    def metrics(self) -> Mapping[MetricKey, MetricValue]:
+        """Overall slice, by MetricKey, with confidence bounds."""
+        return self._metrics
+
+    @property
+    def differences(self) -> Mapping[MetricKey, MetricValue]:
+        """Candidate less baseline, by the key of the metric; empty where there are none."""
+        return self._differences
+
+    @property
+    def example_count(self) -> float | None:
+        """Number of examples, or None if unknown."""
+        return self._example_count
+
+    @property
+    def baseline(self) -> EvalResult | None:
+        """Metrics of the baseline in the same evaluation, or None."""
+        return self._baseline
+
     def find(self, key: MetricKey) -> MetricValue | None:
         """Returns the value of a metric, or None if the evaluation has none or several such."""
         return self._find(key, self.metrics)
@@ -268,19 +350,24 @@ class EvalResult(Mapping[str, float]):
         """Returns candidate less baseline of a metric, or None if there is no such difference."""
         return self._find(key, self.differences)
 
-    def _find(self, key: MetricKey, metrics: Mapping[MetricKey, MetricValue]) -> MetricValue | None:
-        names = (key.model_name,)
+    def _names_of(self, key: MetricKey) -> tuple[str, ...]:
+        """Returns the model names that a key's metric may have here."""
         if key.model_name in (self.model_name, CANDIDATE_MODEL_NAME):
-            names = ("", key.model_name)
-        matches = [
-            value
-            for other, value in metrics.items()
-            if other.model_name in names
-            and (other.name, other.output_name) == (key.name, key.output_name)
-            and (other.sub_key, other.aggregation) == (key.sub_key, key.aggregation)
-            and key.example_weighted in (None, other.example_weighted)
-        ]
-        return matches[0] if len(matches) == 1 else None
+            return ("", key.model_name)
+        return (key.model_name,)
+
+    def _find(self, key: MetricKey, metrics: Mapping[MetricKey, MetricValue]) -> MetricValue | None:
+        names = self._names_of(key)
+        if isinstance(metrics, Metrics):
+            return metrics.find(key, names)
+        match = _only_match(key, names, metrics)
+        return None if match is None else metrics[match]
+
+    def _values(self) -> dict[str, float]:
+        """Returns the numbers by the names that compare functions use."""
+        if self._by_name is None:
+            self._by_name = {str(key): value.value for key, value in self.metrics.items()}
+        return self._by_name
 
     def by_name(self, name: str) -> MetricValue | None:
         """Returns a metric's value with its interval, or None if there is no such metric."""
@@ -293,7 +380,7 @@ class EvalResult(Mapping[str, float]):
             MissingMetricError: There is no such metric; the message lists those there are.
         """
         try:
-            return self._by_name[name]
+            return self._values()[name]
         except KeyError:
             raise self.missing(name) from None
 
@@ -308,19 +395,23 @@ class EvalResult(Mapping[str, float]):
 
     def __contains__(self, name: object) -> bool:
         """Returns whether there is such a metric; asking is not reading it."""
-        return name in self._by_name
+        return name in self._values()
 
     def __iter__(self) -> Iterator[str]:
         """Iterates over metric names."""
-        return iter(self._by_name)
+        return iter(self._values())
+
+    def __bool__(self) -> bool:
+        """Returns whether there is any metric; reads at most one."""
+        return bool(self.metrics)
 
     def __len__(self) -> int:
         """Returns the number of metrics."""
-        return len(self._by_name)
+        return len(self._values())
 
     def __repr__(self) -> str:
         """Returns the metrics and where they are from."""
-        return f"EvalResult({self._by_name}, uri={self.uri!r})"
+        return f"EvalResult({self._values()}, uri={self.uri!r})"
 
     @classmethod
     def from_proto(
@@ -367,7 +458,7 @@ class EvalResult(Mapping[str, float]):
             example_count=self.example_count,
             model_name=self.model_name,
         )
-        if self.data != EvaluatedData():
+        if self.data != _UNKNOWN_DATA:
             proto.data.examples_uri = self.data.examples_uri
             proto.data.splits.extend(self.data.splits)
             proto.data.eval_config_digest = self.data.eval_config_digest
@@ -383,3 +474,16 @@ class EvalResult(Mapping[str, float]):
                 degrees_of_freedom=value.degrees_of_freedom,
             )
         return proto
+
+
+_UNKNOWN_DATA = EvaluatedData()
+NO_METRICS: Mapping[MetricKey, MetricValue] = types.MappingProxyType({})
+_NO_SLICES: Mapping[SliceKey, EvalResult] = types.MappingProxyType({})
+_NO_PATHS: Mapping[str, str] = types.MappingProxyType({})
+
+
+def _read_only(metrics: Mapping[MetricKey, MetricValue]) -> Mapping[MetricKey, MetricValue]:
+    """Returns metrics that nobody can change; those of an evaluation's file are as they are."""
+    if metrics is NO_METRICS or isinstance(metrics, Metrics):
+        return metrics
+    return types.MappingProxyType(dict(metrics))

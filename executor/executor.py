@@ -15,6 +15,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from tfx_best_exporter.executor import (
+    basis,
     comparison,
     destination,
     evaluation,
@@ -29,6 +30,8 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _BLESSED_PROPERTY = "blessed"
 _HAS_MODEL_PROPERTY = "has_model"
+# What Evaluator evaluates where no splits are named.
+_DEFAULT_SPLITS = ("eval",)
 
 _Artifacts = Mapping[str, Sequence[types.Artifact]]
 
@@ -51,7 +54,7 @@ class Executor(base_executor.BaseExecutor):
 
         Args:
             input_dict: `model`, `evaluation` or `model_run`, `model_blessing`, `infra_blessing`;
-                each one artifact.
+                each one artifact. `examples`: any number.
             output_dict: `pushed_model` and `decision`; each one artifact.
             exec_properties: As BestExporterSpec lists them, and what the driver adds.
 
@@ -67,22 +70,25 @@ class Executor(base_executor.BaseExecutor):
             )
         blessings = _blessings_of(input_dict)
         pushed_model = artifact_utils.get_single_instance(output_dict[keys.PUSHED_MODEL_KEY])
+        decision_artifact = artifact_utils.get_single_instance(output_dict[keys.DECISION_KEY])
         model_uri, model_path = _model_of(input_dict, blessings)
+        eval_result = _eval_result_of(input_dict, exec_properties)
+        if input_dict.get(keys.MODEL_KEY):
+            basis.check_candidate(eval_result, model_uri)
         decision = self._do(
             model_exporter=self._exporter_of(exec_properties),
             model_path=model_path,
             model_uri=model_uri,
-            eval_result=_eval_result_of(input_dict, exec_properties),
+            eval_result=eval_result,
             blessings=blessings,
+            reevaluate=self._reevaluation(
+                input_dict, exec_properties, eval_result.uri, decision_artifact.uri
+            ),
             prior_export=json.loads(exec_properties.get(keys.PRIOR_EXPORT_KEY) or "{}"),
             pushed_model_uri=pushed_model.uri,
             provenance=self._provenance(),
         )
-        _mark(
-            decision,
-            pushed_model,
-            artifact_utils.get_single_instance(output_dict[keys.DECISION_KEY]),
-        )
+        _mark(decision, pushed_model, decision_artifact)
 
     def _do(
         self,
@@ -92,6 +98,7 @@ class Executor(base_executor.BaseExecutor):
         model_uri: str,
         eval_result: EvalResult,
         blessings: Sequence[comparison.Blessing],
+        reevaluate: Callable[[Location], EvalResult] | None,
         prior_export: Mapping[str, Any],
         pushed_model_uri: str,
         provenance: pb.Provenance,
@@ -101,25 +108,40 @@ class Executor(base_executor.BaseExecutor):
         if not blessings:
             warnings.append("no blessing was given: the model is not validated")
         foreign_best = None
-        if prior_export.get("is_foreign") and prior_export.get("evaluation_uri"):
-            try:
-                foreign_best = exporter.ForeignBest(
-                    version=int(prior_export["version"]),
-                    eval_result=evaluation.from_tfma(prior_export["evaluation_uri"]),
-                )
-            except ValueError as error:
-                # Then nothing is known of the best: on_unknown_best says what to do.
-                warnings.append(str(error))
+        if prior_export.get("is_foreign"):
+            foreign_result = None
+            if prior_export.get("evaluation_uri"):
+                try:
+                    foreign_result = evaluation.from_tfma(prior_export["evaluation_uri"])
+                except ValueError as error:
+                    # Then nothing is known of the best: on_unknown_best says what to do.
+                    warnings.append(str(error))
+            foreign_best = exporter.ForeignBest(
+                version=int(prior_export["version"]),
+                eval_result=foreign_result,
+                model_uri=prior_export.get("model_uri", ""),
+            )
         return model_exporter.run(
             model_path,
             eval_result,
             model_uri=model_uri,
             blessings=blessings,
             foreign_best=foreign_best,
+            reevaluate=reevaluate,
             pushed_model_path=pushed_model_uri,
             provenance=provenance,
             warnings=warnings,
         )
+
+    def _reevaluation(
+        self,
+        input_dict: _Artifacts,  # noqa: ARG002
+        exec_properties: Mapping[str, Any],  # noqa: ARG002
+        evaluation_uri: str,  # noqa: ARG002
+        decision_uri: str,  # noqa: ARG002
+    ) -> Callable[[Location], EvalResult] | None:
+        """Returns what evaluates an export on the candidate's examples; None if nothing does."""
+        return None
 
     def _exporter_of(self, exec_properties: Mapping[str, Any]) -> exporter.ModelExporter:
         retention_policy = None
@@ -241,12 +263,31 @@ def _serving_model_path(model: types.Artifact) -> str:
 def _eval_result_of(input_dict: _Artifacts, exec_properties: Mapping[str, Any]) -> EvalResult:
     if input_dict.get(keys.EVALUATION_KEY):
         artifact = artifact_utils.get_single_instance(list(input_dict[keys.EVALUATION_KEY]))
-        return evaluation.from_tfma(artifact.uri)
+        examples = input_dict.get(keys.EXAMPLES_KEY)
+        if not examples:
+            return evaluation.from_tfma(artifact.uri)
+        return evaluation.from_tfma(
+            artifact.uri,
+            examples_uri=uri_of(examples),
+            splits=splits_of(exec_properties),
+        )
     artifact = artifact_utils.get_single_instance(list(input_dict[keys.MODEL_RUN_KEY]))
     return evaluation.from_event_files(
         artifact.uri,
         exec_properties.get(keys.EVENT_FILE_PATTERN_KEY) or evaluation.DEFAULT_EVENT_FILE_PATTERN,
     )
+
+
+def splits_of(exec_properties: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the names of the splits that were evaluated; by default Evaluator's own."""
+    return tuple(
+        json.loads(exec_properties.get(keys.EXAMPLE_SPLITS_KEY) or "null") or _DEFAULT_SPLITS
+    )
+
+
+def uri_of(examples: Sequence[types.Artifact]) -> str:
+    """Returns what stands for several Examples artifacts in a record: their URIs, sorted."""
+    return ",".join(sorted(artifact.uri for artifact in examples))
 
 
 def _mark(

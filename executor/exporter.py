@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor import (
+    basis,
     comparison,
     decisions,
     evaluation,
@@ -48,11 +49,13 @@ class ForeignBest:
 
     Attributes:
         version: The export it is known of.
-        eval_result: Its evaluation.
+        eval_result: Its evaluation, or None.
+        model_uri: Of the Model that was pushed; empty if that is not known.
     """
 
     version: int
-    eval_result: EvalResult
+    eval_result: EvalResult | None
+    model_uri: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +187,7 @@ class ModelExporter:
             See `run`.
         """
         candidate = _candidate(model_path, eval_result, blessings)
-        best = self._read_best(foreign_best)
+        best = self._read_best(candidate.value, foreign_best, None)
         with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
             _, decision = self._decide(candidate, best.value, self._clock(), Path(work_path))
         return decision
@@ -212,6 +215,7 @@ class ModelExporter:
         model_uri: str = "",
         blessings: Sequence[comparison.Blessing] = (),
         foreign_best: ForeignBest | None = None,
+        reevaluate: Callable[[Location], EvalResult] | None = None,
         pushed_model_path: str | Path | Location | None = None,
         provenance: pb.Provenance | None = None,
         warnings: Sequence[str] = (),
@@ -226,6 +230,8 @@ class ModelExporter:
             model_uri: Artifact it belongs to; default: model_path.
             blessings: Those that were given; each must be blessed.
             foreign_best: What is known of a best without a record.
+            reevaluate: Returns the evaluation of an export on the candidate's examples. Called
+                only where the decision needs it, with the lock held, which is renewed meanwhile.
             pushed_model_path: PushedModel artifact, which is given the exported SavedModel too.
             provenance: Pipeline and run.
             warnings: To be told with the decision.
@@ -257,6 +263,7 @@ class ModelExporter:
                     result = self._run_locked(
                         candidate,
                         foreign_best,
+                        reevaluate,
                         pushed_model_path,
                         pb.ExportDecision(
                             base_directory=str(self._exports.base),
@@ -298,13 +305,14 @@ class ModelExporter:
         self,
         candidate: _Candidate,
         foreign_best: ForeignBest | None,
+        reevaluate: Callable[[Location], EvalResult] | None,
         pushed_model_path: str | Path | Location | None,
         result: pb.ExportDecision,
     ) -> pb.ExportDecision:
         """Returns the decision, carried out, in the message that has what is known before."""
         now = self._clock()
         recovered = self._exports.recover()
-        best = self._read_best(foreign_best)
+        best = self._read_best(candidate.value, foreign_best, reevaluate)
         with self._exports.work_directory() as work_path:
             prepared, decision = self._decide(candidate, best.value, now, work_path)
             decisions.tell(
@@ -367,13 +375,19 @@ class ModelExporter:
         prepared = dataclasses.replace(candidate, files=files, value=value)
         return prepared, decide(prepared)
 
-    def _read_best(self, foreign_best: ForeignBest | None) -> _Best:
+    def _read_best(
+        self,
+        candidate: comparison.Candidate,
+        foreign_best: ForeignBest | None,
+        reevaluate: Callable[[Location], EvalResult] | None,
+    ) -> _Best:
         """Returns the best, its evaluation and its digest, from its record where it has one."""
         listing = self._exports.list()
         served = self._exports.served(listing)
         export, record, warnings = served.export, served.record, served.warnings
-        value = None
+        value, model_uri = None, ""
         if export and record:
+            model_uri = record.model.uri
             evaluation_uri = str(export.location / EVALUATION_DIRECTORY)
             value = comparison.Best(
                 version=export.version,
@@ -394,14 +408,31 @@ class ModelExporter:
             except saved_model.InvalidModelError as error:
                 # Somebody else's export need not be one that we would write.
                 digest, warnings = "", (*warnings, str(error))
-            is_known = foreign_best is not None and foreign_best.version == export.version
+            known = (
+                foreign_best if foreign_best and foreign_best.version == export.version else None
+            )
+            model_uri = known.model_uri if known else ""
             value = comparison.Best(
                 version=export.version,
                 digest=digest,
-                eval_result=foreign_best.eval_result if foreign_best and is_known else None,
+                eval_result=known.eval_result if known else None,
                 is_foreign=True,
                 signatures=lambda: saved_model.signatures_of(_markers_of(export)),
             )
+        # Evaluating costs: only where the two are going to be compared.
+        is_refused = comparison.refusal_of(candidate.blessings) is not None
+        if export and value and not is_refused and value.digest != candidate.digest:
+            location = export.location
+            found = basis.best_evaluation(
+                candidate=candidate.eval_result,
+                recorded=value.eval_result,
+                model_uri=model_uri,
+                export_uri=export.path,
+                reevaluate=(lambda: reevaluate(location)) if reevaluate else None,
+                comparability=self._policy.comparability,
+            )
+            value = dataclasses.replace(value, eval_result=found.eval_result, basis=found.basis)
+            warnings = (*warnings, *found.warnings)
         return _Best(
             listing=listing, served=served, value=value, warnings=(*listing.strays, *warnings)
         )

@@ -2,6 +2,8 @@
 
 # As in tfx.types.standard_component_specs, which imports TFMA and Apache Beam.
 MODEL_KEY = "model"
+EXAMPLES_KEY = "examples"
+EXAMPLE_SPLITS_KEY = "example_splits"
 EVALUATION_KEY = "evaluation"
 MODEL_RUN_KEY = "model_run"
 MODEL_BLESSING_KEY = "model_blessing"
@@ -47,6 +49,8 @@ EXPORTED_PROPERTY = "exported"
 # The files in an ExportDecision artifact.
 DECISION_FILE = "decision.json"
 REPORT_FILE = "report.html"
+# Beside it, by version: the evaluation of a best that was evaluated again.
+BEST_EVALUATION_DIRECTORY = "best_evaluation"
 
 # Names of the functions that are looked for in module_file where no other is given.
 COMPARE_FN_NAME = "compare_fn"

@@ -71,6 +71,7 @@ def run_once(
         hyperparameters=trainer_module.Hyperparameters(**hyperparameters),
         exports_to_keep=exports_to_keep,
         enable_cache=enable_cache,
+        evaluates_best=True,
     )
     tfx.orchestration.LocalDagRunner().run(pipeline)
     return decisions.read_last_decision(str(work_directory.metadata_path))

@@ -16,7 +16,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 
 from pipelines.penguin import trainer_module
 from pipelines.penguin.trainer_module import Hyperparameters
-from tfx_best_exporter.component import BestExporter
+from tfx_best_exporter.component import BestExportedModelStrategy, BestExporter
 
 PIPELINE_NAME = "penguin"
 # Below the first export's accuracy in every example, above always guessing the largest class (0.47
@@ -41,6 +41,7 @@ def create_pipeline(
     hyperparameters: Hyperparameters | None = None,
     exports_to_keep: int | None = 5,
     enable_cache: bool = True,
+    evaluates_best: bool = False,
 ) -> tfx.dsl.Pipeline:
     """Returns a pipeline that trains one candidate and exports it if it is better than the best.
 
@@ -55,6 +56,8 @@ def create_pipeline(
         hyperparameters: What the candidate is trained with. None: the trainer module's defaults.
         exports_to_keep: How many exports stay in the base directory. None keeps all.
         enable_cache: Whether TFX may reuse the outputs of an earlier run with the same inputs.
+        evaluates_best: Whether Evaluator evaluates the best beside the candidate, on the same
+            examples. For runners that run resolver nodes: LocalDagRunner and BeamDagRunner.
     """
     example_gen = tfx.components.ImportExampleGen(
         input_base=data_root or penguin_data_root(),
@@ -70,16 +73,19 @@ def create_pipeline(
         examples=example_gen.outputs["examples"],
         custom_config=dataclasses.asdict(hyperparameters or Hyperparameters()),
     )
+    resolvers = [_create_resolver(trainer, base_directory)] if evaluates_best else []
     evaluator = tfx.components.Evaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
+        # Without an artifact, on the first run, Evaluator evaluates the candidate alone.
+        baseline_model=resolvers[0].outputs["model"] if resolvers else None,
         eval_config=create_eval_config(),
     )
-    exporter = _create_exporter(trainer, evaluator, base_directory, exports_to_keep)
+    exporter = _create_exporter(example_gen, trainer, evaluator, base_directory, exports_to_keep)
     return tfx.dsl.Pipeline(
         pipeline_name=pipeline_name,
         pipeline_root=pipeline_root,
-        components=[example_gen, trainer, evaluator, exporter],
+        components=[example_gen, trainer, *resolvers, evaluator, exporter],
         enable_cache=enable_cache,
         metadata_connection_config=(
             tfx.orchestration.metadata.sqlite_metadata_connection_config(metadata_path)
@@ -131,8 +137,21 @@ def create_eval_config() -> tfma.EvalConfig:
     )
 
 
+def _create_resolver(trainer: BaseNode, base_directory: str) -> BaseNode:
+    """Returns the node whose output is the model behind the best export."""
+    return tfx.dsl.Resolver(
+        strategy_class=BestExportedModelStrategy,
+        config={"base_directory": base_directory},
+        model=trainer.outputs["model"],
+    ).with_id("best_model_resolver")
+
+
 def _create_exporter(
-    trainer: BaseNode, evaluator: BaseNode, base_directory: str, exports_to_keep: int | None
+    example_gen: BaseNode,
+    trainer: BaseNode,
+    evaluator: BaseNode,
+    base_directory: str,
+    exports_to_keep: int | None,
 ) -> BaseNode:
     """Returns the last node. Without a compare function or policy, the smaller "loss" is better."""
     push_destination = tfx.proto.PushDestination(
@@ -142,6 +161,8 @@ def _create_exporter(
         model=trainer.outputs["model"],
         evaluation=evaluator.outputs["evaluation"],
         model_blessing=evaluator.outputs["blessing"],
+        # Where Evaluator was not given the best as its baseline, the best is evaluated on these.
+        examples=example_gen.outputs["examples"],
         push_destination=push_destination,
         exports_to_keep=exports_to_keep,
     )

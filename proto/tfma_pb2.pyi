@@ -87,14 +87,28 @@ class AggregationType(_message.Message):
     def __init__(self, micro_average: bool = ..., macro_average: bool = ..., weighted_macro_average: bool = ...) -> None: ...
 
 class MetricValue(_message.Message):
-    __slots__ = ("double_value", "bounded_value", "t_distribution_value")
+    __slots__ = ("double_value", "bounded_value", "array_value", "t_distribution_value")
     DOUBLE_VALUE_FIELD_NUMBER: _ClassVar[int]
     BOUNDED_VALUE_FIELD_NUMBER: _ClassVar[int]
+    ARRAY_VALUE_FIELD_NUMBER: _ClassVar[int]
     T_DISTRIBUTION_VALUE_FIELD_NUMBER: _ClassVar[int]
     double_value: _wrappers_pb2.DoubleValue
     bounded_value: BoundedValue
+    array_value: ArrayValue
     t_distribution_value: TDistributionValue
-    def __init__(self, double_value: _Optional[_Union[_wrappers_pb2.DoubleValue, _Mapping]] = ..., bounded_value: _Optional[_Union[BoundedValue, _Mapping]] = ..., t_distribution_value: _Optional[_Union[TDistributionValue, _Mapping]] = ...) -> None: ...
+    def __init__(self, double_value: _Optional[_Union[_wrappers_pb2.DoubleValue, _Mapping]] = ..., bounded_value: _Optional[_Union[BoundedValue, _Mapping]] = ..., array_value: _Optional[_Union[ArrayValue, _Mapping]] = ..., t_distribution_value: _Optional[_Union[TDistributionValue, _Mapping]] = ...) -> None: ...
+
+class ArrayValue(_message.Message):
+    __slots__ = ("int32_values", "int64_values", "float32_values", "float64_values")
+    INT32_VALUES_FIELD_NUMBER: _ClassVar[int]
+    INT64_VALUES_FIELD_NUMBER: _ClassVar[int]
+    FLOAT32_VALUES_FIELD_NUMBER: _ClassVar[int]
+    FLOAT64_VALUES_FIELD_NUMBER: _ClassVar[int]
+    int32_values: _containers.RepeatedScalarFieldContainer[int]
+    int64_values: _containers.RepeatedScalarFieldContainer[int]
+    float32_values: _containers.RepeatedScalarFieldContainer[float]
+    float64_values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, int32_values: _Optional[_Iterable[int]] = ..., int64_values: _Optional[_Iterable[int]] = ..., float32_values: _Optional[_Iterable[float]] = ..., float64_values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class BoundedValue(_message.Message):
     __slots__ = ("lower_bound", "upper_bound", "value")
@@ -107,35 +121,23 @@ class BoundedValue(_message.Message):
     def __init__(self, lower_bound: _Optional[_Union[_wrappers_pb2.DoubleValue, _Mapping]] = ..., upper_bound: _Optional[_Union[_wrappers_pb2.DoubleValue, _Mapping]] = ..., value: _Optional[_Union[_wrappers_pb2.DoubleValue, _Mapping]] = ...) -> None: ...
 
 class TDistributionValue(_message.Message):
-    __slots__ = ("unsampled_value",)
+    __slots__ = ("sample_standard_deviation", "sample_degrees_of_freedom", "unsampled_value")
+    SAMPLE_STANDARD_DEVIATION_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_DEGREES_OF_FREEDOM_FIELD_NUMBER: _ClassVar[int]
     UNSAMPLED_VALUE_FIELD_NUMBER: _ClassVar[int]
+    sample_standard_deviation: _wrappers_pb2.DoubleValue
+    sample_degrees_of_freedom: _wrappers_pb2.Int64Value
     unsampled_value: _wrappers_pb2.DoubleValue
-    def __init__(self, unsampled_value: _Optional[_Union[_wrappers_pb2.DoubleValue, _Mapping]] = ...) -> None: ...
+    def __init__(self, sample_standard_deviation: _Optional[_Union[_wrappers_pb2.DoubleValue, _Mapping]] = ..., sample_degrees_of_freedom: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ..., unsampled_value: _Optional[_Union[_wrappers_pb2.DoubleValue, _Mapping]] = ...) -> None: ...
 
 class ConfidenceInterval(_message.Message):
-    __slots__ = ("upper_bound", "lower_bound")
+    __slots__ = ("upper_bound", "lower_bound", "standard_error", "degrees_of_freedom")
     UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
     LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    DEGREES_OF_FREEDOM_FIELD_NUMBER: _ClassVar[int]
     upper_bound: MetricValue
     lower_bound: MetricValue
-    def __init__(self, upper_bound: _Optional[_Union[MetricValue, _Mapping]] = ..., lower_bound: _Optional[_Union[MetricValue, _Mapping]] = ...) -> None: ...
-
-class EvalRun(_message.Message):
-    __slots__ = ("eval_config",)
-    EVAL_CONFIG_FIELD_NUMBER: _ClassVar[int]
-    eval_config: EvalConfig
-    def __init__(self, eval_config: _Optional[_Union[EvalConfig, _Mapping]] = ...) -> None: ...
-
-class EvalConfig(_message.Message):
-    __slots__ = ("model_specs",)
-    MODEL_SPECS_FIELD_NUMBER: _ClassVar[int]
-    model_specs: _containers.RepeatedCompositeFieldContainer[ModelSpec]
-    def __init__(self, model_specs: _Optional[_Iterable[_Union[ModelSpec, _Mapping]]] = ...) -> None: ...
-
-class ModelSpec(_message.Message):
-    __slots__ = ("name", "is_baseline")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    IS_BASELINE_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    is_baseline: bool
-    def __init__(self, name: _Optional[str] = ..., is_baseline: bool = ...) -> None: ...
+    standard_error: MetricValue
+    degrees_of_freedom: _wrappers_pb2.Int64Value
+    def __init__(self, upper_bound: _Optional[_Union[MetricValue, _Mapping]] = ..., lower_bound: _Optional[_Union[MetricValue, _Mapping]] = ..., standard_error: _Optional[_Union[MetricValue, _Mapping]] = ..., degrees_of_freedom: _Optional[_Union[_wrappers_pb2.Int64Value, _Mapping]] = ...) -> None: ...

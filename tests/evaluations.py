@@ -1,7 +1,8 @@
-"""Real TFMA evaluations of four examples, in one Beam run."""
+"""Real TFMA evaluations of four examples, or of four hundred, in one Beam run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 # Examples. Predictions of a binary and of a multi-class model, and of two baselines.
 _COLUMNS = {
@@ -16,7 +17,44 @@ _COLUMNS = {
     "scores": [[0.8, 0.1, 0.1], [0.3, 0.4, 0.3], [0.5, 0.1, 0.4], [0.5, 0.4, 0.1]],
 }
 
+# Enough of them for an interval: candidate and baseline are wrong on other examples.
+_MANY = 400
+_MANY_COLUMNS = {
+    "label": [float(i % 2) for i in range(_MANY)],
+    "prediction": [(i % 2) * 0.5 + 0.25 if i % 10 else 0.75 - (i % 2) * 0.5 for i in range(_MANY)],
+    "other_prediction": [
+        (i % 2) * 0.5 + 0.25 if i % 5 else 0.75 - (i % 2) * 0.5 for i in range(_MANY)
+    ],
+    "species": ["ab"[i // 2 % 2] for i in range(_MANY)],
+}
+
 _CLASS_WEIGHTS = " ".join(f"class_weights {{ key: {index} value: 1 }}" for index in range(3))
+
+
+def _with_intervals(method: str, *, is_paired: bool, has_slices: bool = False) -> str:
+    baseline = """
+        model_specs {
+          name: "baseline" label_key: "label" prediction_key: "other_prediction" is_baseline: true
+        }
+    """
+    return f"""
+        model_specs {{
+          name: "{"candidate" if is_paired else ""}" label_key: "label" prediction_key: "prediction"
+        }}
+        {baseline if is_paired else ""}
+        slicing_specs {{}}
+        {'slicing_specs { feature_keys: "species" }' if has_slices else ""}
+        metrics_specs {{
+          model_names: {'["candidate", "baseline"]' if is_paired else '[""]'}
+          metrics {{ class_name: "ExampleCount" }}
+          metrics {{ class_name: "BinaryAccuracy" }}
+        }}
+        options {{
+          compute_confidence_intervals {{ value: true }}
+          confidence_intervals {{ method: {method} }}
+        }}
+    """
+
 
 # By name, as text of an EvalConfig.
 EVAL_CONFIGS = {
@@ -120,7 +158,13 @@ EVAL_CONFIGS = {
           confidence_intervals { method: JACKKNIFE }
         }
     """,
+    # The same with intervals: a candidate beside a baseline, and one model alone.
+    "paired_bounds": _with_intervals("JACKKNIFE", is_paired=True, has_slices=True),
+    "paired_bootstrap": _with_intervals("POISSON_BOOTSTRAP", is_paired=True),
+    "single_bounds": _with_intervals("JACKKNIFE", is_paired=False),
 }
+# Those that are evaluated on many examples.
+_ON_MANY = ("paired_bounds", "paired_bootstrap", "single_bounds")
 
 
 def write_evaluations(directory: Path, names: Sequence[str] = tuple(EVAL_CONFIGS)) -> None:
@@ -135,14 +179,21 @@ def write_evaluations(directory: Path, names: Sequence[str] = tuple(EVAL_CONFIGS
     )
     from tensorflow_model_analysis.proto import config_pb2
 
-    batch = pa.RecordBatch.from_pydict(
-        {
-            name: [value if isinstance(value, list) else [value] for value in values]
-            for name, values in _COLUMNS.items()
-        }
-    )
+    def batch_of(columns: Mapping[str, Sequence[Any]]) -> pa.RecordBatch:
+        return pa.RecordBatch.from_pydict(
+            {
+                name: [value if isinstance(value, list) else [value] for value in values]
+                for name, values in columns.items()
+            }
+        )
+
     with beam.Pipeline() as pipeline:
-        extracts = pipeline | beam.Create([batch]) | tfma.BatchedInputsToExtracts()
+        few, many = (
+            pipeline
+            | f"Examples {label}" >> beam.Create([batch_of(columns)])
+            | f"Extracts {label}" >> tfma.BatchedInputsToExtracts()
+            for label, columns in (("few", _COLUMNS), ("many", _MANY_COLUMNS))
+        )
         for name in names:
             eval_config = text_format.Parse(EVAL_CONFIGS[name], config_pb2.EvalConfig())
             extractors = [
@@ -156,7 +207,7 @@ def write_evaluations(directory: Path, names: Sequence[str] = tuple(EVAL_CONFIGS
             evaluators = [tfma.evaluators.MetricsPlotsAndValidationsEvaluator(eval_config)]
             writers = tfma.default_writers(str(directory / name), eval_config=eval_config)
             _ = (
-                extracts
+                (many if name in _ON_MANY else few)
                 | f"Evaluate {name}" >> tfma.ExtractAndEvaluate(extractors, evaluators)
                 | f"Write {name}" >> tfma.WriteResults(writers=writers)
             )

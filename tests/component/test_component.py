@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "push_destination": {"filesystem": {"base_directory": "/serving/model"}},
     "compare_policy": None,
     "retention_policy": {"keep_latest": 5},
+    "example_splits": None,
     "event_file_pattern": "eval/*.tfevents.*",
     "serving_signatures_fn": None,
     "assets_extra": {},
@@ -66,7 +67,7 @@ def exec_properties(component: BestExporter) -> dict[str, Any]:
     """Returns the exec properties, with what is stored as JSON read back."""
     result = {}
     for name, value in component.exec_properties.items():
-        is_json = isinstance(value, str) and value.startswith("{")
+        is_json = isinstance(value, str) and value.startswith(("{", "["))
         result[name] = json.loads(value) if is_json else value
     return result
 
@@ -92,6 +93,8 @@ def test_the_surface_is_as_documented():
         "model_blessing": None,
         "infra_blessing": None,
         "model_run": None,
+        "examples": None,
+        "example_splits": None,
         "event_file_pattern": "eval/*.tfevents.*",
         "compare_fn": None,
         "compare_policy": None,
@@ -133,6 +136,7 @@ def test_outputs():
             "infra_blessing", standard_artifacts.InfraBlessing, "model", id="infra_blessing alone"
         ),
         pytest.param("model_run", standard_artifacts.ModelRun, "evaluation", id="model_run"),
+        pytest.param("examples", standard_artifacts.Examples, None, id="examples"),
     ],
 )
 def test_inputs(name: str, artifact_type: type[types.Artifact], without: str | None):
@@ -273,6 +277,14 @@ def test_inputs(name: str, artifact_type: type[types.Artifact], without: str | N
             {"event_file_pattern": "eval/*.v2"},
             id="event_file_pattern",
         ),
+        pytest.param(
+            {
+                "examples": channel(standard_artifacts.Examples),
+                "example_splits": ["eval", "holdout"],
+            },
+            {"example_splits": ["eval", "holdout"]},
+            id="example_splits",
+        ),
     ],
 )
 @pytest.mark.usefixtures("modules")
@@ -389,6 +401,40 @@ _WHERE_TO_DEFINE = (
             "model_run is a path",
             evaluation=None,
             model_run="/run",
+        ),
+        fails(
+            TypeError,
+            "examples must be a channel (got '/examples'). Pass an output of a component, such as"
+            " example_gen.outputs['examples'].",
+            "examples is a path",
+            examples="/examples",
+        ),
+        fails(
+            ValueError,
+            "evaluation must be given where examples is (got model_run): its eval config says what"
+            " to evaluate. Pass evaluator.outputs['evaluation'], or leave out examples.",
+            "examples beside model_run",
+            evaluation=None,
+            model_run=channel(standard_artifacts.ModelRun),
+            examples=channel(standard_artifacts.Examples),
+        ),
+        fails(
+            ValueError,
+            "example_splits must be left out where examples is (got ['eval']). Pass"
+            " example_gen.outputs['examples'] too.",
+            "example_splits without examples",
+            example_splits=["eval"],
+        ),
+        *(
+            fails(
+                ValueError,
+                f"example_splits must be a list of names, or None (got {splits!r}). Give those that"
+                " Evaluator was given, such as ['eval'].",
+                f"example_splits is {splits!r}",
+                examples=channel(standard_artifacts.Examples),
+                example_splits=splits,
+            )
+            for splits in ("eval", [], [""], [7])
         ),
         # The types of channels are checked by TFX.
         fails(
@@ -552,8 +598,10 @@ _WHERE_TO_DEFINE = (
             ValueError,
             "compare_policy must be a valid ComparePolicy (got {'metrics': {}}: Message type"
             ' "tfx_best_exporter.ComparePolicy" has no field named "metrics" at "ComparePolicy".\n'
-            " Available Fields(except extensions): \"['metric', 'compareFn', 'onUnknownBest']\")."
-            " See the fields in its .proto file.",
+            " Available Fields(except extensions): \"['metric', 'compareFn', 'onUnknownBest',"
+            " 'tieBreakers', 'guardrails', 'minExampleCount', 'comparability',"
+            " 'allowSignatureChange', 'force', 'maxBestEvaluationAgeSeconds']\"). See the fields in"
+            " its .proto file.",
             "compare_policy with an unknown field",
             compare_policy={"metrics": {}},
         ),

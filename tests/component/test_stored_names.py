@@ -4,12 +4,12 @@ import importlib
 from collections.abc import Iterator
 from typing import Any
 
-from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 from tfx.utils import import_utils
 
-from tfx_best_exporter.component import BestExporter, ExportDecision
+from tfx_best_exporter.component import BestExporter, ExportDecision, strategies
 from tfx_best_exporter.executor import evaluation, exports, keys
 from tfx_best_exporter.proto import best_exporter_pb2
 
@@ -267,13 +267,15 @@ def test_stored_names():
     # A compiled pipeline has the artifact type's name only, and imports it by that.
     assert import_utils.import_class_by_path("best_exporter.ExportDecision") is ExportDecision
     assert module.BestExporter is BestExporter
-    assert isinstance(component.executor_spec, ExecutorClassSpec)
+    # With the Beam arguments of the pipeline: the best may be evaluated again.
+    assert isinstance(component.executor_spec, BeamExecutorSpec)
     executor_class = component.executor_spec.executor_class
     assert {
         "component": component.type,
         "driver": component.driver_class.__module__ + "." + component.driver_class.__name__,
         "executor": executor_class.__module__ + "." + executor_class.__name__,
         "artifact": ExportDecision.TYPE_NAME,
+        "strategy": f"{strategies.__name__}.{strategies.BestExportedModelStrategy.__name__}",
         "inputs": sorted(component.spec.INPUTS),
         "outputs": sorted(component.spec.OUTPUTS),
         "exec properties": sorted(component.spec.PARAMETERS),
@@ -282,13 +284,22 @@ def test_stored_names():
         "driver": "tfx_best_exporter.component.driver.Driver",
         "executor": "tfx_best_exporter.executor.executor.Executor",
         "artifact": "best_exporter.ExportDecision",
-        "inputs": ["evaluation", "infra_blessing", "model", "model_blessing", "model_run"],
+        "strategy": "tfx_best_exporter.component.strategies.BestExportedModelStrategy",
+        "inputs": [
+            "evaluation",
+            "examples",
+            "infra_blessing",
+            "model",
+            "model_blessing",
+            "model_run",
+        ],
         "outputs": ["decision", "pushed_model"],
         "exec properties": [
             "as_text",
             "assets_extra",
             "compare_policy",
             "event_file_pattern",
+            "example_splits",
             "module_file",
             "module_path",
             "push_destination",
@@ -332,6 +343,7 @@ def test_stored_names():
         "EXPORTED_PROPERTY": "exported",
         "DECISION_FILE": "decision.json",
         "REPORT_FILE": "report.html",
+        "BEST_EVALUATION_DIRECTORY": "best_evaluation",
         "COMPARE_FN_NAME": "compare_fn",
         "SERVING_SIGNATURES_FN_NAME": "serving_signatures_fn",
     }

@@ -16,6 +16,7 @@ from tfx import v1 as tfx
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 from tfx.types import standard_artifacts
 
+from pipelines import compiled
 from tests.conftest import WriteModel
 from tests.containers import launcher
 from tests.containers.launcher import Artifact, Platform, Step
@@ -57,8 +58,11 @@ def compile_step(
 
 
 def compile_pipeline(pipeline: Any, use_pipeline_spec_2_1: bool = True) -> dict[str, Any]:
+    # Both entry points are run: ours with the one version of the spec, TFX's with the other.
     config = kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
-        default_image="tfx-best-exporter", use_pipeline_spec_2_1=use_pipeline_spec_2_1
+        default_image="tfx-best-exporter",
+        default_commands=compiled.ENTRY_POINT if use_pipeline_spec_2_1 else None,
+        use_pipeline_spec_2_1=use_pipeline_spec_2_1,
     )
     runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(config)
     return runner.run(pipeline, write_out=False)

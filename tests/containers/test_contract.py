@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from tfx.orchestration import data_types
 
+from pipelines import compiled
 from tests.containers import processes
 from tests.containers.conftest import Runs
 from tests.containers.launcher import Platform
@@ -17,12 +18,6 @@ from tests.containers.processes import Ended
 from tfx_best_exporter.executor.storage.location import Location, local_directory
 
 pytestmark = pytest.mark.slow
-
-ENTRY_POINT = [
-    "python",
-    "-m",
-    "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor",
-]
 
 INPUTS = ("model", "evaluation", "model_blessing")
 
@@ -215,7 +210,7 @@ def test_in_processes_of_their_own(runs: Runs, tmp_path: Path):
     (package / "__init__.py").write_text("")
     (package / "comparing.py").write_text(MODULE)
     step = runs.compile(INPUTS, compare_fn="team_models.comparing.compare_fn")
-    assert list(step.container["command"]) == ENTRY_POINT
+    assert list(step.container["command"]) == compiled.ENTRY_POINT
     started: list[tuple[subprocess.Popen[str], Path, Location]] = []
     for path in (str(package.parent), None):
         command, output_path, outputs = runs.command(step, runs.candidate(2.0, auc=0.75))

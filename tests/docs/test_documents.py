@@ -128,16 +128,19 @@ def names() -> Mapping[str, Any]:
     trainer = tfx.components.Trainer(
         run_fn="training.run_fn", examples=example_gen.outputs["examples"]
     )
+    eval_config = tfma.EvalConfig()
     evaluator = tfx.components.Evaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
-        eval_config=tfma.EvalConfig(),
+        eval_config=eval_config,
     )
     push_destination = tfx.proto.PushDestination(
         filesystem=tfx.proto.PushDestination.Filesystem(base_directory="/serving/penguin")
     )
     return {
         "tfx": tfx,
+        "example_gen": example_gen,
+        "eval_config": eval_config,
         "trainer": trainer,
         "evaluator": evaluator,
         "push_destination": push_destination,

@@ -24,7 +24,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-NODES = ["ImportExampleGen", "Trainer", "Evaluator", "BestExporter"]
+NODES = ["ImportExampleGen", "Trainer", "Resolver", "Evaluator", "BestExporter"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,14 +75,28 @@ def test_every_execution_ended(finished: Finished):
         assert set(run.states.values()) <= {"COMPLETE", "CACHED"}
 
 
+def test_best_and_candidate_are_evaluated_together(finished: Finished):
+    first, *others = finished.decisions
+    assert first.basis == pb.ExportDecision.BASIS_UNSPECIFIED
+    for decision in others:
+        if decision.reason != pb.ExportDecision.ALREADY_BEST:
+            assert decision.basis == pb.ExportDecision.SAME_EVALUATION
+            assert decision.best.evaluation.uri == decision.candidate_evaluation.uri
+            assert decision.best.evaluation.data == decision.candidate_evaluation.data
+    # As the best was evaluated when it was the candidate: the examples are the same.
+    [best_loss] = [each.best for each in finished.decisions[2].comparisons]
+    [loss] = [each.candidate for each in first.comparisons]
+    assert best_loss == pytest.approx(loss)
+
+
 def test_the_cache_is_hit_unless_the_best_has_changed(finished: Finished):
     states = [[run.states[node] for node in NODES] for run in finished.runs]
-    # The same model: the best is now this one.
-    assert states[4] == ["CACHED", "CACHED", "CACHED", "COMPLETE"]
+    # A resolver node is never executed. The same model: the best is now this one, a new baseline.
+    assert states[4] == ["CACHED", "CACHED", "CACHED", "COMPLETE", "COMPLETE"]
     # The same model, and the same best.
-    assert states[5] == ["CACHED", "CACHED", "CACHED", "CACHED"]
+    assert states[5] == ["CACHED", "CACHED", "CACHED", "CACHED", "CACHED"]
     # The model of the second run, but the best is another one.
-    assert states[6] == ["CACHED", "CACHED", "CACHED", "COMPLETE"]
+    assert states[6] == ["CACHED", "CACHED", "CACHED", "COMPLETE", "COMPLETE"]
 
 
 def test_each_run_has_one_pushed_model_and_one_decision(finished: Finished):
@@ -266,6 +280,14 @@ def with_best_exporter(evaluator: BaseNode, arguments: dict[str, Any]) -> BaseNo
     return BestExporter(evaluation=evaluator.outputs["evaluation"], **arguments)
 
 
+def with_examples(evaluator: BaseNode, arguments: dict[str, Any]) -> BaseNode:
+    return BestExporter(
+        evaluation=evaluator.outputs["evaluation"],
+        examples=evaluator.inputs["examples"],
+        **arguments,
+    )
+
+
 def with_module(module_file: Path) -> Callable[[BaseNode, dict[str, Any]], BaseNode]:
     def make(evaluator: BaseNode, arguments: dict[str, Any]) -> BaseNode:
         return BestExporter(
@@ -339,7 +361,7 @@ def swapped(tmp_path_factory: pytest.TempPathFactory, offline: None) -> Swapped:
     results["driver_error"] = fail("driver_failed", 40)
     results["driver_failed"] = pipeline.last_run()
     record_path.write_text(record)
-    results["mended"] = run("mended", 40)
+    results["mended"] = run("mended", 40, with_examples)
     return Swapped(pipeline=pipeline, versions=versions, **results)
 
 
@@ -405,6 +427,24 @@ def test_the_run_after_a_failure_goes_on(swapped: Swapped):
     assert decision.reason == pb.ExportDecision.BETTER
     assert decision.best.version == swapped.versions["shipped"][-1]
     assert swapped.versions["mended"] == [*swapped.versions["shipped"], decision.version]
+
+
+def test_the_best_is_evaluated_again_with_the_beam_arguments_of_the_pipeline(swapped: Swapped):
+    decision = decision_of(swapped.mended)
+    [artifact] = swapped.mended.nodes["BestExporter"].outputs["decision"]
+    assert decision.basis == pb.ExportDecision.EVALUATED_AGAIN
+    assert decision.best.evaluation.uri == (
+        f"{artifact.uri}/best_evaluation/{decision.best.version}"
+    )
+    assert decision.best.evaluation.data == decision.candidate_evaluation.data
+    assert list(decision.warnings) == []
+    # The examples are the same as when the best was a candidate.
+    [comparison] = decision.comparisons
+    recorded = {
+        each.key.name: each.value
+        for each in decision_of(swapped.shipped).candidate_evaluation.metrics
+    }
+    assert comparison.best == pytest.approx(recorded["loss"], rel=1e-5)
 
 
 def test_no_execution_runs_for_ever(swapped: Swapped):

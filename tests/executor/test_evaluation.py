@@ -1,3 +1,4 @@
+import json
 import math
 import shutil
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 
 from tests import folder_filesystem
 from tests.executor.plain import read_files
@@ -156,6 +158,257 @@ def test_no_overall_slice(tmp_path: Path, evaluations: Evaluations):
     )
 
 
+# A candidate beside its baseline, and intervals.
+
+ACCURACY = MetricKey(name="binary_accuracy")
+COUNT = MetricKey(name="example_count")
+
+
+def test_the_baseline_in_the_same_evaluation(evaluations: Evaluations):
+    result = evaluation.from_tfma(evaluations["paired"])
+    assert result.baseline is not None
+    assert dict(result.baseline) == {"example_count": 4.0, "binary_accuracy": 0.25}
+    assert (result.baseline.model_name, result.baseline.example_count) == ("theirs", 4.0)
+    assert result.baseline.baseline is None
+    assert result.baseline.data == result.data
+    assert result.baseline.find(MetricKey(name="binary_accuracy")) == MetricValue(value=0.25)
+    assert {key: dict(part) for key, part in result.baseline.slices.items()} == {
+        (("species", "a"),): {"example_count": 2.0, "binary_accuracy": 0.0},
+        (("species", "b"),): {"example_count": 2.0, "binary_accuracy": 0.5},
+    }
+
+
+def test_differences_are_candidate_less_baseline(evaluations: Evaluations):
+    result = evaluation.from_tfma(evaluations["paired"])
+    assert dict(result.differences) == {
+        COUNT: MetricValue(value=0.0),
+        ACCURACY: MetricValue(value=0.5),
+    }
+    assert result.difference(MetricKey(name="binary_accuracy", model_name="mine")) == (
+        MetricValue(value=0.5)
+    )
+
+
+def test_a_slice_has_its_baseline_and_differences(evaluations: Evaluations):
+    part = evaluation.from_tfma(evaluations["paired"]).slices[(("species", "a"),)]
+    assert part.baseline is not None
+    assert (part["binary_accuracy"], part.baseline["binary_accuracy"]) == (1.0, 0.0)
+    assert part.difference(ACCURACY) == MetricValue(value=1.0)
+    assert (part.example_count, part.baseline.example_count) == (2.0, 2.0)
+
+
+@pytest.mark.parametrize("name", ["single", "two", "bounds"])
+def test_without_a_baseline(evaluations: Evaluations, name: str):
+    result = evaluation.from_tfma(evaluations[name])
+    assert (result.baseline, dict(result.differences)) == (None, {})
+    assert all(part.baseline is None for part in result.slices.values())
+
+
+@pytest.mark.parametrize("name", ["paired_bounds", "paired_bootstrap"])
+def test_intervals_of_a_candidate_its_baseline_and_their_difference(
+    evaluations: Evaluations, name: str
+):
+    result = evaluation.from_tfma(evaluations[name])
+    assert result.baseline is not None
+    for found, value in (
+        (result.find(ACCURACY), 0.9),
+        (result.baseline.find(ACCURACY), 0.8),
+        (result.difference(ACCURACY), 0.1),
+    ):
+        assert found is not None
+        assert found.lower_bound is not None
+        assert found.upper_bound is not None
+        assert found.standard_error is not None
+        assert found.value == pytest.approx(value)
+        # TFMA's 20 buckets or samples, and its interval of 95 %.
+        assert found.degrees_of_freedom == 19.0
+        assert (found.upper_bound - found.lower_bound) / 2 == pytest.approx(
+            2.093024 * found.standard_error
+        )
+
+
+def test_a_difference_is_surer_than_two_models_are(evaluations: Evaluations):
+    """Both are wrong on many of the same examples: that is what pairing is for."""
+    result = evaluation.from_tfma(evaluations["paired_bounds"])
+    difference, candidate = result.difference(ACCURACY), result.find(ACCURACY)
+    assert result.baseline is not None
+    best = result.baseline.find(ACCURACY)
+    errors = [each.standard_error for each in (difference, candidate, best) if each]
+    assert len(errors) == 3
+    assert all(error is not None for error in errors)
+    paired, *others = [error or 0.0 for error in errors]
+    assert 0 < paired < math.hypot(*others)
+
+
+def test_intervals_of_a_slice(evaluations: Evaluations):
+    part = evaluation.from_tfma(evaluations["paired_bounds"]).slices[(("species", "a"),)]
+    difference = part.difference(ACCURACY)
+    assert difference is not None
+    assert difference.standard_error is not None
+
+
+def test_intervals_of_one_model(evaluations: Evaluations):
+    value = evaluation.from_tfma(evaluations["single_bounds"]).find(ACCURACY)
+    assert value is not None
+    assert value.value == pytest.approx(0.9)
+    assert (value.standard_error or 0) > 0
+    stored = EvalResult({ACCURACY: value}).to_proto()
+    assert EvalResult.from_proto(stored).find(ACCURACY) == value
+
+
+def test_a_slice_that_has_other_metrics_than_the_others(tmp_path: Path, evaluations: Evaluations):
+    """Each is found in its own place: first one is missing, then they stand in another order."""
+
+    def change(metrics: Any) -> Iterable[Any]:
+        items = metrics.metric_keys_and_values
+        value = "".join(
+            single.bytes_value.decode() for single in metrics.slice_key.single_slice_keys
+        )
+        if value == "a":
+            del items[0]
+        if value == "b":
+            reordered = [items[index] for index in reversed(range(len(items)))]
+            copies = [type(item).FromString(item.SerializeToString()) for item in reordered]
+            del items[:]
+            items.extend(copies)
+            items[0].key.name = "another"
+        return [metrics]
+
+    path = rewrite_metrics(evaluations["paired"], tmp_path / "evaluation", change)
+    slices = evaluation.from_tfma(path).slices
+    first, second = slices[(("species", "a"),)], slices[(("species", "b"),)]
+    assert first.find(COUNT) is None
+    assert first.find(ACCURACY) == MetricValue(value=1.0)
+    assert dict(first) == {"binary_accuracy": 1.0}
+    assert second.find(ACCURACY) == MetricValue(value=0.5)
+    assert second.find(COUNT) == MetricValue(value=2.0)
+    assert [str(key) for key in second.differences] == ["another", "example_count"]
+    assert second.difference(MetricKey(name="another")) == MetricValue(value=0.0)
+    assert second.difference(ACCURACY) is None
+
+
+# The EvalConfig.
+
+
+def digest_of(text: str, *, has_baseline: bool | None = None) -> str:
+    """The digest of a config as its author wrote it, or as Evaluator rewrites it."""
+    from google.protobuf import text_format
+    from tensorflow_model_analysis.proto import config_pb2
+    from tensorflow_model_analysis.utils import config_util
+
+    eval_config = text_format.Parse(text, config_pb2.EvalConfig())
+    if has_baseline is not None:
+        eval_config = config_util.update_eval_config_with_defaults(
+            eval_config, has_baseline=has_baseline, rubber_stamp=True
+        )
+    return evaluation.eval_config_digest(json.loads(json_format.MessageToJson(eval_config)))
+
+
+_ONE_MODEL = """
+    model_specs { signature_name: "serving_default" label_key: "label" prediction_key: "p" }
+    slicing_specs {}
+    slicing_specs { feature_keys: "species" }
+    metrics_specs {
+      metrics { class_name: "ExampleCount" }
+      metrics {
+        class_name: "AUC"
+        threshold {
+          value_threshold { lower_bound { value: 0.5 } }
+          change_threshold { absolute { value: -1 } direction: HIGHER_IS_BETTER }
+        }
+      }
+    }
+"""
+_TWO_MODELS = """
+    model_specs { name: "mine" label_key: "label" prediction_key: "p" }
+    model_specs { name: "theirs" label_key: "label" prediction_key: "p" is_baseline: true }
+    slicing_specs { feature_keys: "species" }
+    slicing_specs {}
+    metrics_specs {
+      model_names: ["theirs", "mine"]
+      metrics { class_name: "AUC" }
+      metrics { class_name: "ExampleCount" }
+    }
+    metrics_specs { model_names: "theirs" metrics { class_name: "MeanLabel" } }
+    options { compute_confidence_intervals { value: true } }
+"""
+
+
+def test_the_digest_of_an_eval_config_is_stable():
+    """It is in records: another one would make the same data look like others."""
+    assert digest_of(_ONE_MODEL) == (
+        "sha256:51509e447382b5e1a0a2043cfc657ca0eaef66f3fda37a37e9f7782bc7fd1c21"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "has_baseline"),
+    [
+        pytest.param(_ONE_MODEL, False, id="evaluated alone"),
+        pytest.param(_ONE_MODEL, True, id="beside a baseline"),
+        pytest.param(_TWO_MODELS, None, id="written for two models, in another order"),
+        pytest.param(_TWO_MODELS, True, id="two models"),
+        pytest.param(_ONE_MODEL.replace("0.5", "0.7"), False, id="another bound"),
+        pytest.param(_ONE_MODEL.replace("serving_default", "serve"), False, id="a signature"),
+    ],
+)
+def test_the_same_metrics_slices_and_labels_have_the_same_digest(
+    text: str, has_baseline: bool | None
+):
+    assert digest_of(text, has_baseline=has_baseline) == digest_of(_ONE_MODEL)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param('label_key: "label"', 'label_key: "other"', id="label"),
+        pytest.param('prediction_key: "p"', 'prediction_key: "q"', id="prediction"),
+        pytest.param(
+            'prediction_key: "p"', 'prediction_key: "p" example_weight_key: "w"', id="weight"
+        ),
+        pytest.param('"species"', '"island"', id="slices"),
+        pytest.param('"AUC"', '"Recall"', id="metrics"),
+        pytest.param('class_name: "AUC"', "class_name: 'AUC' config: '{}'", id="their config"),
+        pytest.param("metrics_specs {", 'metrics_specs { output_names: "o"', id="outputs"),
+        pytest.param(
+            "slicing_specs {}",
+            "slicing_specs {} options { min_slice_size { value: 9 } }",
+            id="size",
+        ),
+    ],
+)
+def test_other_metrics_slices_or_labels_have_another_digest(old: str, new: str):
+    assert old in _ONE_MODEL
+    for has_baseline in (None, False, True):
+        changed = digest_of(_ONE_MODEL.replace(old, new), has_baseline=has_baseline)
+        assert changed != digest_of(_ONE_MODEL)
+
+
+def test_data_of_an_evaluation(evaluations: Evaluations):
+    result = evaluation.from_tfma(
+        evaluations["paired_bounds"], examples_uri="/examples/1", splits=["eval"]
+    )
+    assert result.data.examples_uri == "/examples/1"
+    assert result.data.splits == ("eval",)
+    eval_config = evaluation.eval_config_of(evaluations["paired_bounds"])
+    assert result.data.eval_config_digest == evaluation.eval_config_digest(eval_config)
+    assert result.data.is_same(EvalResult.from_proto(result.to_proto()).data)
+    # Predictions that came with the examples: there was no model.
+    assert dict(result.model_paths) == {}
+
+
+def test_an_evaluation_without_its_config_has_no_digest(tmp_path: Path, evaluations: Evaluations):
+    shutil.copytree(evaluations["bounds"], tmp_path / "evaluation")
+    (tmp_path / "evaluation" / "eval_config.json").unlink()
+    assert evaluation.from_tfma(tmp_path / "evaluation").data.eval_config_digest == ""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        evaluation.eval_config_of(tmp_path / "evaluation")
+    assert str(caught.value) == (
+        f"evaluation must have its eval_config.json (got none, at {tmp_path / 'evaluation'})."
+        " Check that Evaluator finished writing it."
+    )
+
+
 def test_values_of_other_kinds(tmp_path: Path, evaluations: Evaluations):
     """Kinds that TFMA reads still but no longer writes: bounded values and t-distributions."""
 
@@ -164,14 +417,56 @@ def test_values_of_other_kinds(tmp_path: Path, evaluations: Evaluations):
         count.value.bounded_value.value.value = 0.5
         count.value.bounded_value.lower_bound.value = 0.25
         count.value.bounded_value.upper_bound.value = 0.75
-        accuracy.value.t_distribution_value.unsampled_value.value = 0.5
+        distribution = accuracy.value.t_distribution_value
+        distribution.unsampled_value.value = 0.5
+        distribution.sample_standard_deviation.value = 0.125
+        distribution.sample_degrees_of_freedom.value = 9
+        accuracy.ClearField("confidence_interval")
         return [metrics]
 
     path = rewrite_metrics(evaluations["bounds"], tmp_path / "evaluation", change)
     assert evaluation.from_tfma(path).metrics == {
         MetricKey(name="example_count"): MetricValue(value=0.5, lower_bound=0.25, upper_bound=0.75),
-        MetricKey(name="binary_accuracy"): MetricValue(value=0.5),
+        MetricKey(name="binary_accuracy"): MetricValue(
+            value=0.5, standard_error=0.125, degrees_of_freedom=9.0
+        ),
     }
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        # TFMA's thresholds take float() of a value, which is right for one number.
+        pytest.param({"float64_values": [0.25]}, {"binary_accuracy": 0.25}, id="one number"),
+        pytest.param({"int32_values": [3]}, {"binary_accuracy": 3.0}, id="one integer"),
+        pytest.param({"float32_values": [0.25, 0.5]}, {}, id="several numbers"),
+        pytest.param({"bytes_values": [b"a"]}, {}, id="text"),
+    ],
+)
+def test_arrays(
+    tmp_path: Path, evaluations: Evaluations, numbers: dict[str, Any], expected: dict[str, float]
+):
+    def change(metrics: Any) -> Iterable[Any]:
+        del metrics.metric_keys_and_values[0]
+        [item] = metrics.metric_keys_and_values
+        for name, values in numbers.items():
+            getattr(item.value.array_value, name).extend(values)
+        return [metrics]
+
+    path = rewrite_metrics(evaluations["bounds"], tmp_path / "evaluation", change)
+    assert dict(evaluation.from_tfma(path)) == expected
+
+
+def test_a_class_among_the_first_predictions_has_no_key(tmp_path: Path, evaluations: Evaluations):
+    def change(metrics: Any) -> Iterable[Any]:
+        for item, top_k in zip(metrics.metric_keys_and_values, (2, 0), strict=True):
+            item.key.sub_key.class_id.value = 1
+            if top_k:
+                item.key.sub_key.top_k.value = top_k
+        return [metrics]
+
+    path = rewrite_metrics(evaluations["bounds"], tmp_path / "evaluation", change)
+    assert list(evaluation.from_tfma(path)) == ["binary_accuracy[class_id=1]"]
 
 
 def test_weighted_macro_average_is_read(tmp_path: Path, evaluations: Evaluations):

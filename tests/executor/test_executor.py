@@ -12,12 +12,13 @@ import tensorflow as tf
 from google.protobuf import json_format, struct_pb2
 from tfx import types
 from tfx.dsl.components.base import base_executor
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import standard_artifacts
 
 from tests.tfx_runs import exec_properties, read_decision, write_evaluation
 from tfx_best_exporter.component import ExportDecision
-from tfx_best_exporter.executor import report
+from tfx_best_exporter.executor import beam_executor, report
 from tfx_best_exporter.executor.eval_result import MissingMetricError
 from tfx_best_exporter.executor.executor import Executor
 from tfx_best_exporter.executor.saved_model import InvalidModelError
@@ -530,7 +531,8 @@ def test_a_metric_rule_with_a_threshold(node: Node):
     node.do(node.candidate(scale=1.0, auc=0.5), **policy(**rule))
     _, decision = node.do(node.candidate(scale=2.0, auc=0.55), **policy(**rule))
     assert properties_of(decision)["explanation"] == (
-        "auc 0.55 is not larger than the best's 0.5 by more than 0.1"
+        "auc 0.55 is not larger than the best's 0.5 by more than 0.1; the best was evaluated on"
+        " other data"
     )
 
 
@@ -688,6 +690,14 @@ def test_a_report_that_cannot_be_made_fails_no_run(node: Node, monkeypatch: pyte
     assert (
         "report.html could not be made: RuntimeError: no room" in read_decision(decision).warnings
     )
+
+
+def test_a_run_that_evaluates_nothing_prepares_no_beam():
+    # TFX's own Beam executors package TFX for remote workers before anything else.
+    context = BaseBeamExecutor.Context(beam_pipeline_args=["--runner=DirectRunner"])
+    executor = beam_executor.Executor(context)
+    assert context.beam_pipeline_args == ["--runner=DirectRunner"]
+    assert not getattr(executor, "_beam_pipeline_args", None)
 
 
 def test_pipeline_and_run_are_named(node: Node, tmp_path: Path):

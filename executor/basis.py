@@ -1,0 +1,138 @@
+"""Which evaluation of the best the candidate's is compared with, as a function of values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from tfx_best_exporter.executor.eval_result import EvalResult
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+# Below a Model artifact: the SavedModels that TFX's Trainer writes there.
+_MODEL_DIRECTORIES = ("Format-Serving", "Format-TFMA")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BestEvaluation:
+    """What is known of the best.
+
+    Attributes:
+        eval_result: Its evaluation, or None if nothing is known.
+        basis: pb.ExportDecision.Basis: where that came from.
+        warnings: Why it did not come from somewhere better.
+    """
+
+    eval_result: EvalResult | None
+    basis: int = pb.ExportDecision.BASIS_UNSPECIFIED
+    warnings: tuple[str, ...] = ()
+
+
+def best_evaluation(
+    *,
+    candidate: EvalResult,
+    recorded: EvalResult | None,
+    model_uri: str,
+    export_uri: str,
+    reevaluate: Callable[[], EvalResult] | None = None,
+    comparability: pb.ComparePolicy.Comparability = pb.ComparePolicy.PREFER_SAME_DATA,
+) -> BestEvaluation:
+    """Returns the evaluation of the best that says most about candidate and best.
+
+    In order: the baseline's in the candidate's own evaluation, if that baseline is the best; the
+    best evaluated again; the recorded one.
+
+    Args:
+        candidate: Evaluation of the candidate.
+        recorded: Evaluation of the best, from its record or from elsewhere.
+        model_uri: Of the Model that the best was made from; empty if that is not known.
+        export_uri: Of the best itself.
+        reevaluate: Evaluates the best on the candidate's examples; None if they were not given.
+        comparability: REQUIRE_SAME_DATA makes it an error that the best cannot be evaluated again.
+
+    Raises:
+        RuntimeError: It could not be evaluated again, and that is required.
+    """
+    warnings: list[str] = []
+    baseline = candidate.baseline
+    if baseline is not None:
+        path = baseline.model_paths.get(baseline.model_name, "")
+        # A best of which nothing more is known is still one that lies somewhere.
+        is_best = _is_at(path, export_uri) or _is_at_or_below(path, model_uri)
+        lacking = [name for name in candidate if name not in baseline] if is_best else []
+        if is_best and not lacking:
+            return BestEvaluation(eval_result=baseline, basis=pb.ExportDecision.SAME_EVALUATION)
+        if lacking:
+            warnings.append(
+                f"the baseline, which is the best, was not evaluated by {', '.join(lacking)}"
+            )
+        else:
+            warnings.append(
+                f"the evaluation's baseline is not the best: {path or 'it has no path'}"
+            )
+    if reevaluate is not None:
+        try:
+            eval_result = reevaluate()
+        except Exception as error:
+            # Beam and TFMA raise whatever the model's own code does.
+            problem = f"{type(error).__name__}: {_first_line(error)}"
+            if comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
+                raise RuntimeError(
+                    "the best must be evaluated on the candidate's examples, since"
+                    f" compare_policy.comparability is REQUIRE_SAME_DATA (got {problem}, at"
+                    f" {export_uri}). Nothing was exported: mend the examples or the eval config,"
+                    " or set PREFER_SAME_DATA for one run."
+                ) from error
+            warnings.append(
+                f"the best could not be evaluated on the candidate's examples: {problem}"
+            )
+        else:
+            return BestEvaluation(
+                eval_result=eval_result,
+                basis=pb.ExportDecision.EVALUATED_AGAIN,
+                warnings=tuple(warnings),
+            )
+    if recorded is None:
+        return BestEvaluation(eval_result=None, warnings=tuple(warnings))
+    is_same = candidate.data.is_same(recorded.data)
+    return BestEvaluation(
+        eval_result=recorded,
+        basis=(
+            pb.ExportDecision.RECORDED_SAME_DATA
+            if is_same
+            else pb.ExportDecision.RECORDED_OTHER_DATA
+        ),
+        warnings=tuple(warnings),
+    )
+
+
+def check_candidate(candidate: EvalResult, model_uri: str) -> None:
+    """Checks that an evaluation is one of the candidate.
+
+    Args:
+        candidate: The evaluation that was given with it.
+        model_uri: Of the Model artifact that the candidate lies in.
+
+    Raises:
+        ValueError: It is one of another Model artifact.
+    """
+    path = candidate.model_paths.get(candidate.model_name, "")
+    parent, _, name = path.rstrip("/").rpartition("/")
+    # What a custom_eval_shared_model loads may lie anywhere: only a Model artifact is known by it.
+    if name in _MODEL_DIRECTORIES and not _is_at(parent, model_uri):
+        raise ValueError(
+            f"evaluation must be one of the candidate, {model_uri!r} (got one of {parent!r}, at"
+            f" {candidate.uri}). Give Evaluator and BestExporter the same model channel."
+        )
+
+
+def _is_at(path: str, uri: str) -> bool:
+    return bool(uri) and path.rstrip("/") == uri.rstrip("/")
+
+
+def _is_at_or_below(path: str, uri: str) -> bool:
+    return _is_at(path, uri) or (bool(uri) and path.startswith(f"{uri.rstrip('/')}/"))
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:500] if lines else ""

@@ -1,0 +1,178 @@
+from collections.abc import Callable
+
+import pytest
+
+from tfx_best_exporter.executor import basis
+from tfx_best_exporter.executor.eval_result import (
+    EvalResult,
+    EvaluatedData,
+    MetricKey,
+    MetricValue,
+)
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+MODEL_URI = "/pipelines/penguin/Trainer/model/2"
+EXPORT_URI = "/serving/penguin/1732240000"
+DATA = EvaluatedData(examples_uri="/examples/1", splits=("eval",), eval_config_digest="sha256:1")
+OTHER_DATA = EvaluatedData(
+    examples_uri="/examples/2", splits=("eval",), eval_config_digest="sha256:1"
+)
+UNKNOWN_DATA = EvaluatedData(eval_config_digest="sha256:1")
+
+
+def evaluation(data: EvaluatedData | None = None, *names: str, **others: object) -> EvalResult:
+    metrics = {MetricKey(name=name): MetricValue(value=0.5) for name in names or ("loss",)}
+    return EvalResult(metrics, data=data, **others)  # type: ignore[arg-type]
+
+
+def beside(path: str, *names: str, data: EvaluatedData = DATA) -> EvalResult:
+    """A candidate's evaluation, with a baseline of the model at a path."""
+    baseline = evaluation(data, *names, model_name="baseline", model_paths={"baseline": path})
+    return evaluation(data, model_name="candidate", baseline=baseline)
+
+
+def best_of(
+    candidate: EvalResult,
+    recorded: EvalResult | None = None,
+    reevaluate: Callable[[], EvalResult] | None = None,
+    **others: object,
+) -> basis.BestEvaluation:
+    return basis.best_evaluation(
+        candidate=candidate,
+        recorded=recorded,
+        reevaluate=reevaluate,
+        **{"model_uri": MODEL_URI, "export_uri": EXPORT_URI, **others},  # type: ignore[arg-type]
+    )
+
+
+def never() -> EvalResult:
+    raise AssertionError("must not be evaluated again")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(f"{MODEL_URI}/Format-Serving", id="the model's serving format"),
+        pytest.param(MODEL_URI, id="the model itself"),
+        pytest.param(f"{EXPORT_URI}/", id="the export"),
+    ],
+)
+def test_a_baseline_that_is_the_best(path: str):
+    candidate = beside(path)
+    found = best_of(candidate, evaluation(DATA), never)
+    assert found.basis == pb.ExportDecision.SAME_EVALUATION
+    assert found.eval_result is candidate.baseline
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "model_uri"),
+    [
+        pytest.param("/pipelines/penguin/Trainer/model/3/Format-Serving", MODEL_URI, id="another"),
+        pytest.param(f"{MODEL_URI}0/Format-Serving", MODEL_URI, id="a longer number"),
+        pytest.param(f"{EXPORT_URI}/below", "", id="below the export"),
+        pytest.param("/models/7", "", id="a best whose model is not known"),
+    ],
+)
+def test_a_baseline_that_is_not_the_best_is_not_taken_for_it(path: str, model_uri: str):
+    recorded = evaluation(DATA)
+    found = best_of(beside(path), recorded, model_uri=model_uri)
+    assert found.eval_result is recorded
+    assert found.basis == pb.ExportDecision.RECORDED_SAME_DATA
+    assert found.warnings == (f"the evaluation's baseline is not the best: {path}",)
+
+
+def test_a_baseline_without_a_path_is_not_the_best():
+    found = best_of(beside(""), evaluation(DATA), model_uri="", export_uri="")
+    assert found.basis == pb.ExportDecision.RECORDED_SAME_DATA
+    assert found.warnings == ("the evaluation's baseline is not the best: it has no path",)
+
+
+def test_a_baseline_without_the_candidates_metrics():
+    again = evaluation(DATA)
+    found = best_of(beside(MODEL_URI, "auc"), None, lambda: again)
+    assert found.eval_result is again
+    assert found.warnings == ("the baseline, which is the best, was not evaluated by loss",)
+
+
+def test_evaluated_again_rather_than_recorded():
+    again = evaluation(DATA)
+    found = best_of(evaluation(DATA), evaluation(DATA), lambda: again)
+    assert found == basis.BestEvaluation(eval_result=again, basis=pb.ExportDecision.EVALUATED_AGAIN)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "recorded", "expected"),
+    [
+        pytest.param(DATA, DATA, pb.ExportDecision.RECORDED_SAME_DATA, id="same"),
+        pytest.param(DATA, OTHER_DATA, pb.ExportDecision.RECORDED_OTHER_DATA, id="other"),
+        pytest.param(DATA, UNKNOWN_DATA, pb.ExportDecision.RECORDED_OTHER_DATA, id="unknown"),
+        pytest.param(
+            UNKNOWN_DATA, UNKNOWN_DATA, pb.ExportDecision.RECORDED_OTHER_DATA, id="both unknown"
+        ),
+    ],
+)
+def test_recorded(candidate: EvaluatedData, recorded: EvaluatedData, expected: int):
+    found = best_of(evaluation(candidate), evaluation(recorded))
+    assert (found.basis, found.warnings) == (expected, ())
+
+
+def test_nothing_is_known():
+    assert best_of(evaluation(DATA)) == basis.BestEvaluation(eval_result=None)
+
+
+def raising() -> EvalResult:
+    raise ValueError("no signature\nand a long trace")
+
+
+def test_what_cannot_be_evaluated_again_is_a_warning():
+    recorded = evaluation(OTHER_DATA)
+    found = best_of(evaluation(DATA), recorded, raising)
+    assert found.eval_result is recorded
+    assert found.basis == pb.ExportDecision.RECORDED_OTHER_DATA
+    assert found.warnings == (
+        "the best could not be evaluated on the candidate's examples: ValueError: no signature",
+    )
+
+
+def test_what_cannot_be_evaluated_again_is_an_error_where_it_is_required():
+    with pytest.raises(RuntimeError) as caught:
+        best_of(
+            evaluation(DATA),
+            evaluation(DATA),
+            raising,
+            comparability=pb.ComparePolicy.REQUIRE_SAME_DATA,
+        )
+    assert str(caught.value) == (
+        "the best must be evaluated on the candidate's examples, since"
+        " compare_policy.comparability is REQUIRE_SAME_DATA (got ValueError: no"
+        f" signature, at {EXPORT_URI}). Nothing was exported: mend the"
+        " examples or the eval config, or set PREFER_SAME_DATA for one run."
+    )
+
+
+def of_model(path: str) -> EvalResult:
+    return evaluation(DATA, model_name="candidate", model_paths={"candidate": path}, uri="/eval/4")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(f"{MODEL_URI}/Format-Serving", id="serving format"),
+        pytest.param(f"{MODEL_URI}/Format-TFMA", id="TFMA's format"),
+        pytest.param("", id="not known"),
+        pytest.param("/tmp/loaded_by_custom_eval_shared_model", id="loaded from elsewhere"),
+    ],
+)
+def test_an_evaluation_of_the_candidate(path: str):
+    basis.check_candidate(of_model(path), MODEL_URI)
+
+
+def test_an_evaluation_of_another_model():
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        basis.check_candidate(of_model("/pipelines/Trainer/model/3/Format-Serving"), MODEL_URI)
+    assert str(caught.value) == (
+        f"evaluation must be one of the candidate, '{MODEL_URI}' (got one of"
+        " '/pipelines/Trainer/model/3', at /eval/4). Give Evaluator and BestExporter the same model"
+        " channel."
+    )
