@@ -79,9 +79,17 @@ bench: $(SETUP)  ## Measure publishing, deciding and retiring beside their peers
 test: $(SETUP)  ## Run the tests; PYTEST_ARGS="-k retention" for some of them.
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-.PHONY: test-faults
-test-faults: $(SETUP)  ## Run the whole fault matrix, on servers too: ten minutes.
-	@$(BIN)/python -m pytest -m "long or not long" tests/faults $(PYTEST_ARGS)
+.PHONY: test-browser
+test-browser: $(SETUP) chromium  ## Open the report in Chromium, look at it, and leave build/screenshots/.
+	@$(BIN)/python -m pytest tests/executor/test_report_in_browser.py $(PYTEST_ARGS)
+
+# The tests of the report in a browser are skipped where there is none.
+.PHONY: chromium
+chromium:
+	@command -v chromium chromium-browser > /dev/null || { \
+	  as_root=(); ((EUID == 0)) || as_root=(sudo); \
+	  "$${as_root[@]}" apt-get update -qq; \
+	  "$${as_root[@]}" apt-get install -qq --no-install-recommends chromium > /dev/null; }
 
 .PHONY: check
 check: check-lint check-format check-types check-imports check-proto check-lock  ## Run every check but the tests.

@@ -5,12 +5,12 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PATTERNS = ("*.py", "*.pyi", "*.proto", "py.typed")
+PATTERNS = ("*.py", "*.pyi", "*.css", "*.jinja", "*.proto", "py.typed")
 
 
 def expected_files() -> set[str]:
     """Returns the files of the package, as they are named in a wheel."""
-    return {
+    return {"best_exporter.py"} | {
         f"tfx_best_exporter/{path.relative_to(ROOT).as_posix()}"
         for folder in ("component", "executor", "proto")
         for pattern in PATTERNS

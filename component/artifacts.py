@@ -7,8 +7,8 @@ class ExportDecision(artifact.Artifact):
     """Exported, or not, and why.
 
     The artifact's directory holds decision.json: the message ExportDecision of
-    proto/best_exporter.proto as proto3 JSON. Custom properties: `exported` (0/1), `reason`,
-    `explanation`, `pushed_version` and `best_version` (strings, empty where there is none).
+    proto/best_exporter.proto as proto3 JSON. docs/files.md lists the custom properties.
     """
 
-    TYPE_NAME = "ExportDecision"
+    # `<module>.<class>`: Kubeflow Pipelines and Vertex AI import it by this name.
+    TYPE_NAME = "best_exporter.ExportDecision"

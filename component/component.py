@@ -23,6 +23,7 @@ from tfx.types import standard_component_specs as tfx_keys
 from tfx_best_exporter.component import artifacts, driver, spec
 from tfx_best_exporter.executor import (
     comparison,
+    destination,
     executor,
     functions,
     keys,
@@ -44,6 +45,9 @@ _USUAL_OUTPUTS = {
     tfx_keys.MODEL_RUN_KEY: "trainer.outputs['model_run']",
     tfx_keys.EXAMPLES_KEY: "example_gen.outputs['examples']",
 }
+
+# Messages that may be given when the pipeline is started, or by another component.
+_MAY_BE_LATE = ("push_destination", "compare_policy")
 
 
 class BestExporter(base_component.BaseComponent):
@@ -87,7 +91,13 @@ class BestExporter(base_component.BaseComponent):
         example_splits: Sequence[str] | None = None,
         event_file_pattern: str = evaluation_lib.DEFAULT_EVENT_FILE_PATTERN,
         compare_fn: Callable[..., bool] | str | None = None,
-        compare_policy: pb.ComparePolicy | Mapping[str, Any] | None = None,
+        compare_policy: (
+            pb.ComparePolicy
+            | Mapping[str, Any]
+            | data_types.RuntimeParameter
+            | placeholder.Placeholder
+            | None
+        ) = None,
         module_file: str | None = None,
         serving_signatures_fn: Callable[[Any], Mapping[str, Any]] | str | None = None,
         assets_extra: Mapping[str, str] | None = None,
@@ -101,7 +111,8 @@ class BestExporter(base_component.BaseComponent):
             model: Channel of Model: the candidate. May be left out where infra_blessing carries a
                 warmed-up model.
             evaluation: Channel of ModelEvaluation: the candidate's evaluation. Or give model_run.
-            push_destination: Where the model server looks, as in Pusher; message or dict.
+            push_destination: Where the model server looks, as in Pusher; message or dict. Or a
+                RuntimeParameter or placeholder whose value is the path, or the message as JSON.
             model_blessing: Channel of ModelBlessing. If given, it must say blessed.
             infra_blessing: Channel of InfraBlessing. If given, it must say blessed.
             model_run: Channel of ModelRun: the evaluation is read from its event files.
@@ -111,7 +122,8 @@ class BestExporter(base_component.BaseComponent):
             event_file_pattern: Relative to model_run.
             compare_fn: `fn(best_eval_result, current_eval_result) -> bool`, called by keyword; or
                 its dotted name, or its name in module_file. Default: a smaller "loss" is better.
-            compare_policy: The declarative way to say the same; not both.
+            compare_policy: The declarative way to say the same; not both. Or a RuntimeParameter
+                or placeholder whose value is the message as JSON.
             module_file: User code, shipped as Trainer's is. Its functions `compare_fn` and
                 `serving_signatures_fn` are used if there are such and no others are named.
             serving_signatures_fn: `fn(loaded_model) -> {signature name: tf.function}`; or its
@@ -231,8 +243,8 @@ def _check_destination(push_destination: object) -> Any:
 
     A RuntimeParameter or a placeholder is known only when the pipeline runs.
     """
-    if isinstance(push_destination, (data_types.RuntimeParameter, placeholder.Placeholder)):
-        return push_destination
+    if _is_late(push_destination):
+        return _check_late(push_destination, "push_destination", destination.base_directory_of)
     message = _to_message(push_destination, pusher_pb2.PushDestination(), "push_destination")
     if message is None or not message.filesystem.base_directory:
         got = "None" if message is None else "''"
@@ -241,6 +253,47 @@ def _check_destination(push_destination: object) -> Any:
             " Give the directory that the model server polls."
         )
     return message
+
+
+def _is_late(value: object) -> bool:
+    """Returns whether a value is known only when the pipeline runs."""
+    return isinstance(value, (data_types.RuntimeParameter, placeholder.Placeholder))
+
+
+def _check_late(value: object, field: str, check: Callable[[str], object]) -> object:
+    """Returns a value that is known later, checked as far as it is known now.
+
+    Args:
+        value: A RuntimeParameter or a placeholder.
+        field: The argument's name, for errors.
+        check: Raises ValueError for a text that will not do.
+
+    Raises:
+        TypeError: It will be no text.
+        ValueError: Its default will not do.
+    """
+    if isinstance(value, data_types.RuntimeParameter):
+        if value.ptype is not str:
+            raise TypeError(
+                f"{field} must be a RuntimeParameter of type str (got {value.name!r} of type"
+                f" {getattr(value.ptype, '__name__', value.ptype)}). Give ptype=str."
+            )
+        if value.default is not None:
+            check(str(value.default))
+    return value
+
+
+def _late_field(value: object, field: str) -> tuple[str, object] | None:
+    """Returns name and value of a field inside a dict that is known only later, or None."""
+    if _is_late(value):
+        return field, value
+    if isinstance(value, Mapping):
+        found = (_late_field(item, f"{field}.{name}") for name, item in value.items())
+    elif isinstance(value, (list, tuple)):
+        found = (_late_field(item, f"{field}[{number}]") for number, item in enumerate(value))
+    else:
+        return None
+    return next((item for item in found if item), None)
 
 
 def _to_message(value: object, empty: Any, field: str) -> Any:
@@ -259,6 +312,18 @@ def _to_message(value: object, empty: Any, field: str) -> Any:
             f"{field} must be a {type(empty).__name__} or a dict (got {got})."
             f" Build one with {type(empty).__module__}.{type(empty).__name__}."
         )
+    if late := _late_field(value, field):
+        name, parameter = late
+        # TFX resolves whole exec properties, and a message is one.
+        remedy = (
+            f"Pass one as the whole {field}; its value is a {type(empty).__name__} as JSON."
+            if field in _MAY_BE_LATE
+            else "Give its value."
+        )
+        raise ValueError(
+            f"{name} must be known when the pipeline is built (got a"
+            f" {type(parameter).__name__}). {remedy}"
+        )
     try:
         # Not TFX's dict_to_proto: it leaves out a field that is misspelled.
         return json_format.ParseDict(dict(value), empty)
@@ -274,14 +339,20 @@ def _compare_policy_of(
     compare_policy: object,
     user_functions: Mapping[str, list[str]] | None,
     module_file: str | None,
-) -> pb.ComparePolicy | None:
-    """Returns the policy that both arguments state together; None asks for a smaller "loss"."""
-    policy = _to_message(compare_policy, pb.ComparePolicy(), "compare_policy")
-    if compare_fn is not None and policy is not None:
+) -> Any:
+    """Returns the policy that both arguments state together; None asks for a smaller "loss".
+
+    A RuntimeParameter or a placeholder is returned as it is.
+    """
+    is_late = _is_late(compare_policy)
+    policy = None if is_late else _to_message(compare_policy, pb.ComparePolicy(), "compare_policy")
+    if compare_fn is not None and (is_late or policy is not None):
         raise ValueError(
             "compare_fn must be left out where compare_policy is given (got both)."
             " Set compare_policy.compare_fn instead."
         )
+    if is_late:
+        return _check_late(compare_policy, "compare_policy", comparison.policy_message_of)
     if policy is not None and policy.WhichOneof("rule") == "metric":
         comparison.check_policy(policy)
         return policy

@@ -15,11 +15,9 @@ from typing import Any
 
 from ml_metadata.metadata_store import ListOptions, MetadataStore, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as mlmd
-from tfx.proto import pusher_pb2
 from tfx.types import standard_component_specs as tfx_keys
-from tfx.utils import proto_utils
 
-from tfx_best_exporter.executor import keys
+from tfx_best_exporter.executor import destination, keys
 from tfx_best_exporter.executor.exports import Export, ExportDirectory
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -86,9 +84,8 @@ def look_up(
         OSError: The base directory cannot be read.
         ml_metadata.errors.StatusError: ML Metadata cannot be asked.
     """
-    destination = pusher_pb2.PushDestination()
-    proto_utils.json_to_proto(exec_properties[tfx_keys.PUSH_DESTINATION_KEY], destination)
-    exports = ExportDirectory(location_of(destination.filesystem.base_directory))
+    base_directory = destination.base_directory_of(exec_properties[tfx_keys.PUSH_DESTINATION_KEY])
+    exports = ExportDirectory(location_of(base_directory))
     # With the lock, no other run publishes or retires between two looks at the directory.
     with exports.lock():
         fingerprint = exports.fingerprint()
@@ -239,10 +236,10 @@ def _destination_of(artifact: mlmd.Artifact) -> str:
         return ""
     if keys.PUSHED_DESTINATION_PROPERTY not in properties:
         return ""
-    destination = properties[keys.PUSHED_DESTINATION_PROPERTY].string_value
+    pushed_to = properties[keys.PUSHED_DESTINATION_PROPERTY].string_value
     try:
         # In the spelling of an export's: Pusher keeps the author's.
-        return location_of(destination).uri
+        return location_of(pushed_to).uri
     except ValueError:
         # Pushed to where no storage of ours reaches: not to this base directory.
         return ""

@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from google.protobuf import json_format
+
 from tfx_best_exporter.executor import guardrails, signatures, slices
 from tfx_best_exporter.executor.eval_result import EvalResult, MissingMetricError
 from tfx_best_exporter.executor.guardrails import Guardrail, GuardrailResult
@@ -170,6 +172,21 @@ class Policy:
     allow_signature_change: bool = False
     force: str = ""
     max_best_evaluation_age_seconds: float = 0.0
+
+
+def policy_message_of(text: str) -> pb.ComparePolicy:
+    """Returns the message that was stored as JSON, or given as such when the pipeline was started.
+
+    Raises:
+        ValueError: It is no such message.
+    """
+    try:
+        return json_format.Parse(text, pb.ComparePolicy())
+    except json_format.ParseError as error:
+        raise ValueError(
+            f"compare_policy must be a ComparePolicy as JSON (got {text!r}: {error})."
+            " See the fields in its .proto file."
+        ) from error
 
 
 def policy_from_proto(

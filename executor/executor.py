@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,28 +13,31 @@ from google.protobuf import json_format
 from tfx import types
 from tfx.components.util import udf_utils
 from tfx.dsl.components.base import base_beam_executor, base_executor
-from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
 from tfx.types import standard_component_specs as tfx_keys
-from tfx.utils import path_utils, proto_utils
+from tfx.utils import path_utils
 
 from tfx_best_exporter.executor import (
     basis,
     comparison,
+    destination,
     evaluation,
     exporter,
     functions,
     keys,
     reevaluation,
 )
-from tfx_best_exporter.executor.eval_result import EvalResult
+from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey
 from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _BLESSED_PROPERTY = "blessed"
 _HAS_MODEL_PROPERTY = "has_model"
 
 _Artifacts = Mapping[str, Sequence[types.Artifact]]
+
+_logger = logging.getLogger(__name__)
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -162,8 +167,6 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
 
     def _exporter_of(self, exec_properties: Mapping[str, Any]) -> exporter.ModelExporter:
-        destination = pusher_pb2.PushDestination()
-        proto_utils.json_to_proto(exec_properties[tfx_keys.PUSH_DESTINATION_KEY], destination)
         retention_policy = None
         if exec_properties.get(keys.RETENTION_POLICY_KEY):
             retention_policy = json_format.Parse(
@@ -171,12 +174,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             )
         compare_fn, compare_policy = None, None
         if exec_properties.get(keys.COMPARE_POLICY_KEY):
-            compare_policy = json_format.Parse(
-                exec_properties[keys.COMPARE_POLICY_KEY], pb.ComparePolicy()
-            )
+            compare_policy = comparison.policy_message_of(exec_properties[keys.COMPARE_POLICY_KEY])
         serving_signatures_fn = exec_properties.get(keys.SERVING_SIGNATURES_FN_KEY)
         return exporter.ModelExporter(
-            destination.filesystem.base_directory,
+            destination.base_directory_of(exec_properties[tfx_keys.PUSH_DESTINATION_KEY]),
             compare_fn=compare_fn,
             compare_policy=compare_policy,
             load_function=lambda reference, field: _load(exec_properties, reference, field),
@@ -245,9 +246,7 @@ def _model_of(input_dict: _Artifacts, blessings: Sequence[comparison.Blessing]) 
     """Returns the URI of the artifact that has the candidate, and the path of its SavedModel."""
     if input_dict.get(tfx_keys.MODEL_KEY):
         model = artifact_utils.get_single_instance(list(input_dict[tfx_keys.MODEL_KEY]))
-        return model.uri, path_utils.serving_model_path(
-            model.uri, path_utils.is_old_model_artifact(model)
-        )
+        return model.uri, _serving_model_path(model)
     infra_blessing = artifact_utils.get_single_instance(
         list(input_dict[tfx_keys.INFRA_BLESSING_KEY])
     )
@@ -259,6 +258,31 @@ def _model_of(input_dict: _Artifacts, blessings: Sequence[comparison.Blessing]) 
             " BestExporter the model."
         )
     return infra_blessing.uri, path_utils.stamped_model_path(infra_blessing.uri)
+
+
+def _serving_model_path(model: types.Artifact) -> str:
+    """Returns the path of a Model's SavedModel.
+
+    As TFX's path_utils.serving_model_path, but through our storages: TFX's file layer has no S3.
+
+    Raises:
+        ValueError: Estimators have left several models.
+    """
+    directory = path_utils.serving_model_dir(model.uri, path_utils.is_old_model_artifact(model))
+    location = location_of(directory)
+    if not (location / "export").children():
+        return location.uri
+    # Estimators: export/<exporter>/<timestamp>/.
+    location /= "export"
+    for _ in range(2):
+        names = [entry.name for entry in location.children()]
+        if len(names) != 1:
+            raise ValueError(
+                f"model must have one export of an Estimator (got {', '.join(names) or 'none'}, at"
+                f" {location.uri}). Remove the others."
+            )
+        location /= names[0]
+    return location.uri
 
 
 def _eval_result_of(input_dict: _Artifacts, exec_properties: Mapping[str, Any]) -> EvalResult:
@@ -287,19 +311,47 @@ def _mark(
     decision: pb.ExportDecision, pushed_model: types.Artifact, decision_artifact: types.Artifact
 ) -> None:
     """Writes what happened into the output artifacts."""
-    reason = pb.ExportDecision.Reason.Name(decision.reason)
     version = str(decision.version) if decision.version else ""
-    destination = f"{decision.base_directory}/{version}" if version else ""
+    url = f"{decision.base_directory}/{version}" if version else ""
     pushed_model.set_int_custom_property(keys.PUSHED_PROPERTY, int(bool(version)))
-    pushed_model.set_string_custom_property(keys.PUSHED_DESTINATION_PROPERTY, destination)
-    pushed_model.set_string_custom_property(keys.PUSHED_VERSION_PROPERTY, version)
+    pushed_model.set_string_custom_property(keys.PUSHED_DESTINATION_PROPERTY, url)
     decision_artifact.set_int_custom_property(keys.EXPORTED_PROPERTY, int(decision.exported))
-    decision_artifact.set_string_custom_property(keys.PUSHED_VERSION_PROPERTY, version)
-    decision_artifact.set_string_custom_property(
-        keys.BEST_VERSION_PROPERTY, str(decision.best.version or "")
-    )
+    retired = [entry for entry in decision.retired if not entry.error]
     for artifact in (pushed_model, decision_artifact):
-        artifact.set_string_custom_property(keys.REASON_PROPERTY, reason)
-        artifact.set_string_custom_property(keys.EXPLANATION_PROPERTY, decision.explanation)
+        for name, text in {
+            keys.PUSHED_VERSION_PROPERTY: version,
+            keys.BEST_VERSION_PROPERTY: str(decision.best.version or ""),
+            keys.REASON_PROPERTY: pb.ExportDecision.Reason.Name(decision.reason),
+            keys.EXPLANATION_PROPERTY: decision.explanation,
+        }.items():
+            artifact.set_string_custom_property(name, text)
+        artifact.set_int_custom_property(keys.NUMBER_RETIRED_PROPERTY, len(retired))
+        for prefix, metrics in (
+            (keys.CANDIDATE_METRIC_PREFIX, decision.candidate_evaluation.metrics),
+            (keys.BEST_METRIC_PREFIX, decision.best.evaluation.metrics),
+        ):
+            for metric in metrics:
+                # JSON, in which Kubeflow Pipelines and Vertex AI keep properties, has no others.
+                if math.isfinite(metric.value):
+                    name = f"{prefix}{MetricKey.from_proto(metric.key)}"
+                    artifact.set_float_custom_property(name, metric.value)
+    _write(decision, location_of(decision_artifact.uri))
+
+
+def _write(decision: pb.ExportDecision, directory: Location) -> None:
+    """Writes a decision for people and for programs."""
+    # Only here is a page made: who imports this module to build a pipeline makes none.
+    from tfx_best_exporter.executor import report
+
+    try:
+        page = report.to_html(decision)
+    except Exception as error:
+        # The model may be served already: a page must not make that a failure.
+        _logger.exception("%s could not be made", keys.REPORT_FILE)
+        decision.warnings.append(
+            f"{keys.REPORT_FILE} could not be made: {type(error).__name__}: {error}"
+        )
+    else:
+        (directory / keys.REPORT_FILE).write(page.encode())
     content = json_format.MessageToJson(decision, preserving_proto_field_name=True)
-    (location_of(decision_artifact.uri) / keys.DECISION_FILE).write(content.encode())
+    (directory / keys.DECISION_FILE).write(content.encode())

@@ -73,7 +73,8 @@ def load(reference: str, field: str) -> Callable[..., Any]:
             problem = f"{module_name} has no function {name}"
     raise ValueError(
         f"{field} must be the dotted name of an importable function (got {reference!r}: {problem})."
-        " Install its package where the component runs, or pass its file as module_file."
+        " Install its package where the component runs, such as in the container's image, or pass"
+        " its file as module_file."
     )
 
 

@@ -24,14 +24,19 @@ PUSHED_VERSION_PROPERTY = "pushed_version"
 # Custom properties of PushedModel and ExportDecision.
 REASON_PROPERTY = "reason"
 EXPLANATION_PROPERTY = "explanation"
+BEST_VERSION_PROPERTY = "best_version"
+NUMBER_RETIRED_PROPERTY = "number_retired"
+# Each followed by a metric's name: "candidate_metric_loss".
+CANDIDATE_METRIC_PREFIX = "candidate_metric_"
+BEST_METRIC_PREFIX = "best_metric_"
 
 # Custom properties of ExportDecision.
 EXPORTED_PROPERTY = "exported"
-BEST_VERSION_PROPERTY = "best_version"
 
-# The file in an ExportDecision artifact.
+# The files in an ExportDecision artifact.
 DECISION_FILE = "decision.json"
-# Beside it, by version: the evaluation of a best that was evaluated again.
+REPORT_FILE = "report.html"
+# Beside them, by version: the evaluation of a best that was evaluated again.
 BEST_EVALUATION_DIRECTORY = "best_evaluation"
 
 # Names of the functions that are looked for in module_file where no other is given.

@@ -7,9 +7,9 @@ import ml_metadata as mlmd
 from google.protobuf import json_format
 from tfx import v1 as tfx
 
+from tfx_best_exporter.component import ExportDecision
 from tfx_best_exporter.proto import best_exporter_pb2
 
-_ARTIFACT_TYPE = "ExportDecision"
 _RUN_CONTEXT_TYPE = "pipeline_run"
 
 
@@ -60,11 +60,11 @@ def read_last_decision(metadata_path: str) -> StoredDecision:
     artifacts = [
         artifact
         for artifact in store.get_artifacts_by_context(newest.id)
-        if artifact.type == _ARTIFACT_TYPE and artifact.state == mlmd.proto.Artifact.LIVE
+        if artifact.type == ExportDecision.TYPE_NAME and artifact.state == mlmd.proto.Artifact.LIVE
     ]
     if not artifacts:
         raise LookupError(
-            f"The newest run must have an {_ARTIFACT_TYPE} artifact "
+            f"The newest run must have an {ExportDecision.TYPE_NAME} artifact "
             f"(got none in run {newest.name!r}, at {metadata_path})."
         )
     path = pathlib.Path(max(artifacts, key=lambda artifact: artifact.id).uri)

@@ -1,8 +1,8 @@
-"""Four runs of the penguin pipeline, and what BestExporter makes of them.
+"""Five runs of the penguin pipeline, and what BestExporter makes of them.
 
-`python -m pipelines.demo` trains a first model, a worse one, a better one and a still better one,
-shows why each was exported or refused, and asks the served model for a prediction. It needs no
-network and takes a minute or two.
+`python -m pipelines.demo` trains a first model, a worse one, a better one, a still better one and
+that one again, shows why each was exported or refused, and asks the served model for a prediction.
+It needs no network and takes a minute or two.
 """
 
 import argparse
@@ -63,6 +63,7 @@ STORY = (
     Step(title="a worse one", epochs=10, reason="NOT_BETTER"),
     Step(title="a better one", epochs=40, reason="BETTER"),
     Step(title="a still better one", epochs=80, reason="BETTER", retires=1),
+    Step(title="the same one again", epochs=80, reason="ALREADY_BEST"),
 )
 
 
@@ -120,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
         seconds = time.monotonic() - started
         console.print(
-            f"\nAll four runs decided as expected, in {seconds:.0f} s.", style="bold green"
+            f"\nAll five runs decided as expected, in {seconds:.0f} s.", style="bold green"
         )
     return 0
 

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipelines.arguments import add_pipeline_arguments
+
 if TYPE_CHECKING:
     from pipelines.decisions import StoredDecision
 
@@ -111,27 +113,7 @@ def _create_parser() -> argparse.ArgumentParser:
         default=pathlib.Path("pipeline_output"),
         help="where all files go; use it again to compare with earlier runs (default: %(default)s)",
     )
-    parser.add_argument(
-        "--exports-to-keep",
-        type=int,
-        default=5,
-        metavar="N",
-        help="exports that stay in the base directory; 0 keeps all (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--no-cache",
-        dest="enable_cache",
-        action="store_false",
-        help="run every component, even if its inputs have not changed",
-    )
-    # Left out where not given: their defaults are the trainer module's.
-    hyperparameters = parser.add_argument_group("hyperparameters")
-    for flag, kind, text in (
-        ("--epochs", int, "passes over the training examples"),
-        ("--learning-rate", float, "of Adam"),
-        ("--seed", int, "of the initial weights"),
-    ):
-        hyperparameters.add_argument(flag, type=kind, default=argparse.SUPPRESS, help=text)
+    add_pipeline_arguments(parser)
     return parser
 
 

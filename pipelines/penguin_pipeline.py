@@ -1,4 +1,4 @@
-"""The penguin pipeline: import, train, evaluate, export if better.
+"""The penguin pipeline: import, train, evaluate, export if better; for every runner.
 
 The data are the ones that TFX carries in its wheel for its own tests, so that the pipeline needs
 no download: four measurements of a penguin, scaled to [0, 1], and its species (0, 1 or 2), in 234
@@ -35,7 +35,7 @@ def create_pipeline(
     *,
     pipeline_root: str,
     base_directory: str,
-    metadata_path: str,
+    metadata_path: str | None = None,
     pipeline_name: str = PIPELINE_NAME,
     data_root: str | None = None,
     hyperparameters: Hyperparameters | None = None,
@@ -48,7 +48,8 @@ def create_pipeline(
     Args:
         pipeline_root: Where TFX keeps the artifacts of all runs.
         base_directory: What the model server polls; exports are written to it.
-        metadata_path: The SQLite file of ML Metadata.
+        metadata_path: The SQLite file of ML Metadata. None for a pipeline that is compiled: it
+            will run where ML Metadata is somebody else's.
         pipeline_name: Runs of one name share their history.
         data_root: A folder with gzipped TFRecords of tf.train.Example in Split-train/ and
             Split-eval/. None: TFX's own penguin data.
@@ -86,8 +87,10 @@ def create_pipeline(
         pipeline_root=pipeline_root,
         components=[example_gen, trainer, *resolvers, evaluator, exporter],
         enable_cache=enable_cache,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
-            metadata_path
+        metadata_connection_config=(
+            tfx.orchestration.metadata.sqlite_metadata_connection_config(metadata_path)
+            if metadata_path
+            else None
         ),
         beam_pipeline_args=_BEAM_PIPELINE_ARGS,
     )

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.containers import processes
+from tests.containers.processes import Containers
 from tests.evaluations import EVAL_CONFIGS, write_evaluations
 
 # Before anything imports TensorFlow: only its errors, and no search for GPUs.
@@ -90,3 +92,10 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.disable(level)
+
+
+@pytest.fixture(scope="session")
+def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
+    """Returns what runs the commands of containers."""
+    with processes.containers(tmp_path_factory.mktemp("containers")) as result:
+        yield result

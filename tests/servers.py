@@ -13,14 +13,30 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _START_SECONDS = 60.0
+# moto's own command looks for the service of each request anew, and ends each connection.
+_S3_PROGRAM = """
+import os, sys
+os.environ["MOTO_PORT"] = sys.argv[1]
+from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
+from werkzeug.serving import run_simple
+MotoRequestHandler.protocol_version = "HTTP/1.1"
+MotoRequestHandler.disable_nagle_algorithm = True
+run_simple(
+    "127.0.0.1",
+    int(sys.argv[1]),
+    create_backend_app("s3"),
+    threaded=True,
+    request_handler=MotoRequestHandler,
+)
+"""
 
 
 @contextlib.contextmanager
 def s3_server() -> Iterator[str]:
     """Runs an S3 server; yields its URL."""
     port = free_port()
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1"]
-    with _running([*command, "-p", str(port)], port):
+    command = [sys.executable, "-W", "ignore", "-c", _S3_PROGRAM, str(port)]
+    with _running(command, port):
         yield f"http://127.0.0.1:{port}"
 
 

@@ -1,3 +1,4 @@
+import ast
 import importlib.metadata
 import importlib.util
 import re
@@ -171,6 +172,15 @@ def test_proto_is_proto_plus_with_the_root_on_the_path():
     assert spec.origin is not None
     assert ROOT / "proto" not in Path(spec.origin).parents
     assert importlib.util.find_spec("proto.marshal") is not None
+
+
+def test_the_name_of_the_artifact_type_brings_the_artifact_type_only():
+    assert PYPROJECT["tool"]["setuptools"]["py-modules"] == ["best_exporter"]
+    tree = ast.parse((ROOT / "best_exporter.py").read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert [ast.unparse(node) for node in imports] == [
+        "from tfx_best_exporter.component.artifacts import ExportDecision"
+    ]
 
 
 def test_every_package_is_mapped():

@@ -301,9 +301,33 @@ def test_the_order_of_assets_extra_does_not_change_the_cache_key():
     )
 
 
-def test_push_destination_may_be_known_only_at_run_time():
-    parameter = data_types.RuntimeParameter(name="destination", ptype=str)
-    assert make(push_destination=parameter).exec_properties["push_destination"] is parameter
+def runtime_parameter(default: str | None = None, ptype: Any = str) -> data_types.RuntimeParameter:
+    return data_types.RuntimeParameter(name="late", ptype=ptype, default=default)
+
+
+def value_of_a_channel() -> Any:
+    text = tfx.dsl.Importer(source_uri="/text", artifact_type=standard_artifacts.String)
+    return text.outputs["result"].future()[0].value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("push_destination", runtime_parameter(), id="parameter"),
+        pytest.param("push_destination", runtime_parameter("gs://b/model"), id="with a path"),
+        pytest.param(
+            "push_destination", runtime_parameter(json.dumps(DESTINATION)), id="with a message"
+        ),
+        pytest.param("push_destination", value_of_a_channel(), id="placeholder"),
+        pytest.param("compare_policy", runtime_parameter(), id="policy"),
+        pytest.param(
+            "compare_policy", runtime_parameter('{"compare_fn": "a.b"}'), id="policy with a message"
+        ),
+        pytest.param("compare_policy", value_of_a_channel(), id="policy by placeholder"),
+    ],
+)
+def test_what_may_be_known_only_at_run_time(name: str, value: Any):
+    assert make(**{name: value}).exec_properties[name] is value
 
 
 def fails(kind: type[Exception], message: str, case: str, **arguments: Any) -> Any:
@@ -800,6 +824,73 @@ _WHERE_TO_DEFINE = (
             "as_text must be True or False (got 1). True writes saved_model.pbtxt.",
             "as_text is a number",
             as_text=1,
+        ),
+        fails(
+            ValueError,
+            "push_destination.filesystem.base_directory must be known when the pipeline is built"
+            " (got a RuntimeParameter). Pass one as the whole push_destination; its value is a"
+            " PushDestination as JSON.",
+            "a parameter inside push_destination",
+            push_destination={"filesystem": {"base_directory": runtime_parameter()}},
+        ),
+        fails(
+            ValueError,
+            "compare_policy.metric.metric.name must be known when the pipeline is built (got a"
+            " RuntimeParameter). Pass one as the whole compare_policy; its value is a ComparePolicy"
+            " as JSON.",
+            "a parameter as a metric's name",
+            compare_policy={"metric": {"metric": {"name": runtime_parameter()}}},
+        ),
+        fails(
+            ValueError,
+            "compare_policy.metric.metric.name must be known when the pipeline is built (got a"
+            " _ArtifactValueOperator). Pass one as the whole compare_policy; its value is a"
+            " ComparePolicy as JSON.",
+            "a placeholder as a metric's name",
+            compare_policy={"metric": {"metric": {"name": value_of_a_channel()}}},
+        ),
+        fails(
+            ValueError,
+            "retention_policy.keep_versions[1] must be known when the pipeline is built (got a"
+            " RuntimeParameter). Give its value.",
+            "a parameter inside retention_policy",
+            retention_policy={"keep_versions": [1, runtime_parameter(ptype=int)]},
+        ),
+        fails(
+            TypeError,
+            "push_destination must be a RuntimeParameter of type str (got 'late' of type int)."
+            " Give ptype=str.",
+            "a number as push_destination",
+            push_destination=runtime_parameter(ptype=int),
+        ),
+        fails(
+            TypeError,
+            "compare_policy must be a RuntimeParameter of type str (got 'late' of type None)."
+            " Give ptype=str.",
+            "a parameter of no type as compare_policy",
+            compare_policy=runtime_parameter(ptype=None),
+        ),
+        fails(
+            ValueError,
+            "push_destination must be the path of the base directory, or a PushDestination as JSON"
+            " (got '{}'). Give the directory that the model server polls.",
+            "a parameter without a base directory",
+            push_destination=runtime_parameter("{}"),
+        ),
+        fails(
+            ValueError,
+            "compare_policy must be a ComparePolicy as JSON (got 'auc': Failed to load JSON:"
+            " Expecting value: line 1 column 1 (char 0).). See the fields in its .proto file.",
+            "a parameter with a metric's name",
+            compare_policy=runtime_parameter("auc"),
+        ),
+        fails(
+            ValueError,
+            "compare_fn must be left out where compare_policy is given (got both)."
+            " Set compare_policy.compare_fn instead.",
+            "compare_fn and a parameter",
+            compare_fn="a.b",
+            compare_policy=runtime_parameter(),
         ),
         fails(
             ValueError,

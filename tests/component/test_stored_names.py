@@ -7,6 +7,7 @@ from typing import Any
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
+from tfx.utils import import_utils
 
 from tfx_best_exporter.component import BestExporter, ExportDecision, strategies
 from tfx_best_exporter.executor import evaluation, exports, keys
@@ -263,6 +264,8 @@ def test_stored_names():
         {"filesystem": {"base_directory": "/serving"}},
     )
     module = importlib.import_module("tfx_best_exporter.component.component")
+    # A compiled pipeline has the artifact type's name only, and imports it by that.
+    assert import_utils.import_class_by_path("best_exporter.ExportDecision") is ExportDecision
     assert module.BestExporter is BestExporter
     # With the Beam arguments of the pipeline: the best may be evaluated again.
     assert isinstance(component.executor_spec, BeamExecutorSpec)
@@ -280,7 +283,7 @@ def test_stored_names():
         "component": "tfx_best_exporter.component.component.BestExporter",
         "driver": "tfx_best_exporter.component.driver.Driver",
         "executor": "tfx_best_exporter.executor.executor.Executor",
-        "artifact": "ExportDecision",
+        "artifact": "best_exporter.ExportDecision",
         "strategy": "tfx_best_exporter.component.strategies.BestExportedModelStrategy",
         "inputs": [
             "evaluation",
@@ -324,9 +327,13 @@ def test_stored_names():
         "PUSHED_VERSION_PROPERTY": "pushed_version",
         "REASON_PROPERTY": "reason",
         "EXPLANATION_PROPERTY": "explanation",
-        "EXPORTED_PROPERTY": "exported",
         "BEST_VERSION_PROPERTY": "best_version",
+        "NUMBER_RETIRED_PROPERTY": "number_retired",
+        "CANDIDATE_METRIC_PREFIX": "candidate_metric_",
+        "BEST_METRIC_PREFIX": "best_metric_",
+        "EXPORTED_PROPERTY": "exported",
         "DECISION_FILE": "decision.json",
+        "REPORT_FILE": "report.html",
         "BEST_EVALUATION_DIRECTORY": "best_evaluation",
         "COMPARE_FN_NAME": "compare_fn",
         "SERVING_SIGNATURES_FN_NAME": "serving_signatures_fn",

@@ -8,6 +8,7 @@ import inspect
 import itertools
 import math
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 from google.protobuf import json_format
 
-from tfx_best_exporter.executor import comparison, policies
+from tfx_best_exporter.executor import comparison, keys, policies
 from tfx_best_exporter.executor.comparison import Best, Blessing, BlessingStatus, Candidate, decide
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue
 from tfx_best_exporter.executor.exporter import ModelExporter
@@ -35,6 +36,7 @@ DECIDING = ROOT / "docs" / "deciding.md"
 FILES = ROOT / "docs" / "files.md"
 FROM_ESTIMATOR = ROOT / "docs" / "migrating-from-estimator.md"
 FROM_PUSHER = ROOT / "docs" / "migrating-from-pusher.md"
+RUNNERS = ROOT / "docs" / "runners.md"
 
 # The only places that the documents send a reader to.
 HOSTS = {"keepachangelog.com", "semver.org"}
@@ -343,6 +345,30 @@ def test_every_argument_of_the_predecessor_has_a_row(argument: str):
     assert any(cell.startswith(f"`{argument}`") for cell in cells)
 
 
+def test_every_custom_property_has_a_row():
+    rows = rows_of(section_of(FILES, "Custom properties"))
+    documented = {row[0].strip("`").removesuffix("<metric>") for row in rows}
+    stored = {
+        value
+        for name, value in vars(keys).items()
+        if name.endswith(("_PROPERTY", "_METRIC_PREFIX"))
+    }
+    assert documented == stored
+
+
+@pytest.mark.parametrize("name", ["kubeflow_pipeline", "vertex_pipeline"])
+def test_the_command_lines_of_the_runners_page_are_understood(name: str):
+    module = importlib.import_module(f"pipelines.{name}")
+    given: list[dict[str, Any]] = []
+    text = section_of(RUNNERS, "The pipelines").replace("\\\n", " ")
+    commands = re.findall(rf"^    python -m pipelines\.{name} (.+)$", text, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["compile", "submit"]
+    for command in commands:
+        given.append(vars(module.create_parser().parse_args(shlex.split(command))))
+    assert given[0]["base_directory"] == "gs://serving/penguin"
+    assert given[0]["output"] == given[1]["pipeline"]
+
+
 # The values of the example sentences, by reason.
 NAN = math.nan
 BLESSING_URI = "/pipelines/penguin/Evaluator/blessing/7"
@@ -575,7 +601,10 @@ def test_links_lead_somewhere(document: Path):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_no_host_but_the_known_ones(document: Path):
     text = document.read_text(encoding="utf-8")
-    assert {urlsplit(url).hostname for url in re.findall(r"\w+://[^\s)`]+", text)} <= HOSTS
+    urls = [urlsplit(url) for url in re.findall(r"\w+://[^\s)`]+", text)]
+    buckets = {url.hostname for url in urls if url.scheme in ("gs", "s3")}
+    assert buckets <= EXAMPLE_ROOTS
+    assert {url.hostname for url in urls if url.scheme not in ("gs", "s3")} <= HOSTS
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)

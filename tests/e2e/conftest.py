@@ -23,7 +23,7 @@ def work_directory(tmp_path_factory: pytest.TempPathFactory) -> WorkDirectory:
 
 @pytest.fixture(scope="session")
 def story(work_directory: WorkDirectory, offline: None) -> list[pb.ExportDecision]:
-    """The decisions of the demo's four runs in `work_directory`."""
+    """The decisions of the demo's five runs in `work_directory`."""
     from pipelines import demo
 
     Path(work_directory.path).mkdir(exist_ok=True)

@@ -12,9 +12,10 @@ def test_the_story(story: list[pb.ExportDecision]):
         "NOT_BETTER",
         "BETTER",
         "BETTER",
+        "ALREADY_BEST",
     ]
-    assert [decision.exported for decision in story] == [True, False, True, True]
-    assert [len(decision.retired) for decision in story] == [0, 0, 0, 1]
+    assert [decision.exported for decision in story] == [True, False, True, True, False]
+    assert [len(decision.retired) for decision in story] == [0, 0, 0, 1, 0]
     assert story[3].retired[0].version == story[0].version
 
 

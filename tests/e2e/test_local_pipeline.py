@@ -38,10 +38,10 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(work_directory: WorkDirectory, story: list[pb.ExportDecision]) -> Finished:
-    """The demo's four runs and three more: the last model again, again, and a worse one again."""
+    """The demo's five runs and two more: the last model once more, and a worse one again."""
     again = [
         run_once(work_directory, hyperparameters={"epochs": epochs}, exports_to_keep=2).decision
-        for epochs in (80, 80, 10)
+        for epochs in (80, 10)
     ]
     return Finished(
         work_directory=work_directory,
@@ -103,7 +103,9 @@ def test_each_run_has_one_pushed_model_and_one_decision(finished: Finished):
     for run in finished.runs:
         outputs = run.nodes["BestExporter"].outputs
         assert sorted(outputs) == ["decision", "pushed_model"]
-        assert [artifact.type for artifact in outputs["decision"]] == ["ExportDecision"]
+        assert [artifact.type for artifact in outputs["decision"]] == [
+            "best_exporter.ExportDecision"
+        ]
         assert [artifact.type for artifact in outputs["pushed_model"]] == ["PushedModel"]
 
 
@@ -116,17 +118,35 @@ def test_what_the_artifacts_say(finished: Finished):
             "reason": pb.ExportDecision.Reason.Name(decision.reason),
             "explanation": decision.explanation,
             "pushed_version": version,
-        }
-        assert node.properties("pushed_model") == {
-            **common,
-            "pushed": 1 if version else 0,
-            "pushed_destination": str(base_directory / version) if version else "",
-        }
-        assert node.properties("decision") == {
-            **common,
-            "exported": 1 if decision.exported else 0,
             "best_version": str(decision.best.version or ""),
+            "number_retired": len(decision.retired),
         }
+        metrics = {
+            f"{whose}_metric_{metric.key.name}": metric.value
+            for whose, evaluation in (
+                ("candidate", decision.candidate_evaluation),
+                ("best", decision.best.evaluation),
+            )
+            for metric in evaluation.metrics
+        }
+        assert {"candidate_metric_loss", "candidate_metric_sparse_categorical_accuracy"} <= {
+            *metrics
+        }
+        expected = {
+            "pushed_model": {
+                **common,
+                "pushed": 1 if version else 0,
+                "pushed_destination": str(base_directory / version) if version else "",
+            },
+            "decision": {**common, "exported": 1 if decision.exported else 0},
+        }
+        for output, others in expected.items():
+            properties = node.properties(output)
+            # ML Metadata on SQLite keeps six digits.
+            assert {
+                name: properties.pop(name) for name in list(properties) if "_metric_" in name
+            } == pytest.approx(metrics, rel=1e-5)
+            assert properties == others
 
 
 def test_where_a_decision_came_from(finished: Finished):

@@ -1,72 +1,85 @@
-"""The launcher of InteractiveContext, which knows the older contract of drivers.
+"""InteractiveContext, which knows the older contract of drivers, in a cell of IPython."""
 
-InteractiveContext itself needs Jupyter; its `run` does what `launch` does here.
-"""
-
+import builtins
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tfx import v1 as tfx
-from tfx.dsl.components.base.base_node import BaseNode
-from tfx.orchestration import data_types, metadata
-from tfx.orchestration.launcher.in_process_component_launcher import InProcessComponentLauncher
+from IPython.core.interactiveshell import InteractiveShell
 from tfx.types import standard_artifacts
+from traitlets.config import Config
 
+from tests.e2e import metadata
 from tests.tfx_runs import write_evaluation
-from tfx_best_exporter.component import BestExporter
 
 pytestmark = pytest.mark.e2e
 
-_ARTIFACT_TYPES = {
-    "model": standard_artifacts.Model,
-    "evaluation": standard_artifacts.ModelEvaluation,
-}
+SETUP = """
+from tfx import v1 as tfx
+from tfx.orchestration.experimental.interactive.interactive_context import InteractiveContext
+from tfx.orchestration import metadata
+from tfx_best_exporter.component import BestExporter
+
+context = InteractiveContext(
+    pipeline_name="notebook",
+    pipeline_root=str(path / "pipeline_root"),
+    metadata_connection_config=metadata.sqlite_metadata_connection_config(
+        str(path / "metadata.sqlite")
+    ),
+)
+"""
+
+RUN = """
+inputs = {}
+for kind, artifact_type in artifact_types.items():
+    importer = tfx.dsl.Importer(source_uri=str(path / name / kind), artifact_type=artifact_type)
+    context.run(importer.with_id(f"{name}_{kind}"))
+    inputs[kind] = importer.outputs["result"]
+exporter = BestExporter(
+    **inputs,
+    push_destination={"filesystem": {"base_directory": str(path / "serving")}},
+    exports_to_keep=1,
+)
+result = context.run(exporter)
+"""
 
 
 class Notebook:
-    def __init__(self, path: Path, write_model: Callable[..., Path]):
-        self.path = path
-        self._write_model = write_model
-        self._metadata = metadata.Metadata(
-            metadata.sqlite_metadata_connection_config(str(path / "metadata.sqlite"))
-        )
+    """Cells in a shell of IPython. Outside of one, InteractiveContext runs nothing."""
 
-    def launch(self, component: BaseNode, run_id: str) -> Any:
-        return InProcessComponentLauncher.create(
-            component,
-            data_types.PipelineInfo(
-                pipeline_name="notebook",
-                pipeline_root=str(self.path / "pipeline_root"),
-                run_id=run_id,
-            ),
-            data_types.DriverArgs(enable_cache=True, interactive_resolution=True),
-            self._metadata,
-            [],
-            {},
-        ).launch()
+    def __init__(self, shell: InteractiveShell, path: Path, write_model: Callable[..., Path]):
+        self.path = path
+        self._shell = shell
+        self._write_model = write_model
+        shell.push(
+            {
+                "path": path,
+                "artifact_types": {
+                    "model": standard_artifacts.Model,
+                    "evaluation": standard_artifacts.ModelEvaluation,
+                },
+            }
+        )
+        self._run_cell(SETUP)
+
+    def _run_cell(self, code: str) -> None:
+        self._shell.run_cell(code).raise_error()
 
     def run(self, name: str, scale: float, loss: float) -> str:
         """Returns the reason that BestExporter gives for a model with this loss."""
         self._write_model(self.path / name / "model" / "Format-Serving", scale)
         write_evaluation(self.path / name / "evaluation", {"loss": loss})
-        inputs = {}
-        for kind, artifact_type in _ARTIFACT_TYPES.items():
-            importer = tfx.dsl.Importer(
-                source_uri=str(self.path / name / kind), artifact_type=artifact_type
-            ).with_id(f"{name}_{kind}")
-            self.launch(importer, name)
-            inputs[kind] = importer.outputs["result"]
-        exporter = BestExporter(
-            **inputs,
-            push_destination={"filesystem": {"base_directory": str(self.path / "serving")}},
-            exports_to_keep=1,
-        )
-        execution = self.launch(exporter, name)
-        assert execution.exec_properties["best_fingerprint"]
-        [artifact] = execution.output_dict["decision"]
+        self._shell.push({"name": name})
+        self._run_cell(RUN)
+        result: Any = self._shell.user_ns["result"]
+        exporter: Any = self._shell.user_ns["exporter"]
+        store = metadata.connect(self.path / "metadata.sqlite")
+        [execution] = store.get_executions_by_id([result.execution_id])
+        # The driver's: the cache key knows what is served.
+        assert execution.properties["best_fingerprint"].string_value
+        [artifact] = exporter.outputs["decision"].get()
         return json.loads(Path(artifact.uri, "decision.json").read_text())["reason"]
 
     def copies(self) -> list[str]:
@@ -75,10 +88,21 @@ class Notebook:
         return sorted(path.parent.name for path in root.glob("*/saved_model.pb"))
 
 
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    assert not hasattr(builtins, "__IPYTHON__")
+    config = Config()
+    # It would be a database, written when Python ends.
+    config.HistoryManager.enabled = False
+    yield InteractiveShell.instance(config=config)
+    InteractiveShell.clear_instance()
+
+
 # What TFX's older driver calls of TFX.
 @pytest.mark.filterwarnings("ignore:From .*matching_channel_name")
-def test_in_a_notebook(tmp_path: Path, write_model: Callable[..., Path]):
-    notebook = Notebook(tmp_path, write_model)
+def test_in_a_notebook(shell: InteractiveShell, tmp_path: Path, write_model: Callable[..., Path]):
+    notebook = Notebook(shell, tmp_path, write_model)
     assert notebook.run("first", scale=1.0, loss=0.5) == "FIRST_EXPORT"
     assert notebook.run("worse", scale=2.0, loss=0.6) == "NOT_BETTER"
     [first] = notebook.copies()

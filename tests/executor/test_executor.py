@@ -17,6 +17,7 @@ from tfx.types import standard_artifacts
 
 from tests.tfx_runs import exec_properties, read_decision, write_evaluation
 from tfx_best_exporter.component import ExportDecision
+from tfx_best_exporter.executor import report
 from tfx_best_exporter.executor.eval_result import MissingMetricError
 from tfx_best_exporter.executor.executor import Executor
 from tfx_best_exporter.executor.saved_model import InvalidModelError
@@ -131,20 +132,20 @@ def test_first_export(node: Node):
     pushed_model, decision = node.do(inputs)
     [version] = node.versions()
     path = node.base_directory / version
-    assert properties_of(pushed_model) == {
-        "pushed": 1,
-        "pushed_destination": str(path),
-        "pushed_version": version,
-        "reason": "FIRST_EXPORT",
-        "explanation": "nothing is served yet: loss is 0.5",
-    }
-    assert properties_of(decision) == {
-        "exported": 1,
+    common = {
         "pushed_version": version,
         "best_version": "",
         "reason": "FIRST_EXPORT",
         "explanation": "nothing is served yet: loss is 0.5",
+        "number_retired": 0,
+        "candidate_metric_loss": 0.5,
     }
+    assert properties_of(pushed_model) == {
+        "pushed": 1,
+        "pushed_destination": str(path),
+        **common,
+    }
+    assert properties_of(decision) == {"exported": 1, **common}
     assert scale_of(path) == scale_of(pushed_model.uri) == 3.0
     message = read_decision(decision)
     assert message.exported
@@ -163,28 +164,43 @@ def test_first_export(node: Node):
         assert (kept / name).read_bytes() == Path(inputs["evaluation"].uri, name).read_bytes()
 
 
+def test_the_model_of_an_estimator(node: Node):
+    inputs = node.candidate(scale=3.0, loss=0.5)
+    serving = Path(inputs["model"].uri) / "Format-Serving"
+    export = serving.with_name("moved")
+    serving.rename(export)
+    exporter = serving / "export" / "penguin"
+    exporter.mkdir(parents=True)
+    export.rename(exporter / "1732240000")
+    pushed_model, _ = node.do(inputs)
+    assert scale_of(pushed_model.uri) == 3.0
+    (exporter / "1732240001").mkdir()
+    with pytest.raises(ValueError, match="model must have one export") as caught:
+        node.do(inputs)
+    assert str(caught.value) == (
+        "model must have one export of an Estimator (got 1732240000, 1732240001, at"
+        f" {exporter}). Remove the others."
+    )
+
+
 def test_not_better(node: Node):
     node.do(node.candidate(scale=1.0, loss=0.5))
     [version] = node.versions()
     pushed_model, decision = node.do(node.candidate(scale=2.0, loss=0.6))
     assert node.versions() == [version]
-    explanation = (
-        "loss 0.6 is not smaller than the best's 0.5; the best was evaluated on other data"
-    )
-    assert properties_of(pushed_model) == {
-        "pushed": 0,
-        "pushed_destination": "",
-        "pushed_version": "",
-        "reason": "NOT_BETTER",
-        "explanation": explanation,
-    }
-    assert properties_of(decision) == {
-        "exported": 0,
+    common = {
         "pushed_version": "",
         "best_version": version,
         "reason": "NOT_BETTER",
-        "explanation": explanation,
+        "explanation": (
+            "loss 0.6 is not smaller than the best's 0.5; the best was evaluated on other data"
+        ),
+        "number_retired": 0,
+        "candidate_metric_loss": 0.6,
+        "best_metric_loss": 0.5,
     }
+    assert properties_of(pushed_model) == {"pushed": 0, "pushed_destination": "", **common}
+    assert properties_of(decision) == {"exported": 0, **common}
     assert list(Path(pushed_model.uri).iterdir()) == []
     message = read_decision(decision)
     assert not message.exported
@@ -563,8 +579,8 @@ def test_a_signature_function_of_module_file(node: Node, module_file: str):
             policy(compare_fn="tests.component.comparing.missing"),
             "compare_fn must be the dotted name of an importable function (got"
             " 'tests.component.comparing.missing': tests.component.comparing has no function"
-            " missing). Install its package where the component runs, or pass its file as"
-            " module_file.",
+            " missing). Install its package where the component runs, such as in the container's"
+            " image, or pass its file as module_file.",
             id="compare_fn of a package",
         ),
         pytest.param(
@@ -578,7 +594,8 @@ def test_a_signature_function_of_module_file(node: Node, module_file: str):
             {"serving_signatures_fn": "not_installed.signatures"},
             "serving_signatures_fn must be the dotted name of an importable function (got"
             " 'not_installed.signatures': No module named 'not_installed'). Install its package"
-            " where the component runs, or pass its file as module_file.",
+            " where the component runs, such as in the container's image, or pass its file as"
+            " module_file.",
             id="serving_signatures_fn of a package",
         ),
     ],
@@ -662,6 +679,27 @@ def test_a_run_that_evaluates_nothing_prepares_no_beam(node: Node, tmp_path: Pat
     node.do(node.candidate(loss=0.5))
     assert context.beam_pipeline_args == ["--runner=DirectRunner"]
     assert not getattr(Executor(context), "_beam_pipeline_args", None)
+
+
+def test_the_report_lies_beside_it(node: Node):
+    node.do(node.candidate(scale=1.0, loss=0.5))
+    _, decision = node.do(node.candidate(scale=2.0, loss=0.4))
+    page = (Path(decision.uri) / "report.html").read_text(encoding="utf-8")
+    assert page == report.to_html(read_decision(decision))
+    assert "loss 0.4 is smaller than the best&#39;s 0.5" in page
+
+
+def test_a_report_that_cannot_be_made_fails_no_run(node: Node, monkeypatch: pytest.MonkeyPatch):
+    def fail(decision: pb.ExportDecision) -> str:
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(report, "to_html", fail)
+    _, decision = node.do(node.candidate(loss=0.5))
+    assert node.versions()
+    assert not (Path(decision.uri) / "report.html").exists()
+    assert (
+        "report.html could not be made: RuntimeError: no room" in read_decision(decision).warnings
+    )
 
 
 def test_pipeline_and_run_are_named(node: Node, tmp_path: Path):

@@ -1,7 +1,5 @@
-import json
 import logging
 import math
-import os
 import shutil
 import subprocess
 import sys
@@ -25,7 +23,6 @@ from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-ROOT = Path(__file__).parents[2]
 R = pb.ExportDecision
 BLESSED = Blessing(name="model_blessing", uri="/5", status=BlessingStatus.BLESSED)
 NOT_BLESSED = Blessing(name="model_blessing", uri="/5", status=BlessingStatus.NOT_BLESSED)
@@ -1067,33 +1064,3 @@ def test_an_export_counts_though_the_lock_is_lost_when_it_retires(model: Model, 
     ]
     bucket.before = lambda step: None
     assert [each.error for each in exporter.retire().retired] == [""]
-
-
-# Killed.
-
-
-def test_killed_at_every_step(
-    new_exporter: NewExporter, model: Model, base_path: Path, tmp_path: Path
-):
-    exporter = new_exporter(clock=lambda: 990.0)
-    exporter.export(model(1.0), {"loss": 3.0})
-    exporter.export(model(2.0), {"loss": 2.0})
-    shutil.copytree(model(3.0), tmp_path / "candidate")
-    command = [sys.executable, "-m", "tests.executor.crashing", str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ)
-    assert result.returncode == 0, result.stderr
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
-    undisturbed = lines[-1]["after_kill"]
-    assert undisturbed["versions"] == [991, 1000]
-    assert undisturbed["tombstones"] == [990]
-    assert undisturbed["left"] == ["lock", "retired/990.json"]
-    assert len(lines) > 50
-    in_sight = []
-    for line in lines:
-        assert line["after_kill"]["incomplete"] == [], line
-        assert line["after_kill"]["damaged"] == [], line
-        assert line["after_next_run"] == undisturbed, line
-        assert line["is_pushed"], line
-        if line["after_kill"]["versions"] not in in_sight:
-            in_sight.append(line["after_kill"]["versions"])
-    assert in_sight == [[990, 991], [990, 991, 1000], [991, 1000]]

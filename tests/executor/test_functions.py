@@ -116,7 +116,8 @@ def test_load_refuses(reference: str, problem: str):
     assert str(caught.value) == (
         "compare_fn must be the dotted name of an importable function"
         f" (got {reference!r}: {problem})."
-        " Install its package where the component runs, or pass its file as module_file."
+        " Install its package where the component runs, such as in the container's image, or pass"
+        " its file as module_file."
     )
 
 

@@ -2,20 +2,24 @@
 
     python -m tests.faults.child
 
-reads a line of JSON for each request and answers with one. TensorFlow is imported once, before the
-first fork: it starts no thread before it computes something. A job's process writes its result to
-a file: one that was killed leaves none.
+reads a line of JSON for each request and answers with one. What takes long and is the same for all
+is done once, before a fork: TensorFlow is imported, which starts no thread before it computes
+something, and the clients of a store are made, which connect to nothing before they are used. A
+job's process writes its result to a file: one that was killed leaves none.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
+import itertools
 import json
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -37,6 +41,25 @@ IMPORTED_ONCE = (
 )
 
 
+@functools.cache
+def store_of(kind: Any, lease_seconds: float) -> Any:
+    """Returns a store of a class, with its clients: making them takes as long as an export."""
+    settings = LeaseSettings(lease_seconds=lease_seconds, renew_seconds=lease_seconds / 5)
+    store = kind(lease_settings=settings)
+    for name in ("_client", "_lease_client"):
+        getattr(store, name, None)
+    gc.freeze()
+    return store
+
+
+def storage_for(job: dict[str, Any], uri: str) -> tuple[Storage, Storage, str]:
+    """Returns the registered storage of a URI, the one that a job is to use, and the path there."""
+    storage, path = storage_of(uri)
+    if storage.is_local:
+        return storage, storage, path
+    return storage, store_of(type(storage), job["lease_seconds"]), path
+
+
 class Places:
     """Locations of a job: one stepped storage for each storage that is used."""
 
@@ -45,16 +68,8 @@ class Places:
         self._storages: dict[Storage, SteppedStorage] = {}
 
     def __call__(self, uri: str) -> Location:
-        storage, path = storage_of(uri)
+        storage, inner, path = storage_for(self._job, uri)
         if storage not in self._storages:
-            inner = storage
-            if not storage.is_local:
-                lease_seconds = self._job["lease_seconds"]
-                settings = LeaseSettings(
-                    lease_seconds=lease_seconds, renew_seconds=lease_seconds / 5
-                )
-                store: Any = type(storage)
-                inner = store(lease_settings=settings)
             self._storages[storage] = SteppedStorage(inner, **hooks_of(self._job["fault"]))
         return Location(self._storages[storage], path)
 
@@ -63,9 +78,36 @@ class Places:
         return len(self._storages[storage_of(uri)[0]].steps)
 
 
+class Calls:
+    """Counts calls that may change a disk, and kills this process right before one of them."""
+
+    CHANGING = frozenset(("mkdir", "write", "rename", "replace", "link", "unlink", "rmdir"))
+
+    def __init__(self, kill_at: int | None):
+        self._kill_at = kill_at
+        self._numbers = itertools.count()
+        self.count = 0
+
+    def watch(self) -> None:
+        """Starts to count, in this thread and in those that it starts."""
+        # Files are copied by several threads.
+        threading.setprofile(self._watch)
+        sys.setprofile(self._watch)
+
+    def _watch(self, frame: Any, event: str, function: Any) -> None:
+        if event == "c_call" and getattr(function, "__name__", "") in self.CHANGING:
+            number = next(self._numbers)
+            if number == self._kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.count = number + 1
+
+
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Returns what became of a job: decisions, or an error; and how many steps it made."""
     places = Places(job)
+    calls = Calls(job["kill_at_call"])
+    if job["counts_calls"]:
+        calls.watch()
     clock = job["clock"]
     exporter = ModelExporter(
         places(job["base"]),
@@ -96,11 +138,15 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         ],
         "error": error,
         "steps": places.steps(job["base"]),
+        "calls": calls.count,
     }
 
 
 def start(job: dict[str, Any]) -> int:
     """Forks a process for a job; returns its id."""
+    # The servers stay the same for as long as this process lives.
+    os.environ.update(job["environment"])
+    storage_for(job, job["base"])
     process_id = os.fork()
     if process_id:
         return process_id
@@ -108,7 +154,6 @@ def start(job: dict[str, Any]) -> int:
         log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        os.environ.update(job["environment"])
         if job["is_stopped"]:
             os.kill(os.getpid(), signal.SIGSTOP)
         result = json.dumps(run(job))
@@ -123,9 +168,14 @@ def start(job: dict[str, Any]) -> int:
     os._exit(0)
 
 
-def wait(process_id: int) -> dict[str, Any]:
-    """Returns what ended or stopped a process: {"signal": 9}, {"stopped": true}, {"code": 0}."""
-    _, status = os.waitpid(process_id, os.WUNTRACED)
+def look(process_id: int) -> dict[str, Any] | None:
+    """Returns what ended or stopped a process: {"signal": 9}, {"stopped": true}, {"code": 0}.
+
+    None if it runs on.
+    """
+    ended_id, status = os.waitpid(process_id, os.WUNTRACED | os.WNOHANG)
+    if not ended_id:
+        return None
     if os.WIFSTOPPED(status):
         return {"stopped": True}
     if os.WIFSIGNALED(status):
@@ -138,10 +188,9 @@ def main() -> None:
     for name in IMPORTED_ONCE:
         importlib.import_module(name)
     gc.freeze()
-    print(json.dumps("ready"), flush=True)  # noqa: T201
     for line in sys.stdin:
         request = json.loads(line)
-        answer = start(request["start"]) if "start" in request else wait(request["wait"])
+        answer = start(request["start"]) if "start" in request else look(request["look"])
         print(json.dumps(answer), flush=True)  # noqa: T201
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,18 +57,22 @@ class World:
 def model(write_model: WriteModel, tmp_path: Path) -> Model:
     """Returns a function that makes a model of its own for each name, and returns its path."""
 
+    guard = threading.Lock()
+
     def make(name: str) -> str:
         path = tmp_path / "models" / name
-        if not path.exists():
-            write_model(path)
-            (path / "assets.extra").mkdir()
-            (path / "assets.extra" / "name.txt").write_text(name)
+        with guard:
+            if not path.exists():
+                write_model(path)
+                (path / "assets.extra").mkdir()
+                (path / "assets.extra" / "name.txt").write_text(name)
         return str(path)
 
     return make
 
 
-@pytest.fixture(scope="session")
+# It imports TensorFlow while the first tests run.
+@pytest.fixture(scope="session", autouse=True)
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.Server]:
     """Returns what starts processes."""
     with processes.server(tmp_path_factory.mktemp("processes")) as result:
@@ -156,17 +160,3 @@ def store(request: pytest.FixtureRequest, make_world: Callable[[str], World]) ->
 def disk(make_world: Callable[[str], World]) -> World:
     """The local disk."""
     return make_world("local")
-
-
-_ON_A_STORE = re.compile(r"[\[-](gs|s3)[\]-]")
-_LONG = ("test_killed_at_200_moments",)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what takes minutes: the rounds on servers, and the kills at every system call."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents and (
-            _ON_A_STORE.search(item.nodeid) or any(name in item.nodeid for name in _LONG)
-        ):
-            item.add_marker(pytest.mark.long)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import threading
+import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 REPOSITORY = Path(__file__).parents[2]
+
+_FIRST_LOOK_SECONDS = 0.001
+_LONGEST_LOOK_SECONDS = 0.03
+_AT_ONCE = 3
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +43,8 @@ class Job:
         clock: A clock that stands still.
         go: The process waits for this file.
         is_stopped: The process stops before it does anything.
+        counts_calls: Whether it counts its calls that may change a disk.
+        kill_at_call: It kills itself right before this one of them.
     """
 
     base: str
@@ -44,6 +57,8 @@ class Job:
     clock: float | None = None
     go: str | None = None
     is_stopped: bool = False
+    counts_calls: bool = False
+    kill_at_call: int | None = None
 
     def with_fault(self, at: int, when: str, number: signal.Signals = signal.SIGKILL) -> Job:
         """Returns the job with a signal at a step."""
@@ -52,19 +67,33 @@ class Job:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a process. `signal` is what killed it, 0 if nothing did."""
+    """What became of a process. `signal` is what killed it, 0 if nothing did.
+
+    `steps` are calls of its storage, `calls` those of the system, if they were counted.
+    """
 
     signal: int = 0
     is_stopped: bool = False
     decisions: Sequence[dict[str, Any]] = ()
     error: str = ""
     steps: int = 0
+    calls: int = 0
 
     @property
     def decision(self) -> dict[str, Any]:
         """The only one."""
         (decision,) = self.decisions
         return decision
+
+
+@contextlib.contextmanager
+def _end_of(process_id: int) -> Iterator[Callable[[float], bool]]:
+    """Gives a function that waits for the end of a process, and returns whether that has come."""
+    descriptor = os.pidfd_open(process_id)
+    try:
+        yield lambda seconds: bool(select.select([descriptor], [], [], seconds)[0])
+    finally:
+        os.close(descriptor)
 
 
 class Process:
@@ -77,7 +106,14 @@ class Process:
 
     def wait(self) -> Outcome:
         """Returns when the process has ended or stopped."""
-        status = self._server.ask({"wait": self.process_id})
+        # Not in the server: it answers others meanwhile. An end wakes us up, a stop does not.
+        pause_seconds = _FIRST_LOOK_SECONDS
+        with _end_of(self.process_id) as has_ended:
+            while (status := self._server.ask({"look": self.process_id})) is None:
+                if has_ended(pause_seconds):
+                    # Not yet told to its parent: strace is the first to know.
+                    time.sleep(_FIRST_LOOK_SECONDS)
+                pause_seconds = min(2 * pause_seconds, _LONGEST_LOOK_SECONDS)
         if "code" not in status:
             return Outcome(signal=status.get("signal", 0), is_stopped=status.get("stopped", False))
         assert status["code"] == 0, self._server.log_path.read_text()
@@ -89,26 +125,24 @@ class Process:
 
 
 class Server:
-    """Starts processes. `environment` is what every job's process is given."""
+    """Starts processes; for several threads."""
 
     def __init__(self, process: subprocess.Popen[str], directory: Path):
         self._process = process
         self._directory = directory
+        self._guard = threading.Lock()
         self.log_path = directory / "log"
-        assert self._answer() == "ready"
-
-    def _answer(self) -> Any:
-        assert self._process.stdout
-        line = self._process.stdout.readline()
-        assert line, "the server of processes has ended"
-        return json.loads(line)
 
     def ask(self, request: dict[str, Any]) -> Any:
-        """Returns the answer to a request."""
+        """Returns the answer to a request; waits for the server's start, if it must."""
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
+        assert self._process.stdout
+        with self._guard:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        assert line, "the server of processes has ended"
+        return json.loads(line)
 
     def start(self, job: Job) -> Process:
         """Starts a process for a job."""
@@ -141,3 +175,14 @@ def server(directory: Path) -> Iterator[Server]:
             yield Server(process, directory)
         finally:
             process.kill()
+
+
+def at_once(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    """Returns the function's results in order of the items; a few are worked on at a time."""
+    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

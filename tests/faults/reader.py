@@ -12,6 +12,7 @@ there. Without it TensorFlow Serving finds no model, keeps what it serves, and t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import threading
@@ -26,7 +27,7 @@ from tfx_best_exporter.executor.saved_model import MARKERS
 from tfx_best_exporter.executor.storage.location import Location, local_directory
 from tfx_best_exporter.executor.storage.protocol import Kind
 
-_LOCAL_POLL_SECONDS = 0.001
+_LOCAL_POLL_SECONDS = 0.002
 # Each look at a store costs its server several requests.
 _STORE_POLL_SECONDS = 0.05
 _MAX_VERSION = 2**63 - 1
@@ -44,6 +45,7 @@ class Reader:
 
     # Files of models that TensorFlow has loaded, by digest: once for the same bytes is enough.
     _loaded: ClassVar[set[frozenset[tuple[str, int, int]]]] = set()
+    _loading: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, base: Location, foreign: tuple[int, ...] = ()):
         """Makes a reader.
@@ -160,19 +162,10 @@ class Reader:
         """Returns what changes when a version does; empty if it is not there."""
         if not self._base.storage.is_local:
             return location.sizes()
-        root = location.path
         result: dict[str, Any] = {}
-        try:
-            result["."] = os.stat(root).st_ino
-            for directory, _, names in os.walk(root):
-                for name in names:
-                    path = os.path.join(directory, name)
-                    status = os.stat(path)
-                    identity = status.st_ino, status.st_size, status.st_mtime_ns
-                    result[os.path.relpath(path, root)] = identity
-        except FileNotFoundError:
-            pass
-        return result if os.path.isdir(root) else {}
+        with contextlib.suppress(FileNotFoundError):
+            _add_identities(location.path, result)
+        return result if os.path.isdir(location.path) else {}
 
     def _problem(self, export: Export) -> str:
         try:
@@ -188,9 +181,10 @@ class Reader:
                 for entry in manifest
                 if not entry.path.startswith("assets.extra/")
             )
-            if files not in self._loaded:
-                self._load(export, [path for path, _, _ in files])
-                self._loaded.add(files)
+            with self._loading:
+                if files not in self._loaded:
+                    self._load(export, [path for path, _, _ in files])
+                    self._loaded.add(files)
         except Exception:
             return traceback.format_exc()
         return ""
@@ -201,3 +195,15 @@ class Reader:
         with tempfile.TemporaryDirectory() as work_path:
             model_path = local_directory(export.location, Path(work_path), paths)
             tf.saved_model.load(str(model_path))
+
+
+def _add_identities(directory: str, result: dict[str, Any]) -> None:
+    """Notes what a directory and all below it are: this is done thousands of times."""
+    result[directory] = os.stat(directory).st_ino
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                _add_identities(entry.path, result)
+            else:
+                status = entry.stat()
+                result[entry.path] = status.st_ino, status.st_size, status.st_mtime_ns

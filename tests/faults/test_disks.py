@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from tests.faults.conftest import Model, World
 from tests.faults.invariants import assert_safe, state_of
-from tests.faults.processes import Job, Server
+from tests.faults.processes import Job, Server, at_once
 from tests.faults.reader import Reader
 from tests.faults.test_kills import Scenario, copy_directory, final_state
 from tests.faults.tracing import needs_strace, run_with
@@ -60,12 +61,12 @@ def test_killed_at_200_moments(disk: World, model: Model, server: Server, tmp_pa
     expected = final_state(disk, SCENARIO, "undisturbed")
     found = moments(log_path.read_text())
     assert len(found) > KILLS
-    # Spread over all of them. A thread that makes fewer calls than last time is not killed: go on.
+    # Spread over all of them.
     stride = len(found) // KILLS
-    found = [moment for start in range(stride) for moment in found[start::stride]]
+    found = iter([moment for start in range(stride) for moment in found[start::stride]])
 
-    kills = 0
-    for name, number in found:
+    def kill(moment: tuple[str, int]) -> bool:
+        name, number = moment
         place = f"{name}-{number}"
         base = disk / place / "base"
         copy_directory(disk / "before", disk / place)
@@ -80,9 +81,12 @@ def test_killed_at_200_moments(disk: World, model: Model, server: Server, tmp_pa
         assert_safe(base, reader)
         assert final_state(disk, SCENARIO, place) == expected, place
         (disk / place).remove()
-        kills += killed.signal == 9
-        if kills == KILLS:
-            break
+        return killed.signal == 9
+
+    kills = 0
+    # A thread that makes fewer calls than last time is not killed: then there is another moment.
+    while moments_left := list(itertools.islice(found, KILLS - kills)):
+        kills += sum(at_once(kill, moments_left))
     assert kills == KILLS
 
 
@@ -164,8 +168,8 @@ def test_a_call_that_fails(
     )
     expected = final_state(disk, SCENARIO, "undisturbed")
 
-    failures = 0
-    for _, number in [moment for moment in moments(log_path.read_text()) if moment[0] == call]:
+    def fail(moment: tuple[str, int]) -> bool:
+        number = moment[1]
         place = f"{call}-{number}"
         base = disk / place / "base"
         copy_directory(disk / "before", disk / place)
@@ -182,7 +186,6 @@ def test_a_call_that_fails(
             # What could not be deleted stays in the trash, and is told.
             assert not [name for name in state.leftovers if name.startswith("staging/")]
             if failed.error:
-                failures += 1
                 assert re.match(r"\w*Error: ", failed.error)
                 # fsync and flock are given a file, and not its name.
                 assert "/" in failed.error or call in ("flock", "fsync")
@@ -192,7 +195,10 @@ def test_a_call_that_fails(
         assert_safe(base, reader)
         assert final_state(disk, SCENARIO, place) == expected, place
         (disk / place).remove()
-    assert failures > 0 or call == "rmdir"
+        return bool(failed.error)
+
+    failed = at_once(fail, [each for each in moments(log_path.read_text()) if each[0] == call])
+    assert any(failed) or call == "rmdir"
 
 
 @pytest.fixture

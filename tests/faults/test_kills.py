@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.conftest import Model, World
 from tests.faults.invariants import State, assert_safe, state_of
-from tests.faults.processes import Job, Server
+from tests.faults.processes import Job, Server, at_once
 from tests.faults.reader import Reader
 from tfx_best_exporter.executor.exports import ExportDirectory
 from tfx_best_exporter.executor.storage.location import Location, copy_files
@@ -71,11 +71,20 @@ ALL = {
 }
 # With an object store each step costs a hundred times as much.
 EVERYTHING = Scenario(
-    before=[0.5, 0.4, 0.3],
-    options={"as_text": True, "exports_to_keep": 2},
+    before=[0.3],
+    options={"as_text": True, "exports_to_keep": 1},
     is_pushed=True,
     has_assets_extra=True,
 )
+# All that may happen to a disk in one run.
+RETIRING = Scenario(
+    before=[0.5, 0.4, 0.3],
+    options={"exports_to_keep": 3},
+    is_pushed=True,
+    has_assets_extra=True,
+)
+# Later than what was before.
+CLOCK = 4e9
 CASES = [
     *[pytest.param("local", scenario, id=f"local-{name}") for name, scenario in ALL.items()],
     *[
@@ -112,13 +121,13 @@ def test_killed_at_every_step(
     expected = final_state(world, scenario, "undisturbed")
     assert expected.leftovers == []
 
-    # Right after one step is right before the next one, but where several are made at a time.
-    points = [(number, "after") for number in range(undisturbed.steps)]
-    points += [(number, "before") for number in range(undisturbed.steps if kind == "local" else 1)]
-    # The S3 server takes ten times as long as the other one.
-    points = points[:: 4 if kind == "s3" else 1]
-    # First all of them are killed: then their leases have run out when they are run again.
-    for number, when in points:
+    # Right after one step is right before the next one.
+    points = [(0, "before"), *[(number, "after") for number in range(undisturbed.steps)]]
+    # The S3 server takes five times as long as the other one.
+    points = points[:: 3 if kind == "s3" else 1]
+
+    def kill(point: tuple[int, str]) -> None:
+        number, when = point
         name = f"{number}-{when}"
         copy_directory(world / "before", world / name)
         with Reader(world / name / "base") as reader:
@@ -126,14 +135,60 @@ def test_killed_at_every_step(
         assert outcome.signal == 9
         assert_safe(world / name / "base", reader)
 
-    for number, when in points:
+    def run_again(point: tuple[int, str]) -> None:
+        number, when = point
         name = f"{number}-{when}"
         with Reader(world / name / "base") as reader:
             outcome = server.run(scenario.job(world, model, name))
         assert outcome.error == ""
         assert_safe(world / name / "base", reader)
         assert final_state(world, scenario, name) == expected, name
-        (world / name).remove()
+
+    # First all of them are killed: then their leases have run out when they are run again.
+    at_once(kill, points)
+    at_once(run_again, points)
+
+
+def test_killed_before_every_call(disk: World, model: Model, server: Server) -> None:
+    """Between the steps too: before each call that may change the disk."""
+    RETIRING.prepare(disk, model, server, "before")
+    before = [each.version for each in ExportDirectory(disk / "before/base").list().exports]
+
+    def job(name: str, number: int | None = None) -> Job:
+        copy_directory(disk / "before", disk / name)
+        job = RETIRING.job(disk, model, name)
+        return dataclasses.replace(job, clock=CLOCK, counts_calls=True, kill_at_call=number)
+
+    undisturbed = server.run(job("undisturbed"))
+    assert undisturbed.error == ""
+    assert undisturbed.calls > 50
+    expected = final_state(disk, RETIRING, "undisturbed")
+
+    def kill(number: int) -> tuple[int, ...]:
+        name = str(number)
+        disturbed = job(name, number)
+        with Reader(disk / name / "base") as reader:
+            kills.append(server.run(disturbed).signal == 9)
+            assert_safe(disk / name / "base", reader)
+            listing = ExportDirectory(disk / name / "base").list()
+            assert server.run(dataclasses.replace(disturbed, kill_at_call=None)).error == ""
+        assert_safe(disk / name / "base", reader)
+        assert final_state(disk, RETIRING, name) == expected, name
+        version = str(int(CLOCK))
+        assert (disk / name / "pushed").sizes() == (disk / name / "base" / version).sizes()
+        (disk / name).remove()
+        return tuple(export.version for export in listing.exports)
+
+    kills: list[bool] = []
+    in_sight = at_once(kill, range(undisturbed.calls))
+    # Threads that make a directory at the same time make one call more, or less.
+    assert sum(kills) > undisturbed.calls - 5
+    # One version appears, and then one goes away: nothing else is ever there.
+    assert list(dict.fromkeys(in_sight)) == [
+        (*before,),
+        (*before, int(CLOCK)),
+        (*before[1:], int(CLOCK)),
+    ]
 
 
 def test_killed_after_the_commit(world: World, model: Model, server: Server) -> None:

@@ -1,0 +1,188 @@
+"""Values of a decision as words for people."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tfx_best_exporter.executor.eval_result import MetricKey
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+_NAME_LENGTH = 120
+_TEXT_LENGTH = 600
+# Control and format characters, among them those that turn the direction of a text.
+_INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# Format characters that words and emoji are written with.
+_JOINERS = "\u200c\u200d"
+
+DIRECTIONS: Mapping[int, str] = {
+    pb.HIGHER_IS_BETTER: "higher is better",
+    pb.LOWER_IS_BETTER: "lower is better",
+}
+
+_COMPARABILITIES = {
+    pb.ComparePolicy.REQUIRE_SAME_DATA: "Required.",
+    pb.ComparePolicy.ANY: "Not asked for.",
+}
+_ON_UNKNOWN_BEST = {
+    pb.ComparePolicy.KEEP: "The best is kept.",
+    pb.ComparePolicy.FAIL: "The run fails.",
+}
+
+
+def number(value: float) -> str:
+    """Returns a number with six digits, as the explanations have it."""
+    if math.isfinite(value):
+        return f"{value:.6g}"
+    return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
+
+
+def count(value: float) -> str:
+    """Returns a number of examples, in groups of three digits. Weighted ones need not be whole."""
+    return f"{value:,.0f}" if abs(value) < 1e15 and value == int(value) else number(value)
+
+
+def name(value: str) -> str:
+    """Returns a name as it can be shown: its middle is left out where it is long."""
+    return _shortened(value, _NAME_LENGTH) or "(empty)"
+
+
+def text(value: str) -> str:
+    """Returns a sentence or an address as it can be shown."""
+    return _shortened(value, _TEXT_LENGTH)
+
+
+def _shortened(value: str, length: int) -> str:
+    if len(value) > length:
+        head, tail = value[: length * 2 // 3], value[-(length // 3) :]
+        return f"{_visible(head)}… ({len(value):,} characters) …{_visible(tail)}"
+    return _visible(value)
+
+
+def _visible(value: str) -> str:
+    """Returns a text in which invisible characters are spelt out, as Python does in a string."""
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in _INVISIBLE and character not in _JOINERS
+        else character
+        for character in value
+    )
+
+
+def time(value: Timestamp) -> str:
+    """Returns a time in UTC, to the second; one that no calendar has, as its seconds."""
+    try:
+        moment = value.ToDatetime(tzinfo=datetime.timezone.utc)
+    except (OverflowError, ValueError):
+        return f"{value.seconds} seconds since 1970 UTC"
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def change(improvement: float) -> str:
+    """Returns which way a value changed, and by how much."""
+    if math.isnan(improvement):
+        return "not comparable"
+    if improvement == 0:
+        return "no change"
+    return f"{'better' if improvement > 0 else 'worse'} by {number(abs(improvement))}"
+
+
+def features(value: pb.Slice) -> list[tuple[str, str]]:
+    """Returns the features of a slice, always in the same order; none for the overall slice."""
+    return sorted(value.features.items())
+
+
+def slice_name(value: pb.Slice) -> str:
+    """Returns a slice in one line."""
+    return ", ".join(f"{feature}={item}" for feature, item in features(value)) or "overall"
+
+
+def metric(key: pb.MetricKey) -> str:
+    """Returns a metric's name, as explanations have it."""
+    return str(MetricKey.from_proto(key))
+
+
+def policy(value: pb.ComparePolicy) -> Iterator[tuple[str, str]]:
+    """Yields what a policy says: a label, and a sentence or two."""
+    if value.compare_fn:
+        yield "Better", f"As the function {value.compare_fn} says."
+    if value.HasField("metric"):
+        yield "Better", _rule(value.metric)
+    for place, rule in enumerate(value.tie_breakers, 1):
+        yield f"Tie-breaker {place}", _rule(rule)
+    for guardrail in value.guardrails:
+        yield "Guardrail", _guardrail(guardrail)
+    if value.min_example_count:
+        yield (
+            "Examples",
+            f"At least {count(value.min_example_count)} in the candidate's evaluation.",
+        )
+    if value.ListFields():
+        yield "Same data", _COMPARABILITIES.get(value.comparability, "Used where possible.")
+        yield (
+            "Best unknown",
+            _ON_UNKNOWN_BEST.get(value.on_unknown_best, "The candidate is exported."),
+        )
+        is_allowed = "allowed" if value.allow_signature_change else "refused"
+        yield "Signatures", f"A change that breaks clients of the best is {is_allowed}."
+    if value.max_best_evaluation_age_seconds:
+        age = _duration(value.max_best_evaluation_age_seconds)
+        yield "Age", f"The best's recorded evaluation is at most {age} old."
+    if value.force:
+        yield "Force", f"Exported whatever the comparison says: {value.force}"
+
+
+def _rule(rule: pb.MetricRule) -> str:
+    sentence = f"{metric(rule.metric)}: {DIRECTIONS.get(rule.direction, 'no direction')}"
+    sizes = []
+    if rule.min_absolute_change:
+        sizes.append(f"more than {number(rule.min_absolute_change)}")
+    if rule.min_relative_change:
+        sizes.append(f"more than {_percent(rule.min_relative_change)} of the best")
+    if sizes:
+        sentence += f", by {' and '.join(sizes)}"
+    if rule.HasField("significance"):
+        alpha = rule.significance
+        at = f"alpha {number(alpha.alpha)}" if alpha.HasField("alpha") else "the default alpha"
+        sentence += f", and by more than noise at {at}"
+    if rule.tie_tolerance:
+        sentence += f". A candidate worse by no more than {number(rule.tie_tolerance)} is a tie"
+    return f"{sentence}."
+
+
+def _guardrail(guardrail: pb.Guardrail) -> str:
+    is_higher_better = guardrail.direction == pb.HIGHER_IS_BETTER
+    limits = []
+    if guardrail.HasField("bound"):
+        limits.append(f"{'at least' if is_higher_better else 'at most'} {number(guardrail.bound)}")
+    if guardrail.HasField("max_absolute_regression"):
+        limits.append(f"worse than the best by at most {number(guardrail.max_absolute_regression)}")
+    if guardrail.HasField("max_relative_regression"):
+        share = _percent(guardrail.max_relative_regression)
+        limits.append(f"worse than the best by at most {share} of it")
+    where = []
+    if guardrail.slices:
+        where.append(f"on {'; '.join(map(slice_name, guardrail.slices))}")
+    if guardrail.HasField("every_slice_min_examples"):
+        where.append(
+            f"on every slice of at least {count(guardrail.every_slice_min_examples)} examples"
+        )
+    return (
+        f"{metric(guardrail.metric)}: {' and '.join(limits) or 'no limit'},"
+        f" {' and '.join(where) or 'on the overall slice'}."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{number(100 * share)} %"
+
+
+def _duration(seconds: int) -> str:
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size and seconds % size == 0:
+            return f"{seconds // size:,} {unit}"
+    return f"{seconds:,} seconds"

@@ -1,0 +1,93 @@
+"""Runs the commands of containers; the other side of child.py."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What became of a container: its exit code, and what it wrote to stdout and stderr."""
+
+    code: int
+    log: str
+
+
+class Containers:
+    """Runs commands in processes that have imported everything already."""
+
+    def __init__(self, process: subprocess.Popen[str], directory: Path):
+        self._process = process
+        self._directory = directory
+        assert self._answer() == "ready"
+
+    def _answer(self) -> Any:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        assert line, (self._directory / "server_log").read_text()
+        return json.loads(line)
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> Ended:
+        """Runs `python -m <module> <arguments>` to its end."""
+        python, option, module, *arguments = command
+        assert (python, option) == ("python", "-m")
+        log_path = self._directory / uuid.uuid4().hex
+        request = {
+            "module": module,
+            "arguments": [module, *arguments],
+            "environment": dict(environment),
+            "directory": str(self._directory),
+            "log": str(log_path),
+        }
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return Ended(code=self._answer(), log=log_path.read_text())
+
+
+@contextlib.contextmanager
+def containers(directory: Path) -> Iterator[Containers]:
+    """Runs the process that has imported everything."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (
+        (directory / "server_log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "tests.containers.child"],
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        try:
+            yield Containers(process, directory)
+        finally:
+            process.kill()
+
+
+def start(
+    command: Sequence[str], environment: Mapping[str, str], directory: Path
+) -> subprocess.Popen[str]:
+    """Starts a command as a container does: in a process of its own, far from the repository."""
+    # `python` is this one.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        list(command),
+        cwd=directory,
+        env={**os.environ, "PATH": path, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

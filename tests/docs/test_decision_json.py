@@ -1,0 +1,112 @@
+"""docs/decision-json.md describes the message that a run writes, field by field."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from google.protobuf.descriptor import FieldDescriptor
+
+from tfx_best_exporter.executor.report import to_html
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "decision-json.md"
+TEXT = DOCUMENT.read_text(encoding="utf-8")
+EXAMPLE = re.findall(r"^```json\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)[0]
+
+SCALARS = {
+    FieldDescriptor.CPPTYPE_BOOL: "boolean",
+    FieldDescriptor.CPPTYPE_DOUBLE: "number",
+    FieldDescriptor.CPPTYPE_ENUM: "enum",
+    FieldDescriptor.CPPTYPE_INT32: "number",
+    FieldDescriptor.CPPTYPE_INT64: "string",
+    FieldDescriptor.CPPTYPE_STRING: "text",
+}
+
+
+def messages_of(descriptor: Any, seen: dict[str, Any]) -> dict[str, Any]:
+    """Returns a message and those below it by name; a policy is described in the proto file."""
+    if descriptor.name not in {*seen, "ComparePolicy", "Timestamp", "FeaturesEntry"}:
+        seen[descriptor.name] = descriptor
+        for field in descriptor.fields:
+            if field.message_type:
+                messages_of(field.message_type, seen)
+    return seen
+
+
+MESSAGES = messages_of(pb.ExportDecision.DESCRIPTOR, {})
+
+
+def rows_of(message: str) -> list[list[str]]:
+    section = re.split(rf"^## {message}$", TEXT, flags=re.MULTILINE)[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def type_of(field: FieldDescriptor) -> str:
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        return "object"
+    if field.message_type:
+        name = "time" if field.message_type.name == "Timestamp" else field.message_type.name
+    else:
+        name = SCALARS[field.cpp_type]
+    return f"list of {name}" if field.is_repeated else name
+
+
+def test_every_message_has_a_section():
+    assert set(re.findall(r"^## (\w+)$", TEXT, re.MULTILINE)) == set(MESSAGES)
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_every_field_has_a_row(message: str):
+    fields = MESSAGES[message].fields
+    rows = rows_of(message)
+    assert [row[0].strip("`") for row in rows] == [field.name for field in fields]
+    for row, field in zip(rows, fields, strict=True):
+        type_name, _, unset = row[1].partition(", ")
+        assert type_name == type_of(field)
+        is_told_apart = field.has_presence and not field.message_type
+        # These two are always there.
+        if is_told_apart and row[0] not in ("`exported`", "`version`"):
+            assert unset == "or unset"
+        elif not field.message_type:
+            assert unset == ""
+
+
+def test_example_is_a_decision_as_it_is_written():
+    decision = json_format.Parse(EXAMPLE, pb.ExportDecision())
+    assert pb.ExportDecision.Reason.Name(decision.reason) == "GUARDRAIL_FAILED"
+    written = json_format.MessageToDict(decision, preserving_proto_field_name=True)
+    example = json.loads(EXAMPLE)
+    # What has its default need not be written.
+    assert written == without_defaults(example)
+    assert "recall 0.81 on country=nl" in to_html(decision)
+
+
+def without_defaults(value: object) -> object:
+    if isinstance(value, dict):
+        return {
+            key: without_defaults(item)
+            for key, item in value.items()
+            if key not in ("holds", "retired") or item is not False
+        }
+    return [without_defaults(item) for item in value] if isinstance(value, list) else value
+
+
+def keys_of(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from value
+    for item in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
+        yield from keys_of(item)
+
+
+def test_example_has_every_field_of_a_decision():
+    example = json.loads(EXAMPLE)
+    assert sorted(example) == sorted(field.name for field in pb.ExportDecision.DESCRIPTOR.fields)
+    for message in ("MetricComparison", "SignificanceTest", "GuardrailResult", "SliceChange"):
+        assert {field.name for field in MESSAGES[message].fields} <= set(keys_of(example))

@@ -1,0 +1,341 @@
+"""Decisions made by hand, as runs could write them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+D = pb.ExportDecision
+
+SERVED = 1795331909
+EXPORTED = 1795418309
+DIGEST = "sha256:ce73c741235cc89bbd5d8a05debc2d7ec7d09516220a8df5def6b66697f6d00d"
+OTHER_DIGEST = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+CONFIG_DIGEST = "sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"
+
+AUC = pb.MetricKey(name="auc")
+HOSTILE = (
+    "<script>alert('1')</script>\"><img src=x onerror=alert(2)>&amp; {{ 7 * 7 }} </title></style>"
+)
+REVERSED = "right\u202eto left\u2066 isolated\nnew line\x00\x1b[31m"
+
+
+def _evaluation(place: int, auc: float, examples: float) -> pb.Evaluation:
+    evaluation = pb.Evaluation(
+        uri=f"/pipelines/penguin/Evaluator/evaluation/{place}",
+        source=pb.Evaluation.TFMA,
+        example_count=examples,
+        data=pb.EvaluatedData(
+            examples_uri=f"/pipelines/penguin/CsvExampleGen/examples/{place - 6}",
+            splits=["eval"],
+            eval_config_digest=CONFIG_DIGEST,
+        ),
+    )
+    evaluation.metrics.add(key=AUC, value=auc)
+    evaluation.evaluated_at.FromJsonString("2026-11-22T06:38:39Z")
+    return evaluation
+
+
+def base(reason: D.Reason, explanation: str, **fields: Any) -> D:
+    """Returns what every decision has."""
+    decision = D(
+        schema_version=1,
+        exported=False,
+        version=0,
+        reason=reason,
+        explanation=explanation,
+        base_directory="/serving/penguin",
+        candidate=pb.SourceModel(uri="/pipelines/penguin/Trainer/model/14", digest=DIGEST),
+        provenance=pb.Provenance(
+            pipeline_name="penguin",
+            run_id="2026-11-22T06:38:39.000000",
+            node_id="BestExporter",
+            exporter_version="0.1.0",
+        ),
+        **fields,
+    )
+    decision.decided_at.FromJsonString("2026-11-22T06:40:12Z")
+    return decision
+
+
+def with_best(decision: D, auc: float = 0.93) -> D:
+    decision.best.CopyFrom(
+        D.Best(
+            version=SERVED,
+            path=f"/serving/penguin/{SERVED}",
+            model=pb.SourceModel(uri="/pipelines/penguin/Trainer/model/6", digest=OTHER_DIGEST),
+            evaluation=_evaluation(7, auc, 10000),
+            pushed_model_uri="/pipelines/penguin/BestExporter/pushed_model/8",
+            has_record=True,
+        )
+    )
+    return decision
+
+
+def with_history(decision: D, count: int = 9) -> D:
+    """Adds exports, a day apart, that become better; the last is what is served."""
+    for place in range(count):
+        back = count - 1 - place
+        value = 0.93 - 0.06 * (back / max(count, 1)) + 0.003 * (place % 3 - 1) * bool(back)
+        entry = decision.history.add(
+            version=SERVED - 86400 * back,
+            metric="auc",
+            value=value,
+            lower_bound=value - 0.008,
+            upper_bound=value + 0.008,
+            retired=back > 4,
+        )
+        entry.exported_at.FromSeconds(SERVED - 86400 * back)
+    return decision
+
+
+def better() -> D:
+    """Exported, with intervals, slices, guardrails and a test."""
+    decision = with_history(
+        with_best(
+            base(
+                D.BETTER,
+                "auc 0.951 is larger than the best's 0.93 by more than 0.005",
+                basis=D.SAME_EVALUATION,
+                slice_count=12000,
+                signature_changes=["serving_default has a new optional output 'probabilities'"],
+            )
+        )
+    )
+    decision.exported, decision.version = True, EXPORTED
+    entry = decision.history.add(
+        version=EXPORTED, metric="auc", value=0.951, lower_bound=0.944, upper_bound=0.958
+    )
+    entry.exported_at.FromSeconds(EXPORTED)
+    decision.candidate_evaluation.CopyFrom(_evaluation(15, 0.951, 10000))
+    decision.comparisons.add(
+        metric="auc",
+        direction=pb.HIGHER_IS_BETTER,
+        candidate=0.951,
+        best=0.93,
+        improvement=0.021,
+        required=0.005,
+        candidate_lower_bound=0.944,
+        candidate_upper_bound=0.958,
+        best_lower_bound=0.922,
+        best_upper_bound=0.938,
+        significance=pb.SignificanceTest(
+            method=pb.SignificanceTest.PAIRED,
+            alpha=0.05,
+            standard_error=0.004,
+            degrees_of_freedom=19,
+            lower_bound=0.0141,
+            is_significant=True,
+        ),
+    )
+    decision.comparisons.add(
+        metric="loss",
+        direction=pb.LOWER_IS_BETTER,
+        candidate=0.182,
+        best=0.214,
+        improvement=0.032,
+        required=0.0,
+    )
+    for metric, direction, candidate, best, worst, features in (
+        ("auc", pb.HIGHER_IS_BETTER, 0.951, 0.93, 0.9, {}),
+        ("calibration", pb.LOWER_IS_BETTER, 0.031, 0.029, 0.04, {}),
+        ("recall", pb.HIGHER_IS_BETTER, 0.88, 0.9, 0.87, {"country": "nl", "device": "phone"}),
+    ):
+        decision.guardrails.add(
+            metric=metric,
+            direction=direction,
+            candidate=candidate,
+            best=best,
+            worst_allowed=worst,
+            slice=pb.Slice(features=features) if features else None,
+            holds=True,
+            explanation=f"{metric} {candidate} is within {worst}",
+            example_count=1200 if features else 10000,
+        )
+    countries = ("nl", "be", "de", "fr", "es", "pt", "it", "at", "dk", "se", "no", "fi", "pl", "cz")
+    for place, country in enumerate(countries):
+        for device, sign in (("phone", -1), ("desktop", 1)):
+            change = sign * 0.042 / (1 + place)
+            decision.slices.add(
+                slice=pb.Slice(features={"country": country, "device": device}),
+                metric="auc",
+                candidate=0.93 + change,
+                best=0.93,
+                improvement=change,
+                example_count=400 + 17 * place,
+            )
+    decision.slices.sort(key=lambda change: change.improvement)
+    for back in range(10):
+        version = SERVED - 86400 * back
+        if back < 4:
+            decision.kept.add(version=version, why="among the 5 latest exports")
+        else:
+            decision.retired.add(version=version, why="not among the 5 latest exports")
+    decision.kept.add(version=EXPORTED, why="the best")
+    decision.compare_policy.CopyFrom(policy())
+    return decision
+
+
+def policy() -> pb.ComparePolicy:
+    """A policy with most of what a policy can say."""
+    return pb.ComparePolicy(
+        metric=pb.MetricRule(
+            metric=AUC,
+            direction=pb.HIGHER_IS_BETTER,
+            min_absolute_change=0.005,
+            significance=pb.Significance(alpha=0.05),
+        ),
+        tie_breakers=[
+            pb.MetricRule(metric=pb.MetricKey(name="loss"), direction=pb.LOWER_IS_BETTER)
+        ],
+        guardrails=[
+            pb.Guardrail(metric=AUC, direction=pb.HIGHER_IS_BETTER, bound=0.9),
+            pb.Guardrail(
+                metric=pb.MetricKey(name="recall"),
+                direction=pb.HIGHER_IS_BETTER,
+                max_absolute_regression=0.03,
+                every_slice_min_examples=1000,
+            ),
+        ],
+        min_example_count=1000,
+        comparability=pb.ComparePolicy.REQUIRE_SAME_DATA,
+        max_best_evaluation_age_seconds=2592000,
+    )
+
+
+def guardrail_failed() -> D:
+    decision = with_history(
+        with_best(
+            base(
+                D.GUARDRAIL_FAILED,
+                "recall 0.81 on country=nl is less than 0.87, the best's 0.9 less 0.03",
+                basis=D.EVALUATED_AGAIN,
+                warnings=[
+                    "'007' in /serving/penguin is not a version",
+                    "version 1794640709 could not be deleted: permission denied",
+                ],
+            )
+        )
+    )
+    decision.candidate_evaluation.CopyFrom(_evaluation(15, 0.942, 10000))
+    decision.comparisons.add(
+        metric="auc",
+        direction=pb.HIGHER_IS_BETTER,
+        candidate=0.942,
+        best=0.93,
+        improvement=0.012,
+        required=0.0,
+    )
+    for country, candidate, best in (
+        ("be", 0.91, 0.9),
+        ("nl", 0.81, 0.9),
+        ("de", 0.86, 0.91),
+        ("fr", 0.9, 0.89),
+    ):
+        holds = candidate >= best - 0.03
+        decision.guardrails.add(
+            metric="recall",
+            direction=pb.HIGHER_IS_BETTER,
+            slice=pb.Slice(features={"country": country}),
+            candidate=candidate,
+            best=best,
+            worst_allowed=best - 0.03,
+            holds=holds,
+            explanation=(
+                f"recall {candidate} on country={country} is {'not ' if holds else ''}less than"
+                f" {best - 0.03:.6g}, the best's {best} less 0.03"
+            ),
+            example_count=1000,
+        )
+    decision.kept.add(version=SERVED, why="the best")
+    decision.retired.add(
+        version=1794640709, why="not among the 5 latest exports", error="permission denied"
+    )
+    decision.compare_policy.CopyFrom(policy())
+    return decision
+
+
+def first_export() -> D:
+    decision = base(D.FIRST_EXPORT, "nothing is served yet: loss is 0.738")
+    decision.exported, decision.version = True, EXPORTED
+    decision.comparisons.add(metric="loss", direction=pb.LOWER_IS_BETTER, candidate=0.738)
+    decision.kept.add(version=EXPORTED, why="the best")
+    decision.compare_policy.metric.metric.name = "loss"
+    decision.compare_policy.metric.direction = pb.LOWER_IS_BETTER
+    decision.candidate_evaluation.uri = "/pipelines/penguin/Evaluator/evaluation/7"
+    decision.candidate_evaluation.source = pb.Evaluation.TFMA
+    decision.candidate_evaluation.metrics.add(key=pb.MetricKey(name="loss"), value=0.738)
+    return decision
+
+
+def not_significant() -> D:
+    """Kept, with names that are hostile or long."""
+    metric = f"click/{HOSTILE}"
+    decision = with_best(
+        base(
+            D.NOT_SIGNIFICANT,
+            f"{metric} 0.9312 is larger than the best's 0.93, but by no more than noise",
+            basis=D.RECORDED_OTHER_DATA,
+            warnings=[HOSTILE, REVERSED, "x" * 10_000],
+        )
+    )
+    decision.provenance.pipeline_name = HOSTILE
+    decision.provenance.run_id = "r" * 10_000
+    decision.base_directory = "/serving/" + "deep/" * 200
+    decision.candidate_evaluation.CopyFrom(_evaluation(15, 0.9312, 300))
+    for name in (metric, REVERSED, "m" * 10_000, "many words " * 30):
+        decision.comparisons.add(
+            metric=name,
+            direction=pb.HIGHER_IS_BETTER,
+            candidate=0.9312,
+            best=0.93,
+            improvement=0.0012,
+            required=0.001,
+            candidate_lower_bound=0.9,
+            candidate_upper_bound=0.96,
+            best_lower_bound=0.9,
+            best_upper_bound=0.96,
+            significance=pb.SignificanceTest(
+                method=pb.SignificanceTest.WELCH,
+                alpha=0.05,
+                standard_error=0.021,
+                degrees_of_freedom=37.4,
+                lower_bound=-0.0342,
+                is_significant=False,
+            ),
+        )
+    for change, (feature, value) in enumerate(
+        ((HOSTILE, HOSTILE), (REVERSED, REVERSED), ("f" * 10_000, "v" * 10_000), ("", ""))
+    ):
+        decision.slices.add(
+            slice=pb.Slice(features={feature: value, "country": "nl"}),
+            metric=metric,
+            candidate=0.93,
+            best=0.9312,
+            improvement=0.0006 * (change - 1.5),
+        )
+        decision.guardrails.add(
+            metric=metric,
+            direction=pb.HIGHER_IS_BETTER,
+            slice=pb.Slice(features={feature: value}),
+            candidate=0.93,
+            worst_allowed=0.9,
+            holds=bool(change),
+            explanation=f"{metric} on {feature}={value} is less than 0.9",
+        )
+    for place in range(200):
+        decision.history.add(version=SERVED - 199 + place, metric=metric, value=0.93 - place / 9999)
+    decision.signature_changes.extend([f"input '{HOSTILE}' is gone", REVERSED])
+    decision.kept.add(version=SERVED, why=HOSTILE)
+    decision.retired.add(version=1, why="w" * 10_000, error=REVERSED)
+    decision.compare_policy.compare_fn = HOSTILE
+    decision.compare_policy.force = REVERSED
+    return decision
+
+
+CASES: dict[str, Callable[[], D]] = {
+    "better": better,
+    "guardrail_failed": guardrail_failed,
+    "first_export": first_export,
+    "not_significant": not_significant,
+}
