@@ -34,7 +34,7 @@ def compare_fn(best_eval_result, current_eval_result):
 
 def scale_of(model: Location, work_path: Path) -> float:
     """Returns what a SavedModel, wherever it lies, multiplies by."""
-    path = local_directory(model, work_path, model.sizes())
+    path = local_directory(model, work_path, [*model.sizes()])
     signature = tf.saved_model.load(str(path)).signatures["serving_default"]
     return float(signature(x=tf.constant([1.0]))["y"][0])
 
