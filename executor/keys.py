@@ -49,7 +49,7 @@ EXPORTED_PROPERTY = "exported"
 # The files in an ExportDecision artifact.
 DECISION_FILE = "decision.json"
 REPORT_FILE = "report.html"
-# Beside it, by version: the evaluation of a best that was evaluated again.
+# Beside them, by version: the evaluation of a best that was evaluated again.
 BEST_EVALUATION_DIRECTORY = "best_evaluation"
 
 # Names of the functions that are looked for in module_file where no other is given.

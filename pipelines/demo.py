@@ -274,6 +274,12 @@ def _show_decisions(console: Console, stored: Sequence["StoredDecision"]) -> Non
                 (outcome, f"bold {style}"),
                 (f" {_reason_name(decision)}\n", "dim"),
                 decision.explanation,
+                (
+                    "\nby Evaluator, both models on the same examples"
+                    if decision.basis == decision.SAME_EVALUATION
+                    else "",
+                    "dim",
+                ),
             ),
             str(entry.served_version),
             "\n".join(str(retired.version) for retired in decision.retired),

@@ -91,12 +91,12 @@ def test_best_and_candidate_are_evaluated_together(finished: Finished):
 
 def test_the_cache_is_hit_unless_the_best_has_changed(finished: Finished):
     states = [[run.states[node] for node in NODES] for run in finished.runs]
-    # A resolver node is never executed. The same model: the best is now this one, a new baseline.
-    assert states[4] == ["CACHED", "CACHED", "CACHED", "COMPLETE", "COMPLETE"]
+    # A resolver resolves in every run. The same model: the best is now this one, a new baseline.
+    assert states[4] == ["CACHED", "CACHED", "COMPLETE", "COMPLETE", "COMPLETE"]
     # The same model, and the same best.
-    assert states[5] == ["CACHED", "CACHED", "CACHED", "CACHED", "CACHED"]
+    assert states[5] == ["CACHED", "CACHED", "COMPLETE", "CACHED", "CACHED"]
     # The model of the second run, but the best is another one.
-    assert states[6] == ["CACHED", "CACHED", "CACHED", "COMPLETE", "COMPLETE"]
+    assert states[6] == ["CACHED", "CACHED", "COMPLETE", "COMPLETE", "COMPLETE"]
 
 
 def test_each_run_has_one_pushed_model_and_one_decision(finished: Finished):
