@@ -37,8 +37,8 @@ NAN, INF = math.nan, math.inf
 NL: SliceKey = (("country", "nl"),)
 DE: SliceKey = (("country", "de"),)
 
-Metrics: TypeAlias = "Mapping[str, float | MetricValue]"
-Slices: TypeAlias = "Mapping[SliceKey, Mapping[str, float]]"
+Metrics: TypeAlias = Mapping[str, float | MetricValue]
+Slices: TypeAlias = Mapping[SliceKey, Mapping[str, float]]
 
 
 def metrics_of(values: Metrics) -> dict[MetricKey, MetricValue]:
