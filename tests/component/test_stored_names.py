@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Iterator
 from typing import Any
 
-from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
+from tfx.dsl.components.base.executor_spec import BeamExecutorSpec, ExecutorClassSpec
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 from tfx.utils import import_utils
@@ -267,13 +267,23 @@ def test_stored_names():
     # A compiled pipeline has the artifact type's name only, and imports it by that.
     assert import_utils.import_class_by_path("best_exporter.ExportDecision") is ExportDecision
     assert module.BestExporter is BestExporter
+    with_examples = BestExporter(
+        Channel(type=standard_artifacts.Model),
+        Channel(type=standard_artifacts.ModelEvaluation),
+        {"filesystem": {"base_directory": "/serving"}},
+        examples=Channel(type=standard_artifacts.Examples),
+    )
+    assert isinstance(component.executor_spec, ExecutorClassSpec)
+    assert not isinstance(component.executor_spec, BeamExecutorSpec)
     # With the Beam arguments of the pipeline: the best may be evaluated again.
-    assert isinstance(component.executor_spec, BeamExecutorSpec)
+    assert isinstance(with_examples.executor_spec, BeamExecutorSpec)
     executor_class = component.executor_spec.executor_class
+    beam_executor_class = with_examples.executor_spec.executor_class
     assert {
         "component": component.type,
         "driver": component.driver_class.__module__ + "." + component.driver_class.__name__,
         "executor": executor_class.__module__ + "." + executor_class.__name__,
+        "beam executor": beam_executor_class.__module__ + "." + beam_executor_class.__name__,
         "artifact": ExportDecision.TYPE_NAME,
         "strategy": f"{strategies.__name__}.{strategies.BestExportedModelStrategy.__name__}",
         "inputs": sorted(component.spec.INPUTS),
@@ -283,6 +293,7 @@ def test_stored_names():
         "component": "tfx_best_exporter.component.component.BestExporter",
         "driver": "tfx_best_exporter.component.driver.Driver",
         "executor": "tfx_best_exporter.executor.executor.Executor",
+        "beam executor": "tfx_best_exporter.executor.beam_executor.Executor",
         "artifact": "best_exporter.ExportDecision",
         "strategy": "tfx_best_exporter.component.strategies.BestExportedModelStrategy",
         "inputs": [
@@ -315,6 +326,8 @@ def test_stored_names():
         "MODEL_KEY": "model",
         "EVALUATION_KEY": "evaluation",
         "MODEL_RUN_KEY": "model_run",
+        "EXAMPLES_KEY": "examples",
+        "EXAMPLE_SPLITS_KEY": "example_splits",
         "MODEL_BLESSING_KEY": "model_blessing",
         "INFRA_BLESSING_KEY": "infra_blessing",
         "PUSHED_MODEL_KEY": "pushed_model",

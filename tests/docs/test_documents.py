@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 from google.protobuf import json_format
 
+from tests.tfx_runs import write_evaluation
 from tfx_best_exporter.executor import comparison, keys, policies
 from tfx_best_exporter.executor.comparison import Best, Blessing, BlessingStatus, Candidate, decide
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue
@@ -246,7 +247,7 @@ def test_model_exporter_does_what_readme_says(
     namespace = run_document(README, names, workdir)
     assert Path(namespace["path"]).parent == workdir / "serving" / "penguin"
     assert namespace["skipped"] is None
-    (comment,) = re.findall(r"print\(decision.explanation\)  # (.+)", README.read_text())
+    (comment,) = re.findall(r"# (.+)\nprint\(decision.explanation\)", README.read_text())
     assert capsys.readouterr().out == f"{comment}\n"
     assert (workdir / "serving" / "penguin").is_dir()
 
@@ -561,9 +562,7 @@ def test_example_sentences_are_the_ones_that_are_written(row: list[str]):
 
 @pytest.mark.slow
 def test_files_are_where_the_page_says(workdir: Path):
-    evaluation_path = workdir / "evaluation"
-    evaluation_path.mkdir()
-    (evaluation_path / "eval_config.json").write_text("{}")
+    evaluation_path = write_evaluation(workdir / "evaluation", {"loss": 0.3})
     exporter = ModelExporter(str(workdir / "base"), exports_to_keep=1)
     retired, current = "", ""
     for model, loss in (("worse", 0.3), ("candidate", 0.2)):

@@ -186,7 +186,7 @@ def swapped_larger_auc(current_eval_result, best_eval_result):
             ValueError,
             "compare_fn must be the dotted name of an importable function (got"
             " 'no_such.function': No module named 'no_such'). Install its package where the"
-            " component runs, or pass its file as module_file.",
+            " component runs, such as in the container's image, or pass its file as module_file.",
             id="name of nothing",
         ),
         pytest.param(
