@@ -208,15 +208,17 @@ class MarkerCommit:
             expected.update((path, len(content)) for path, content in contents.items())
             _check_sizes(expected, destination)
             check_lease()
-            self._put_markers([file.path for file in markers], version)
         except Exception:
-            self._remove(version)
+            with _tolerated():
+                self._remove(version)
             # Who lost the lease finds files missing that the next writer has cleaned up.
             check_lease()
             raise
         except BaseException:
-            self._remove(version)
+            with _tolerated():
+                self._remove(version)
             raise
+        self._put_markers([file.path for file in markers], version, check_lease)
         with _tolerated():
             staging.remove()
             self._remove_claims_below(version)
@@ -232,15 +234,31 @@ class MarkerCommit:
             for file in files
         ]
 
-    def _put_markers(self, names: Sequence[str], version: int) -> None:
+    def _put_markers(
+        self, names: Sequence[str], version: int, check_lease: Callable[[], None]
+    ) -> None:
+        """Commits. From here on a model server may load the version: what is in sight stays.
+
+        An interrupt leaves it to recover to see whether it is.
+        """
         staging, destination = self._staging / str(version), self._base / str(version)
-        markers = [ModelFile.read(name, staging / name) for name in names]
         try:
-            _copy(markers, destination)
+            _copy([ModelFile.read(name, staging / name) for name in names], destination)
+        except (OSError, ValueError) as error:
+            # It may be there and only the reply be lost. What is not what was staged is no commit.
+            if isinstance(error, OSError) and self._may_be_in_sight(version, error):
+                return
+            with _tolerated():
+                self._remove(version)
+            check_lease()
+            raise
+
+    def _may_be_in_sight(self, version: int, error: OSError) -> bool:
+        try:
+            return self.is_in_sight(version)
         except OSError:
-            # It may be there and only the reply be lost. Then a model server may load it already.
-            if not self.is_in_sight(version):
-                raise
+            # Nobody knows: nothing is touched, and the next run looks.
+            raise error from None
 
     def retire(self, version: int, check_lease: Callable[[], None]) -> None:
         """Deletes the marker, then the rest."""

@@ -118,8 +118,13 @@ def in_parallel(
             raise
 
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        for future in [pool.submit(work) for _ in range(threads)]:
-            future.result()
+        try:
+            for future in [pool.submit(work) for _ in range(threads)]:
+                future.result()
+        except BaseException:
+            # An interrupt, which no worker sees.
+            is_ended = True
+            raise
     return [results[index] for index in range(len(results))]
 
 

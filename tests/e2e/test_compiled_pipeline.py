@@ -23,6 +23,7 @@ INPUTS = {
     "model": ("Trainer", "model"),
     "evaluation": ("Evaluator", "evaluation"),
     "model_blessing": ("Evaluator", "blessing"),
+    "examples": ("ImportExampleGen", "examples"),
 }
 
 

@@ -526,6 +526,69 @@ def test_a_commit_whose_reply_is_lost_counts(
     assert left_in(base_path) == []
 
 
+def test_an_interrupt_in_the_commit_takes_nothing_out_of_sight(
+    marker_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
+):
+    def interrupt(step: str) -> None:
+        if step == "copy base/5/saved_model.pb":
+            (base_path / "5" / "saved_model.pb").write_bytes(FILES["saved_model.pb"])
+            raise KeyboardInterrupt
+
+    bucket.before = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert in_sight(base_path) == {"5": WHOLE}
+    bucket.before = lambda step: None
+    assert marker_commit.recover(held) == ["removed 5 from staging: a run had left it"]
+    assert in_sight(base_path) == {"5": WHOLE}
+
+
+def test_a_commit_that_nobody_can_look_at_is_left_to_the_next_run(
+    marker_commit: MarkerCommit,
+    bucket: Bucket,
+    base_path: Path,
+    model_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def go_away(step: str) -> None:
+        if step == "copy base/5/saved_model.pb":
+            (base_path / "5" / "saved_model.pb").write_bytes(FILES["saved_model.pb"])
+            monkeypatch.setattr(marker_commit, "is_in_sight", refuse)
+            raise StorageError("storage must answer")
+
+    def refuse(version: int) -> bool:
+        raise StorageError("storage must be there")
+
+    bucket.before = go_away
+    with pytest.raises(StorageError) as caught:
+        marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert str(caught.value) == "storage must answer"
+    assert in_sight(base_path) == {"5": WHOLE}
+
+
+def test_what_went_wrong_is_told_though_cleaning_up_fails_too(
+    marker_commit: MarkerCommit,
+    bucket: Bucket,
+    model_path: Path,
+    caplog: pytest.LogCaptureFixture,
+):
+    caplog.set_level(logging.WARNING, "tfx_best_exporter")
+
+    def refuse(step: str) -> None:
+        if step.startswith("remove "):
+            raise StorageError("permission must be given")
+        if step == "copy base/5/assets/words.txt":
+            raise StorageError("quota must suffice")
+
+    bucket.before = refuse
+    with pytest.raises(StorageError) as caught:
+        marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert str(caught.value) == "quota must suffice"
+    assert "cleaning up failed, the next run tries again: permission must be given" in (
+        caplog.messages
+    )
+
+
 # At every step of it.
 
 

@@ -37,7 +37,7 @@ CONTAINER_PATH = Path("/proof")
 
 RELEASE = "trixie"
 PYTHON = "python3.13"
-BASE_IMAGE = f"docker.io/library/{PYTHON.replace('3', ':3', 1)}-slim-{RELEASE}"
+BASE_IMAGE = f"localhost/{PYTHON.replace('3', ':3', 1)}-slim-{RELEASE}"
 IMAGE = "localhost/tfx-best-exporter:proof"
 
 TOOLS = {"buildah": "buildah", "debootstrap": "debootstrap"}
@@ -66,7 +66,10 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         prepare()
-    except CannotRunError as error:
+        BUILD_PATH.mkdir(parents=True, exist_ok=True)
+        if BASE_IMAGE not in images():
+            make_base()
+    except (CannotRunError, FailedError) as error:
         if not arguments.if_possible:
             sys.exit(f"test-image: {error}")
         say(f"test-image: NOT RUN. {error}")
@@ -120,9 +123,6 @@ def prove() -> None:
         FailedError: Something is not as it should be.
     """
     started = time.monotonic()
-    BUILD_PATH.mkdir(parents=True, exist_ok=True)
-    if BASE_IMAGE not in images():
-        make_base()
     build()
     config = json.loads(buildah("inspect", "--type", "image", IMAGE))["OCIv1"]["config"]
     check_config(config)

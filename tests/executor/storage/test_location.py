@@ -1,0 +1,58 @@
+import signal
+import threading
+import time
+
+import pytest
+
+from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.location import in_parallel
+
+
+def test_results_are_in_order():
+    def slow_if_first(number: int) -> int:
+        time.sleep(0.05 if number == 0 else 0)
+        return number
+
+    assert in_parallel(slow_if_first, [*range(100)], LocalStorage()) == [*range(100)]
+
+
+def test_small_files_of_a_disk_are_moved_by_one_thread():
+    names = in_parallel(
+        lambda _: threading.current_thread().name, [*range(50)], LocalStorage(), total_bytes=50
+    )
+    assert len(set(names)) == 1
+
+
+def test_the_first_error_ends_it():
+    done = []
+
+    def fail_at_three(number: int) -> None:
+        if number == 3:
+            raise ValueError("three")
+        time.sleep(0.001)
+        done.append(number)
+
+    with pytest.raises(ValueError, match="three"):
+        in_parallel(fail_at_three, [*range(10_000)], LocalStorage())
+    assert len(done) < 100
+
+
+def test_an_interrupt_ends_it():
+    done = []
+
+    def slow(number: int) -> None:
+        time.sleep(0.01)
+        done.append(number)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            in_parallel(slow, [*range(10_000)], LocalStorage())
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(done) < 1000
