@@ -355,7 +355,11 @@ def _compare_policy_of(
             " Set compare_policy.compare_fn instead."
         )
     if is_late:
-        return _check_late(compare_policy, "compare_policy", comparison.policy_message_of)
+        return _check_late(
+            compare_policy,
+            "compare_policy",
+            lambda text: comparison.check_policy(comparison.policy_message_of(text)),
+        )
     if policy is not None and policy.WhichOneof("rule") == "metric":
         comparison.check_policy(policy)
         return policy

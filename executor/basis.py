@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from tfx_best_exporter.executor.eval_result import EvalResult
+from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Below a Model artifact: the SavedModels that TFX's Trainer writes there.
@@ -33,6 +33,8 @@ def best_evaluation(
     recorded: EvalResult | None,
     model_uri: str,
     export_uri: str,
+    needed: Sequence[MetricKey] | None = None,
+    has_content_of_best: Callable[[str], bool] = lambda _: True,
     reevaluate: Callable[[], EvalResult] | None = None,
     comparability: pb.ComparePolicy.Comparability = pb.ComparePolicy.PREFER_SAME_DATA,
 ) -> BestEvaluation:
@@ -46,6 +48,9 @@ def best_evaluation(
         recorded: Evaluation of the best, from its record or from elsewhere.
         model_uri: Of the Model that the best was made from; empty if that is not known.
         export_uri: Of the best itself.
+        needed: Metrics that are going to be compared; None for all of the candidate's.
+        has_content_of_best: Returns whether the SavedModel at a path is the one that the best was
+            made from. A URI alone does not say so: where ML Metadata was lost, it is given anew.
         reevaluate: Evaluates the best on the candidate's examples; None if they were not given.
         comparability: REQUIRE_SAME_DATA makes it an error that the best cannot be evaluated again.
 
@@ -57,8 +62,10 @@ def best_evaluation(
     if baseline is not None:
         path = baseline.model_paths.get(baseline.model_name, "")
         # A best of which nothing more is known is still one that lies somewhere.
-        is_best = _is_at(path, export_uri) or _is_at_or_below(path, model_uri)
-        lacking = [name for name in candidate if name not in baseline] if is_best else []
+        is_best = _is_at(path, export_uri) or (
+            _is_at_or_below(path, model_uri) and has_content_of_best(path)
+        )
+        lacking = _lacking(candidate, baseline, needed) if is_best else []
         if is_best and not lacking:
             return BestEvaluation(eval_result=baseline, basis=pb.ExportDecision.SAME_EVALUATION)
         if lacking:
@@ -70,27 +77,29 @@ def best_evaluation(
                 f"the evaluation's baseline is not the best: {path or 'it has no path'}"
             )
     if reevaluate is not None:
+        eval_result = None
         try:
             eval_result = reevaluate()
         except Exception as error:
             # Beam and TFMA raise whatever the model's own code does.
-            problem = f"{type(error).__name__}: {_first_line(error)}"
-            if comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
-                raise RuntimeError(
-                    "the best must be evaluated on the candidate's examples, since"
-                    f" compare_policy.comparability is REQUIRE_SAME_DATA (got {problem}, at"
-                    f" {export_uri}). Nothing was exported: mend the examples or the eval config,"
-                    " or set PREFER_SAME_DATA for one run."
-                ) from error
-            warnings.append(
-                f"the best could not be evaluated on the candidate's examples: {problem}"
-            )
+            problem, cause = f"{type(error).__name__}: {_first_line(error)}", error
         else:
+            lacking = _lacking(candidate, eval_result, needed)
+            problem, cause = f"it has no {', '.join(lacking)}" if lacking else "", None
+        if eval_result and not problem:
             return BestEvaluation(
                 eval_result=eval_result,
                 basis=pb.ExportDecision.EVALUATED_AGAIN,
                 warnings=tuple(warnings),
             )
+        if comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
+            raise RuntimeError(
+                "the best must be evaluated on the candidate's examples, since"
+                f" compare_policy.comparability is REQUIRE_SAME_DATA (got {problem}, at"
+                f" {export_uri}). Nothing was exported: mend the examples or the eval config,"
+                " or set PREFER_SAME_DATA for one run."
+            ) from cause
+        warnings.append(f"the best could not be evaluated on the candidate's examples: {problem}")
     if recorded is None:
         return BestEvaluation(eval_result=None, warnings=tuple(warnings))
     is_same = candidate.data.is_same(recorded.data)
@@ -123,6 +132,15 @@ def check_candidate(candidate: EvalResult, model_uri: str) -> None:
             f"evaluation must be one of the candidate, {model_uri!r} (got one of {parent!r}, at"
             f" {candidate.uri}). Give Evaluator and BestExporter the same model channel."
         )
+
+
+def _lacking(
+    candidate: EvalResult, best: EvalResult, needed: Sequence[MetricKey] | None
+) -> list[str]:
+    """Returns the names of metrics that the candidate has and the best has not."""
+    if needed is None:
+        return [name for name in candidate if name not in best]
+    return [str(key) for key in needed if candidate.find(key) and not best.find(key)]
 
 
 def _is_at(path: str, uri: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from tfx_best_exporter.executor import guardrails, signatures, slices
-from tfx_best_exporter.executor.eval_result import EvalResult, MissingMetricError
+from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MissingMetricError
 from tfx_best_exporter.executor.guardrails import Guardrail, GuardrailResult
 from tfx_best_exporter.executor.rules import (
     CompareFunction,
@@ -353,7 +353,7 @@ def decide(
     )
     if not decision.is_export:
         return decision
-    decision = _check_signatures(decision, candidate, best, policy)
+    decision = check_signatures(decision, candidate, best, policy)
     failed = [result for result in compared.guardrails if not result.holds]
     if failed and decision.is_export:
         more = f", and {len(failed) - 1} more guardrails fail" if len(failed) > 1 else ""
@@ -377,28 +377,38 @@ class _Compared:
 
 def _compare(candidate: EvalResult, best: Best | None, policy: Policy) -> _Compared:
     known_best = best.eval_result if best else None
-    warnings: tuple[str, ...] = ()
-    while True:
+    is_paired = best is not None and best.basis == pb.ExportDecision.SAME_EVALUATION
+    results, warnings = _guard(candidate, best, policy)
+    try:
+        verdict = policy.rule.compare(best=known_best, candidate=candidate, is_paired=is_paired)
+    except (MissingMetricError, MissingIntervalError) as error:
+        if best is None or known_best is None or not (best.is_foreign or policy.force):
+            raise
+        # Whoever pushed the best did not know of this rule. The candidate has to fit it.
+        known_best = None
+        verdict = policy.rule.compare(best=None, candidate=candidate)
+        warnings = (str(error), *warnings)
+    return _Compared(verdict=verdict, guardrails=results, known_best=known_best, warnings=warnings)
+
+
+def _guard(
+    candidate: EvalResult, best: Best | None, policy: Policy
+) -> tuple[tuple[GuardrailResult, ...], tuple[str, ...]]:
+    """Returns what becomes of the guardrails, and a warning for each whose best is not known."""
+    results: list[GuardrailResult] = []
+    warnings = []
+    for guardrail in policy.guardrails:
+        known_best = best.eval_result if best else None
         try:
-            return _Compared(
-                verdict=policy.rule.compare(
-                    best=known_best,
-                    candidate=candidate,
-                    is_paired=best is not None and best.basis == pb.ExportDecision.SAME_EVALUATION,
-                ),
-                guardrails=tuple(
-                    result
-                    for guardrail in policy.guardrails
-                    for result in guardrail.results(candidate=candidate, best=known_best)
-                ),
-                known_best=known_best,
-                warnings=warnings,
-            )
-        except (MissingMetricError, MissingIntervalError) as error:
-            if best is None or known_best is None or not (best.is_foreign or policy.force):
+            found = list(guardrail.results(candidate=candidate, best=known_best))
+        except MissingMetricError as error:
+            if best is None or known_best is None or not best.is_foreign:
                 raise
-            # Whoever pushed the best did not know of this rule. The candidate has to fit it.
-            known_best, warnings = None, (str(error),)
+            # As with the rule. What the candidate itself lacks is an error again.
+            found = list(guardrail.results(candidate=candidate, best=None))
+            warnings.append(str(error))
+        results.extend(found)
+    return tuple(results), tuple(warnings)
 
 
 def _by_rule(
@@ -432,7 +442,12 @@ def _by_rule(
             warnings=(f"exported by force, {policy.force}: take compare_policy.force out again",),
         )
     if compared.known_best is None:
-        reason, explanation, warning = _unknown_best(best.version, policy.on_unknown_best)
+        on_unknown_best = policy.on_unknown_best
+        is_required = policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA
+        if is_required and on_unknown_best == pb.ComparePolicy.EXPORT:
+            # Of data that nobody knows it cannot be said that they are the same.
+            on_unknown_best = pb.ComparePolicy.KEEP
+        reason, explanation, warning = _unknown_best(best.version, on_unknown_best)
         return Decision(reason=reason, explanation=explanation, warnings=(warning,))
     if policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA and best.basis not in _SAME_DATA:
         return Decision(
@@ -495,13 +510,25 @@ def _too_old(best: Best, max_age_seconds: float, now: float | None) -> str:
     )
 
 
-def _check_signatures(
+def check_signatures(
     decision: Decision, candidate: Candidate, best: Best | None, policy: Policy
 ) -> Decision:
-    """Returns the decision, or its refusal where clients of the best would break."""
+    """Returns a decision to export, or its refusal where clients of the best would break.
+
+    A part of `decide`, for a candidate whose signatures are known only after it.
+
+    Raises:
+        ValueError: The candidate's cannot be read.
+    """
     if best is None or best.signatures is None or candidate.signatures is None:
         return decision
-    changes = signatures.changes(best.signatures(), candidate.signatures())
+    try:
+        before = best.signatures()
+    except ValueError as error:
+        # No model server can load it either: it has no clients to break.
+        warning = f"the best's serving signatures were not compared: {error}"
+        return dataclasses.replace(decision, warnings=(*decision.warnings, warning))
+    changes = signatures.changes(before, candidate.signatures())
     texts = tuple(change.text for change in changes)
     breaking = [change.text for change in changes if change.is_breaking]
     if breaking and not policy.allow_signature_change:
@@ -515,6 +542,17 @@ def _check_signatures(
             signature_changes=texts,
         )
     return dataclasses.replace(decision, signature_changes=texts)
+
+
+def metrics_of(policy: Policy) -> tuple[MetricKey, ...] | None:
+    """Returns the metrics that a policy compares; None where a function of the author's does."""
+    if isinstance(policy.rule, InOrder):
+        keys = [rule.key for rule in policy.rule.rules]
+    elif isinstance(policy.rule, MetricRule):
+        keys = [policy.rule.key]
+    else:
+        return None
+    return (*keys, *(guardrail.key for guardrail in policy.guardrails))
 
 
 def slice_changes(*, candidate: Candidate, best: Best | None, policy: Policy) -> list[SliceChange]:

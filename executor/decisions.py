@@ -15,6 +15,8 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 MAX_SLICES = 100
 # Where the best was evaluated in this run, beside the candidate or after it.
 _EVALUATED_NOW = (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN)
+# What became of guardrails on slices.
+MAX_GUARDRAILS = 200
 # Of the latest exports.
 MAX_HISTORY = 200
 
@@ -46,7 +48,9 @@ def tell(
     result.candidate_evaluation.CopyFrom(candidate.eval_result.to_proto())
     for item in decision.comparisons:
         result.comparisons.add(**_fields(item))
-    for guardrail in decision.guardrails:
+    result.guardrail_count = len(decision.guardrails)
+    # Those that fail first.
+    for guardrail in sorted(decision.guardrails, key=lambda each: each.holds)[:MAX_GUARDRAILS]:
         result.guardrails.add(**{**_fields(guardrail), "slice": _slice(guardrail.slice)})
     result.signature_changes.extend(decision.signature_changes)
     result.decided_at.FromNanoseconds(int(now * 1e9))
@@ -55,7 +59,12 @@ def tell(
         result.candidate_evaluation.evaluated_at.CopyFrom(result.decided_at)
     if best and decision.comparisons and best.eval_result:
         result.basis = best.basis
-        changes = comparison.slice_changes(candidate=candidate, best=best, policy=policy)
+        try:
+            changes = comparison.slice_changes(candidate=candidate, best=best, policy=policy)
+        except ValueError as error:
+            # What the best's evaluation has of slices is here only told.
+            changes = []
+            result.warnings.append(f"slices were not compared: {error}")
         result.slice_count = len(changes)
         for change in most_changed(changes, MAX_SLICES):
             result.slices.add(**{**_fields(change), "slice": _slice(change.slice)})

@@ -32,9 +32,10 @@ from tfx_best_exporter.proto import tfma_pb2
 DEFAULT_EVENT_FILE_PATTERN = "eval/*.tfevents.*"
 
 # Where an EvalConfig asks for both kinds, the weighted one is a sum of weights.
+_EXAMPLE_COUNT = "example_count"
 _EXAMPLE_COUNTS = (
-    MetricKey(name="example_count"),
-    MetricKey(name="example_count", example_weighted=False),
+    MetricKey(name=_EXAMPLE_COUNT),
+    MetricKey(name=_EXAMPLE_COUNT, example_weighted=False),
 )
 _EVAL_CONFIG = "eval_config.json"
 # What TFMA writes where a model's path should be, if there was no model.
@@ -383,6 +384,12 @@ class _TfmaResult(EvalResult):
         if self._example_count is None:
             found = (self.find(key) for key in _EXAMPLE_COUNTS)
             self._example_count = next((each.value for each in found if each), None)
+        if self._example_count is None:
+            # Of a model with several outputs each may have its own; the smallest says most.
+            self._example_count = min(
+                (value.value for key, value in self.metrics.items() if key.name == _EXAMPLE_COUNT),
+                default=None,
+            )
         return self._example_count
 
     @property

@@ -40,6 +40,9 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 # Decisions that are made again because the lock was lost; then the run fails.
 _MAX_ATTEMPTS = 5
 
+# Fields of a decision that grow with slices: they are in decision.json.
+_NOT_RECORDED = ("slices", "guardrails")
+
 _logger = logging.getLogger(__name__)
 
 
@@ -181,7 +184,9 @@ class ModelExporter:
         blessings: Sequence[comparison.Blessing] = (),
         foreign_best: ForeignBest | None = None,
     ) -> comparison.Decision:
-        """Returns what `run` would decide now; writes nothing.
+        """Returns what `run` would decide now by the recorded evaluation of the best.
+
+        Writes nothing, evaluates nothing again, and does not look at assets_extra.
 
         Raises:
             See `run`.
@@ -352,18 +357,15 @@ class ModelExporter:
         self, candidate: _Candidate, best: comparison.Best | None, now: float, work_path: Path
     ) -> tuple[_Candidate, comparison.Decision]:
         """Returns the candidate as it would be exported, and the decision about it."""
-
-        def decide(candidate: _Candidate) -> comparison.Decision:
-            return comparison.decide(
+        if not self._serving_signatures_fn:
+            decision = comparison.decide(
                 candidate=candidate.value, best=best, policy=self._policy, now=now
             )
-
-        if not self._serving_signatures_fn:
-            return candidate, decide(candidate)
+            return candidate, decision
         # Which signatures the export will have is known when they are made, and making them takes
         # the whole model: only for one that is exported, as far as all the rest says.
         without = dataclasses.replace(candidate.value, signatures=None)
-        decision = decide(dataclasses.replace(candidate, value=without))
+        decision = comparison.decide(candidate=without, best=best, policy=self._policy, now=now)
         if not decision.is_export:
             return candidate, decision
         files = saved_model.with_signatures(
@@ -373,7 +375,7 @@ class ModelExporter:
             candidate.value, signatures=lambda: saved_model.signatures_of(_sources_of(files))
         )
         prepared = dataclasses.replace(candidate, files=files, value=value)
-        return prepared, decide(prepared)
+        return prepared, comparison.check_signatures(decision, value, best, self._policy)
 
     def _read_best(
         self,
@@ -422,12 +424,14 @@ class ModelExporter:
         # Evaluating costs: only where the two are going to be compared.
         is_refused = comparison.refusal_of(candidate.blessings) is not None
         if export and value and not is_refused and value.digest != candidate.digest:
-            location = export.location
+            location, digest = export.location, value.digest
             found = basis.best_evaluation(
                 candidate=candidate.eval_result,
                 recorded=value.eval_result,
                 model_uri=model_uri,
                 export_uri=export.path,
+                needed=comparison.metrics_of(self._policy),
+                has_content_of_best=lambda path: _has_digest(path, digest),
                 reevaluate=(lambda: reevaluate(location)) if reevaluate else None,
                 comparability=self._policy.comparability,
             )
@@ -451,7 +455,7 @@ class ModelExporter:
             decision = pb.ExportDecision()
             decision.CopyFrom(result)
             decision.version, decision.exported = version, True
-            for field in ("candidate", "candidate_evaluation", "provenance", "slices"):
+            for field in ("candidate", "candidate_evaluation", "provenance", *_NOT_RECORDED):
                 decision.ClearField(field)
             return pb.ExportRecord(
                 schema_version=SCHEMA_VERSION,
@@ -609,6 +613,15 @@ def _candidate(
 
 def _sources_of(files: Sequence[saved_model.ModelFile]) -> dict[str, Location]:
     return {file.path: file.source for file in files}
+
+
+def _has_digest(path: str, digest: str) -> bool:
+    """Returns whether the SavedModel at a path is there, and has a content digest."""
+    try:
+        files = saved_model.files_of(location_of(path))
+    except (OSError, ValueError):
+        return False
+    return saved_model.digest_of(files) == digest
 
 
 def _markers_of(export: Export) -> dict[str, Location]:

@@ -377,7 +377,14 @@ class ExportDirectory:
         """
         manifest = _manifest_of(files)
         for candidate_version in range(version, version + _MAX_TAKEN):
-            record = make_record(candidate_version, manifest)
+            content = _to_json(make_record(candidate_version, manifest))
+            if len(content) > _MAX_RECORD_BYTES:
+                # Nobody could read it back.
+                raise ValueError(
+                    f"record must have at most {_MAX_RECORD_BYTES} bytes (got {len(content)}, for"
+                    f" {self.base}). Export a model of fewer files, or an evaluation of fewer"
+                    " metrics."
+                )
             location = self.base / str(candidate_version)
             try:
                 with _explained(
@@ -387,7 +394,7 @@ class ExportDirectory:
                     " directory has room, then run again.",
                 ):
                     self._commit.publish(
-                        candidate_version, files, {RECORD_PATH: _to_json(record)}, self._check_lease
+                        candidate_version, files, {RECORD_PATH: content}, self._check_lease
                     )
             except VersionTakenError:
                 continue

@@ -168,7 +168,11 @@ class Guardrail:
         worst_allowed, why = self._worst_allowed(best_value)
         name = f"{self.key} of {text_of(features)}" if features else str(self.key)
         unknown = "nothing is known of the best there"
-        if worst_allowed is None:
+        if self._is_undefined(value, best_value):
+            # AUC of a slice with one class, for example: nothing can have become worse.
+            holds = True
+            explanation = f"{name} is defined for neither model"
+        elif worst_allowed is None:
             holds = not math.isnan(value.value)
             explanation = f"{name} is {value.value:.6g}, and {unknown}"
         else:
@@ -193,6 +197,14 @@ class Guardrail:
             holds=holds,
             explanation=explanation,
             example_count=candidate.example_count,
+        )
+
+    def _is_undefined(self, value: MetricValue, best: MetricValue | None) -> bool:
+        return (
+            self.bound is None
+            and math.isnan(value.value)
+            and best is not None
+            and math.isnan(best.value)
         )
 
     @property

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from tfx_best_exporter.executor import significance
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MissingMetricError
-from tfx_best_exporter.executor.significance import SignificanceTest
+from tfx_best_exporter.executor.significance import MissingIntervalError, SignificanceTest
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 COMPARE_FN_PARAMETERS = ("best_eval_result", "current_eval_result")
@@ -43,6 +43,7 @@ class Outcome(enum.Enum):
     NOT_BETTER = "not better"
 
 
+_LEAST_ALPHA = 1e-9
 _TIES = (Outcome.TIE, Outcome.NOT_SIGNIFICANT)
 _AGAINST_NAN = {
     Outcome.BETTER_THAN_NAN: "the best is NaN",
@@ -130,11 +131,11 @@ class MetricRule:
             alpha = significance.DEFAULT_ALPHA
             if proto.significance.HasField("alpha"):
                 alpha = proto.significance.alpha
-            if not 0 < alpha < 0.5:
+            if not _LEAST_ALPHA <= alpha < 0.5:
                 raise ValueError(
-                    f"{field}.significance.alpha must be larger than 0 and smaller than 0.5 (got"
-                    f" {alpha!r}). 0.05 lets one of twenty candidates pass that are no better;"
-                    " leave significance out to ignore noise."
+                    f"{field}.significance.alpha must be at least {_LEAST_ALPHA} and smaller than"
+                    f" 0.5 (got {alpha!r}). 0.05 lets one of twenty candidates pass that are no"
+                    " better; leave significance out to ignore noise."
                 )
         return cls(
             key=MetricKey.from_proto(proto.metric),
@@ -178,8 +179,8 @@ class MetricRule:
         if math.isfinite(best_value.value):
             required = max(required, self.min_relative_change * abs(best_value.value))
         test = None
-        # Where one of both is NaN or infinite there is nothing to test.
-        if self.alpha is not None and math.isfinite(improvement):
+        # What is not better, or infinitely so, needs no test, and no intervals.
+        if self.alpha is not None and required < improvement < math.inf:
             test = significance.significance_of(
                 improvement,
                 key=self.key,
@@ -268,11 +269,24 @@ class InOrder:
     def compare(
         self, *, best: EvalResult | None, candidate: EvalResult, is_paired: bool = False
     ) -> Verdict:
-        """Returns the verdict of the first rule that finds no tie, or else of the first rule."""
-        verdicts = [
-            rule.compare(best=best, candidate=candidate, is_paired=is_paired) for rule in self.rules
-        ]
-        decisive = next((each for each in verdicts if each.outcome not in _TIES), verdicts[0])
+        """Returns the verdict of the first rule that finds no tie, or else of the first rule.
+
+        What the best lacks for a rule that is not asked is of no matter; the candidate has to have
+        it.
+        """
+        verdicts: list[Verdict] = []
+        decisive = None
+        for rule in self.rules:
+            try:
+                verdict = rule.compare(best=best, candidate=candidate, is_paired=is_paired)
+            except (MissingMetricError, MissingIntervalError):
+                if decisive is None:
+                    raise
+                verdict = rule.compare(best=None, candidate=candidate)
+            verdicts.append(verdict)
+            if decisive is None and verdict.outcome not in _TIES:
+                decisive = verdict
+        decisive = decisive or verdicts[0]
         asked = verdicts[: verdicts.index(decisive) + 1]
         return Verdict(
             outcome=decisive.outcome,

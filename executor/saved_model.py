@@ -240,24 +240,23 @@ def signatures_of(sources: Mapping[str, Location]) -> dict[str, Signature]:
     name = next((name for name in MARKERS if name in sources), _BINARY)
     try:
         proto = _parse(name, sources[name].read(_MAX_PROTO_BYTES))
+        return {
+            key: Signature(
+                method=definition.method_name,
+                inputs=_tensors_of(definition.inputs),
+                outputs=_tensors_of(definition.outputs),
+            )
+            for graph in proto.meta_graphs
+            if _SERVING_TAG in graph.meta_info_def.tags
+            for key, definition in graph.signature_def.items()
+            # TensorFlow's own, such as __saved_model_init_op: no client calls them.
+            if not key.startswith("__")
+        }
     except Exception as error:
         raise InvalidModelError(
             f"{name} must be that of a SavedModel (got {type(error).__name__}: {error}, at"
-            f" {sources.get(name, 'no file')}). Its serving signatures are compared: set"
-            " compare_policy.allow_signature_change to go on without."
+            f" {sources.get(name, 'no file')}). Check who wrote it."
         ) from error
-    graphs = [graph for graph in proto.meta_graphs if _SERVING_TAG in graph.meta_info_def.tags]
-    return {
-        key: Signature(
-            method=definition.method_name,
-            inputs=_tensors_of(definition.inputs),
-            outputs=_tensors_of(definition.outputs),
-        )
-        for graph in graphs
-        for key, definition in graph.signature_def.items()
-        # TensorFlow's own, such as __saved_model_init_op: no client calls them.
-        if not key.startswith("__")
-    }
 
 
 def _tensors_of(infos: Mapping[str, Any]) -> dict[str, TensorSpec]:

@@ -43,6 +43,9 @@ def slice_changes(
     key: MetricKey, direction: int, *, candidate: EvalResult, best: EvalResult
 ) -> list[SliceChange]:
     """Returns how a metric changed on each slice that both have, the worst first."""
+    # The best's lie in a file: they are read only where there are some to compare with.
+    if not candidate.slices:
+        return []
     best_slices = by_features(best.slices)
     changes = []
     for features, result in by_features(candidate.slices).items():

@@ -183,6 +183,7 @@ PROTO = {
         "signature_changes": 20,
         "history": 21,
         "compare_policy": 22,
+        "guardrail_count": 23,
     },
     "tfx_best_exporter.ExportDecision.Reason": {
         "REASON_UNSPECIFIED": 0,

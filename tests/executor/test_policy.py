@@ -103,6 +103,8 @@ def smaller_loss(best_eval_result: EvalResult, current_eval_result: EvalResult) 
     return current_eval_result["loss"] < best_eval_result["loss"]
 
 
+RULE = larger("auc")
+
 # Tie-breakers.
 
 AUC_THEN_LOSS = compare_policy(larger("auc"), tie_breakers=[smaller("loss")])
@@ -610,6 +612,64 @@ def test_what_a_guardrail_does_not_find(
     assert str(caught.value) == error
 
 
+def test_a_slice_that_is_undefined_for_both_models():
+    values = {NL: {"auc": NAN}}
+    policy = guarded(at_least("auc", max_regression=0.01, slices=[{"country": "nl"}]))
+    candidate, best = evaluation({"loss": 0.1}, values), evaluation({"loss": 0.2}, values)
+    (result,) = decide(policy, candidate, best).guardrails
+    assert (result.holds, result.explanation) == (
+        True,
+        "auc of country=nl is defined for neither model",
+    )
+    # It was defined once, or has a bound to keep.
+    assert not decide(policy, candidate, evaluation({"loss": 0.2}, SLICES)).guardrails[0].holds
+    policy = guarded(at_least("auc", 0.5, max_regression=0.01, slices=[{"country": "nl"}]))
+    assert not decide(policy, candidate, best).guardrails[0].holds
+
+
+# A best that somebody else pushed, and that lacks something.
+
+
+@pytest.mark.parametrize(
+    ("policy", "candidate", "best"),
+    [
+        pytest.param(
+            guarded(at_least("recall", max_regression=0.1)),
+            {"loss": 0.9, "recall": 0.9},
+            {"loss": 0.1},
+            id="metric of a guardrail",
+        ),
+        pytest.param(SIGNIFICANT, {"auc": 0.6}, {"auc": 0.9}, id="intervals of what is worse"),
+        pytest.param(
+            AUC_THEN_LOSS, {"auc": 0.6, "loss": 0.1}, {"auc": 0.9}, id="metric of a tie-breaker"
+        ),
+    ],
+)
+def test_what_is_worse_is_not_exported_whatever_the_best_lacks(
+    policy: pb.ComparePolicy, candidate: Metrics, best: Metrics
+):
+    assert decide(policy, candidate, best, is_foreign=True).reason == R.NOT_BETTER
+
+
+def test_a_metric_that_decides_must_be_the_bests_too():
+    decision = decide(AUC_THEN_LOSS, {"auc": 0.9, "loss": 1}, {"auc": 0.9}, is_foreign=True)
+    assert decision.reason == R.BEST_UNKNOWN_EXPORTED
+    with pytest.raises(MissingMetricError):
+        decide(AUC_THEN_LOSS, {"auc": 0.9, "loss": 1}, {"auc": 0.9})
+
+
+@pytest.mark.parametrize(
+    ("on_unknown_best", "reason"), [("EXPORT", R.BEST_UNKNOWN_KEPT), ("KEEP", R.BEST_UNKNOWN_KEPT)]
+)
+def test_a_best_of_which_nothing_is_known_is_kept_where_the_same_data_are_required(
+    on_unknown_best: str, reason: int
+):
+    policy = compare_policy(
+        RULE, comparability="REQUIRE_SAME_DATA", on_unknown_best=on_unknown_best
+    )
+    assert decide(policy, {"auc": 0.9}).reason == reason
+
+
 # Examples, data, age, force, signatures.
 
 
@@ -723,6 +783,13 @@ def test_force_is_no_way_around_the_rest():
     good = evaluation({"auc": 0.7}, example_count=10)
     assert decide(policy, good, {"auc": 0.9}).reason == R.FORCED
     assert decide(policy, good, is_served=False).reason == R.FIRST_EXPORT
+    # Though the rule finds nothing to compare with.
+    policy.guardrails[0].max_absolute_regression = 0.1
+    policy.guardrails[0].metric.name = "recall"
+    poor = evaluation({"auc": 0.7, "recall": 0.6}, example_count=10)
+    assert decide(policy, poor, {"recall": 0.9}).reason == R.GUARDRAIL_FAILED
+    policy.guardrails[0].metric.name = "auc"
+    policy.guardrails[0].ClearField("max_absolute_regression")
     for value, count, reason in (
         (NAN, 10.0, R.CANDIDATE_IS_NAN),
         (0.7, 9.0, R.TOO_FEW_EXAMPLES),
@@ -788,9 +855,26 @@ def test_signatures_are_read_only_for_what_would_be_exported():
     assert decision.reason == R.NOT_BETTER
 
 
-# What is refused at construction.
+def test_signatures_that_cannot_be_read_break_no_client():
+    def fail() -> Any:
+        raise ValueError("saved_model.pb must be that of a SavedModel")
 
-RULE = larger("auc")
+    decision = decide(
+        compare_policy(larger("auc")),
+        {"auc": 0.9},
+        {"auc": 0.8},
+        candidate_signatures=signatures_of("a"),
+        signatures=fail,
+    )
+    assert decision.reason == R.BETTER
+    (warning,) = decision.warnings
+    assert warning == (
+        "the best's serving signatures were not compared: saved_model.pb must be that of a"
+        " SavedModel"
+    )
+
+
+# What is refused at construction.
 
 
 def changed(rule: pb.MetricRule, **fields: Any) -> pb.MetricRule:
@@ -802,7 +886,7 @@ def changed(rule: pb.MetricRule, **fields: Any) -> pb.MetricRule:
 
 def significant(alpha: float) -> str:
     return (
-        "compare_policy.metric.significance.alpha must be larger than 0 and smaller than 0.5 (got"
+        "compare_policy.metric.significance.alpha must be at least 1e-09 and smaller than 0.5 (got"
         f" {alpha!r}). 0.05 lets one of twenty candidates pass that are no better; leave"
         " significance out to ignore noise."
     )
@@ -812,6 +896,7 @@ def significant(alpha: float) -> str:
     ("policy", "error"),
     [
         pytest.param(compare_policy(larger("auc", alpha=0.0)), significant(0.0), id="alpha 0"),
+        pytest.param(compare_policy(larger("auc", alpha=1e-17)), significant(1e-17), id="tiny"),
         pytest.param(compare_policy(larger("auc", alpha=0.5)), significant(0.5), id="alpha 0.5"),
         pytest.param(compare_policy(larger("auc", alpha=NAN)), significant(NAN), id="alpha NaN"),
         pytest.param(
@@ -1114,7 +1199,8 @@ def test_nothing_that_a_guardrail_forbids_is_exported(
             known_best = best if is_served else None
             for result in rail.results(candidate=candidate, best=known_best):
                 assert result.holds
-                assert not math.isnan(result.candidate)
+                if rail.bound is not None or not result.best or not math.isnan(result.best):
+                    assert not math.isnan(result.candidate)
 
 
 @given(_policies(), _evaluations(), _evaluations(), st.floats(0.001, 3))
