@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ratios import MIB, Ratio, ratio_of, write_model
+from pipelines.compiled import ENTRY_POINT
 
 MAX_OF_PUSHER = 0.9
 METRIC = "binary_accuracy"
-ENTRY_POINT = ["python", "-m", "tfx_best_exporter.executor.container"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

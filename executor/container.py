@@ -26,8 +26,21 @@ import yaml
 from absl import app, logging
 from absl.flags import argparse_flags
 from google.protobuf import json_format
-from kfp.pipeline_spec import pipeline_spec_pb2
 from ml_metadata.proto import metadata_store_pb2
+
+try:
+    from kfp.pipeline_spec import pipeline_spec_pb2
+except ModuleNotFoundError as error:
+    # kfp itself, which brings the same package, may lack something else.
+    if (error.name or "").partition(".")[0] != "kfp":
+        raise
+    message = (
+        f"kfp-pipeline-spec must be installed in the image (got {type(error).__name__}: {error})."
+        " Run: pip install kfp-pipeline-spec."
+    )
+    if __name__ == "__main__":
+        sys.exit(message)
+    raise ModuleNotFoundError(message, name=error.name) from error
 
 OUR_EXECUTOR = "tfx_best_exporter.executor.executor.Executor"
 TFX_ENTRY_POINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"

@@ -19,7 +19,8 @@ class MissingClientError(Exception):
     """A package that an extra brings is not installed."""
 
 
-# TFX's own for every component but BestExporter, for which it imports less.
+# TFX's own for every component but a BestExporter without examples, for which it imports less. With
+# examples, as here, it runs Evaluator, and what that imports.
 ENTRY_POINT = ["python", "-m", "tfx_best_exporter.executor.container"]
 
 
@@ -130,5 +131,5 @@ def require(module: str, *, package: str, extra: str) -> None:
             raise
         raise MissingClientError(
             f"{package} must be installed (found none)."
-            f' Run: pip install "tfx-best-exporter[{extra}]"'
+            f" Run: pip install './tfx-best-exporter[{extra}]'"
         ) from error

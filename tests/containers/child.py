@@ -10,7 +10,9 @@ import importlib
 import json
 import os
 import runpy
+import signal
 import sys
+import time
 import traceback
 from typing import Any
 
@@ -25,13 +27,23 @@ IMPORTED_ONCE = (
 )
 
 
-def run(request: dict[str, Any]) -> int:
-    """Returns the exit code of `python -m <module> <arguments>` in a fork."""
+DEADLINE_SECONDS = 120.0
+# As that of `timeout`.
+TOO_LATE = 124
+
+
+def run(request: dict[str, Any], deadline_seconds: float = DEADLINE_SECONDS) -> int:
+    """Returns the exit code of `python -m <module> <arguments>` in a fork.
+
+    One that takes longer than the deadline is killed, with what it has started; its code is
+    TOO_LATE.
+    """
     process_id = os.fork()
     if process_id:
-        return os.waitstatus_to_exitcode(os.waitpid(process_id, 0)[1])
+        return _code_of(process_id, request["log"], deadline_seconds)
     code = 1
     try:
+        os.setsid()
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
@@ -48,6 +60,24 @@ def run(request: dict[str, Any]) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _code_of(process_id: int, log: str, deadline_seconds: float) -> int:
+    deadline = time.monotonic() + deadline_seconds
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(process_id, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    try:
+        os.killpg(process_id, signal.SIGKILL)
+    except ProcessLookupError:
+        # It has not come to lead a group of its own, or has just ended.
+        os.kill(process_id, signal.SIGKILL)
+    os.waitpid(process_id, 0)
+    with open(log, "a") as file:
+        file.write(f"\nkilled after {deadline_seconds:g} s\n")
+    return TOO_LATE
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ class Containers:
         return json.loads(line)
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> Ended:
-        """Runs `python -m <module> <arguments>` to its end."""
+        """Runs `python -m <module> <arguments>` to its end, or to the deadline of child.py."""
         python, option, module, *arguments = command
         assert (python, option) == ("python", "-m")
         log_path = self._directory / uuid.uuid4().hex

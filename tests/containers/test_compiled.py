@@ -250,14 +250,14 @@ def test_help(main: Any, command: list[str], flags: list[str], capsys: Any):
             ["--project", "p", "--location", "l"],
             (
                 "google-cloud-aiplatform must be installed (found none)."
-                ' Run: pip install "tfx-best-exporter[vertex]"'
+                " Run: pip install './tfx-best-exporter[vertex]'"
             ),
         ),
         (
             kubeflow_pipeline.main,
             "kfp",
             ["--host", "h"],
-            'kfp must be installed (found none). Run: pip install "tfx-best-exporter[kfp]"',
+            "kfp must be installed (found none). Run: pip install './tfx-best-exporter[kfp]'",
         ),
     ],
     ids=["vertex", "kubeflow"],

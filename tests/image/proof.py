@@ -16,19 +16,21 @@ takes the base from there. It needs to be root: debootstrap and chroot do.
 from __future__ import annotations
 
 import argparse
+import ast
 import configparser
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD_PATH = ROOT / "build" / "image"
@@ -43,8 +45,17 @@ IMAGE = "localhost/tfx-best-exporter:proof"
 TOOLS = {"buildah": "buildah", "debootstrap": "debootstrap"}
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
-# How a step of a pipeline is run; TFX puts the image's entry point before it.
+# How a step of a pipeline is run; TFX puts an entry point before it, the image's or the pipeline's.
 EXECUTOR = "tfx_best_exporter.executor.executor.Executor"
+LEAN_ENTRY_POINT = ["python", "-m", "tfx_best_exporter.executor.container"]
+
+NEEDED_GIB = 12
+
+# Generous: they are there so that nothing hangs for ever.
+APT_SECONDS = 900
+DEBOOTSTRAP_SECONDS = 1200
+BUILD_SECONDS = 2400
+RUN_SECONDS = 600
 
 
 class CannotRunError(Exception):
@@ -64,56 +75,81 @@ def main() -> None:
         help="say so, and succeed, where the machine cannot build images",
     )
     arguments = parser.parse_args()
+    # What this has started ends with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("test-image: TERMINATED."))
     try:
         prepare()
-        BUILD_PATH.mkdir(parents=True, exist_ok=True)
         if BASE_IMAGE not in images():
             make_base()
-    except (CannotRunError, FailedError) as error:
+        prove()
+    except CannotRunError as error:
         if not arguments.if_possible:
             sys.exit(f"test-image: {error}")
         say(f"test-image: NOT RUN. {error}")
-        return
-    try:
-        prove()
     except FailedError as error:
         sys.exit(f"test-image: FAILED. {error}")
 
 
 def prepare() -> None:
-    """Installs what is missing.
+    """Installs what is missing, and tries whether images can be built.
 
     Raises:
         CannotRunError: This machine cannot build images.
+        FailedError: A command took too long.
     """
     if os.geteuid() != 0:
         raise CannotRunError(
             f"The user must be root, for debootstrap and chroot (got {os.geteuid()})."
             " Run it as root, or build with Docker."
         )
-    missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
-    if not missing:
-        return
+    BUILD_PATH.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(BUILD_PATH).free / 2**30
+    if free < NEEDED_GIB:
+        raise CannotRunError(
+            f"{NEEDED_GIB} GiB must be free below build/ (got {free:.1f}). Make room there."
+        )
     if not shutil.which("apt-get"):
         raise CannotRunError(
-            f"{' and '.join(missing)} must be installed, and there is no apt-get to do so."
+            "apt-get must be there (found none). Run it on Debian, or build with Docker."
         )
-    say(f"installing {' and '.join(missing)}")
-    for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-qq", "--no-install-recommends", *missing],
-    ):
-        run = subprocess.run(
-            command,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-            capture_output=True,
-            text=True,
-        )
-        if run.returncode:
+    missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
+    if missing:
+        say(f"installing {' and '.join(missing)}")
+        apt_get("update", "-qq")
+        apt_get("install", "-qq", "--no-install-recommends", *missing)
+    if not mirror():
+        apt_get("update", "-qq")
+        if not mirror():
             raise CannotRunError(
-                f"{' and '.join(missing)} must be installed ({' '.join(command)} said:"
-                f" {run.stderr.strip().splitlines()[-1:]})."
+                "apt must know a mirror of Debian (got none)."
+                " Run it on Debian, or build with Docker."
             )
+    try:
+        container = buildah("from", "scratch")
+        try:
+            buildah("mount", container)
+        finally:
+            buildah("rm", container)
+    except FailedError as error:
+        raise CannotRunError(f"buildah must be able to mount a container. {error}") from error
+
+
+def apt_get(*arguments: str) -> None:
+    """Runs apt-get.
+
+    Raises:
+        CannotRunError: Its exit code is not 0.
+        FailedError: It took too long.
+    """
+    run = completed(
+        ["apt-get", *arguments],
+        APT_SECONDS,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+    )
+    if run.returncode:
+        raise CannotRunError(
+            f"apt-get {' '.join(arguments)} must succeed (got {run.stdout.strip()[-300:]!r})."
+        )
 
 
 def prove() -> None:
@@ -144,6 +180,8 @@ def prove() -> None:
 
 def make_base() -> None:
     """Makes the base image. See the module's docstring for how it differs from the official one."""
+    source = mirror()
+    assert source
     say(f"making {BASE_IMAGE} with debootstrap from {RELEASE}")
     with tempfile.TemporaryDirectory(dir=BUILD_PATH) as directory:
         root = Path(directory) / "root"
@@ -156,7 +194,8 @@ def make_base() -> None:
             f"--include={packages}",
             RELEASE,
             str(root),
-            mirror(),
+            source,
+            seconds=DEBOOTSTRAP_SECONDS,
         )
         # The official image has Python's headers, and no compiler.
         script = f"""
@@ -170,7 +209,11 @@ def make_base() -> None:
               ln -s /usr/bin/{PYTHON} /usr/local/bin/$name
             done
         """
-        output_of("chroot", str(root), "sh", "-euc", script, env=CHROOT_ENVIRONMENT)
+        output_of(
+            *("chroot", str(root), "sh", "-euc", script),
+            seconds=APT_SECONDS,
+            env=CHROOT_ENVIRONMENT,
+        )
         archive = Path(directory) / "base.tar"
         output_of("tar", "-C", str(root), "--numeric-owner", "-cf", str(archive), ".")
         container = buildah("from", "scratch")
@@ -185,12 +228,8 @@ CHROOT_ENVIRONMENT = {
 }
 
 
-def mirror() -> str:
-    """Returns where this machine gets Debian's packages from.
-
-    Raises:
-        FailedError: It gets none.
-    """
+def mirror() -> str | None:
+    """Returns where this machine gets Debian's packages from; None if it gets none."""
     targets = output_of(
         "apt-get",
         "indextargets",
@@ -201,7 +240,7 @@ def mirror() -> str:
     for line in targets.splitlines():
         if line.startswith("Debian Debian "):
             return line.split()[2]
-    raise FailedError("apt must know a mirror of Debian (got none). Run: apt-get update")
+    return None
 
 
 def build() -> None:
@@ -222,7 +261,7 @@ def build() -> None:
         ]
         log_path = BUILD_PATH / "build.log"
         with log_path.open("w") as log:
-            if subprocess.run(command, stdout=log, stderr=subprocess.STDOUT).returncode:
+            if completed(command, BUILD_SECONDS, stdout=log).returncode:
                 end = "\n".join(log_path.read_text().splitlines()[-30:])
                 raise FailedError(f"buildah could not build the Dockerfile:\n{end}")
 
@@ -239,7 +278,7 @@ def pip_config() -> str:
         option = name.rpartition(".")[2]
         values = [
             each
-            for each in value.strip("'\"").split()
+            for each in ast.literal_eval(value).split()
             if not each.startswith(("/", "file:", "~", "."))
         ]
         if values:
@@ -307,10 +346,15 @@ def check_files(root: Path, base: Path) -> None:
 
 
 def check_runs(container: str, entry_point: Sequence[str]) -> None:
-    """Raises FailedError unless the entry point exports, refuses and fails as it should."""
+    """Raises FailedError unless both entry points export, refuse and fail as they should.
+
+    Args:
+        container: Of the image.
+        entry_point: The image's own. The second run has the one that a pipeline names.
+    """
     spec = (WORK_PATH / "inputs_spec.json").read_text()
 
-    def step(name: str) -> subprocess.CompletedProcess[str]:
+    def step(name: str, entry_point: Sequence[str]) -> subprocess.CompletedProcess[str]:
         run = run_in(
             container,
             [
@@ -324,22 +368,28 @@ def check_runs(container: str, entry_point: Sequence[str]) -> None:
             ],
             is_checked=False,
         )
-        (WORK_PATH / f"{name}.log").write_text(run.stdout + run.stderr)
+        (WORK_PATH / f"{name}.log").write_text(run.stdout)
         return run
 
-    for name, expected in (("first", "FIRST_EXPORT"), ("second", "NOT_BETTER")):
+    for name, words, expected in (
+        ("first", entry_point, "FIRST_EXPORT"),
+        ("second", LEAN_ENTRY_POINT, "NOT_BETTER"),
+    ):
         started = time.monotonic()
-        run = step(name)
+        run = step(name, words)
         if run.returncode:
-            raise FailedError(f"{name}: exit code {run.returncode}\n{run.stderr[-3000:]}")
+            raise FailedError(f"{name}: exit code {run.returncode}\n{run.stdout[-3000:]}")
         metadata = json.loads((WORK_PATH / name / "executor_output.json").read_text())
         pushed_model = metadata["artifacts"]["pushed_model"]["artifacts"][0]["metadata"]
         decision_path = WORK_PATH / name / "decision" / "decision.json"
         reason = json.loads(decision_path.read_text())["reason"]
         if {reason, pushed_model["reason"]} != {expected}:
             raise FailedError(f"{name}: the reason must be {expected} (got {pushed_model}).")
+        report_path = decision_path.with_name("report.html")
+        if not report_path.is_file() or reason not in report_path.read_text():
+            raise FailedError(f"{name}: {report_path} must be a page that says {reason}.")
         say(
-            f"{name}: exit code 0, {reason}, pushed={pushed_model['pushed']:.0f},"
+            f"{name}: {words[-1]}, exit code 0, {reason}, pushed={pushed_model['pushed']:.0f},"
             f" {pushed_model['explanation']!r}, {time.monotonic() - started:.0f} s"
         )
     [version] = (path for path in (WORK_PATH / "serving").iterdir() if path.name.isdecimal())
@@ -353,9 +403,9 @@ def check_runs(container: str, entry_point: Sequence[str]) -> None:
             if not (directory / path).is_file():
                 raise FailedError(f"{directory / path} must have been exported.")
     say(f"serving/{version.name} and pushed_model hold the model, its record and its evaluation")
-    run = step("broken")
+    run = step("broken", entry_point)
     message = "evaluation must be a TFMA evaluation"
-    if run.returncode == 0 or message not in run.stderr:
+    if run.returncode == 0 or message not in run.stdout:
         raise FailedError(f"broken: exit code {run.returncode}, without {message!r} in its log.")
     say(f"broken: exit code {run.returncode}, {message!r}")
 
@@ -378,13 +428,13 @@ def run_in(
     It sees tests/, the lock and pyproject.toml, read-only, and the work directory.
 
     Raises:
-        FailedError: Its exit code is not 0, and is_checked.
+        FailedError: Its exit code is not 0, and is_checked; or it took too long.
     """
     volumes = [
         f"--volume={ROOT / name}:{CONTAINER_PATH / name}:ro"
         for name in ("tests", "requirements.lock", "pyproject.toml")
     ]
-    run = subprocess.run(
+    run = completed(
         [
             *buildah_command("run"),
             "--isolation=chroot",
@@ -395,13 +445,10 @@ def run_in(
             "--",
             *command,
         ],
-        capture_output=True,
-        text=True,
+        RUN_SECONDS,
     )
     if is_checked and run.returncode:
-        raise FailedError(
-            f"{' '.join(command)}: exit code {run.returncode}\n{(run.stdout + run.stderr)[-3000:]}"
-        )
+        raise FailedError(f"{' '.join(command)}: exit code {run.returncode}\n{run.stdout[-3000:]}")
     return run
 
 
@@ -429,19 +476,60 @@ def buildah(command: str, *arguments: str) -> str:
     return output_of(*buildah_command(command), *arguments).strip()
 
 
-def output_of(*command: str, env: dict[str, str] | None = None) -> str:
-    """Returns what a command prints.
+def output_of(
+    *command: str, seconds: float = RUN_SECONDS, env: dict[str, str] | None = None
+) -> str:
+    """Returns what a command prints to stdout.
 
     Raises:
-        FailedError: Its exit code is not 0.
+        FailedError: Its exit code is not 0, or it took too long.
     """
-    run = subprocess.run(command, capture_output=True, text=True, env=env)
-    if run.returncode:
-        raise FailedError(
-            f"{' '.join(command[:3])}: exit code {run.returncode}\n"
-            f"{(run.stdout + run.stderr)[-3000:]}"
-        )
+    with tempfile.TemporaryFile("w+") as errors:
+        run = completed(command, seconds, stderr=errors, env=env)
+        errors.seek(0)
+        if run.returncode:
+            raise FailedError(
+                f"{' '.join(command[:3])}: exit code {run.returncode}\n"
+                f"{(run.stdout + errors.read())[-3000:]}"
+            )
     return run.stdout
+
+
+def completed(
+    command: Sequence[str],
+    seconds: float,
+    *,
+    stdout: int | IO[str] = subprocess.PIPE,
+    stderr: int | IO[str] = subprocess.STDOUT,
+    env: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end; whatever ends this sooner ends it, and what it has started.
+
+    Args:
+        command: Its words.
+        seconds: How long it may take.
+        stdout: Where it writes to: by default, to what is returned.
+        stderr: The same; by default, where it writes its stdout to.
+        env: Its environment; None for this process's own.
+
+    Raises:
+        FailedError: It took longer.
+    """
+    process = subprocess.Popen(
+        command, stdout=stdout, stderr=stderr, env=env, text=True, start_new_session=True
+    )
+    try:
+        output, _ = process.communicate(timeout=seconds)
+    except BaseException as error:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise FailedError(
+                f"{' '.join(command[:3])}: killed after {seconds:g} seconds"
+            ) from error
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, output or "")
 
 
 def tree_size(root: Path) -> int:

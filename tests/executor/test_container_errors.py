@@ -1,0 +1,43 @@
+"""What the entry point of containers says in an image that lacks something."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ENTRY_POINT = "tfx_best_exporter.executor.container"
+FLAGS = ["--executor_class_path", "no.such.Executor", "--json_serialized_invocation_args", "{}"]
+
+
+def run_without(module: str, path: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs the entry point where importing kfp fails, for lack of a module."""
+    (path / "kfp").mkdir()
+    (path / "kfp" / "__init__.py").write_text(
+        f"raise ModuleNotFoundError({f'No module named {module!r}'!r}, name={module!r})\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", ENTRY_POINT, *words],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(path), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("words", [["--help"], FLAGS], ids=["help", "component"])
+def test_without_the_pipeline_spec_it_says_what_to_install(tmp_path: Path, words: list[str]):
+    run = run_without("kfp", tmp_path, words)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == (
+        "kfp-pipeline-spec must be installed in the image (got ModuleNotFoundError: No module"
+        " named 'kfp'). Run: pip install kfp-pipeline-spec.\n"
+    )
+
+
+def test_what_kfp_itself_lacks_is_named_as_it_is(tmp_path: Path):
+    run = run_without("kubernetes", tmp_path, ["--help"])
+    assert run.returncode == 1
+    assert run.stderr.endswith("ModuleNotFoundError: No module named 'kubernetes'\n")
+    assert "kfp-pipeline-spec must be installed" not in run.stderr
