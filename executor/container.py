@@ -28,6 +28,8 @@ from absl.flags import argparse_flags
 from google.protobuf import json_format
 from ml_metadata.proto import metadata_store_pb2
 
+# kfp, where all of it is installed, takes this for a container, and leaves its client out.
+os.environ.setdefault("_KFP_RUNTIME", "true")
 try:
     from kfp.pipeline_spec import pipeline_spec_pb2
 except ModuleNotFoundError as error:

@@ -137,13 +137,13 @@ class Guardrail:
         """
         if self.every_slice_min_examples is not None:
             yield self._result((), candidate, best)
-            best_slices = by_features(best.slices) if best else {}
+            best_slices = by_features(best.slices) if best is not None else {}
             for features, result in by_features(candidate.slices).items():
                 if self._example_count(result, features) >= self.every_slice_min_examples:
                     yield self._result(features, result, best_slices.get(features))
         elif self.slices:
             candidate_slices = by_features(candidate.slices)
-            best_slices = by_features(best.slices) if best else {}
+            best_slices = by_features(best.slices) if best is not None else {}
             for features in self.slices:
                 if features not in candidate_slices:
                     raise self._missing_slice(features, candidate, candidate_slices)
@@ -157,8 +157,8 @@ class Guardrail:
         value = candidate.find(self.key)
         if value is None:
             raise self._missing_metric(features, candidate)
-        best_value = best.find(self.key) if best else None
-        if best and best_value is None and not features and self._limits_regression:
+        best_value = best.find(self.key) if best is not None else None
+        if best is not None and best_value is None and not features and self._limits_regression:
             raise MissingMetricError(
                 f"{self.field}.metric.name must be a metric of the best's evaluation too (got"
                 f" {str(self.key)!r}, at {best.uri or 'its record'}). Found:"
@@ -192,7 +192,7 @@ class Guardrail:
             direction=self.direction,
             slice=features,
             candidate=value.value,
-            best=best_value.value if best_value else None,
+            best=None if best_value is None else best_value.value,
             worst_allowed=worst_allowed,
             holds=holds,
             explanation=explanation,

@@ -369,7 +369,7 @@ class CompareFunction:
 
 def _comparison_of(name: str, candidate: EvalResult, best: EvalResult | None) -> Comparison:
     value = candidate.by_name(name)
-    best_value = best.by_name(name) if best else None
+    best_value = None if best is None else best.by_name(name)
     return Comparison(
         metric=name,
         candidate=value.value if value else None,

@@ -50,7 +50,7 @@ def slice_changes(
     changes = []
     for features, result in by_features(candidate.slices).items():
         other = best_slices.get(features)
-        value, best_value = result.find(key), other.find(key) if other else None
+        value, best_value = result.find(key), None if other is None else other.find(key)
         if value is None or best_value is None:
             continue
         improvement = improvement_of(value.value, best_value.value, direction)
