@@ -11,7 +11,12 @@ from typing import Any
 from google.protobuf import json_format
 
 from tfx_best_exporter.executor import guardrails, signatures, slices
-from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MissingMetricError
+from tfx_best_exporter.executor.eval_result import (
+    EvalResult,
+    EvaluatedData,
+    MetricKey,
+    MissingMetricError,
+)
 from tfx_best_exporter.executor.guardrails import Guardrail, GuardrailResult
 from tfx_best_exporter.executor.rules import (
     CompareFunction,
@@ -467,9 +472,15 @@ def _by_rule(
     if (
         policy.comparability == pb.ComparePolicy.PREFER_SAME_DATA
         and best.basis == pb.ExportDecision.RECORDED_OTHER_DATA
+        and _are_other_data(candidate.data, compared.known_best.data)
     ):
         explanation += "; the best was evaluated on other data"
     return Decision(reason=_REASONS[verdict.outcome], explanation=explanation)
+
+
+def _are_other_data(one: EvaluatedData, other: EvaluatedData) -> bool:
+    """Returns whether two evaluations are known to be of different data."""
+    return bool(one.examples_uri and other.examples_uri) and not one.is_same(other)
 
 
 def _too_few_examples(candidate: EvalResult, min_example_count: float) -> str:

@@ -65,6 +65,52 @@ def test_a_baseline_that_is_the_best(path: str):
     assert found.warnings == ()
 
 
+def test_a_model_of_another_content_at_the_same_uri_is_not_the_best():
+    # ML Metadata was lost, and its numbers are given anew.
+    path, asked = f"{MODEL_URI}/Format-Serving", []
+
+    def has_content_of_best(path: str) -> bool:
+        asked.append(path)
+        return False
+
+    recorded = evaluation(DATA)
+    found = best_of(beside(path), recorded, has_content_of_best=has_content_of_best)
+    assert (found.eval_result, found.basis) == (recorded, pb.ExportDecision.RECORDED_SAME_DATA)
+    assert found.warnings == (f"the evaluation's baseline is not the best: {path}",)
+    assert asked == [path]
+
+
+def test_only_what_is_compared_is_needed():
+    path = f"{MODEL_URI}/Format-Serving"
+    baseline = beside(path, "auc")
+    assert best_of(baseline).basis != pb.ExportDecision.SAME_EVALUATION
+    found = best_of(baseline, needed=[MetricKey(name="auc")])
+    assert found.basis == pb.ExportDecision.SAME_EVALUATION
+
+
+def test_a_best_that_lacks_a_metric_when_it_is_evaluated_again():
+    candidate, again = evaluation(DATA, "loss", "auc"), evaluation(DATA, "auc")
+    recorded = evaluation(DATA, "loss", "auc")
+    found = best_of(candidate, recorded, lambda: again)
+    assert found.eval_result is recorded
+    assert found.warnings == (
+        "the best could not be evaluated on the candidate's examples: it has no loss",
+    )
+    with pytest.raises(RuntimeError) as caught:
+        best_of(
+            candidate,
+            recorded,
+            lambda: again,
+            comparability=pb.ComparePolicy.REQUIRE_SAME_DATA,
+        )
+    assert str(caught.value) == (
+        "the best must be evaluated on the candidate's examples, since"
+        " compare_policy.comparability is REQUIRE_SAME_DATA (got it has no loss, at"
+        f" {EXPORT_URI}). Nothing was exported: mend the examples or the eval config, or set"
+        " PREFER_SAME_DATA for one run."
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "model_uri"),
     [

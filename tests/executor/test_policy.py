@@ -712,7 +712,13 @@ def test_too_few_examples():
 )
 def test_comparability(comparability: str, basis: R.Basis, reason: int, suffix: str | None):
     policy = compare_policy(larger("auc"), comparability=comparability)
-    decision = decide(policy, {"auc": 0.9}, {"auc": 0.8}, basis=basis)
+    data = [EvaluatedData(examples_uri=f"/examples/{n}", eval_config_digest="1") for n in (1, 2)]
+    decision = decide(
+        policy,
+        evaluation({"auc": 0.9}, data=data[0]),
+        evaluation({"auc": 0.8}, data=data[1]),
+        basis=basis,
+    )
     assert decision.reason == reason
     text = "auc 0.9 is larger than the best's 0.8"
     if suffix is None:
@@ -722,6 +728,17 @@ def test_comparability(comparability: str, basis: R.Basis, reason: int, suffix: 
         )
     else:
         assert decision.explanation == f"{text}{suffix}"
+
+
+def test_data_that_nobody_knows_are_not_called_other_data():
+    known = EvaluatedData(examples_uri="/examples/1", eval_config_digest="1")
+    decision = decide(
+        compare_policy(RULE),
+        evaluation({"auc": 0.9}, data=known),
+        {"auc": 0.8},
+        basis=R.RECORDED_OTHER_DATA,
+    )
+    assert decision.explanation == "auc 0.9 is larger than the best's 0.8"
 
 
 @pytest.mark.parametrize(
