@@ -34,7 +34,10 @@ def main() -> None:
     for name, section in sections.items():
         if arguments.only and name not in arguments.only:
             continue
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as root:
+        # On the disk of the checkout: a /tmp in memory would measure something else.
+        build_path = Path(__file__).parents[1] / "build"
+        build_path.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=build_path) as root:
             for item in section(Path(root), arguments.pairs):
                 print(f"{item.name}: {item.ratio:.2f}", flush=True)
                 ratios.append(item)

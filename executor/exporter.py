@@ -350,7 +350,8 @@ class ModelExporter:
             result.version = export.version
         if export and pushed_model_path:
             self._exports.copy_to(export, _location(pushed_model_path), candidate.files)
-        self._retire(result, now)
+        # An export is one more to look at.
+        self._retire(result, now, None if decision.is_export else best)
         return result
 
     def _decide(
@@ -479,10 +480,16 @@ class ModelExporter:
         ]
         return self._exports.publish(self._exports.next_version(listing, now), files, make_record)
 
-    def _retire(self, result: pb.ExportDecision, now: float) -> None:
-        """Retires what the policy does not keep, and tells the decision."""
-        listing = self._exports.list()
-        served = self._exports.served(listing)
+    def _retire(self, result: pb.ExportDecision, now: float, known: _Best | None = None) -> None:
+        """Retires what the policy does not keep, and tells the decision.
+
+        Args:
+            result: The decision.
+            now: Seconds since the epoch.
+            known: What is served, where it was looked at and nothing has changed since.
+        """
+        listing = known.listing if known else self._exports.list()
+        served = known.served if known else self._exports.served(listing)
         best = served.export
         # Without a policy everything is kept: whose it is does not matter.
         exports = [

@@ -66,6 +66,7 @@ _logger = logging.getLogger(__name__)
 _Message = TypeVar("_Message", bound=protobuf_message.Message)
 
 _MAX_RECORD_BYTES = 64 << 20
+_DIGITS = re.compile(r"[0-9]+")
 _CANONICAL_VERSION = re.compile(r"0|[1-9][0-9]{0,18}")
 _PARTIAL = re.compile(r"\.[0-9]+\.json(\.[0-9a-f]+)?\.partial")
 # Other writers' versions that are stepped over in one publish.
@@ -170,10 +171,16 @@ class ExportDirectory:
                 self.base,
                 "Give the permission, free space, or choose another directory.",
             ):
-                self._children()
-                self._lease = stack.enter_context(
-                    self.base.storage.lock((self._state / "lock").path, timeout_seconds)
-                )
+                if not self.base.storage.is_local:
+                    self._children()
+                try:
+                    self._lease = stack.enter_context(
+                        self.base.storage.lock((self._state / "lock").path, timeout_seconds)
+                    )
+                except NotADirectoryError:
+                    # On a disk a lock cannot be below a file: then this says so.
+                    self._children()
+                    raise
             try:
                 yield
             finally:
@@ -190,13 +197,14 @@ class ExportDirectory:
         for entry in self._children():
             if entry.name == STATE_DIRECTORY:
                 continue
-            problem = _why_stray(entry)
+            number = _number(entry.name)
+            problem = _why_stray(entry, number)
             if problem:
                 strays.append(f"{entry.name!r} is no version: {problem}")
             else:
-                exports.append(Export(version=int(entry.name), location=self.base / entry.name))
+                exports.append(Export(version=number, location=self.base / entry.name))
             # A model server takes "007" for 7: whatever may be a number counts as seen.
-            numbers.append(_number(entry.name))
+            numbers.append(number)
         numbers.extend(self._tombstone_versions())
         return Listing(
             exports=tuple(sorted(exports, key=lambda export: export.version)),
@@ -330,8 +338,9 @@ class ExportDirectory:
         No complete version that a model server sees changes.
         """
         found = self._commit.recover(self._check_lease)
-        present = {entry.name for entry in self._children()}
-        for version in self._tombstone_versions():
+        tombstones = self._tombstone_versions()
+        present = {entry.name for entry in self._children()} if tombstones else set()
+        for version in tombstones:
             if str(version) not in present:
                 continue
             self._check_lease()
@@ -527,9 +536,9 @@ def _why_damaged(record: pb.ExportRecord, sizes: Mapping[str, int]) -> str:
     return ""
 
 
-def _why_stray(entry: Entry) -> str:
+def _why_stray(entry: Entry, number: int) -> str:
     """Returns why an entry of the base directory is no export, or an empty text."""
-    if not _CANONICAL_VERSION.fullmatch(entry.name) or int(entry.name) > MAX_VERSION:
+    if entry.name != str(number):
         return "its name is not a canonical decimal number"
     if entry.kind is Kind.LINK:
         return "it is a link"
@@ -540,7 +549,7 @@ def _why_stray(entry: Entry) -> str:
 
 def _number(name: str) -> int:
     """Returns the number that a model server reads from a name, or 0."""
-    number = int(name) if re.fullmatch(r"[0-9]+", name) else 0
+    number = int(name) if _DIGITS.fullmatch(name) else 0
     return number if number <= MAX_VERSION else 0
 
 
