@@ -1,5 +1,6 @@
 """The entry point of containers, beside TFX's own on the same ExecutorInput."""
 
+import concurrent.futures
 import json
 import shutil
 import subprocess
@@ -81,22 +82,22 @@ def test_it_does_what_the_entry_point_of_tfx_does_and_imports_less(root: Path):
 
 
 @pytest.mark.slow
-def test_a_failure_is_one_of_the_process(root: Path):
+def test_a_failure_is_one_of_the_process_and_other_components_are_handed_over(root: Path):
     shutil.rmtree(root / "paired")
     (root / "paired").mkdir()
-    failed = run(container.__name__, arguments(root, "first", "model_a"))
+    other = ["--executor_class_path", "no.such.Executor", "--json_serialized_invocation_args", "{}"]
+    # Each spends its time in imports: side by side.
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        failed, handed_over = pool.map(
+            lambda words: run(container.__name__, words),
+            [arguments(root, "first", "model_a"), other],
+        )
     assert failed.returncode == 1
     assert failed.stderr.rstrip().endswith(
         "ValueError: evaluation must be a TFMA evaluation (got no file metrics*.tfrecord, at"
         f" {root / 'paired'}). Check that Evaluator finished writing it."
     )
     assert not (root / "first" / "executor_output.json").exists()
-
-
-@pytest.mark.slow
-def test_other_components_are_handed_over():
-    words = ["--executor_class_path", "no.such.Executor", "--json_serialized_invocation_args", "{}"]
-    handed_over = run(container.__name__, words)
     assert handed_over.returncode == 1
     assert "kubeflow_v2_run_executor.py" in handed_over.stderr
     assert "ModuleNotFoundError: No module named 'no'" in handed_over.stderr
