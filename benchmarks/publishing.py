@@ -261,7 +261,7 @@ def object_store(root: Path, pairs: int) -> Iterator[Ratio]:
     from tfx_best_exporter.executor.storage import location_of
     from tfx_best_exporter.executor.storage.location import Location, copy_files
 
-    with s3_server() as url:
+    with s3_server("bench") as url:
         os.environ.update(
             AWS_ENDPOINT_URL_S3=url,
             AWS_ACCESS_KEY_ID="benchmark",
@@ -269,7 +269,6 @@ def object_store(root: Path, pairs: int) -> Iterator[Ratio]:
             AWS_DEFAULT_REGION="us-east-1",
         )
         client = boto3.client("s3", endpoint_url=url)
-        client.create_bucket(Bucket="bench")
         for workload in (
             Workload(name="10 x 5 MiB", count=10, size=5 * MIB, max_of_pusher=0),
             Workload(name="200 x 10 KiB", count=200, size=10 << 10, max_of_pusher=0),

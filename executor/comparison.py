@@ -226,8 +226,7 @@ def policy_from_proto(
         for index, each in enumerate(proto.guardrails)
     )
     guardrails.check_together(found)
-    if isinstance(rule, InOrder | MetricRule):
-        _check_against(rule, found)
+    _check_against(rule, found)
     for name in ("min_example_count", "max_best_evaluation_age_seconds"):
         value = getattr(proto, name)
         if not 0 <= value < math.inf:
@@ -283,17 +282,18 @@ def _rule_of(proto: pb.ComparePolicy) -> Rule:
     return InOrder(rules=tuple(rules))
 
 
-def _check_against(rule: InOrder | MetricRule, found: Sequence[Guardrail]) -> None:
-    """Checks that what the first rule asks for is not what a guardrail forbids."""
-    first = rule.rules[0] if isinstance(rule, InOrder) else rule
-    for each in found:
-        if (
-            each.key == first.key
-            and each.direction != first.direction
-            and (
-                each.max_absolute_regression is not None or each.max_relative_regression is not None
-            )
-        ):
+def _metric_rules(rule: Rule) -> tuple[MetricRule, ...]:
+    """Returns the rules that a rule consists of, in order; none where a function decides."""
+    if isinstance(rule, InOrder):
+        return rule.rules
+    return (rule,) if isinstance(rule, MetricRule) else ()
+
+
+def _check_against(rule: Rule, found: Sequence[Guardrail]) -> None:
+    """Checks that what the first metric rule asks for is not what a guardrail forbids."""
+    firsts = _metric_rules(rule)[:1]
+    for first, each in ((first, each) for first in firsts for each in found):
+        if each.key == first.key and each.direction != first.direction and each.limits_regression:
             raise ValueError(
                 f"{each.field}.direction must be the direction of compare_policy.metric (got"
                 f" {pb.MetricDirection.Name(each.direction)} for {str(each.key)!r}). What the rule"
@@ -557,13 +557,10 @@ def check_signatures(
 
 def metrics_of(policy: Policy) -> tuple[MetricKey, ...] | None:
     """Returns the metrics that a policy compares; None where a function of the author's does."""
-    if isinstance(policy.rule, InOrder):
-        keys = [rule.key for rule in policy.rule.rules]
-    elif isinstance(policy.rule, MetricRule):
-        keys = [policy.rule.key]
-    else:
+    rules = _metric_rules(policy.rule)
+    if not rules:
         return None
-    return (*keys, *(guardrail.key for guardrail in policy.guardrails))
+    return tuple(each.key for each in (*rules, *policy.guardrails))
 
 
 def slice_changes(*, candidate: Candidate, best: Best | None, policy: Policy) -> list[SliceChange]:
@@ -571,11 +568,11 @@ def slice_changes(*, candidate: Candidate, best: Best | None, policy: Policy) ->
 
     Empty where there is nothing to compare, or a compare function decides.
     """
-    rule = policy.rule.rules[0] if isinstance(policy.rule, InOrder) else policy.rule
-    if best is None or best.eval_result is None or not isinstance(rule, MetricRule):
+    rules = _metric_rules(policy.rule)
+    if best is None or best.eval_result is None or not rules:
         return []
     return slices.slice_changes(
-        rule.key, rule.direction, candidate=candidate.eval_result, best=best.eval_result
+        rules[0].key, rules[0].direction, candidate=candidate.eval_result, best=best.eval_result
     )
 
 

@@ -158,7 +158,7 @@ class Guardrail:
         if value is None:
             raise self._missing_metric(features, candidate)
         best_value = best.find(self.key) if best is not None else None
-        if best is not None and best_value is None and not features and self._limits_regression:
+        if best is not None and best_value is None and not features and self.limits_regression:
             raise MissingMetricError(
                 f"{self.field}.metric.name must be a metric of the best's evaluation too (got"
                 f" {str(self.key)!r}, at {best.uri or 'its record'}). Found:"
@@ -185,7 +185,7 @@ class Guardrail:
                 f"{name} {value.value:.6g} is {'' if holds else 'not '}"
                 f"{'at least' if is_higher_better else 'at most'} {worst_allowed:.6g}{why}"
             )
-            if best_value is None and self._limits_regression:
+            if best_value is None and self.limits_regression:
                 explanation += f"; {unknown}"
         return GuardrailResult(
             metric=str(self.key),
@@ -208,7 +208,8 @@ class Guardrail:
         )
 
     @property
-    def _limits_regression(self) -> bool:
+    def limits_regression(self) -> bool:
+        """Whether the best's value counts, and not the bound alone."""
         return self.max_absolute_regression is not None or self.max_relative_regression is not None
 
     def _worst_allowed(self, best: MetricValue | None) -> tuple[float | None, str]:

@@ -32,22 +32,42 @@ run_simple(
 
 
 @contextlib.contextmanager
-def s3_server() -> Iterator[str]:
-    """Runs an S3 server; yields its URL."""
+def s3_server(bucket: str) -> Iterator[str]:
+    """Runs an S3 server with a bucket; yields its URL."""
+    import requests
+
     port = free_port()
     command = [sys.executable, "-W", "ignore", "-c", _S3_PROGRAM, str(port)]
     with _running(command, port):
-        yield f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{port}"
+        requests.put(f"{url}/{bucket}", timeout=10).raise_for_status()
+        yield url
 
 
 @contextlib.contextmanager
-def gs_server() -> Iterator[str]:
-    """Runs a Google Cloud Storage server; yields its URL."""
+def gs_server(bucket: str) -> Iterator[str]:
+    """Runs a Google Cloud Storage server with a bucket; yields its URL."""
+    import requests
+
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(_gs_binary()), "-scheme", "http", "-backend", "memory", "-host", "127.0.0.1"]
     with _running([*command, "-port", str(port), "-external-url", url], port):
+        requests.post(f"{url}/storage/v1/b", json={"name": bucket}, timeout=10).raise_for_status()
         yield url
+
+
+def environment_of(kind: str, url: str) -> dict[str, str]:
+    """Returns the variables by which a client finds a server: "gs" or "s3"."""
+    if kind == "gs":
+        return {"STORAGE_EMULATOR_HOST": url, "NO_GCE_CHECK": "true"}
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
 
 
 def _gs_binary() -> Path:

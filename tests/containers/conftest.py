@@ -21,7 +21,7 @@ from tests.conftest import WriteModel
 from tests.containers import launcher
 from tests.containers.launcher import Artifact, Platform, Step
 from tests.containers.processes import Containers, Ended
-from tests.servers import gs_server, s3_server
+from tests.servers import environment_of, gs_server, s3_server
 from tests.tfx_runs import write_evaluation
 from tfx_best_exporter.component import BestExporter
 from tfx_best_exporter.executor.storage.local import LocalStorage
@@ -234,32 +234,14 @@ class Runs:
 
 @pytest.fixture(scope="session")
 def gs_url() -> Iterator[str]:
-    import requests
-
-    with gs_server() as url:
-        requests.post(f"{url}/storage/v1/b", json={"name": BUCKET}, timeout=10).raise_for_status()
+    with gs_server(BUCKET) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
-    import requests
-
-    with s3_server() as url:
-        requests.put(f"{url}/{BUCKET}", timeout=10).raise_for_status()
+    with s3_server(BUCKET) as url:
         yield url
-
-
-def environment_of(kind: str, url: str) -> dict[str, str]:
-    if kind == "gs":
-        return {"STORAGE_EMULATOR_HOST": url, "NO_GCE_CHECK": "true"}
-    return {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
 
 
 @pytest.fixture

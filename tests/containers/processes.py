@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.children import child
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,22 +59,8 @@ class Containers:
 @contextlib.contextmanager
 def containers(directory: Path) -> Iterator[Containers]:
     """Runs the process that has imported everything."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (
-        (directory / "server_log").open("w") as log,
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.containers.child"],
-            cwd=REPOSITORY,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        ) as process,
-    ):
-        try:
-            yield Containers(process, directory)
-        finally:
-            process.kill()
+    with child("tests.containers.child", directory) as process:
+        yield Containers(process, directory)
 
 
 def start(

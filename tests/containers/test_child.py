@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.children import REPOSITORY
 from tests.containers.child import TOO_LATE
-from tests.containers.processes import REPOSITORY
 
 # pytest has threads, and is no process to fork.
 SCRIPT = """

@@ -8,7 +8,6 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
-import requests
 from google.protobuf import json_format
 from tfx import types
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
@@ -310,7 +309,7 @@ def test_an_export_that_tensorflow_cannot_read_where_it_lies(
     shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     source = location_of(f"{shared.best.uri}/Format-Serving")
-    with s3_server() as url:
+    with s3_server("models") as url:
         for name, value in (
             ("AWS_ENDPOINT_URL_S3", url),
             ("AWS_ACCESS_KEY_ID", "a"),
@@ -318,7 +317,6 @@ def test_an_export_that_tensorflow_cannot_read_where_it_lies(
             ("AWS_DEFAULT_REGION", "us-east-1"),
         ):
             monkeypatch.setenv(name, value)
-        requests.put(f"{url}/models", timeout=10).raise_for_status()
         export = Location(S3Storage(), "models/1732240000")
         copy_files([(source / path, export / path) for path in source.sizes()])
         evaluate = reevaluation.Reevaluation(

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import WriteModel
 from tests.faults import processes
-from tests.servers import gs_server, s3_server
+from tests.servers import environment_of, gs_server, s3_server
 from tfx_best_exporter.executor.storage.lease import LeaseSettings
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location
@@ -81,33 +81,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.Serve
 
 @pytest.fixture(scope="session")
 def gs_url() -> Iterator[str]:
-    import requests
-
-    with gs_server() as url:
-        requests.post(f"{url}/storage/v1/b", json={"name": BUCKET}, timeout=10).raise_for_status()
+    with gs_server(BUCKET) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
-    import requests
-
-    with s3_server() as url:
-        requests.put(f"{url}/{BUCKET}", timeout=10).raise_for_status()
+    with s3_server(BUCKET) as url:
         yield url
-
-
-def environment_of(kind: str, url: str) -> dict[str, str]:
-    """Returns the variables by which a client finds a server."""
-    if kind == "gs":
-        return {"STORAGE_EMULATOR_HOST": url, "NO_GCE_CHECK": "true"}
-    return {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
 
 
 def object_storage(kind: str, lease_seconds: float = 1.0) -> Any:

@@ -10,7 +10,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -18,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.children import child
 
 _FIRST_LOOK_SECONDS = 0.001
 _LONGEST_LOOK_SECONDS = 0.03
@@ -159,22 +158,8 @@ class Server:
 @contextlib.contextmanager
 def server(directory: Path) -> Iterator[Server]:
     """Runs a server of processes."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (
-        (directory / "server_log").open("w") as log,
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.faults.child"],
-            cwd=REPOSITORY,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        ) as process,
-    ):
-        try:
-            yield Server(process, directory)
-        finally:
-            process.kill()
+    with child("tests.faults.child", directory) as process:
+        yield Server(process, directory)
 
 
 def at_once(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from tests.fault_proxy import Fault, FaultProxy, LoseReply, Reply, Request, Reset, fault_proxy
-from tests.faults.conftest import Model, World, environment_of
+from tests.faults.conftest import Model, World
 from tests.faults.invariants import State, assert_safe, state_of
 from tests.faults.processes import at_once
 from tests.faults.reader import Reader
 from tests.faults.storages import Step, SteppedStorage
 from tests.faults.test_kills import copy_directory
+from tests.servers import environment_of
 from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.exports import ExportDirectory
 from tfx_best_exporter.executor.storage.lease import LeaseSettings

@@ -87,19 +87,13 @@ def _make_storage(kind: str, **kwargs: Any) -> Storage:
 
 @pytest.fixture(scope="session")
 def gs_url() -> Iterator[str]:
-    import requests
-
-    with gs_server() as url:
-        requests.post(f"{url}/storage/v1/b", json={"name": BUCKET}, timeout=10).raise_for_status()
+    with gs_server(BUCKET) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
-    import requests
-
-    with s3_server() as url:
-        requests.put(f"{url}/{BUCKET}", timeout=10).raise_for_status()
+    with s3_server(BUCKET) as url:
         yield url
 
 
