@@ -172,6 +172,20 @@ class Metrics(Mapping[MetricKey, MetricValue], abc.ABC):
         """
 
 
+class Slices(Mapping[SliceKey, "EvalResult"], abc.ABC):
+    """Slices that are read from an evaluation when they are asked for."""
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def values_of(self, key: MetricKey) -> dict[SliceKey, float]:
+        """Returns the values of one metric on the slices that have it."""
+
+    @abc.abstractmethod
+    def example_counts(self) -> dict[SliceKey, float | None]:
+        """Returns the number of examples in each slice, or None where that is unknown."""
+
+
 def _only_match(
     key: MetricKey, model_names: tuple[str, ...], others: Iterable[MetricKey]
 ) -> MetricKey | None:
@@ -322,6 +336,24 @@ class EvalResult(Mapping[str, float]):
             self._slices = self._slices()
         return self._slices
 
+    def slice_values(self, key: MetricKey) -> dict[SliceKey, float]:
+        """Returns the values of one metric on the slices that have it.
+
+        Where there are thousands of slices, this takes a fraction of asking each of them.
+        """
+        slices = self.slices
+        if isinstance(slices, Slices):
+            return slices.values_of(key)
+        found = ((slice_key, result.find(key)) for slice_key, result in slices.items())
+        return {slice_key: value.value for slice_key, value in found if value is not None}
+
+    def slice_example_counts(self) -> dict[SliceKey, float | None]:
+        """Returns the number of examples in each slice, or None where that is unknown."""
+        slices = self.slices
+        if isinstance(slices, Slices):
+            return slices.example_counts()
+        return {slice_key: result.example_count for slice_key, result in slices.items()}
+
     @property
     def metrics(self) -> Mapping[MetricKey, MetricValue]:
         """Overall slice, by MetricKey, with confidence bounds."""
@@ -350,14 +382,14 @@ class EvalResult(Mapping[str, float]):
         """Returns candidate less baseline of a metric, or None if there is no such difference."""
         return self._find(key, self.differences)
 
-    def _names_of(self, key: MetricKey) -> tuple[str, ...]:
+    def names_of(self, key: MetricKey) -> tuple[str, ...]:
         """Returns the model names that a key's metric may have here."""
         if key.model_name in (self.model_name, CANDIDATE_MODEL_NAME):
             return ("", key.model_name)
         return (key.model_name,)
 
     def _find(self, key: MetricKey, metrics: Mapping[MetricKey, MetricValue]) -> MetricValue | None:
-        names = self._names_of(key)
+        names = self.names_of(key)
         if isinstance(metrics, Metrics):
             return metrics.find(key, names)
         match = _only_match(key, names, metrics)

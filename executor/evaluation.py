@@ -22,11 +22,14 @@ from tfx_best_exporter.executor.eval_result import (
     Metrics,
     MetricValue,
     SliceKey,
+    Slices,
 )
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location, local_directory
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 from tfx_best_exporter.proto import tfma_pb2
+
+_Item = tfma_pb2.MetricsForSlice.MetricKeyAndValue
 
 # tf.estimator.BestExporter's default; relative to the ModelRun.
 DEFAULT_EVENT_FILE_PATTERN = "eval/*.tfevents.*"
@@ -276,16 +279,17 @@ class _Layout:
     """Which metric stands where in a slice; nearly always the same in all slices.
 
     Attributes:
-        protos: TFMA's key of each item.
+        prefixes: What each item begins with, as it is written: TFMA's key.
         candidate: Keys of the candidate's metrics.
         baseline: Keys of the baseline's metrics, as if it were the only model.
         differences: Keys of candidate less baseline.
     """
 
-    def __init__(self, items: Sequence[Any], run: _EvalRun):
-        self.protos = [item.key for item in items]
+    def __init__(self, items: Sequence[bytes], run: _EvalRun):
+        protos = [_parse(item, run).key for item in items]
+        self.prefixes = [_Item(key=proto).SerializeToString() for proto in protos]
         found: list[dict[MetricKey, dict[bool | None, int]]] = [{}, {}, {}]
-        for position, proto in enumerate(self.protos):
+        for position, proto in enumerate(protos):
             if proto.sub_key.HasField("class_id") and proto.sub_key.HasField("top_k"):
                 continue
             is_baseline = run.baseline_name is not None and proto.model_name == run.baseline_name
@@ -296,6 +300,24 @@ class _Layout:
             weighted = proto.example_weighted.value if proto.HasField("example_weighted") else None
             by_flag[weighted] = position
         self.candidate, self.baseline, self.differences = map(_distinct, found)
+
+    def item(self, items: Sequence[bytes], position: int | None) -> bytes | None:
+        """Returns the item of a slice that stands there, if it is of the metric that it should."""
+        if position is None or position >= len(items):
+            return None
+        item = items[position]
+        return item if item.startswith(self.prefixes[position]) else None
+
+    def is_of(self, items: Sequence[bytes]) -> bool:
+        """Returns whether a slice has these metrics in this order, and no others."""
+        return len(items) == len(self.prefixes) and all(map(bytes.startswith, items, self.prefixes))
+
+
+def _parse(item: bytes, run: _EvalRun) -> Any:
+    try:
+        return _Item.FromString(item)
+    except message.DecodeError as error:
+        raise _not_tfma(str(error), run.uri) from error
 
 
 def _distinct(found: Mapping[MetricKey, Mapping[bool | None, int]]) -> MetricKeys:
@@ -322,7 +344,7 @@ class _TfmaResult(EvalResult):
 
     def __init__(
         self,
-        items: Sequence[Any],
+        items: Sequence[bytes],
         layout: _Layout,
         run: _EvalRun,
         role: str = "candidate",
@@ -333,7 +355,7 @@ class _TfmaResult(EvalResult):
         """Makes a result.
 
         Args:
-            items: Of the slice, as TFMA has them.
+            items: Of the slice, as TFMA wrote them.
             layout: Of most slices.
             run: What eval_config.json says.
             role: "candidate" or "baseline".
@@ -398,28 +420,24 @@ class _TfmaResult(EvalResult):
         return self._role == "candidate" and self._run.baseline_name is not None
 
     def find(self, key: MetricKey) -> MetricValue | None:
-        return self.find_in(self._role, key, self._names_of(key))
+        return self.find_in(self._role, key, self.names_of(key))
 
     def has_any(self, role: str) -> bool:
         """Returns whether there is any metric; looks at one, nearly always."""
         layout, items = self._layout, self._items
-        position = next(iter(getattr(layout, role).positions.values()), None)
-        if position is not None and position < len(items):
-            item = items[position]
-            if item.key == layout.protos[position] and _value_of(item) is not None:
-                return True
+        item = layout.item(items, next(iter(getattr(layout, role).positions.values()), None))
+        if item is not None and _value_of(_parse(item, self._run)) is not None:
+            return True
         return any(self.value_at(each) for each in self.keys_of(role).positions.values())
 
     def find_in(
         self, role: str, key: MetricKey, model_names: tuple[str, ...]
     ) -> MetricValue | None:
         """Returns the value of the metric that a key means; see Metrics.find."""
-        layout, items = self._layout, self._items
-        position = getattr(layout, role).find(key, model_names)
-        if position is not None and position < len(items):
-            item = items[position]
-            if item.key == layout.protos[position]:
-                return _value_of(item)
+        layout = self._layout
+        item = layout.item(self._items, getattr(layout, role).find(key, model_names))
+        if item is not None:
+            return _value_of(_parse(item, self._run))
         # Not where it stands in the other slices: look at this one's own keys.
         position = self.keys_of(role).find(key, model_names)
         return None if position is None else self.value_at(position)
@@ -427,14 +445,14 @@ class _TfmaResult(EvalResult):
     def keys_of(self, role: str) -> MetricKeys:
         """Returns the keys that this slice has."""
         if not self._is_checked:
-            if [item.key for item in self._items] != self._layout.protos:
+            if not self._layout.is_of(self._items):
                 self._layout = _Layout(self._items, self._run)
             self._is_checked = True
         return getattr(self._layout, role)
 
     def value_at(self, position: int) -> MetricValue | None:
         """Returns the value that stands there, or None if it is no single number."""
-        return _value_of(self._items[position])
+        return _value_of(_parse(self._items[position], self._run))
 
 
 class _SliceMetrics(Metrics):
@@ -467,12 +485,12 @@ class _SliceMetrics(Metrics):
         return sum(1 for _ in self)
 
 
-class _Slices(Mapping[SliceKey, EvalResult]):
+class _Slices(Slices):
     """One side of the slices of an evaluation; each is made when it is asked for."""
 
     def __init__(
         self,
-        rows: Mapping[SliceKey, Sequence[Any]],
+        rows: Mapping[SliceKey, Sequence[bytes]],
         layout: _Layout,
         run: _EvalRun,
         role: str = "candidate",
@@ -492,6 +510,29 @@ class _Slices(Mapping[SliceKey, EvalResult]):
 
     def __getitem__(self, slice_key: SliceKey) -> EvalResult:
         return _TfmaResult(self.rows[slice_key], self._layout, self._run, self._role)
+
+    def values_of(self, key: MetricKey) -> dict[SliceKey, float]:
+        run, layout = self._run, self._layout
+        model_names = _TfmaResult((), layout, run, self._role).names_of(key)
+        position = getattr(layout, self._role).find(key, model_names)
+        found = {}
+        for slice_key, items in self.rows.items():
+            item = layout.item(items, position)
+            if item is not None:
+                number = _number_of(_parse(item, run).value)
+            else:
+                value = self[slice_key].find(key)
+                number = None if value is None else value.value
+            if number is not None:
+                found[slice_key] = number
+        return found
+
+    def example_counts(self) -> dict[SliceKey, float | None]:
+        found = self.values_of(_EXAMPLE_COUNTS[0])
+        return {
+            slice_key: found[slice_key] if slice_key in found else self[slice_key].example_count
+            for slice_key in self.rows
+        }
 
     def __iter__(self) -> Iterator[SliceKey]:
         return iter(self.rows)
@@ -518,42 +559,34 @@ def _key_of(key: Any, own_name: str) -> MetricKey:
 
 def _value_of(item: Any) -> MetricValue | None:
     """Returns a metric's number, bounds and error, or None if it is no single number."""
-    value = item.value
-    kind = value.WhichOneof("type")
-    if kind == "double_value":
-        number = value.double_value.value
-    elif kind == "array_value":
-        numbers = _numbers_of(value.array_value)
-        if len(numbers) != 1:
-            return None
-        number = float(numbers[0])
-    elif kind == "bounded_value":
-        bounded = value.bounded_value
+    number = _number_of(item.value)
+    if number is None:
+        return None
+    kind = item.value.WhichOneof("type")
+    if kind == "bounded_value":
+        bounded = item.value.bounded_value
         return MetricValue(
-            value=bounded.value.value,
+            value=number,
             lower_bound=bounded.lower_bound.value,
             upper_bound=bounded.upper_bound.value,
         )
-    elif kind == "t_distribution_value":
-        distribution = value.t_distribution_value
-        has_error = distribution.HasField("sample_standard_deviation")
+    if kind == "t_distribution_value":
+        distribution = item.value.t_distribution_value
+        if not distribution.HasField("sample_standard_deviation"):
+            return MetricValue(value=number)
         return MetricValue(
-            value=distribution.unsampled_value.value,
-            standard_error=distribution.sample_standard_deviation.value if has_error else None,
-            degrees_of_freedom=(
-                float(distribution.sample_degrees_of_freedom.value) if has_error else None
-            ),
+            value=number,
+            standard_error=distribution.sample_standard_deviation.value,
+            degrees_of_freedom=float(distribution.sample_degrees_of_freedom.value),
         )
-    else:
-        return None
     if not item.HasField("confidence_interval"):
         return MetricValue(value=number)
     interval = item.confidence_interval
-    standard_error = _bound(interval.standard_error)
+    standard_error = _number_of(interval.standard_error)
     return MetricValue(
         value=number,
-        lower_bound=_bound(interval.lower_bound),
-        upper_bound=_bound(interval.upper_bound),
+        lower_bound=_number_of(interval.lower_bound),
+        upper_bound=_number_of(interval.upper_bound),
         standard_error=standard_error,
         degrees_of_freedom=(
             float(interval.degrees_of_freedom.value)
@@ -561,6 +594,19 @@ def _value_of(item: Any) -> MetricValue | None:
             else None
         ),
     )
+
+
+def _number_of(value: Any) -> float | None:
+    """Returns TFMA's value as a number, or None if it is no single number."""
+    kind = value.WhichOneof("type")
+    if kind == "double_value":
+        return value.double_value.value
+    if kind == "bounded_value":
+        return value.bounded_value.value.value
+    if kind == "t_distribution_value":
+        return value.t_distribution_value.unsampled_value.value
+    numbers = _numbers_of(value.array_value) if kind == "array_value" else ()
+    return float(numbers[0]) if len(numbers) == 1 else None
 
 
 def _numbers_of(array: Any) -> Sequence[float]:
@@ -573,14 +619,6 @@ def _numbers_of(array: Any) -> Sequence[float]:
         if values:
             return values
     return ()
-
-
-def _bound(value: Any) -> float | None:
-    kind = value.WhichOneof("type")
-    if kind == "double_value":
-        return value.double_value.value
-    numbers = _numbers_of(value.array_value) if kind == "array_value" else ()
-    return float(numbers[0]) if len(numbers) == 1 else None
 
 
 def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> EvalResult:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tfx_best_exporter.executor.eval_result import (
     EvalResult,
     MetricKey,
-    MetricValue,
     MissingMetricError,
+    SliceKey,
 )
 from tfx_best_exporter.executor.rules import check_metric
-from tfx_best_exporter.executor.slices import Features, by_features, text_of
+from tfx_best_exporter.executor.slices import Features, by_features, matched, text_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _MAX_NAMED = 20
@@ -135,36 +135,69 @@ class Guardrail:
             MissingMetricError: It lacks the metric on a slice, or the number of examples; or the
                 best's lacks the metric.
         """
-        if self.every_slice_min_examples is not None:
-            yield self._result((), candidate, best)
-            best_slices = by_features(best.slices) if best is not None else {}
-            for features, result in by_features(candidate.slices).items():
-                if self._example_count(result, features) >= self.every_slice_min_examples:
-                    yield self._result(features, result, best_slices.get(features))
-        elif self.slices:
-            candidate_slices = by_features(candidate.slices)
-            best_slices = by_features(best.slices) if best is not None else {}
-            for features in self.slices:
-                if features not in candidate_slices:
-                    raise self._missing_slice(features, candidate, candidate_slices)
-                yield self._result(features, candidate_slices[features], best_slices.get(features))
-        else:
-            yield self._result((), candidate, best)
+        if not self.slices:
+            yield self._overall(candidate, best)
+        if self.slices or self.every_slice_min_examples is not None:
+            yield from self._on_slices(candidate, best)
 
-    def _result(
-        self, features: Features, candidate: EvalResult, best: EvalResult | None
-    ) -> GuardrailResult:
+    def _overall(self, candidate: EvalResult, best: EvalResult | None) -> GuardrailResult:
         value = candidate.find(self.key)
         if value is None:
-            raise self._missing_metric(features, candidate)
+            raise self._missing_metric((), candidate)
         best_value = best.find(self.key) if best is not None else None
-        if best is not None and best_value is None and not features and self.limits_regression:
+        if best is not None and best_value is None and self.limits_regression:
             raise MissingMetricError(
                 f"{self.field}.metric.name must be a metric of the best's evaluation too (got"
                 f" {str(self.key)!r}, at {best.uri or 'its record'}). Found:"
                 f" {', '.join(sorted(best)) or 'none'}. Give a bound only until a model with the"
                 " metric is exported."
             )
+        return self._result(
+            (), value.value, best_value.value if best_value else None, candidate.example_count
+        )
+
+    def _on_slices(
+        self, candidate: EvalResult, best: EvalResult | None
+    ) -> Iterator[GuardrailResult]:
+        example_counts = candidate.slice_example_counts()
+        values = candidate.slice_values(self.key)
+        best_values = matched({} if best is None else best.slice_values(self.key), values)
+        slice_keys = by_features(example_counts)
+        for features in self.slices or self._large_enough(slice_keys, example_counts, candidate):
+            slice_key = slice_keys.get(features)
+            if slice_key is None:
+                raise self._missing_slice(features, candidate, slice_keys)
+            if slice_key not in values:
+                raise self._missing_metric(features, candidate.slices[slice_key])
+            yield self._result(
+                features, values[slice_key], best_values.get(slice_key), example_counts[slice_key]
+            )
+
+    def _large_enough(
+        self,
+        slice_keys: Mapping[Features, SliceKey],
+        example_counts: Mapping[SliceKey, float | None],
+        candidate: EvalResult,
+    ) -> Iterator[Features]:
+        assert self.every_slice_min_examples is not None
+        for features, slice_key in slice_keys.items():
+            example_count = example_counts[slice_key]
+            if example_count is None:
+                raise MissingMetricError(
+                    f"{self.field}.every_slice_min_examples must find the number of examples of"
+                    f" each slice (got none of {text_of(features)}, at {candidate.uri}). Add the"
+                    " metric ExampleCount to Evaluator's EvalConfig."
+                )
+            if example_count >= self.every_slice_min_examples:
+                yield features
+
+    def _result(
+        self,
+        features: Features,
+        value: float,
+        best_value: float | None,
+        example_count: float | None,
+    ) -> GuardrailResult:
         worst_allowed, why = self._worst_allowed(best_value)
         name = f"{self.key} of {text_of(features)}" if features else str(self.key)
         unknown = "nothing is known of the best there"
@@ -173,16 +206,14 @@ class Guardrail:
             holds = True
             explanation = f"{name} is defined for neither model"
         elif worst_allowed is None:
-            holds = not math.isnan(value.value)
-            explanation = f"{name} is {value.value:.6g}, and {unknown}"
+            holds = not math.isnan(value)
+            explanation = f"{name} is {value:.6g}, and {unknown}"
         else:
             is_higher_better = self.direction == pb.HIGHER_IS_BETTER
             # NaN is neither: it never holds.
-            holds = (
-                value.value >= worst_allowed if is_higher_better else value.value <= worst_allowed
-            )
+            holds = value >= worst_allowed if is_higher_better else value <= worst_allowed
             explanation = (
-                f"{name} {value.value:.6g} is {'' if holds else 'not '}"
+                f"{name} {value:.6g} is {'' if holds else 'not '}"
                 f"{'at least' if is_higher_better else 'at most'} {worst_allowed:.6g}{why}"
             )
             if best_value is None and self.limits_regression:
@@ -191,60 +222,46 @@ class Guardrail:
             metric=str(self.key),
             direction=self.direction,
             slice=features,
-            candidate=value.value,
-            best=None if best_value is None else best_value.value,
+            candidate=value,
+            best=best_value,
             worst_allowed=worst_allowed,
             holds=holds,
             explanation=explanation,
-            example_count=candidate.example_count,
+            example_count=example_count,
         )
 
-    def _is_undefined(self, value: MetricValue, best: MetricValue | None) -> bool:
-        return (
-            self.bound is None
-            and math.isnan(value.value)
-            and best is not None
-            and math.isnan(best.value)
-        )
+    def _is_undefined(self, value: float, best: float | None) -> bool:
+        return self.bound is None and math.isnan(value) and best is not None and math.isnan(best)
 
     @property
     def limits_regression(self) -> bool:
         """Whether the best's value counts, and not the bound alone."""
         return self.max_absolute_regression is not None or self.max_relative_regression is not None
 
-    def _worst_allowed(self, best: MetricValue | None) -> tuple[float | None, str]:
+    def _worst_allowed(self, best: float | None) -> tuple[float | None, str]:
         """Returns the strictest limit, and where it comes from."""
         limits = [] if self.bound is None else [(self.bound, "")]
         # Of a best that is NaN or infinite nothing can be kept.
-        if best is not None and math.isfinite(best.value):
+        if best is not None and math.isfinite(best):
             sign = -1 if self.direction == pb.HIGHER_IS_BETTER else 1
             for regression in (
                 self.max_absolute_regression,
                 None
                 if self.max_relative_regression is None
-                else self.max_relative_regression * abs(best.value),
+                else self.max_relative_regression * abs(best),
             ):
                 if regression is not None:
                     word = "less" if sign < 0 else "and"
                     limits.append(
                         (
-                            best.value + sign * regression,
-                            f", the best's {best.value:.6g} {word} {regression:.6g}",
+                            best + sign * regression,
+                            f", the best's {best:.6g} {word} {regression:.6g}",
                         )
                     )
         if not limits:
             return None, ""
         strictest = max if self.direction == pb.HIGHER_IS_BETTER else min
         return strictest(limits, key=lambda limit: limit[0])
-
-    def _example_count(self, result: EvalResult, features: Features) -> float:
-        if result.example_count is None:
-            raise MissingMetricError(
-                f"{self.field}.every_slice_min_examples must find the number of examples of each"
-                f" slice (got none of {text_of(features)}, at {result.uri}). Add the metric"
-                " ExampleCount to Evaluator's EvalConfig."
-            )
-        return result.example_count
 
     def _missing_metric(self, features: Features, candidate: EvalResult) -> MissingMetricError:
         name = f"{str(self.key)!r} of {text_of(features)}" if features else repr(str(self.key))
@@ -256,7 +273,7 @@ class Guardrail:
         )
 
     def _missing_slice(
-        self, features: Features, candidate: EvalResult, found: Mapping[Features, EvalResult]
+        self, features: Features, candidate: EvalResult, found: Iterable[Features]
     ) -> MissingSliceError:
         names = sorted(text_of(each) for each in found)
         more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""

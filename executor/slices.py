@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, SliceKey
 from tfx_best_exporter.executor.rules import improvement_of
@@ -13,13 +13,28 @@ from tfx_best_exporter.executor.rules import improvement_of
 Features = tuple[tuple[str, str], ...]
 
 
-def by_features(slices: Mapping[SliceKey, EvalResult]) -> dict[Features, EvalResult]:
-    """Returns slices by their features, numbers as text, in order of the features."""
-    found = {
-        tuple(sorted((column, str(value)) for column, value in key)): result
-        for key, result in slices.items()
-    }
-    return dict(sorted(found.items(), key=lambda item: item[0]))
+def by_features(slice_keys: Iterable[SliceKey]) -> dict[Features, SliceKey]:
+    """Returns slices by their features, in order of these."""
+    return dict(sorted((features_of(slice_key), slice_key) for slice_key in slice_keys))
+
+
+def features_of(slice_key: SliceKey) -> Features:
+    """Returns a slice as its features, in order, numbers as text."""
+    return tuple(sorted([(column, str(value)) for column, value in slice_key]))
+
+
+def matched(
+    values: Mapping[SliceKey, float], slice_keys: Collection[SliceKey]
+) -> Mapping[SliceKey, float]:
+    """Returns values of another evaluation by the keys that these slices have in this one.
+
+    Whoever wrote an evaluation may have written numbers as text, or columns in another order.
+    """
+    if values.keys() >= {*slice_keys}:
+        return values
+    by_text = {features_of(slice_key): value for slice_key, value in values.items()}
+    found = ((slice_key, by_text.get(features_of(slice_key))) for slice_key in slice_keys)
+    return {slice_key: value for slice_key, value in found if value is not None}
 
 
 def text_of(features: Features) -> str:
@@ -43,26 +58,27 @@ def slice_changes(
     key: MetricKey, direction: int, *, candidate: EvalResult, best: EvalResult
 ) -> list[SliceChange]:
     """Returns how a metric changed on each slice that both have, the worst first."""
+    values = candidate.slice_values(key)
     # The best's lie in a file: they are read only where there are some to compare with.
-    if not candidate.slices:
+    if not values:
         return []
-    best_slices = by_features(best.slices)
+    best_values = matched(best.slice_values(key), values)
+    example_counts = candidate.slice_example_counts()
     changes = []
-    for features, result in by_features(candidate.slices).items():
-        other = best_slices.get(features)
-        value, best_value = result.find(key), None if other is None else other.find(key)
-        if value is None or best_value is None:
+    for features, slice_key in by_features(values).items():
+        value, best_value = values[slice_key], best_values.get(slice_key)
+        if best_value is None:
             continue
-        improvement = improvement_of(value.value, best_value.value, direction)
+        improvement = improvement_of(value, best_value, direction)
         if not math.isnan(improvement):
             changes.append(
                 SliceChange(
                     slice=features,
                     metric=str(key),
-                    candidate=value.value,
-                    best=best_value.value,
+                    candidate=value,
+                    best=best_value,
                     improvement=improvement,
-                    example_count=result.example_count,
+                    example_count=example_counts[slice_key],
                 )
             )
     return sorted(changes, key=lambda change: (change.improvement, change.slice))

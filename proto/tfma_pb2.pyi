@@ -23,8 +23,8 @@ class MetricsForSlice(_message.Message):
     METRIC_KEYS_AND_VALUES_FIELD_NUMBER: _ClassVar[int]
     slice_key: SliceKey
     cross_slice_key: CrossSliceKey
-    metric_keys_and_values: _containers.RepeatedCompositeFieldContainer[MetricsForSlice.MetricKeyAndValue]
-    def __init__(self, slice_key: _Optional[_Union[SliceKey, _Mapping]] = ..., cross_slice_key: _Optional[_Union[CrossSliceKey, _Mapping]] = ..., metric_keys_and_values: _Optional[_Iterable[_Union[MetricsForSlice.MetricKeyAndValue, _Mapping]]] = ...) -> None: ...
+    metric_keys_and_values: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, slice_key: _Optional[_Union[SliceKey, _Mapping]] = ..., cross_slice_key: _Optional[_Union[CrossSliceKey, _Mapping]] = ..., metric_keys_and_values: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class SliceKey(_message.Message):
     __slots__ = ("single_slice_keys",)

@@ -15,6 +15,7 @@ from tfx_best_exporter.executor import evaluation
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+from tfx_best_exporter.proto import tfma_pb2
 
 Evaluations = dict[str, Path]
 
@@ -285,6 +286,50 @@ def test_a_slice_that_has_other_metrics_than_the_others(tmp_path: Path, evaluati
     assert [str(key) for key in second.differences] == ["another", "example_count"]
     assert second.difference(MetricKey(name="another")) == MetricValue(value=0.0)
     assert second.difference(ACCURACY) is None
+    result = evaluation.from_tfma(path)
+    a, b = (("species", "a"),), (("species", "b"),)
+    assert result.slice_values(ACCURACY) == {a: 1.0, b: 0.5}
+    assert result.slice_values(COUNT) == {b: 2.0}
+    assert result.slice_example_counts() == {a: None, b: 2.0}
+
+
+@pytest.mark.parametrize("name", ["single", "paired", "two", "paired_bounds"])
+def test_a_metric_of_all_slices_is_what_each_of_them_says(evaluations: Evaluations, name: str):
+    candidate = evaluation.from_tfma(evaluations[name])
+    for result in (candidate, candidate.baseline):
+        if result is None:
+            continue
+        parts = dict(result.slices)
+        keys = {key for part in parts.values() for key in part.metrics} | {COUNT, ACCURACY}
+        for key in keys:
+            expected = {where: part.find(key) for where, part in parts.items()}
+            assert result.slice_values(key) == {
+                where: value.value for where, value in expected.items() if value is not None
+            }
+        assert result.slice_example_counts() == {
+            where: part.example_count for where, part in parts.items()
+        }
+
+
+def test_a_metric_that_is_damaged_in_a_slice(tmp_path: Path, evaluations: Evaluations):
+    """It is looked at when it is asked for; the others are as they were."""
+
+    def change(metrics: Any) -> Iterable[Any]:
+        record = tfma_pb2.MetricsForSlice.FromString(metrics.SerializeToString())
+        if metrics.slice_key.single_slice_keys:
+            # The metric's key is whole, its value is not.
+            record.metric_keys_and_values[0] += b"\x12\x7f"
+        return [record]
+
+    path = rewrite_metrics(evaluations["paired"], tmp_path / "evaluation", change)
+    result = evaluation.from_tfma(path)
+    assert result.find(COUNT) is not None
+    for ask in (result.slice_values, next(iter(result.slices.values())).find):
+        with pytest.raises(
+            ValueError, match=r"\Aevaluation must be a TFMA evaluation \("
+        ) as caught:
+            ask(COUNT)
+        assert f", at {path})" in str(caught.value)
 
 
 # The EvalConfig.
