@@ -126,19 +126,16 @@ class Ours:
     def _is_export(
         self, candidate: MetricValue, best: MetricValue, difference: MetricValue | None
     ) -> bool:
+        differences = {ACCURACY: difference} if difference else None
+        candidate_result = EvalResult({ACCURACY: candidate}, differences=differences)
         decision = comparison.decide(
-            candidate=comparison.Candidate(
-                digest="sha256:candidate",
-                eval_result=EvalResult(
-                    {ACCURACY: candidate},
-                    differences={ACCURACY: difference} if difference else None,
-                ),
-            ),
+            candidate=comparison.Candidate(digest="sha256:candidate", eval_result=candidate_result),
             best=comparison.Best(
                 version=1,
                 digest="sha256:best",
                 eval_result=EvalResult({ACCURACY: best}),
                 basis=self.basis,
+                together=candidate_result if difference else None,
             ),
             policy=self.policy,
         )
@@ -214,7 +211,7 @@ def rules_of(alphas: Sequence[float]) -> dict[str, Rule]:
         TFMA: tfma_change_threshold,
         "ours, recorded": ours(recorded),
         "ours, same data": ours(together),
-        UNPAIRED: ours(pb.ExportDecision.EVALUATED_AGAIN, DEFAULT_ALPHA),
+        UNPAIRED: ours(pb.ExportDecision.RECORDED_SAME_DATA, DEFAULT_ALPHA),
         **{name_of(alpha): ours(together, alpha) for alpha in alphas},
         FLOOR: known_noise,
         ORACLE: oracle,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey
@@ -10,6 +11,8 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Below a Model artifact: the SavedModels that TFX's Trainer writes there.
 _MODEL_DIRECTORIES = ("Format-Serving", "Format-TFMA")
+# Two evaluations of one model on the same examples differ by the order of their sums.
+_SAME_VALUE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +22,13 @@ class BestEvaluation:
     Attributes:
         eval_result: Its evaluation, or None if nothing is known.
         basis: pb.ExportDecision.Basis: where that came from.
+        together: Evaluation of candidate and best together; None where each was evaluated alone.
         warnings: Why it did not come from somewhere better.
     """
 
     eval_result: EvalResult | None
     basis: int = pb.ExportDecision.BASIS_UNSPECIFIED
+    together: EvalResult | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -51,7 +56,8 @@ def best_evaluation(
         needed: Metrics that are going to be compared; None for all of the candidate's.
         has_content_of_best: Returns whether the SavedModel at a path is the one that the best was
             made from. A URI alone does not say so: where ML Metadata was lost, it is given anew.
-        reevaluate: Evaluates the best on the candidate's examples; None if they were not given.
+        reevaluate: Evaluates the best on the candidate's examples, as the baseline of the
+            candidate or alone; None if they were not given.
         comparability: REQUIRE_SAME_DATA makes it an error that the best cannot be evaluated again.
 
     Raises:
@@ -67,7 +73,9 @@ def best_evaluation(
         )
         lacking = _lacking(candidate, baseline, needed) if is_best else []
         if is_best and not lacking:
-            return BestEvaluation(eval_result=baseline, basis=pb.ExportDecision.SAME_EVALUATION)
+            return BestEvaluation(
+                eval_result=baseline, basis=pb.ExportDecision.SAME_EVALUATION, together=candidate
+            )
         if lacking:
             warnings.append(
                 f"the baseline, which is the best, was not evaluated by {', '.join(lacking)}"
@@ -77,19 +85,19 @@ def best_evaluation(
                 f"the evaluation's baseline is not the best: {path or 'it has no path'}"
             )
     if reevaluate is not None:
-        eval_result = None
+        found = None
         try:
-            eval_result = reevaluate()
+            found = reevaluate()
         except Exception as error:
             # Beam and TFMA raise whatever the model's own code does.
             problem, cause = f"{type(error).__name__}: {_first_line(error)}", error
         else:
-            lacking = _lacking(candidate, eval_result, needed)
-            problem, cause = f"it has no {', '.join(lacking)}" if lacking else "", None
-        if eval_result and not problem:
+            problem, cause = _problem_with(found, candidate, needed), None
+        if found is not None and not problem:
             return BestEvaluation(
-                eval_result=eval_result,
+                eval_result=found if found.baseline is None else found.baseline,
                 basis=pb.ExportDecision.EVALUATED_AGAIN,
+                together=None if found.baseline is None else found,
                 warnings=tuple(warnings),
             )
         if comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
@@ -132,6 +140,33 @@ def check_candidate(candidate: EvalResult, model_uri: str) -> None:
             f"evaluation must be one of the candidate, {model_uri!r} (got one of {parent!r}, at"
             f" {candidate.uri}). Give Evaluator and BestExporter the same model channel."
         )
+
+
+def _problem_with(
+    found: EvalResult, candidate: EvalResult, needed: Sequence[MetricKey] | None
+) -> str:
+    """Returns why an evaluation made now is not one to compare the candidate's with, or nothing."""
+    lacking = _lacking(candidate, found if found.baseline is None else found.baseline, needed)
+    if lacking:
+        return f"it has no {', '.join(lacking)}"
+    counts = (candidate.example_count, found.example_count)
+    if None not in counts and counts[0] != counts[1]:
+        return (
+            f"{counts[1]:.6g} examples were found, and the candidate was evaluated on"
+            f" {counts[0]:.6g}"
+        )
+    if found.baseline is None:
+        return ""
+    for key in candidate.metrics if needed is None else needed:
+        before, now = candidate.find(key), found.find(key)
+        if before is None or now is None or math.isnan(before.value):
+            continue
+        if not math.isclose(before.value, now.value, rel_tol=_SAME_VALUE, abs_tol=_SAME_VALUE):
+            return (
+                f"{key} of the candidate is {now.value:.6g} on them, and {before.value:.6g} in its"
+                " evaluation"
+            )
+    return ""
 
 
 def _lacking(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor, base_executor
 
-from tfx_best_exporter.executor import executor, keys, reevaluation
-from tfx_best_exporter.executor.eval_result import EvalResult
-from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor import executor, exporter, keys, reevaluation
 
 
 class Executor(executor.Executor, base_beam_executor.BaseBeamExecutor):
@@ -38,7 +36,7 @@ class Executor(executor.Executor, base_beam_executor.BaseBeamExecutor):
         exec_properties: Mapping[str, Any],
         evaluation_uri: str,
         decision_uri: str,
-    ) -> Callable[[Location], EvalResult] | None:
+    ) -> exporter.Reevaluate | None:
         examples = input_dict.get(keys.EXAMPLES_KEY)
         if not examples:
             return None

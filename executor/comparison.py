@@ -115,8 +115,9 @@ class Best:
         eval_result: Its evaluation, or None if nothing is known of it.
         is_foreign: Whether it was written by other means: its evaluation, found elsewhere, need not
             have the metrics of the rule.
-        basis: pb.ExportDecision.Basis: where its evaluation came from. SAME_EVALUATION says that
-            the candidate's `differences` are differences to it.
+        basis: pb.ExportDecision.Basis: where its evaluation came from.
+        together: Evaluation of candidate and best together, whose differences are those to the
+            best; None where each was evaluated alone.
         signatures: Returns its serving signatures; None where they are not to be compared.
     """
 
@@ -125,6 +126,7 @@ class Best:
     eval_result: EvalResult | None
     is_foreign: bool = False
     basis: Basis = pb.ExportDecision.BASIS_UNSPECIFIED
+    together: EvalResult | None = None
     signatures: Callable[[], Mapping[str, Signature]] | None = None
 
 
@@ -382,10 +384,10 @@ class _Compared:
 
 def _compare(candidate: EvalResult, best: Best | None, policy: Policy) -> _Compared:
     known_best = best.eval_result if best else None
-    is_paired = best is not None and best.basis == pb.ExportDecision.SAME_EVALUATION
+    together = best.together if best else None
     results, warnings = _guard(candidate, best, policy)
     try:
-        verdict = policy.rule.compare(best=known_best, candidate=candidate, is_paired=is_paired)
+        verdict = policy.rule.compare(best=known_best, candidate=candidate, together=together)
     except (MissingMetricError, MissingIntervalError) as error:
         if best is None or known_best is None or not (best.is_foreign or policy.force):
             raise
@@ -561,6 +563,11 @@ def metrics_of(policy: Policy) -> tuple[MetricKey, ...] | None:
     if not rules:
         return None
     return tuple(each.key for each in (*rules, *policy.guardrails))
+
+
+def looks_at_noise(policy: Policy) -> bool:
+    """Returns whether a rule asks that an improvement be more than noise."""
+    return any(rule.alpha is not None for rule in _metric_rules(policy.rule))
 
 
 def slice_changes(*, candidate: Candidate, best: Best | None, policy: Policy) -> list[SliceChange]:

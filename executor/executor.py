@@ -98,7 +98,7 @@ class Executor(base_executor.BaseExecutor):
         model_uri: str,
         eval_result: EvalResult,
         blessings: Sequence[comparison.Blessing],
-        reevaluate: Callable[[Location], EvalResult] | None,
+        reevaluate: exporter.Reevaluate | None,
         prior_export: Mapping[str, Any],
         pushed_model_uri: str,
         provenance: pb.Provenance,
@@ -139,7 +139,7 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: Mapping[str, Any],  # noqa: ARG002
         evaluation_uri: str,  # noqa: ARG002
         decision_uri: str,  # noqa: ARG002
-    ) -> Callable[[Location], EvalResult] | None:
+    ) -> exporter.Reevaluate | None:
         """Returns what evaluates an export on the candidate's examples; None if nothing does."""
         return None
 

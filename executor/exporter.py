@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tfx_best_exporter.executor import (
     basis,
@@ -78,6 +78,21 @@ class _Best:
     served: Served
     value: comparison.Best | None
     warnings: tuple[str, ...]
+
+
+class Reevaluate(Protocol):
+    """Evaluates an export on the candidate's examples."""
+
+    def __call__(self, export: Location, candidate: Location | None) -> EvalResult:
+        """Returns the evaluation of the export.
+
+        Args:
+            export: Its version directory.
+            candidate: Directory of the candidate's SavedModel, where both are to be evaluated
+                together: then what is returned is the candidate's evaluation, whose `baseline` is
+                the export's, and whose `differences` have intervals of their own.
+        """
+        ...
 
 
 class ModelExporter:
@@ -192,7 +207,7 @@ class ModelExporter:
             See `run`.
         """
         candidate = _candidate(model_path, eval_result, blessings)
-        best = self._read_best(candidate.value, foreign_best, None)
+        best = self._read_best(candidate, foreign_best, None)
         with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
             _, decision = self._decide(candidate, best.value, self._clock(), Path(work_path))
         return decision
@@ -220,7 +235,7 @@ class ModelExporter:
         model_uri: str = "",
         blessings: Sequence[comparison.Blessing] = (),
         foreign_best: ForeignBest | None = None,
-        reevaluate: Callable[[Location], EvalResult] | None = None,
+        reevaluate: Reevaluate | None = None,
         pushed_model_path: str | Path | Location | None = None,
         provenance: pb.Provenance | None = None,
         warnings: Sequence[str] = (),
@@ -235,8 +250,9 @@ class ModelExporter:
             model_uri: Artifact it belongs to; default: model_path.
             blessings: Those that were given; each must be blessed.
             foreign_best: What is known of a best without a record.
-            reevaluate: Returns the evaluation of an export on the candidate's examples. Called
-                only where the decision needs it, with the lock held, which is renewed meanwhile.
+            reevaluate: Evaluates an export on the candidate's examples; together with the
+                candidate where a rule asks for significance. Called only where the decision needs
+                it, with the lock held, which is renewed meanwhile.
             pushed_model_path: PushedModel artifact, which is given the exported SavedModel too.
             provenance: Pipeline and run.
             warnings: To be told with the decision.
@@ -310,14 +326,14 @@ class ModelExporter:
         self,
         candidate: _Candidate,
         foreign_best: ForeignBest | None,
-        reevaluate: Callable[[Location], EvalResult] | None,
+        reevaluate: Reevaluate | None,
         pushed_model_path: str | Path | Location | None,
         result: pb.ExportDecision,
     ) -> pb.ExportDecision:
         """Returns the decision, carried out, in the message that has what is known before."""
         now = self._clock()
         recovered = self._exports.recover()
-        best = self._read_best(candidate.value, foreign_best, reevaluate)
+        best = self._read_best(candidate, foreign_best, reevaluate)
         with self._exports.work_directory() as work_path:
             prepared, decision = self._decide(candidate, best.value, now, work_path)
             decisions.tell(
@@ -380,9 +396,9 @@ class ModelExporter:
 
     def _read_best(
         self,
-        candidate: comparison.Candidate,
+        candidate: _Candidate,
         foreign_best: ForeignBest | None,
-        reevaluate: Callable[[Location], EvalResult] | None,
+        reevaluate: Reevaluate | None,
     ) -> _Best:
         """Returns the best, its evaluation and its digest, from its record where it has one."""
         listing = self._exports.list()
@@ -423,20 +439,27 @@ class ModelExporter:
                 signatures=lambda: saved_model.signatures_of(_markers_of(export)),
             )
         # Evaluating costs: only where the two are going to be compared.
-        is_refused = comparison.refusal_of(candidate.blessings) is not None
-        if export and value and not is_refused and value.digest != candidate.digest:
+        is_refused = comparison.refusal_of(candidate.value.blessings) is not None
+        if export and value and not is_refused and value.digest != candidate.value.digest:
             location, digest = export.location, value.digest
+            # The second model doubles the work, and only their difference's noise needs it.
+            beside = candidate.model if comparison.looks_at_noise(self._policy) else None
             found = basis.best_evaluation(
-                candidate=candidate.eval_result,
+                candidate=candidate.value.eval_result,
                 recorded=value.eval_result,
                 model_uri=model_uri,
                 export_uri=export.path,
                 needed=comparison.metrics_of(self._policy),
                 has_content_of_best=lambda path: _has_digest(path, digest),
-                reevaluate=(lambda: reevaluate(location)) if reevaluate else None,
+                reevaluate=(lambda: reevaluate(location, beside)) if reevaluate else None,
                 comparability=self._policy.comparability,
             )
-            value = dataclasses.replace(value, eval_result=found.eval_result, basis=found.basis)
+            value = dataclasses.replace(
+                value,
+                eval_result=found.eval_result,
+                basis=found.basis,
+                together=found.together,
+            )
             warnings = (*warnings, *found.warnings)
         return _Best(
             listing=listing, served=served, value=value, warnings=(*listing.strays, *warnings)

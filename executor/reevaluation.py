@@ -58,29 +58,38 @@ class Reevaluation:
         self._context = context
         self._results: dict[str, EvalResult] = {}
 
-    def __call__(self, export: Location) -> EvalResult:
+    def __call__(self, export: Location, candidate: Location | None) -> EvalResult:
         """Returns the evaluation of an export; a second call for it returns the same.
 
         Args:
             export: Version directory of a SavedModel.
+            candidate: Directory of the candidate's SavedModel, where both are to be evaluated
+                together. Then this is the candidate's evaluation, with the export as `baseline`.
 
         Raises:
             Exception: What Evaluator, Beam or the model itself raises.
         """
         if export.uri not in self._results:
-            self._results[export.uri] = self._evaluate(export)
+            self._results[export.uri] = self._evaluate(export, candidate)
         return self._results[export.uri]
 
-    def _evaluate(self, export: Location) -> EvalResult:
+    def _evaluate(self, export: Location, candidate: Location | None) -> EvalResult:
         # With Evaluator come TFMA and Beam's runners: only who evaluates pays for them.
         from tfx.components.evaluator import executor as evaluator
 
         result = standard_artifacts.ModelEvaluation()
         result.uri = posixpath.join(self._output_uri, export.name)
-        model = standard_artifacts.Model()
-        with _readable(export) as model.uri:
+        with contextlib.ExitStack() as stack:
+            inputs = {tfx_keys.EXAMPLES_KEY: self._examples}
+            locations = {tfx_keys.MODEL_KEY: export}
+            if candidate is not None:
+                locations = {tfx_keys.MODEL_KEY: candidate, tfx_keys.BASELINE_MODEL_KEY: export}
+            for key, location in locations.items():
+                model = standard_artifacts.Model()
+                model.uri = stack.enter_context(_readable(location))
+                inputs[key] = [model]
             evaluator.Executor(self._context).Do(
-                {tfx_keys.EXAMPLES_KEY: self._examples, tfx_keys.MODEL_KEY: [model]},
+                inputs,
                 {tfx_keys.EVALUATION_KEY: [result]},
                 {
                     tfx_keys.EVAL_CONFIG_KEY: self._eval_config(),
@@ -95,10 +104,25 @@ class Reevaluation:
     def _eval_config(self) -> str:
         """Returns the candidate's EvalConfig as JSON, without what a model must keep to be blessed.
 
-        Evaluator itself takes the baseline out of it.
+        It is that of one model without a name, to which Evaluator adds a baseline where it has one.
         """
         eval_config = evaluation.eval_config_of(self._evaluation_uri)
-        for spec in eval_config.get("metricsSpecs", []):
+        specs = eval_config.get("modelSpecs", [])
+        metrics_specs = eval_config.get("metricsSpecs", [])
+        candidates = [spec for spec in specs if not spec.get("isBaseline")]
+        if len(candidates) == 1:
+            baselines = {spec.get("name", "") for spec in specs if spec.get("isBaseline")}
+            candidates[0].pop("name", None)
+            eval_config["modelSpecs"] = candidates
+            metrics_specs = [
+                spec
+                for spec in metrics_specs
+                if not spec.get("modelNames") or {*spec["modelNames"]} - baselines
+            ]
+            for spec in metrics_specs:
+                spec.pop("modelNames", None)
+        eval_config["metricsSpecs"] = metrics_specs
+        for spec in metrics_specs:
             for thresholds in (spec, *spec.get("metrics", [])):
                 for field in evaluation.THRESHOLD_FIELDS:
                     thresholds.pop(field, None)
@@ -108,10 +132,10 @@ class Reevaluation:
 def load_export(
     eval_saved_model_path: str, model_name: str, eval_config: Any, **kwargs: Any
 ) -> Any:
-    """Returns the model that Evaluator evaluates: the export itself.
+    """Returns the model that Evaluator evaluates: the one at the URI itself.
 
     Evaluator looks for a Model artifact's SavedModel in a directory below its URI; an export is
-    one.
+    one, and so is what a Model artifact has of the candidate.
 
     Args:
         eval_saved_model_path: That directory.

@@ -70,14 +70,18 @@ class Rule(Protocol):
     """What "better" means."""
 
     def compare(
-        self, *, best: EvalResult | None, candidate: EvalResult, is_paired: bool = False
+        self,
+        *,
+        best: EvalResult | None,
+        candidate: EvalResult,
+        together: EvalResult | None = None,
     ) -> Verdict:
         """Returns the verdict; without a best, only which metrics it would look at.
 
         Args:
             best: Its evaluation, or None.
             candidate: Its evaluation.
-            is_paired: Whether `candidate.differences` are differences to the best.
+            together: Evaluation of both together, whose differences are those to the best, or None.
 
         Raises:
             MissingMetricError: An evaluation lacks a metric of the rule.
@@ -147,7 +151,11 @@ class MetricRule:
         )
 
     def compare(
-        self, *, best: EvalResult | None, candidate: EvalResult, is_paired: bool = False
+        self,
+        *,
+        best: EvalResult | None,
+        candidate: EvalResult,
+        together: EvalResult | None = None,
     ) -> Verdict:
         """Returns whether the candidate's value is better by more than the thresholds."""
         value = candidate.find(self.key)
@@ -186,7 +194,7 @@ class MetricRule:
                 key=self.key,
                 candidate=candidate,
                 best=best,
-                is_paired=is_paired,
+                together=together,
                 alpha=self.alpha,
                 required=required,
             )
@@ -267,7 +275,11 @@ class InOrder:
     rules: tuple[MetricRule, ...]
 
     def compare(
-        self, *, best: EvalResult | None, candidate: EvalResult, is_paired: bool = False
+        self,
+        *,
+        best: EvalResult | None,
+        candidate: EvalResult,
+        together: EvalResult | None = None,
     ) -> Verdict:
         """Returns the verdict of the first rule that finds no tie, or else of the first rule.
 
@@ -278,7 +290,7 @@ class InOrder:
         decisive = None
         for rule in self.rules:
             try:
-                verdict = rule.compare(best=best, candidate=candidate, is_paired=is_paired)
+                verdict = rule.compare(best=best, candidate=candidate, together=together)
             except (MissingMetricError, MissingIntervalError):
                 if decisive is None:
                     raise
@@ -312,7 +324,7 @@ class CompareFunction:
         *,
         best: EvalResult | None,
         candidate: EvalResult,
-        is_paired: bool = False,  # noqa: ARG002
+        together: EvalResult | None = None,  # noqa: ARG002
     ) -> Verdict:
         """Returns what the function says.
 

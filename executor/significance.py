@@ -35,7 +35,7 @@ def significance_of(
     key: MetricKey,
     candidate: EvalResult,
     best: EvalResult,
-    is_paired: bool,
+    together: EvalResult | None,
     alpha: float,
     required: float = 0.0,
 ) -> SignificanceTest:
@@ -52,14 +52,14 @@ def significance_of(
         key: The metric.
         candidate: Its evaluation.
         best: The best's evaluation.
-        is_paired: Whether `candidate.differences` are differences to the best.
+        together: Evaluation of both together, whose differences are those to the best, or None.
         alpha: Share of candidates no better than the best that may pass.
         required: What the improvement has to be larger than.
 
     Raises:
         MissingIntervalError: An evaluation has no confidence interval of the metric.
     """
-    difference = candidate.difference(key) if is_paired else None
+    difference = None if together is None else together.difference(key)
     if difference is not None and _has_standard_error(difference):
         method = pb.SignificanceTest.PAIRED
         standard_error, degrees_of_freedom = _standard_error_of(difference)

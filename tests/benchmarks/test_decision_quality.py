@@ -119,7 +119,7 @@ class TestRules:
             (rules.ours(TOGETHER, 0.05), {"candidate": 0.8, "best": 0.783, "recorded": 0}, False),
             # Unpaired, the standard error is larger by the root of 2.
             (
-                rules.ours(pb.ExportDecision.EVALUATED_AGAIN, 0.05),
+                rules.ours(pb.ExportDecision.RECORDED_SAME_DATA, 0.05),
                 {"candidate": 0.8, "best": 0.78, "recorded": 0.9},
                 False,
             ),

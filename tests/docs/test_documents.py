@@ -506,16 +506,15 @@ def example_of(
         )
 
     key = MetricKey(name=rule.metric.name)
+    candidate_result = result_of(candidate, slices, {key: difference} if difference else None)
     decision = decide(
-        candidate=Candidate(
-            digest="sha256:candidate",
-            eval_result=result_of(candidate, slices, {key: difference} if difference else None),
-        ),
+        candidate=Candidate(digest="sha256:candidate", eval_result=candidate_result),
         best=Best(
             version=1,
             digest="sha256:best",
             eval_result=result_of(best, best_slices),
             basis=pb.ExportDecision.SAME_EVALUATION,
+            together=candidate_result,
         ),
         policy=comparison.policy_from_proto(policies.compare_policy(rule, **kwargs), lambda _: min),
     )

@@ -61,6 +61,7 @@ def test_a_baseline_that_is_the_best(path: str):
     candidate = beside(path)
     found = best_of(candidate, evaluation(DATA), never)
     assert found.basis == pb.ExportDecision.SAME_EVALUATION
+    assert found.together is candidate
     assert found.eval_result is candidate.baseline
     assert found.warnings == ()
 
@@ -145,6 +146,61 @@ def test_evaluated_again_rather_than_recorded():
     again = evaluation(DATA)
     found = best_of(evaluation(DATA), evaluation(DATA), lambda: again)
     assert found == basis.BestEvaluation(eval_result=again, basis=pb.ExportDecision.EVALUATED_AGAIN)
+
+
+def test_evaluated_again_together():
+    again = beside(EXPORT_URI)
+    found = best_of(evaluation(DATA), evaluation(DATA), lambda: again)
+    assert found == basis.BestEvaluation(
+        eval_result=again.baseline, basis=pb.ExportDecision.EVALUATED_AGAIN, together=again
+    )
+
+
+def of_loss(loss: float, example_count: float | None = None, **others: object) -> EvalResult:
+    return EvalResult(
+        {MetricKey(name="loss"): MetricValue(value=loss)},
+        example_count=example_count,
+        **others,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "problem"),
+    [
+        pytest.param(of_loss(0.1, 100), "", id="another model's value"),
+        pytest.param(
+            of_loss(0.1, 90),
+            "90 examples were found, and the candidate was evaluated on 100",
+            id="number of examples",
+        ),
+        pytest.param(of_loss(0.1), "", id="nobody counted"),
+        pytest.param(of_loss(0.50004, 100, baseline=of_loss(0.4)), "", id="nearly the same value"),
+        pytest.param(
+            of_loss(0.502, 100, baseline=of_loss(0.4)),
+            "loss of the candidate is 0.502 on them, and 0.5 in its evaluation",
+            id="another value of the candidate",
+        ),
+        pytest.param(
+            of_loss(float("nan"), 100, baseline=of_loss(0.4)),
+            "loss of the candidate is nan on them, and 0.5 in its evaluation",
+            id="NaN of the candidate",
+        ),
+    ],
+)
+@pytest.mark.parametrize("needed", [None, [MetricKey(name="loss")]])
+def test_examples_that_are_not_the_candidates(
+    now: EvalResult, problem: str, needed: list[MetricKey] | None
+):
+    recorded = evaluation(OTHER_DATA)
+    found = best_of(of_loss(0.5, 100), recorded, lambda: now, needed=needed)
+    if problem:
+        assert found.basis == pb.ExportDecision.RECORDED_OTHER_DATA
+        assert found.warnings == (
+            f"the best could not be evaluated on the candidate's examples: {problem}",
+        )
+    else:
+        assert found.basis == pb.ExportDecision.EVALUATED_AGAIN
+        assert found.warnings == ()
 
 
 @pytest.mark.parametrize(

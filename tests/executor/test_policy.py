@@ -82,9 +82,12 @@ def decide(
     def result_of(value: EvalResult | Metrics) -> EvalResult:
         return value if isinstance(value, EvalResult) else evaluation(value)
 
+    candidate = result_of(candidate)
+    if kwargs.get("basis") == R.SAME_EVALUATION:
+        kwargs["together"] = candidate
     return comparison.decide(
         candidate=Candidate(
-            digest="sha256:c", eval_result=result_of(candidate), signatures=candidate_signatures
+            digest="sha256:c", eval_result=candidate, signatures=candidate_signatures
         ),
         best=Best(
             version=7,
@@ -329,6 +332,22 @@ def test_a_difference_to_another_model_is_not_looked_at():
         "auc 0.92 is larger than the best's 0.9, but that may be chance: the improvement 0.02 is at"
         " least -0.003843 at 0.95, independent estimates"
     )
+
+
+def test_a_difference_of_both_evaluated_again_together():
+    together = evaluation({}, differences={"auc": interval(0.02, 0.005)})
+    decision = decide(
+        SIGNIFICANT,
+        {"auc": interval(0.92, 0.01)},
+        {"auc": interval(0.9, 0.01)},
+        basis=R.EVALUATED_AGAIN,
+        together=together,
+    )
+    assert decision.reason == R.BETTER
+    (compared,) = decision.comparisons
+    assert compared.significance
+    assert compared.significance.method == pb.SignificanceTest.PAIRED
+    assert compared.significance.lower_bound == pytest.approx(0.011354, abs=1e-6)
 
 
 def test_significance_of_a_smaller_metric_and_a_threshold():

@@ -206,6 +206,54 @@ def test_the_best_is_evaluated_again_on_other_examples(node: Node):
     assert decision.slice_count == 2
 
 
+@pytest.mark.parametrize("names", [None, ("mine", "theirs")])
+def test_noise_is_that_of_the_difference_though_the_best_was_no_baseline(
+    node: Node, names: tuple[str, str] | None
+):
+    """Of 100 examples the best is wrong on 10, and the candidate on 5 of these 10."""
+    shared = node.shared
+    config = served_models.EVAL_CONFIG + "options { compute_confidence_intervals { value: true } }"
+    baseline = None
+    if names:
+        # Another model was the baseline, and metrics that only that one was asked for.
+        baseline = shared.work.model(0.9)
+        config = config.replace("model_specs {", f'model_specs {{ name: "{names[0]}"', 1) + (
+            f' model_specs {{ name: "{names[1]}" is_baseline: true label_key: "label"'
+            ' signature_name: "serving_default" prediction_key: "above" }'
+            f' metrics_specs {{ model_names: "{names[1]}" metrics {{ class_name: "MeanLabel" }} }}'
+        )
+    evaluated = served_models.evaluate(
+        shared.work.artifact, shared.examples, shared.candidate, baseline, config
+    )
+    rule = {**_POLICY["metric"], "significance": {"alpha": 0.05}}
+    decision = node.do(shared.candidate, evaluated, shared.examples, policy={"metric": rule})
+    assert node.pipelines_made == 1
+    assert decision.basis == pb.ExportDecision.EVALUATED_AGAIN
+    assert compared(decision) == (0.95, 0.9)
+    significance = decision.comparisons[0].significance
+    assert significance.method == pb.SignificanceTest.PAIRED
+    # Of 5 examples of 100 that only one of both is right about: sqrt(0.05 * 0.95 / 100) = 0.022.
+    assert significance.standard_error == pytest.approx(0.022, rel=0.4)
+    assert decision.reason == pb.ExportDecision.BETTER
+    # It lies beside decision.json, with both.
+    again = evaluation.from_tfma(decision.best.evaluation.uri)
+    assert again.baseline is not None
+    assert again["binary_accuracy"] == pytest.approx(0.95)
+    assert len(again.slices) == 2
+    assert node.record().evaluation.uri == evaluated.uri
+
+
+def test_examples_that_the_candidate_was_not_evaluated_on(node: Node):
+    shared = node.shared
+    decision = node.do(shared.candidate, shared.candidate_alone, shared.more_examples)
+    [_, warning] = decision.warnings
+    assert warning == (
+        "the best could not be evaluated on the candidate's examples: 200 examples were found, and"
+        " the candidate was evaluated on 100"
+    )
+    assert decision.basis == pb.ExportDecision.RECORDED_OTHER_DATA
+
+
 def test_a_baseline_that_is_not_the_best_is_not_compared_with(node: Node):
     shared = node.shared
     decision = node.do(shared.candidate, shared.candidate_beside_another, shared.examples)
@@ -327,11 +375,11 @@ def test_an_export_that_tensorflow_cannot_read_where_it_lies(
             output_uri=str(tmp_path / "output"),
             context=None,
         )
-        result = evaluate(export)
+        result = evaluate(export, None)
     assert result["binary_accuracy"] == pytest.approx(0.9)
     assert result.uri == str(tmp_path / "output" / "1732240000")
     # The same answer, not another evaluation: the server is gone.
-    assert evaluate(export) is result
+    assert evaluate(export, None) is result
 
 
 def test_examples_of_several_artifacts_have_one_name(shared: Shared):
