@@ -87,8 +87,7 @@ def _s3(uri: str) -> Storage:
         if error.name not in ("boto3", "botocore", "s3transfer"):
             raise
         raise ModuleNotFoundError(
-            f"s3:// needs boto3 (got none installed, at {uri})."
-            " Install it: pip install 'tfx-best-exporter[s3]'.",
+            f"s3:// needs boto3 (got none installed, at {uri}). Run: pip install boto3.",
             name=error.name,
         ) from error
 

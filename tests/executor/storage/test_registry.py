@@ -103,5 +103,5 @@ print(sorted({"tensorflow", "tfx", "google.cloud.storage"} & set(sys.modules)))
     )
     assert result.stdout == (
         "s3:// needs boto3 (got none installed, at s3://bucket/model)."
-        " Install it: pip install 'tfx-best-exporter[s3]'.\n[]\n"
+        " Run: pip install boto3.\n[]\n"
     )
