@@ -1,7 +1,8 @@
 """The rules that are compared: those of the peers, and this project's own decide().
 
 A rule sees what was measured in one run of several streams, and says for each stream whether the
-candidate replaces the best. Only the oracle and the test with known noise see more.
+candidate replaces the best. Only the oracle, the test with known noise and the decider that knows
+the population see more.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy import special
 
-from benchmarks.streams import BUCKETS, Array, Estimates
+from benchmarks.streams import BUCKETS, Array, Estimates, Scenario, mean_accuracies
 from tfx_best_exporter.executor import comparison
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -98,6 +99,47 @@ def known_noise(run: Run) -> Array:
     """The most powerful test at DEFAULT_ALPHA on one run's examples: the noise is known exactly."""
     margin = special.ndtri(1 - DEFAULT_ALPHA) * run.true_standard_error
     return run.difference.value > margin
+
+
+class KnownPopulation:
+    """Knows the noise, and besides how good candidates are on average and how much they differ.
+
+    Remembers what it has seen of the best, and promotes a candidate that is worse with a
+    probability of no more than `allowed`: the posterior of two normal variables of which the
+    difference was measured.
+    """
+
+    def __init__(self, scenario: Scenario, allowed: float):
+        """Makes the rule for streams of one scenario.
+
+        Args:
+            scenario: The truth about the candidates.
+            allowed: Probability that a promotion makes serving worse.
+        """
+        self._means = mean_accuracies(scenario)
+        self._variance = scenario.sd**2
+        self._allowed = allowed
+        self._index = 0
+        self._best_mean: Array = self._means[0]
+        self._best_variance: Array = self._variance
+
+    def __call__(self, run: Run) -> Array:
+        """Returns where the candidate is surely enough better."""
+        self._index += 1
+        mean = self._means[self._index]
+        total = self._variance + self._best_variance + run.true_standard_error**2
+        surprise = (run.difference.value - (mean - self._best_mean)) / total
+        candidate_mean = mean + self._variance * surprise
+        candidate_variance = self._variance - self._variance**2 / total
+        best_mean = self._best_mean - self._best_variance * surprise
+        best_variance = self._best_variance - self._best_variance**2 / total
+        covariance = self._variance * self._best_variance / total
+        spread = np.sqrt(candidate_variance + best_variance - 2 * covariance)
+        margin = special.ndtri(1 - self._allowed) * spread
+        is_better = candidate_mean - best_mean > margin
+        self._best_mean = np.where(is_better, candidate_mean, best_mean)
+        self._best_variance = np.where(is_better, candidate_variance, best_variance)
+        return is_better
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -192,6 +234,8 @@ ORACLE = "oracle"
 # Its degrees of freedom differ from run to run, and so each time a quantile is computed anew: slow.
 UNPAIRED = "ours, same data, alpha 0.05, unpaired"
 FLOOR = "test with known noise, alpha 0.05"
+# Of the errors allowed, one for few mistakes and one for little regret.
+ALLOWED = (0.15, 0.3)
 
 
 def name_of(alpha: float) -> str:
@@ -199,8 +243,13 @@ def name_of(alpha: float) -> str:
     return f"ours, same data, alpha {alpha:g}"
 
 
-def rules_of(alphas: Sequence[float]) -> dict[str, Rule]:
-    """Returns the rules by name, in the order of the tables."""
+def rules_of(alphas: Sequence[float], scenario: Scenario) -> dict[str, Rule]:
+    """Returns the rules by name, in the order of the tables.
+
+    Args:
+        alphas: One rule for each.
+        scenario: Of the streams, which one of the rules knows.
+    """
     recorded = pb.ExportDecision.RECORDED_OTHER_DATA
     together = pb.ExportDecision.SAME_EVALUATION
     return {
@@ -214,5 +263,9 @@ def rules_of(alphas: Sequence[float]) -> dict[str, Rule]:
         UNPAIRED: ours(pb.ExportDecision.RECORDED_SAME_DATA, DEFAULT_ALPHA),
         **{name_of(alpha): ours(together, alpha) for alpha in alphas},
         FLOOR: known_noise,
+        **{
+            f"Bayes with known population, error {allowed:g}": KnownPopulation(scenario, allowed)
+            for allowed in ALLOWED
+        },
         ORACLE: oracle,
     }

@@ -93,12 +93,16 @@ class Streams:
     shift: Array
 
 
+def mean_accuracies(scenario: Scenario) -> Array:
+    """Returns the mean true accuracy of the candidates of each run: (CANDIDATES,)."""
+    return MEAN_ACCURACY + np.linspace(0, scenario.rise, CANDIDATES)
+
+
 def draw_streams(scenario: Scenario, count: int, rng: np.random.Generator) -> Streams:
     """Returns streams of candidates."""
     shape = (count, CANDIDATES)
-    trend = np.linspace(0, scenario.rise, CANDIDATES)
     return Streams(
-        quality=MEAN_ACCURACY + trend + scenario.sd * rng.standard_normal(shape),
+        quality=mean_accuracies(scenario) + scenario.sd * rng.standard_normal(shape),
         shift=scenario.drift * rng.standard_normal(shape),
     )
 
