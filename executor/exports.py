@@ -83,11 +83,16 @@ class Export:
 
     Attributes:
         version: Its name as a number.
-        location: Where it lies.
+        base: Directory that it lies in.
     """
 
     version: int
-    location: Location
+    base: Location
+
+    @property
+    def location(self) -> Location:
+        """Where it lies."""
+        return self.base / str(self.version)
 
     @property
     def path(self) -> str:
@@ -202,7 +207,7 @@ class ExportDirectory:
             if problem:
                 strays.append(f"{entry.name!r} is no version: {problem}")
             else:
-                exports.append(Export(version=number, location=self.base / entry.name))
+                exports.append(Export(version=number, base=self.base))
             # A model server takes "007" for 7: whatever may be a number counts as seen.
             numbers.append(number)
         numbers.extend(self._tombstone_versions())
@@ -407,7 +412,7 @@ class ExportDirectory:
                     )
             except VersionTakenError:
                 continue
-            return Export(version=candidate_version, location=location)
+            return Export(version=candidate_version, base=self.base)
         raise ValueError(
             f"version must be free (got {version} and {_MAX_TAKEN - 1} larger ones, at"
             f" {self.base}). See which other writer takes them."

@@ -162,7 +162,7 @@ def test_strays_are_told_and_never_touched(
 def test_canonical_numbers_are_versions(base: ExportDirectory, base_path: Path, version: int):
     write_files(base_path / str(version))
     (export,) = base.list().exports
-    assert export == Export(version=version, location=base.base / str(version))
+    assert export == Export(version=version, base=base.base)
     assert export.path == str(base_path / str(version))
     assert not base.has_record(export)
 
@@ -507,7 +507,7 @@ def test_publish_never_replaces_a_version(base: ExportDirectory, base_path: Path
     for version in (5, 6):
         write_files(base_path / str(version), {"saved_model.pb": b"precious"})
     export = publish(base, 5, model_path)
-    assert export == Export(version=7, location=base.base / "7")
+    assert export == Export(version=7, base=base.base)
     assert base.record(export).version == 7
     assert read_files(base_path / "5") == {"saved_model.pb": b"precious"}
     assert read_files(base_path / "6") == {"saved_model.pb": b"precious"}

@@ -116,7 +116,7 @@ class Reader:
         for name, signature in self._listing():
             version = version_of(name)
             if version is not None and self._has_marker(signature):
-                self._look(Export(version=version, location=self._base / name), signature)
+                self._look(Export(version=version, base=self._base), signature)
                 in_sight.append(version)
         # It may have been published after the listing was made, and before it was looked at.
         if max(in_sight, default=-1) < self.largest and not self._is_in_sight(self.largest):
