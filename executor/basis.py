@@ -6,13 +6,26 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
+from tfx_best_exporter.executor import numerals
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Below a Model artifact: the SavedModels that TFX's Trainer writes there.
 _MODEL_DIRECTORIES = ("Format-Serving", "Format-TFMA")
-# Two evaluations of one model on the same examples differ by the order of their sums.
-_SAME_VALUE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reevaluated:
+    """What was evaluated on the candidate's examples.
+
+    Attributes:
+        best: Evaluation of the best.
+        together: Evaluation of the candidate, of which the best was the baseline; None where the
+            best was evaluated alone.
+    """
+
+    best: EvalResult
+    together: EvalResult | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +53,7 @@ def best_evaluation(
     export_uri: str,
     needed: Sequence[MetricKey] | None = None,
     has_content_of_best: Callable[[str], bool] = lambda _: True,
-    reevaluate: Callable[[], EvalResult] | None = None,
+    reevaluate: Callable[[], Reevaluated] | None = None,
     comparability: pb.ComparePolicy.Comparability = pb.ComparePolicy.PREFER_SAME_DATA,
 ) -> BestEvaluation:
     """Returns the evaluation of the best that says most about candidate and best.
@@ -56,14 +69,14 @@ def best_evaluation(
         needed: Metrics that are going to be compared; None for all of the candidate's.
         has_content_of_best: Returns whether the SavedModel at a path is the one that the best was
             made from. A URI alone does not say so: where ML Metadata was lost, it is given anew.
-        reevaluate: Evaluates the best on the candidate's examples, as the baseline of the
-            candidate or alone; None if they were not given.
+        reevaluate: Evaluates the best on the candidate's examples; None if they were not given.
         comparability: REQUIRE_SAME_DATA makes it an error that the best cannot be evaluated again.
 
     Raises:
         RuntimeError: It could not be evaluated again, and that is required.
     """
     warnings: list[str] = []
+    has_other_examples = False
     baseline = candidate.baseline
     if baseline is not None:
         path = baseline.model_paths.get(baseline.model_name, "")
@@ -92,12 +105,16 @@ def best_evaluation(
             # Beam and TFMA raise whatever the model's own code does.
             problem, cause = f"{type(error).__name__}: {_first_line(error)}", error
         else:
-            problem, cause = _problem_with(found, candidate, needed), None
-        if found is not None and not problem:
+            lacking = _lacking(candidate, found.best, needed)
+            other_examples = _why_other_examples(candidate, found, needed)
+            has_other_examples = bool(other_examples)
+            problem = f"it has no {', '.join(lacking)}" if lacking else other_examples
+            cause = None
+        if found and not problem:
             return BestEvaluation(
-                eval_result=found if found.baseline is None else found.baseline,
+                eval_result=found.best,
                 basis=pb.ExportDecision.EVALUATED_AGAIN,
-                together=None if found.baseline is None else found,
+                together=found.together,
                 warnings=tuple(warnings),
             )
         if comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
@@ -110,7 +127,8 @@ def best_evaluation(
         warnings.append(f"the best could not be evaluated on the candidate's examples: {problem}")
     if recorded is None:
         return BestEvaluation(eval_result=None, warnings=tuple(warnings))
-    is_same = candidate.data.is_same(recorded.data)
+    # Examples that are not the candidate's say nothing of what it was evaluated on.
+    is_same = candidate.data.is_same(recorded.data) and not has_other_examples
     return BestEvaluation(
         eval_result=recorded,
         basis=(
@@ -142,31 +160,32 @@ def check_candidate(candidate: EvalResult, model_uri: str) -> None:
         )
 
 
-def _problem_with(
-    found: EvalResult, candidate: EvalResult, needed: Sequence[MetricKey] | None
+def _why_other_examples(
+    candidate: EvalResult, found: Reevaluated, needed: Sequence[MetricKey] | None
 ) -> str:
-    """Returns why an evaluation made now is not one to compare the candidate's with, or nothing."""
-    lacking = _lacking(candidate, found if found.baseline is None else found.baseline, needed)
-    if lacking:
-        return f"it has no {', '.join(lacking)}"
-    counts = (candidate.example_count, found.example_count)
-    if None not in counts and counts[0] != counts[1]:
-        return (
-            f"{counts[1]:.6g} examples were found, and the candidate was evaluated on"
-            f" {counts[0]:.6g}"
-        )
-    if found.baseline is None:
-        return ""
+    """Returns by what an evaluation made now shows that its examples are not the candidate's."""
+    now, before = found.best.example_count, candidate.example_count
+    if now is not None and before is not None and not _are_near(now, before, rel_tol=1e-5):
+        texts = numerals.apart(now, before)
+        return f"{texts[0]} examples were found, and the candidate was evaluated on {texts[1]}"
     for key in candidate.metrics if needed is None else needed:
-        before, now = candidate.find(key), found.find(key)
-        if before is None or now is None or math.isnan(before.value):
+        again = None if found.together is None else found.together.find(key)
+        own = candidate.find(key)
+        if again is None or own is None or math.isnan(own.value):
             continue
-        if not math.isclose(before.value, now.value, rel_tol=_SAME_VALUE, abs_tol=_SAME_VALUE):
-            return (
-                f"{key} of the candidate is {now.value:.6g} on them, and {before.value:.6g} in its"
-                " evaluation"
-            )
+        if not _are_near(again.value, own.value, rel_tol=1e-4):
+            texts = numerals.apart(again.value, own.value)
+            return f"{key} of the candidate is {texts[0]} on them, and {texts[1]} in its evaluation"
     return ""
+
+
+def _are_near(one: float, other: float, *, rel_tol: float) -> bool:
+    """Returns whether two figures may be of the same examples.
+
+    Sums of floating-point numbers, of weights for example, depend on their order, which no two runs
+    of Beam share.
+    """
+    return math.isclose(one, other, rel_tol=rel_tol, abs_tol=1e-9)
 
 
 def _lacking(

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf import json_format
 
@@ -32,6 +32,7 @@ from tfx_best_exporter.executor.significance import MissingIntervalError
 from tfx_best_exporter.executor.slices import SliceChange
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
+_Named = TypeVar("_Named", MetricRule, Guardrail)
 Reason = pb.ExportDecision.Reason
 Basis = pb.ExportDecision.Basis
 
@@ -141,6 +142,7 @@ class Decision:
         guardrails: What became of each guardrail on each of its slices.
         signature_changes: What clients of the best would notice.
         warnings: What somebody should look at.
+        was_compared: Whether the rule compared the candidate with the best.
     """
 
     reason: Reason
@@ -149,6 +151,7 @@ class Decision:
     guardrails: tuple[GuardrailResult, ...] = ()
     signature_changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    was_compared: bool = False
 
     @property
     def is_export(self) -> bool:
@@ -344,19 +347,22 @@ def decide(
     """
     refusal = refusal_of(candidate.blessings)
     if refusal is not None:
-        return refusal
+        return dataclasses.replace(refusal, warnings=_warnings_of(policy))
     if best is not None and best.digest == candidate.digest:
         return Decision(
             reason=pb.ExportDecision.ALREADY_BEST,
             explanation=f"the candidate is version {best.version} itself",
+            warnings=_warnings_of(policy),
         )
+    policy = _of_the_candidate(policy, candidate.eval_result)
     compared = _compare(candidate.eval_result, best, policy)
     decision = _by_rule(candidate.eval_result, best, policy, compared, now)
     decision = dataclasses.replace(
         decision,
         comparisons=compared.verdict.comparisons,
         guardrails=compared.guardrails,
-        warnings=(*compared.warnings, *decision.warnings),
+        warnings=(*compared.warnings, *decision.warnings, *_warnings_of(policy)),
+        was_compared=compared.known_best is not None,
     )
     if not decision.is_export:
         return decision
@@ -389,7 +395,10 @@ def _compare(candidate: EvalResult, best: Best | None, policy: Policy) -> _Compa
     try:
         verdict = policy.rule.compare(best=known_best, candidate=candidate, together=together)
     except (MissingMetricError, MissingIntervalError) as error:
+        is_candidates = isinstance(error, MissingIntervalError) and error.is_candidates
         if best is None or known_best is None or not (best.is_foreign or policy.force):
+            raise
+        if is_candidates and not policy.force:
             raise
         # Whoever pushed the best did not know of this rule. The candidate has to fit it.
         known_best = None
@@ -401,20 +410,21 @@ def _compare(candidate: EvalResult, best: Best | None, policy: Policy) -> _Compa
 def _guard(
     candidate: EvalResult, best: Best | None, policy: Policy
 ) -> tuple[tuple[GuardrailResult, ...], tuple[str, ...]]:
-    """Returns what becomes of the guardrails, and a warning for each whose best is not known."""
+    """Returns what becomes of the guardrails, and a warning where one could not be looked at."""
     results: list[GuardrailResult] = []
     warnings = []
     for guardrail in policy.guardrails:
         known_best = best.eval_result if best else None
         try:
-            found = list(guardrail.results(candidate=candidate, best=known_best))
-        except MissingMetricError as error:
+            found, unsaid = guardrail.check(candidate=candidate, best=known_best)
+        except (MissingMetricError, ValueError) as error:
             if best is None or known_best is None or not best.is_foreign:
                 raise
             # As with the rule. What the candidate itself lacks is an error again.
-            found = list(guardrail.results(candidate=candidate, best=None))
+            found, unsaid = guardrail.check(candidate=candidate, best=None)
             warnings.append(str(error))
         results.extend(found)
+        warnings.extend(unsaid)
     return tuple(results), tuple(warnings)
 
 
@@ -446,7 +456,6 @@ def _by_rule(
         return Decision(
             reason=pb.ExportDecision.FORCED,
             explanation=f"forced, {policy.force}: {verdict.explanation}",
-            warnings=(f"exported by force, {policy.force}: take compare_policy.force out again",),
         )
     if compared.known_best is None:
         on_unknown_best = policy.on_unknown_best
@@ -480,6 +489,12 @@ def _by_rule(
     return Decision(reason=_REASONS[verdict.outcome], explanation=explanation)
 
 
+def _warnings_of(policy: Policy) -> tuple[str, ...]:
+    if not policy.force:
+        return ()
+    return (f"compare_policy.force is set, {policy.force}: take it out again",)
+
+
 def _are_other_data(one: EvaluatedData, other: EvaluatedData) -> bool:
     """Returns whether two evaluations are known to be of different data."""
     return bool(one.examples_uri and other.examples_uri) and not one.is_same(other)
@@ -497,10 +512,11 @@ def _too_few_examples(candidate: EvalResult, min_example_count: float) -> str:
         )
     if candidate.example_count >= min_example_count:
         return ""
-    return (
-        f"the candidate was evaluated on {candidate.example_count:.6g} examples, fewer than"
-        f" {min_example_count:.6g}"
+    found, least = (
+        f"{value:,.0f}" if value == int(value) else f"{value!r}"
+        for value in (candidate.example_count, min_example_count)
     )
+    return f"the candidate was evaluated on {found} examples, fewer than {least}"
 
 
 def _too_old(best: Best, max_age_seconds: float, now: float | None) -> str:
@@ -511,15 +527,20 @@ def _too_old(best: Best, max_age_seconds: float, now: float | None) -> str:
     if best.eval_result.evaluated_at is None:
         return (
             f"nobody knows when the best, version {best.version}, was evaluated, and that must not"
-            f" be more than {max_age_seconds:.6g} seconds ago"
+            f" be more than {max_age_seconds:,.0f} seconds ago"
         )
     assert now is not None, "now must be given where the policy has a maximum age"
     age_seconds = now - best.eval_result.evaluated_at
-    if age_seconds <= max_age_seconds:
+    if abs(age_seconds) <= max_age_seconds:
         return ""
+    if age_seconds < 0:
+        return (
+            f"the best, version {best.version}, was evaluated {math.ceil(-age_seconds):,} seconds"
+            " from now: one of two clocks is wrong"
+        )
     return (
-        f"the best, version {best.version}, was evaluated {age_seconds:.6g} seconds ago, more than"
-        f" {max_age_seconds:.6g}"
+        f"the best, version {best.version}, was evaluated {math.ceil(age_seconds):,} seconds ago,"
+        f" more than {max_age_seconds:,.0f}"
     )
 
 
@@ -557,12 +578,34 @@ def check_signatures(
     return dataclasses.replace(decision, signature_changes=texts)
 
 
-def metrics_of(policy: Policy) -> tuple[MetricKey, ...] | None:
+def metrics_of(policy: Policy, candidate: EvalResult) -> tuple[MetricKey, ...] | None:
     """Returns the metrics that a policy compares; None where a function of the author's does."""
+    policy = _of_the_candidate(policy, candidate)
     rules = _metric_rules(policy.rule)
     if not rules:
         return None
     return tuple(each.key for each in (*rules, *policy.guardrails))
+
+
+def _of_the_candidate(policy: Policy, candidate: EvalResult) -> Policy:
+    """Returns a policy in which the candidate's own metrics go by no model's name.
+
+    The best's evaluations know the model by other names, or by none.
+    """
+    if not candidate.model_name:
+        return policy
+
+    def rename(part: _Named) -> _Named:
+        if part.key.model_name != candidate.model_name:
+            return part
+        return dataclasses.replace(part, key=dataclasses.replace(part.key, model_name=""))
+
+    rule = policy.rule
+    if isinstance(rule, InOrder):
+        rule = InOrder(rules=tuple(map(rename, rule.rules)))
+    elif isinstance(rule, MetricRule):
+        rule = rename(rule)
+    return dataclasses.replace(policy, rule=rule, guardrails=tuple(map(rename, policy.guardrails)))
 
 
 def looks_at_noise(policy: Policy) -> bool:
@@ -575,7 +618,7 @@ def slice_changes(*, candidate: Candidate, best: Best | None, policy: Policy) ->
 
     Empty where there is nothing to compare, or a compare function decides.
     """
-    rules = _metric_rules(policy.rule)
+    rules = _metric_rules(_of_the_candidate(policy, candidate.eval_result).rule)
     if best is None or best.eval_result is None or not rules:
         return []
     return slices.slice_changes(
@@ -598,5 +641,5 @@ def _unknown_best(
     return (
         pb.ExportDecision.BEST_UNKNOWN_EXPORTED,
         f"{problem}: the candidate is exported",
-        f"{problem}: the candidate was exported without a comparison",
+        f"{problem}: the candidate was compared with nothing",
     )

@@ -57,7 +57,7 @@ def tell(
     if not result.candidate_evaluation.HasField("evaluated_at"):
         # TFMA does not write when: in this run, as far as anybody knows.
         result.candidate_evaluation.evaluated_at.CopyFrom(result.decided_at)
-    if best and decision.comparisons and best.eval_result:
+    if best and decision.was_compared:
         result.basis = best.basis
         try:
             changes = comparison.slice_changes(candidate=candidate, best=best, policy=policy)
@@ -71,9 +71,21 @@ def tell(
 
 
 def tell_best(
-    result: pb.ExportDecision, served: Served, best: comparison.Best, listing: Listing
+    result: pb.ExportDecision,
+    served: Served,
+    best: comparison.Best,
+    listing: Listing,
+    latest: pb.ExportRecord | None,
 ) -> None:
-    """Fills in what is known of the export that is served, and of those before it."""
+    """Fills in what is known of the export that is served, and of those before it.
+
+    Args:
+        result: The message.
+        served: The export that is served.
+        best: The same, as it was compared with.
+        listing: Of the base directory.
+        latest: Record of the newest export that has one: the served one's, where it has.
+    """
     export, record = served.export, served.record
     if export is None:
         return
@@ -88,9 +100,9 @@ def tell_best(
         result.best.evaluation.CopyFrom(best.eval_result.to_proto())
         if best.basis in _EVALUATED_NOW:
             result.best.evaluation.evaluated_at.CopyFrom(result.decided_at)
-    if record:
-        result.history.extend(record.decision.history)
-        result.history.append(_history_entry(record))
+    if latest:
+        result.history.extend(latest.decision.history)
+        result.history.append(_history_entry(latest))
         del result.history[:-MAX_HISTORY]
         present = {each.version for each in listing.exports}
         for entry in result.history:

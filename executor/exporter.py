@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import tempfile
@@ -19,6 +20,7 @@ from tfx_best_exporter.executor import (
     retention,
     rules,
     saved_model,
+    wording,
 )
 from tfx_best_exporter.executor.eval_result import EvalResult
 from tfx_best_exporter.executor.exports import (
@@ -83,14 +85,14 @@ class _Best:
 class Reevaluate(Protocol):
     """Evaluates an export on the candidate's examples."""
 
-    def __call__(self, export: Location, candidate: Location | None) -> EvalResult:
+    def __call__(self, export: Location, candidate: Location | None) -> basis.Reevaluated:
         """Returns the evaluation of the export.
 
         Args:
             export: Its version directory.
             candidate: Directory of the candidate's SavedModel, where both are to be evaluated
-                together: then what is returned is the candidate's evaluation, whose `baseline` is
-                the export's, and whose `differences` have intervals of their own.
+                together if the EvalConfig allows that: their differences then have intervals of
+                their own.
         """
         ...
 
@@ -346,7 +348,8 @@ class ModelExporter:
             )
             result.compare_policy.CopyFrom(self._compare_policy)
             if best.value:
-                decisions.tell_best(result, best.served, best.value, best.listing)
+                latest = best.served.record or self._latest_record(best.listing)
+                decisions.tell_best(result, best.served, best.value, best.listing, latest)
             result.warnings.extend(
                 [
                     *best.warnings,
@@ -449,7 +452,7 @@ class ModelExporter:
                 recorded=value.eval_result,
                 model_uri=model_uri,
                 export_uri=export.path,
-                needed=comparison.metrics_of(self._policy),
+                needed=comparison.metrics_of(self._policy, candidate.value.eval_result),
                 has_content_of_best=lambda path: _has_digest(path, digest),
                 reevaluate=(lambda: reevaluate(location, beside)) if reevaluate else None,
                 comparability=self._policy.comparability,
@@ -464,6 +467,14 @@ class ModelExporter:
         return _Best(
             listing=listing, served=served, value=value, warnings=(*listing.strays, *warnings)
         )
+
+    def _latest_record(self, listing: Listing) -> pb.ExportRecord | None:
+        """Returns the record of the newest export that has one that can be read."""
+        for export in reversed(listing.exports):
+            if self._exports.has_record(export):
+                with contextlib.suppress(RecordError):
+                    return self._exports.record(export)
+        return None
 
     def _publish(
         self,
@@ -674,9 +685,9 @@ def _log(result: pb.ExportDecision) -> None:
         "%s: %s: %s (base directory %s, version %s)",
         "exported" if result.exported else "not exported",
         pb.ExportDecision.Reason.Name(result.reason),
-        result.explanation,
+        wording.text(result.explanation),
         result.base_directory,
         result.version or "none",
     )
     for warning in result.warnings:
-        _logger.warning("%s", warning)
+        _logger.warning("%s", wording.text(warning))

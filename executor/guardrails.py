@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from tfx_best_exporter.executor import numerals
 from tfx_best_exporter.executor.eval_result import (
     EvalResult,
     MetricKey,
@@ -13,10 +14,17 @@ from tfx_best_exporter.executor.eval_result import (
     SliceKey,
 )
 from tfx_best_exporter.executor.rules import check_metric
-from tfx_best_exporter.executor.slices import Features, by_features, matched, text_of
+from tfx_best_exporter.executor.slices import (
+    Features,
+    by_features,
+    features_of,
+    matched,
+    text_of,
+)
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _MAX_NAMED = 20
+_MAX_WARNED = 3
 
 
 class MissingSliceError(KeyError):
@@ -120,10 +128,10 @@ class Guardrail:
             **values,
         )
 
-    def results(
+    def check(
         self, *, candidate: EvalResult, best: EvalResult | None
-    ) -> Iterator[GuardrailResult]:
-        """Yields what becomes of it on each of its slices.
+    ) -> tuple[list[GuardrailResult], list[str]]:
+        """Returns what becomes of it on each of its slices, and warnings where that says nothing.
 
         Args:
             candidate: Its evaluation.
@@ -131,14 +139,30 @@ class Guardrail:
                 alone counts, as on a slice that the best's evaluation does not have.
 
         Raises:
-            MissingSliceError: The candidate's evaluation lacks a slice that is named.
+            MissingSliceError: The candidate's evaluation lacks a slice that is named, or has none
+                where every slice is to be looked at.
             MissingMetricError: It lacks the metric on a slice, or the number of examples; or the
                 best's lacks the metric.
         """
+        results, warnings = [], []
         if not self.slices:
-            yield self._overall(candidate, best)
+            results.append(self._overall(candidate, best))
         if self.slices or self.every_slice_min_examples is not None:
-            yield from self._on_slices(candidate, best)
+            on_slices, gone = self._on_slices(candidate, best)
+            results.extend(on_slices)
+            if gone:
+                warnings.append(
+                    f"{self.key} was not guarded on {_several(gone)}, which the best's evaluation"
+                    " has and the candidate's has not"
+                )
+        if best is not None:
+            unlimited = [text_of(each.slice) for each in results if each.worst_allowed is None]
+            if unlimited:
+                warnings.append(
+                    f"{self.key} was not guarded on {_several(unlimited)}, where the best's gives"
+                    " no limit"
+                )
+        return results, warnings
 
     def _overall(self, candidate: EvalResult, best: EvalResult | None) -> GuardrailResult:
         value = candidate.find(self.key)
@@ -146,32 +170,42 @@ class Guardrail:
             raise self._missing_metric((), candidate)
         best_value = best.find(self.key) if best is not None else None
         if best is not None and best_value is None and self.limits_regression:
-            raise MissingMetricError(
-                f"{self.field}.metric.name must be a metric of the best's evaluation too (got"
-                f" {str(self.key)!r}, at {best.uri or 'its record'}). Found:"
-                f" {', '.join(sorted(best)) or 'none'}. Give a bound only until a model with the"
-                " metric is exported."
-            )
+            raise self._missing_metric_of_best(best)
         return self._result(
             (), value.value, best_value.value if best_value else None, candidate.example_count
         )
 
     def _on_slices(
         self, candidate: EvalResult, best: EvalResult | None
-    ) -> Iterator[GuardrailResult]:
+    ) -> tuple[list[GuardrailResult], list[str]]:
+        """Returns what becomes of it on slices, and the large ones that only the best has."""
         example_counts = candidate.slice_example_counts()
         values = candidate.slice_values(self.key)
-        best_values = matched({} if best is None else best.slice_values(self.key), values)
         slice_keys = by_features(example_counts)
+        if not self.slices and not slice_keys:
+            raise self._no_slices(candidate)
+        all_best_values = {} if best is None else best.slice_values(self.key)
+        if best is not None and self.limits_regression and best.slices and not all_best_values:
+            raise self._missing_metric_of_best(best)
+        best_values = matched(all_best_values, values)
+        results = []
         for features in self.slices or self._large_enough(slice_keys, example_counts, candidate):
             slice_key = slice_keys.get(features)
             if slice_key is None:
                 raise self._missing_slice(features, candidate, slice_keys)
             if slice_key not in values:
                 raise self._missing_metric(features, candidate.slices[slice_key])
-            yield self._result(
-                features, values[slice_key], best_values.get(slice_key), example_counts[slice_key]
-            )
+            best_value = best_values.get(slice_key)
+            example_count = example_counts[slice_key]
+            results.append(self._result(features, values[slice_key], best_value, example_count))
+        gone = []
+        for slice_key in all_best_values.keys() - example_counts.keys():
+            features = features_of(slice_key)
+            if best is not None and not self.slices and features not in slice_keys:
+                example_count = best.slices[slice_key].example_count
+                if example_count is None or example_count >= (self.every_slice_min_examples or 0):
+                    gone.append(text_of(features))
+        return results, sorted(gone)
 
     def _large_enough(
         self,
@@ -185,8 +219,9 @@ class Guardrail:
             if example_count is None:
                 raise MissingMetricError(
                     f"{self.field}.every_slice_min_examples must find the number of examples of"
-                    f" each slice (got none of {text_of(features)}, at {candidate.uri}). Add the"
-                    " metric ExampleCount to Evaluator's EvalConfig."
+                    f" each slice (got none of {text_of(features)},"
+                    f" at {candidate.uri or 'the evaluation'}). Add the metric ExampleCount to"
+                    " Evaluator's EvalConfig."
                 )
             if example_count >= self.every_slice_min_examples:
                 yield features
@@ -200,7 +235,11 @@ class Guardrail:
     ) -> GuardrailResult:
         worst_allowed, why = self._worst_allowed(best_value)
         name = f"{self.key} of {text_of(features)}" if features else str(self.key)
-        unknown = "nothing is known of the best there"
+        unknown = (
+            "nothing is known of the best there"
+            if best_value is None
+            else f"the best's {best_value:.6g} gives no limit"
+        )
         if self._is_undefined(value, best_value):
             # AUC of a slice with one class, for example: nothing can have become worse.
             holds = True
@@ -212,9 +251,14 @@ class Guardrail:
             is_higher_better = self.direction == pb.HIGHER_IS_BETTER
             # NaN is neither: it never holds.
             holds = value >= worst_allowed if is_higher_better else value <= worst_allowed
+            if why and best_value is not None:
+                # A limit that was computed is as exact as the numbers that it comes from.
+                rounding = numerals.rounding_of(best_value, worst_allowed)
+                holds = holds or abs(value - worst_allowed) <= rounding
+            value_text, limit_text = numerals.apart(value, worst_allowed)
             explanation = (
-                f"{name} {value:.6g} is {'' if holds else 'not '}"
-                f"{'at least' if is_higher_better else 'at most'} {worst_allowed:.6g}{why}"
+                f"{name} {value_text} is {'' if holds else 'not '}"
+                f"{'at least' if is_higher_better else 'at most'} {limit_text}{why}"
             )
             if best_value is None and self.limits_regression:
                 explanation += f"; {unknown}"
@@ -263,6 +307,21 @@ class Guardrail:
         strictest = max if self.direction == pb.HIGHER_IS_BETTER else min
         return strictest(limits, key=lambda limit: limit[0])
 
+    def _missing_metric_of_best(self, best: EvalResult) -> MissingMetricError:
+        return MissingMetricError(
+            f"{self.field}.metric.name must be a metric of the best's evaluation too (got"
+            f" {str(self.key)!r}, at {best.uri or 'its record'}). Found:"
+            f" {', '.join(sorted(best)) or 'none'}. Give a bound only until a model with the"
+            " metric is exported."
+        )
+
+    def _no_slices(self, candidate: EvalResult) -> MissingSliceError:
+        return MissingSliceError(
+            f"{self.field}.every_slice_min_examples must find slices in the evaluation (got none,"
+            f" at {candidate.uri or 'the evaluation'}). Add slicing_specs to Evaluator's"
+            " EvalConfig, or guard the overall slice alone."
+        )
+
     def _missing_metric(self, features: Features, candidate: EvalResult) -> MissingMetricError:
         name = f"{str(self.key)!r} of {text_of(features)}" if features else repr(str(self.key))
         where = f", at {candidate.uri}" if candidate.uri else ""
@@ -283,6 +342,12 @@ class Guardrail:
             f" {', '.join(names[:_MAX_NAMED]) or 'none'}{more}. Use one of these, or add it to the"
             " slicing_specs of Evaluator's EvalConfig."
         )
+
+
+def _several(names: Sequence[str]) -> str:
+    """Returns the first of several names, and how many more there are."""
+    more = f" and {len(names) - _MAX_WARNED} more" if len(names) > _MAX_WARNED else ""
+    return f"{'; '.join(names[:_MAX_WARNED])}{more}"
 
 
 def check_together(guardrails: Sequence[Guardrail]) -> None:

@@ -17,7 +17,7 @@ from tfx.types import standard_component_specs as tfx_keys
 from tfx.utils import json_utils
 
 from tfx_best_exporter.executor import evaluation
-from tfx_best_exporter.executor.eval_result import EvalResult
+from tfx_best_exporter.executor.basis import Reevaluated
 from tfx_best_exporter.executor.storage.location import Location, local_directory
 
 # How Evaluator is told by which function to load the model.
@@ -56,15 +56,16 @@ class Reevaluation:
         self._evaluation_uri = evaluation_uri
         self._output_uri = output_uri
         self._context = context
-        self._results: dict[str, EvalResult] = {}
+        self._results: dict[str, Reevaluated] = {}
 
-    def __call__(self, export: Location, candidate: Location | None) -> EvalResult:
+    def __call__(self, export: Location, candidate: Location | None) -> Reevaluated:
         """Returns the evaluation of an export; a second call for it returns the same.
 
         Args:
             export: Version directory of a SavedModel.
             candidate: Directory of the candidate's SavedModel, where both are to be evaluated
-                together. Then this is the candidate's evaluation, with the export as `baseline`.
+                together. Without effect where the EvalConfig has several models but the baseline:
+                Evaluator takes no more than two.
 
         Raises:
             Exception: What Evaluator, Beam or the model itself raises.
@@ -73,7 +74,7 @@ class Reevaluation:
             self._results[export.uri] = self._evaluate(export, candidate)
         return self._results[export.uri]
 
-    def _evaluate(self, export: Location, candidate: Location | None) -> EvalResult:
+    def _evaluate(self, export: Location, candidate: Location | None) -> Reevaluated:
         # With Evaluator come TFMA and Beam's runners: only who evaluates pays for them.
         from tfx.components.evaluator import executor as evaluator
 
@@ -82,7 +83,8 @@ class Reevaluation:
         with contextlib.ExitStack() as stack:
             inputs = {tfx_keys.EXAMPLES_KEY: self._examples}
             locations = {tfx_keys.MODEL_KEY: export}
-            if candidate is not None:
+            eval_config, has_one_model = self._eval_config()
+            if candidate is not None and has_one_model:
                 locations = {tfx_keys.MODEL_KEY: candidate, tfx_keys.BASELINE_MODEL_KEY: export}
             for key, location in locations.items():
                 model = standard_artifacts.Model()
@@ -92,19 +94,24 @@ class Reevaluation:
                 inputs,
                 {tfx_keys.EVALUATION_KEY: [result]},
                 {
-                    tfx_keys.EVAL_CONFIG_KEY: self._eval_config(),
+                    tfx_keys.EVAL_CONFIG_KEY: json.dumps(eval_config),
                     tfx_keys.EXAMPLE_SPLITS_KEY: json_utils.dumps(list(self._splits)),
                     _EVAL_SHARED_MODEL_FN: f"{__name__}.{load_export.__name__}",
                 },
             )
-        return evaluation.from_tfma(
+        found = evaluation.from_tfma(
             result.uri, examples_uri=self._examples_uri, splits=self._splits
         )
+        if tfx_keys.BASELINE_MODEL_KEY not in inputs:
+            return Reevaluated(best=found)
+        assert found.baseline is not None, "Evaluator must have evaluated the baseline it was given"
+        return Reevaluated(best=found.baseline, together=found)
 
-    def _eval_config(self) -> str:
-        """Returns the candidate's EvalConfig as JSON, without what a model must keep to be blessed.
+    def _eval_config(self) -> tuple[dict[str, Any], bool]:
+        """Returns the candidate's EvalConfig, and whether it has one model but the baseline.
 
-        It is that of one model without a name, to which Evaluator adds a baseline where it has one.
+        It is without what a model must keep to be blessed. One model has no name there: to such a
+        config Evaluator adds a baseline where it is given one.
         """
         eval_config = evaluation.eval_config_of(self._evaluation_uri)
         specs = eval_config.get("modelSpecs", [])
@@ -126,7 +133,7 @@ class Reevaluation:
             for thresholds in (spec, *spec.get("metrics", [])):
                 for field in evaluation.THRESHOLD_FIELDS:
                     thresholds.pop(field, None)
-        return json.dumps(eval_config)
+        return eval_config, len(candidates) == 1
 
 
 def load_export(

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from tfx_best_exporter.executor import significance
+from tfx_best_exporter.executor import numerals, significance
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MissingMetricError
 from tfx_best_exporter.executor.significance import MissingIntervalError, SignificanceTest
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -102,6 +102,7 @@ class MetricRule:
             is asked where the best is 0 or infinite.
         alpha: The improvement must be more than noise, at 1 - alpha; None: noise is not looked at.
         tie_tolerance: Worse by no more than this is a tie; in the metric's unit.
+        field: What to call it in an error.
     """
 
     key: MetricKey
@@ -110,6 +111,7 @@ class MetricRule:
     min_relative_change: float = 0.0
     alpha: float | None = None
     tie_tolerance: float = 0.0
+    field: str = "compare_policy.metric"
 
     @classmethod
     def from_proto(cls, proto: pb.MetricRule, field: str) -> MetricRule:
@@ -148,6 +150,7 @@ class MetricRule:
             min_relative_change=proto.min_relative_change,
             alpha=alpha,
             tie_tolerance=proto.tie_tolerance,
+            field=field,
         )
 
     def compare(
@@ -158,9 +161,11 @@ class MetricRule:
         together: EvalResult | None = None,
     ) -> Verdict:
         """Returns whether the candidate's value is better by more than the thresholds."""
-        value = candidate.find(self.key)
+        # Beside the best, where it was measured there: the difference is of these.
+        beside = None if together is None else together.find(self.key)
+        value = beside or candidate.find(self.key)
         if value is None:
-            raise candidate.missing(str(self.key), "compare_policy.metric.name")
+            raise candidate.missing(str(self.key), f"{self.field}.metric.name")
         comparison = Comparison(
             metric=str(self.key),
             direction=self.direction,
@@ -177,7 +182,7 @@ class MetricRule:
         best_value = best.find(self.key)
         if best_value is None:
             raise MissingMetricError(
-                "compare_policy.metric.name must be a metric of the best's evaluation too"
+                f"{self.field}.metric.name must be a metric of the best's evaluation too"
                 f" (got {str(self.key)!r}, at {best.uri or 'its record'})."
                 f" Found: {', '.join(sorted(best)) or 'none'}. Compare by one of these until a"
                 " model with the metric is exported."
@@ -188,7 +193,8 @@ class MetricRule:
             required = max(required, self.min_relative_change * abs(best_value.value))
         test = None
         # What is not better, or infinitely so, needs no test, and no intervals.
-        if self.alpha is not None and required < improvement < math.inf:
+        is_more = _is_more(improvement, required, value.value, best_value.value)
+        if self.alpha is not None and is_more and improvement < math.inf:
             test = significance.significance_of(
                 improvement,
                 key=self.key,
@@ -197,6 +203,7 @@ class MetricRule:
                 together=together,
                 alpha=self.alpha,
                 required=required,
+                field=self.field,
             )
         outcome = self._outcome(value.value, best_value.value, improvement, required, test)
         return Verdict(
@@ -228,11 +235,12 @@ class MetricRule:
         if math.isnan(best_value):
             # Against NaN every comparison is false: without this, the best would stay for ever.
             return Outcome.BETTER_THAN_NAN if math.isfinite(value) else Outcome.NOT_BETTER
-        if improvement > required:
+        if _is_more(improvement, required, value, best_value):
             is_noise = test is not None and not test.is_significant
             return Outcome.NOT_SIGNIFICANT if is_noise else Outcome.BETTER
         # Of two equal infinities the difference is NaN: they are a tie all the same.
-        if value == best_value or improvement >= -self.tie_tolerance:
+        rounding = numerals.rounding_of(value, best_value) if self.tie_tolerance else 0.0
+        if value == best_value or improvement >= -self.tie_tolerance - rounding:
             return Outcome.TIE
         return Outcome.NOT_BETTER
 
@@ -247,21 +255,23 @@ class MetricRule:
     ) -> str:
         comparative = "larger" if self.direction == pb.HIGHER_IS_BETTER else "smaller"
         margin = f" by more than {required:.6g}" if required else ""
-        pair = f"{comparative} than the best's {best_value:.6g}{margin}"
+        value_text, best_text = numerals.apart(value, best_value)
+        pair = f"{comparative} than the best's {best_text}{margin}"
         if test is None or outcome not in (Outcome.BETTER, Outcome.NOT_SIGNIFICANT):
             is_better = outcome is Outcome.BETTER
-            text = f"{self.key} {value:.6g} is {'' if is_better else 'not '}{pair}"
+            text = f"{self.key} {value_text} is {'' if is_better else 'not '}{pair}"
             if math.isnan(best_value) and not math.isnan(value):
                 return f"{_AGAINST_NAN[outcome]}: {text}"
             return text
         kind = "paired" if test.method == pb.SignificanceTest.PAIRED else "independent"
+        confidence = f"{1 - test.alpha:.6g}" if test.alpha > 1e-6 else f"1 - {test.alpha:g}"
         noise = (
             f"the improvement {improvement:.6g} is at least {test.lower_bound:.6g} at"
-            f" {1 - test.alpha:.6g}, {kind} estimates"
+            f" {confidence}, {kind} estimates"
         )
         if outcome is Outcome.BETTER:
-            return f"{self.key} {value:.6g} is {pair}, and not by chance: {noise}"
-        return f"{self.key} {value:.6g} is {pair}, but that may be chance: {noise}"
+            return f"{self.key} {value_text} is {pair}, and not by chance: {noise}"
+        return f"{self.key} {value_text} is {pair}, but that may be chance: {noise}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,10 +308,9 @@ class InOrder:
             verdicts.append(verdict)
             if decisive is None and verdict.outcome not in _TIES:
                 decisive = verdict
-        decisive = decisive or verdicts[0]
-        asked = verdicts[: verdicts.index(decisive) + 1]
+        asked = verdicts if decisive is None else verdicts[: verdicts.index(decisive) + 1]
         return Verdict(
-            outcome=decisive.outcome,
+            outcome=(decisive or verdicts[0]).outcome,
             explanation="; ".join(verdict.explanation for verdict in asked),
             comparisons=tuple(each for verdict in verdicts for each in verdict.comparisons),
         )
@@ -391,6 +400,11 @@ def _comparison_of(name: str, candidate: EvalResult, best: EvalResult | None) ->
         best_lower_bound=best_value.lower_bound if best_value else None,
         best_upper_bound=best_value.upper_bound if best_value else None,
     )
+
+
+def _is_more(improvement: float, required: float, value: float, best_value: float) -> bool:
+    """Returns whether an improvement is larger than required, and not by rounding alone."""
+    return improvement > required + (numerals.rounding_of(value, best_value) if required else 0.0)
 
 
 def improvement_of(value: float, best_value: float, direction: int) -> float:

@@ -14,7 +14,21 @@ DEFAULT_ALPHA = 0.05
 
 
 class MissingIntervalError(ValueError):
-    """Significance was asked for, and an evaluation has no confidence intervals."""
+    """Significance was asked for, and an evaluation has no confidence intervals.
+
+    Attributes:
+        is_candidates: Whether that is the candidate's evaluation, and not the best's.
+    """
+
+    def __init__(self, text: str, *, is_candidates: bool):
+        """Makes the error.
+
+        Args:
+            text: What is missing where, and what to do.
+            is_candidates: Whether it is missing in the candidate's evaluation.
+        """
+        super().__init__(text)
+        self.is_candidates = is_candidates
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +52,7 @@ def significance_of(
     together: EvalResult | None,
     alpha: float,
     required: float = 0.0,
+    field: str = "compare_policy.metric",
 ) -> SignificanceTest:
     """Returns whether an improvement is larger than required, at 1 - alpha, one-sided.
 
@@ -55,6 +70,7 @@ def significance_of(
         together: Evaluation of both together, whose differences are those to the best, or None.
         alpha: Share of candidates no better than the best that may pass.
         required: What the improvement has to be larger than.
+        field: What to call the rule in an error.
 
     Raises:
         MissingIntervalError: An evaluation has no confidence interval of the metric.
@@ -66,8 +82,8 @@ def significance_of(
     else:
         method = pb.SignificanceTest.WELCH
         standard_error, degrees_of_freedom = _welch(
-            _value_with_interval(key, candidate, "the candidate's"),
-            _value_with_interval(key, best, "the best's"),
+            _value_with_interval(key, candidate, field, is_candidates=True),
+            _value_with_interval(key, best, field, is_candidates=False),
         )
     margin = 0.0
     if standard_error:
@@ -94,24 +110,33 @@ def _welch(candidate: MetricValue, best: MetricValue) -> tuple[float, float]:
     return scale * math.sqrt(variance), variance**2 / divisor if divisor else math.inf
 
 
-def _value_with_interval(key: MetricKey, eval_result: EvalResult, whose: str) -> MetricValue:
+def _value_with_interval(
+    key: MetricKey, eval_result: EvalResult, field: str, *, is_candidates: bool
+) -> MetricValue:
     value = eval_result.find(key)
     if value is not None and _has_standard_error(value):
         return value
+    whose, where = ("candidate", "no URI") if is_candidates else ("best", "its record")
     raise MissingIntervalError(
-        f"compare_policy.metric.significance must find confidence intervals in {whose} evaluation"
-        f" (got none of {str(key)!r}, at {eval_result.uri or 'its record'}). Set options {{"
+        f"{field}.significance must find confidence intervals in the {whose}'s evaluation"
+        f" (got none of {str(key)!r}, at {eval_result.uri or where}). Set options {{"
         " compute_confidence_intervals { value: true } } in Evaluator's EvalConfig, or leave"
-        " significance out until both evaluations have them."
+        " significance out until both evaluations have them.",
+        is_candidates=is_candidates,
     )
 
 
 def _has_standard_error(value: MetricValue) -> bool:
-    return value.standard_error is not None and 0 <= value.standard_error < math.inf
+    degrees_of_freedom = value.degrees_of_freedom
+    return (
+        value.standard_error is not None
+        and 0 <= value.standard_error < math.inf
+        and (degrees_of_freedom is None or degrees_of_freedom > 0)
+    )
 
 
 def _standard_error_of(value: MetricValue) -> tuple[float, float]:
     degrees_of_freedom = value.degrees_of_freedom
-    if degrees_of_freedom is None or not degrees_of_freedom > 0:
-        degrees_of_freedom = math.inf
-    return value.standard_error or 0.0, degrees_of_freedom
+    return value.standard_error or 0.0, (
+        math.inf if degrees_of_freedom is None else degrees_of_freedom
+    )

@@ -14,8 +14,20 @@ Features = tuple[tuple[str, str], ...]
 
 
 def by_features(slice_keys: Iterable[SliceKey]) -> dict[Features, SliceKey]:
-    """Returns slices by their features, in order of these."""
-    return dict(sorted((features_of(slice_key), slice_key) for slice_key in slice_keys))
+    """Returns slices by their features, in order of these.
+
+    Raises:
+        ValueError: Two of them have the same features.
+    """
+    pairs = [(features_of(slice_key), slice_key) for slice_key in slice_keys]
+    found = dict(sorted(pairs, key=lambda pair: pair[0]))
+    if len(found) < len(pairs):
+        twice = next(each for each, slice_key in pairs if found[each] != slice_key)
+        raise ValueError(
+            f"slices must differ in the texts of their features (got {text_of(twice)} twice)."
+            " Give the feature one type."
+        )
+    return found
 
 
 def features_of(slice_key: SliceKey) -> Features:
@@ -69,16 +81,25 @@ def slice_changes(
         value, best_value = values[slice_key], best_values.get(slice_key)
         if best_value is None:
             continue
-        improvement = improvement_of(value, best_value, direction)
-        if not math.isnan(improvement):
-            changes.append(
-                SliceChange(
-                    slice=features,
-                    metric=str(key),
-                    candidate=value,
-                    best=best_value,
-                    improvement=improvement,
-                    example_count=example_counts[slice_key],
-                )
+        changes.append(
+            SliceChange(
+                slice=features,
+                metric=str(key),
+                candidate=value,
+                best=best_value,
+                improvement=improvement_of(value, best_value, direction),
+                example_count=example_counts[slice_key],
             )
-    return sorted(changes, key=lambda change: (change.improvement, change.slice))
+        )
+    return sorted(changes, key=lambda change: (_rank(change), change.slice))
+
+
+def _rank(change: SliceChange) -> float:
+    """Returns the improvement as slices are ordered by it."""
+    if not math.isnan(change.improvement):
+        return change.improvement
+    if math.isnan(change.candidate) == math.isnan(change.best):
+        # Defined for neither, or the same infinity: nothing has changed.
+        return 0.0
+    # What was defined and is no longer is the worst that can happen.
+    return -math.inf if math.isnan(change.candidate) else math.inf

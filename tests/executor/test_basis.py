@@ -34,7 +34,7 @@ def beside(path: str, *names: str, data: EvaluatedData = DATA) -> EvalResult:
 def best_of(
     candidate: EvalResult,
     recorded: EvalResult | None = None,
-    reevaluate: Callable[[], EvalResult] | None = None,
+    reevaluate: Callable[[], basis.Reevaluated] | None = None,
     **others: object,
 ) -> basis.BestEvaluation:
     return basis.best_evaluation(
@@ -45,7 +45,11 @@ def best_of(
     )
 
 
-def never() -> EvalResult:
+def alone(best: EvalResult) -> basis.Reevaluated:
+    return basis.Reevaluated(best=best)
+
+
+def never() -> basis.Reevaluated:
     raise AssertionError("must not be evaluated again")
 
 
@@ -92,7 +96,7 @@ def test_only_what_is_compared_is_needed():
 def test_a_best_that_lacks_a_metric_when_it_is_evaluated_again():
     candidate, again = evaluation(DATA, "loss", "auc"), evaluation(DATA, "auc")
     recorded = evaluation(DATA, "loss", "auc")
-    found = best_of(candidate, recorded, lambda: again)
+    found = best_of(candidate, recorded, lambda: alone(again))
     assert found.eval_result is recorded
     assert found.warnings == (
         "the best could not be evaluated on the candidate's examples: it has no loss",
@@ -101,7 +105,7 @@ def test_a_best_that_lacks_a_metric_when_it_is_evaluated_again():
         best_of(
             candidate,
             recorded,
-            lambda: again,
+            lambda: alone(again),
             comparability=pb.ComparePolicy.REQUIRE_SAME_DATA,
         )
     assert str(caught.value) == (
@@ -137,22 +141,26 @@ def test_a_baseline_without_a_path_is_not_the_best():
 
 def test_a_baseline_without_the_candidates_metrics():
     again = evaluation(DATA)
-    found = best_of(beside(MODEL_URI, "auc"), None, lambda: again)
+    found = best_of(beside(MODEL_URI, "auc"), None, lambda: alone(again))
     assert found.eval_result is again
     assert found.warnings == ("the baseline, which is the best, was not evaluated by loss",)
 
 
 def test_evaluated_again_rather_than_recorded():
     again = evaluation(DATA)
-    found = best_of(evaluation(DATA), evaluation(DATA), lambda: again)
+    found = best_of(evaluation(DATA), evaluation(DATA), lambda: alone(again))
     assert found == basis.BestEvaluation(eval_result=again, basis=pb.ExportDecision.EVALUATED_AGAIN)
 
 
 def test_evaluated_again_together():
-    again = beside(EXPORT_URI)
-    found = best_of(evaluation(DATA), evaluation(DATA), lambda: again)
+    again, best = evaluation(DATA), evaluation(DATA)
+    found = best_of(
+        evaluation(DATA),
+        evaluation(DATA),
+        lambda: basis.Reevaluated(best=best, together=again),
+    )
     assert found == basis.BestEvaluation(
-        eval_result=again.baseline, basis=pb.ExportDecision.EVALUATED_AGAIN, together=again
+        eval_result=best, basis=pb.ExportDecision.EVALUATED_AGAIN, together=again
     )
 
 
@@ -165,23 +173,33 @@ def of_loss(loss: float, example_count: float | None = None, **others: object) -
 
 
 @pytest.mark.parametrize(
-    ("now", "problem"),
+    ("example_count", "again", "problem"),
     [
-        pytest.param(of_loss(0.1, 100), "", id="another model's value"),
+        pytest.param(100, None, "", id="the best alone"),
+        pytest.param(None, None, "", id="nobody counted"),
         pytest.param(
-            of_loss(0.1, 90),
+            90,
+            None,
             "90 examples were found, and the candidate was evaluated on 100",
             id="number of examples",
         ),
-        pytest.param(of_loss(0.1), "", id="nobody counted"),
-        pytest.param(of_loss(0.50004, 100, baseline=of_loss(0.4)), "", id="nearly the same value"),
         pytest.param(
-            of_loss(0.502, 100, baseline=of_loss(0.4)),
-            "loss of the candidate is 0.502 on them, and 0.5 in its evaluation",
+            100.01,
+            None,
+            "100.01 examples were found, and the candidate was evaluated on 100",
+            id="another sum of weights",
+        ),
+        pytest.param(100.0000305, None, "", id="weights in another order"),
+        pytest.param(100, 0.50004, "", id="nearly the same value"),
+        pytest.param(
+            100,
+            0.5001,
+            "loss of the candidate is 0.5001 on them, and 0.5 in its evaluation",
             id="another value of the candidate",
         ),
         pytest.param(
-            of_loss(float("nan"), 100, baseline=of_loss(0.4)),
+            100,
+            float("nan"),
             "loss of the candidate is nan on them, and 0.5 in its evaluation",
             id="NaN of the candidate",
         ),
@@ -189,10 +207,17 @@ def of_loss(loss: float, example_count: float | None = None, **others: object) -
 )
 @pytest.mark.parametrize("needed", [None, [MetricKey(name="loss")]])
 def test_examples_that_are_not_the_candidates(
-    now: EvalResult, problem: str, needed: list[MetricKey] | None
+    example_count: float | None,
+    again: float | None,
+    problem: str,
+    needed: list[MetricKey] | None,
 ):
-    recorded = evaluation(OTHER_DATA)
-    found = best_of(of_loss(0.5, 100), recorded, lambda: now, needed=needed)
+    """Then nobody knows on what it was evaluated, whatever the examples are called."""
+    candidate = of_loss(0.5, 100, data=DATA)
+    now = basis.Reevaluated(
+        best=of_loss(0.4, example_count), together=None if again is None else of_loss(again)
+    )
+    found = best_of(candidate, evaluation(DATA), lambda: now, needed=needed)
     if problem:
         assert found.basis == pb.ExportDecision.RECORDED_OTHER_DATA
         assert found.warnings == (
@@ -201,6 +226,12 @@ def test_examples_that_are_not_the_candidates(
     else:
         assert found.basis == pb.ExportDecision.EVALUATED_AGAIN
         assert found.warnings == ()
+
+
+def test_small_values_are_not_near_because_they_are_small():
+    now = basis.Reevaluated(best=of_loss(0.0008), together=of_loss(0.0012))
+    found = best_of(of_loss(0.0005), evaluation(DATA), lambda: now)
+    assert found.basis == pb.ExportDecision.RECORDED_OTHER_DATA
 
 
 @pytest.mark.parametrize(
@@ -223,7 +254,7 @@ def test_nothing_is_known():
     assert best_of(evaluation(DATA)) == basis.BestEvaluation(eval_result=None)
 
 
-def raising() -> EvalResult:
+def raising() -> basis.Reevaluated:
     raise ValueError("no signature\nand a long trace")
 
 

@@ -112,7 +112,7 @@ def decide(
             math.nextafter(0.3, 0),
             0.3,
             R.BETTER,
-            "loss 0.3 is smaller than the best's 0.3",
+            "loss 0.2999999999999999 is smaller than the best's 0.3",
             id="one bit less",
         ),
         pytest.param(
@@ -296,7 +296,7 @@ def test_first_export_whatever_its_metric(value: float):
             pb.ComparePolicy.EXPORT,
             R.BEST_UNKNOWN_EXPORTED,
             f"{UNKNOWN}: the candidate is exported",
-            f"{UNKNOWN}: the candidate was exported without a comparison",
+            f"{UNKNOWN}: the candidate was compared with nothing",
             id="EXPORT",
         ),
         pytest.param(
@@ -320,7 +320,7 @@ def test_unknown_best(
 def test_unknown_best_is_exported_over_by_default_and_after_other_warnings():
     decision = decide({"loss": 1}, blessings=())
     assert decision.reason == R.BEST_UNKNOWN_EXPORTED
-    assert decision.warnings == (f"{UNKNOWN}: the candidate was exported without a comparison",)
+    assert decision.warnings == (f"{UNKNOWN}: the candidate was compared with nothing",)
 
 
 def test_unknown_best_fails():
@@ -413,7 +413,7 @@ def test_a_missing_metric_is_an_error(
     with pytest.raises(MissingMetricError) as caught:
         decide(candidate, best, is_served=is_served)
     assert str(caught.value) == (
-        "compare_policy.metric.name must be a metric of the evaluation (got 'loss')."
+        "compare_policy.metric.metric.name must be a metric of the evaluation (got 'loss')."
         " Found: acc, auc. Use one of these, or add it to Evaluator's EvalConfig."
     )
 
@@ -434,8 +434,8 @@ def test_a_metric_that_only_the_best_lacks_is_an_error(
     with pytest.raises(MissingMetricError) as caught:
         LOWER.compare(best=best, candidate=EvalResult.from_mapping({"loss": 1}))
     assert str(caught.value) == (
-        "compare_policy.metric.name must be a metric of the best's evaluation too (got 'loss',"
-        f" {got} Compare by one of these until a model with the metric is exported."
+        "compare_policy.metric.metric.name must be a metric of the best's evaluation too (got"
+        f" 'loss', {got} Compare by one of these until a model with the metric is exported."
     )
 
 

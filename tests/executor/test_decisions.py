@@ -1,5 +1,6 @@
 """What a run tells, with many slices and with what cannot be read."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, Metric
 from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.exports import ExportDirectory
 from tfx_best_exporter.executor.policies import at_least, compare_policy, larger
+from tfx_best_exporter.executor.slices import by_features
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -70,6 +72,63 @@ def test_guardrails_that_fail_are_told_first():
     assert not any(each.holds for each in result.guardrails)
 
 
+NAN = float("nan")
+
+
+def test_slices_that_are_undefined_stand_where_they_matter():
+    values = {"fine": (0.9, 0.8), "worse": (0.7, 0.8), "gone": (NAN, 0.9), "new": (0.1, NAN)}
+    values |= {"never": (NAN, NAN), "infinite": (float("inf"), float("inf"))}
+    sides = [
+        evaluation(
+            auc, {(("name", name),): evaluation(pair[side]) for name, pair in values.items()}
+        )
+        for side, auc in enumerate((0.9, 0.8))
+    ]
+    policy = comparison.policy_from_proto(compare_policy(larger("auc")), lambda _: bool)
+    changes = comparison.slice_changes(
+        candidate=Candidate(digest="c", eval_result=sides[0]),
+        best=Best(version=1, digest="b", eval_result=sides[1]),
+        policy=policy,
+    )
+    assert [dict(change.slice)["name"] for change in changes] == [
+        "gone",
+        "worse",
+        "infinite",
+        "never",
+        "fine",
+        "new",
+    ]
+
+
+def test_two_slices_with_one_text():
+    result = evaluation(0.9, {(("x", 1),): evaluation(0.9), (("x", "1"),): evaluation(0.8)})
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        by_features(result.slices)
+    assert str(caught.value) == (
+        "slices must differ in the texts of their features (got x=1 twice). Give the feature one"
+        " type."
+    )
+
+
+def test_what_was_not_compared_has_no_basis():
+    policy = comparison.policy_from_proto(compare_policy(larger("auc")), lambda _: bool)
+    values = (
+        Candidate(digest="c", eval_result=evaluation(0.9)),
+        Best(
+            version=1,
+            digest="b",
+            eval_result=EvalResult.from_mapping({"loss": 0.1}),
+            is_foreign=True,
+            basis=pb.ExportDecision.RECORDED_OTHER_DATA,
+        ),
+    )
+    decision = comparison.decide(candidate=values[0], best=values[1], policy=policy)
+    result = pb.ExportDecision()
+    decisions.tell(result, decision, candidate=values[0], best=values[1], policy=policy, now=1.5)
+    assert result.reason == pb.ExportDecision.BEST_UNKNOWN_EXPORTED
+    assert result.basis == pb.ExportDecision.BASIS_UNSPECIFIED
+
+
 def test_slices_of_the_best_that_cannot_be_read_are_only_told(tmp_path: Path):
     def fail() -> Mapping[SliceKey, EvalResult]:
         raise ValueError("evaluation must be a TFMA evaluation")
@@ -115,3 +174,35 @@ def test_history_goes_on_from_record_to_record(tmp_path: Path, write_model: Writ
         (1001, "auc", 0.25, False),
         (1002, "auc", 0.5, False),
     ]
+
+
+def test_history_goes_on_after_an_export_by_other_means(tmp_path: Path, write_model: WriteModel):
+    base = tmp_path / "serving"
+    exporter = ModelExporter(
+        base, compare_policy=compare_policy(larger("auc")), clock=lambda: 1000.0
+    )
+    exporter.run(write_model(tmp_path / "first", scale=1.0), {"auc": 0.5})
+    shutil.copytree(write_model(tmp_path / "foreign", scale=2.0), base / "2000")
+    exporter.run(write_model(tmp_path / "second", scale=3.0), {"auc": 0.6})
+    decision = exporter.run(write_model(tmp_path / "third", scale=4.0), {"auc": 0.7})
+    # The foreign one has no record: nobody knows what it was better than.
+    assert [(each.version, each.value) for each in decision.history] == [(1000, 0.5), (2001, 0.6)]
+
+
+def test_a_log_line_is_one_line(
+    tmp_path: Path, write_model: WriteModel, caplog: pytest.LogCaptureFixture
+):
+    exporter = ModelExporter(
+        tmp_path / "serving",
+        compare_policy=compare_policy(
+            larger("auc"), guardrails=[at_least("auc", 0.5, every_slice_min_examples=0)]
+        ),
+    )
+    slices = {(("name", "a\nnot exported: FORGED"),): evaluation(0.1)}
+    with caplog.at_level("INFO"):
+        exporter.run(write_model(tmp_path / "model"), evaluation(0.9, slices))
+    [line] = [
+        each.getMessage() for each in caplog.records if "GUARDRAIL_FAILED" in each.getMessage()
+    ]
+    assert "name=a\\nnot exported: FORGED" in line
+    assert "\n" not in line

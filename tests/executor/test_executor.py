@@ -478,8 +478,7 @@ def test_a_best_that_the_driver_does_not_know(node: Node, change: dict[str, Any]
     _, decision = node.do(node.candidate(scale=2.0, loss=0.6), **properties)
     assert properties_of(decision)["reason"] == "BEST_UNKNOWN_EXPORTED"
     assert (
-        "no evaluation of the best, version 7, is known: the candidate was exported without a"
-        " comparison"
+        "no evaluation of the best, version 7, is known: the candidate was compared with nothing"
     ) in read_decision(decision).warnings
 
 

@@ -555,13 +555,12 @@ def test_a_foreign_best_whose_evaluation_lacks_the_metric(
     assert report.reason == R.BEST_UNKNOWN_EXPORTED
     lacks, unknown = report.warnings
     assert lacks == (
-        "compare_policy.metric.name must be a metric of the best's evaluation too (got 'auc', at"
-        " its record). Found: loss. Compare by one of these until a model with the metric is"
-        " exported."
+        "compare_policy.metric.metric.name must be a metric of the best's evaluation too"
+        " (got 'auc', at its record). Found: loss. Compare by one of these until a model with the"
+        " metric is exported."
     )
     assert unknown == (
-        "no evaluation of the best, version 900, is known: the candidate was exported without a"
-        " comparison"
+        "no evaluation of the best, version 900, is known: the candidate was compared with nothing"
     )
 
 

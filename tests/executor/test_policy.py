@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfx_best_exporter.executor import comparison, guardrails
+from tfx_best_exporter.executor import comparison, guardrails, numerals
 from tfx_best_exporter.executor.comparison import Best, Candidate, Decision
 from tfx_best_exporter.executor.eval_result import (
     EvalResult,
@@ -36,6 +36,7 @@ R = pb.ExportDecision
 NAN, INF = math.nan, math.inf
 NL: SliceKey = (("country", "nl"),)
 DE: SliceKey = (("country", "de"),)
+FR: SliceKey = (("country", "fr"),)
 
 Metrics: TypeAlias = Mapping[str, float | MetricValue]
 Slices: TypeAlias = Mapping[SliceKey, Mapping[str, float]]
@@ -146,7 +147,8 @@ TOLERANT = compare_policy(larger("auc", by=0.01, tie_tolerance=0.02), tie_breake
             {"auc": 0.9, "loss": 0.5},
             {"auc": 0.9, "loss": 0.5},
             R.NOT_BETTER,
-            "auc 0.9 is not larger than the best's 0.9",
+            "auc 0.9 is not larger than the best's 0.9; loss 0.5 is not smaller than the best's"
+            " 0.5",
             id="all tie",
         ),
         pytest.param(
@@ -211,8 +213,8 @@ def test_a_tie_breaker_that_is_missing_is_an_error_though_it_is_not_asked():
     with pytest.raises(MissingMetricError) as caught:
         decide(AUC_THEN_LOSS, {"auc": 0.9}, {"auc": 0.8})
     assert str(caught.value) == (
-        "compare_policy.metric.name must be a metric of the evaluation (got 'loss', at /eval/5)."
-        " Found: auc. Use one of these, or add it to Evaluator's EvalConfig."
+        "compare_policy.tie_breakers[0].metric.name must be a metric of the evaluation (got 'loss',"
+        " at /eval/5). Found: auc. Use one of these, or add it to Evaluator's EvalConfig."
     )
 
 
@@ -402,6 +404,165 @@ def test_against_a_foreign_best_without_intervals():
     decision = decide(SIGNIFICANT, {"auc": interval(0.9, 0.01)}, {"auc": 0.8}, is_foreign=True)
     assert decision.reason == R.BEST_UNKNOWN_EXPORTED
     assert decision.warnings[0].startswith("compare_policy.metric.significance must find")
+    # The candidate itself must have what the rule asks for.
+    with pytest.raises(MissingIntervalError) as caught:
+        decide(SIGNIFICANT, {"auc": 0.9}, {"auc": interval(0.8, 0.01)}, is_foreign=True)
+    assert "in the candidate's evaluation (got none of 'auc', at /eval/5)" in str(caught.value)
+
+
+def test_an_interval_of_no_degrees_of_freedom_is_none():
+    with pytest.raises(MissingIntervalError):
+        decide(SIGNIFICANT, {"auc": interval(0.9, 0.01, 0)}, {"auc": interval(0.8, 0.01)})
+
+
+def test_an_interval_that_a_tie_breaker_lacks():
+    policy = compare_policy(larger("auc"), tie_breakers=[larger("ndcg", alpha=0.05)])
+    with pytest.raises(MissingIntervalError) as caught:
+        decide(policy, {"auc": 0.9, "ndcg": 0.6}, {"auc": 0.9, "ndcg": 0.5})
+    assert str(caught.value).startswith("compare_policy.tie_breakers[0].significance must find")
+
+
+def test_a_confidence_that_is_nearly_one():
+    policy = compare_policy(larger("auc", alpha=1e-9))
+    decision = decide(policy, {"auc": interval(0.9, 0.001)}, {"auc": interval(0.8, 0.001)})
+    assert " at 1 - 1e-09, independent estimates" in decision.explanation
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (compare_policy(larger("auc")), False),
+        (compare_policy(larger("auc", alpha=0.05)), True),
+        (compare_policy(larger("auc"), tie_breakers=[smaller("ms", alpha=0.05)]), True),
+        (pb.ComparePolicy(compare_fn="a.b"), False),
+    ],
+)
+def test_what_looks_at_noise(policy: pb.ComparePolicy, expected: bool):
+    read = comparison.policy_from_proto(policy, lambda _: smaller_loss)
+    assert comparison.looks_at_noise(read) == expected
+
+
+def test_the_value_beside_the_best_is_compared():
+    """The difference and its error are of these, and not of the candidate's own evaluation."""
+    together = evaluation({"loss": 0.0012}, differences={"loss": interval(0.0004, 0.00001)})
+    decision = decide(
+        compare_policy(smaller("loss", alpha=0.05)),
+        {"loss": 0.0005},
+        {"loss": 0.0008},
+        basis=R.EVALUATED_AGAIN,
+        together=together,
+    )
+    assert (decision.reason, decision.explanation) == (
+        R.NOT_BETTER,
+        "loss 0.0012 is not smaller than the best's 0.0008",
+    )
+
+
+def named(model_name: str, auc: float, **others: Any) -> EvalResult:
+    return EvalResult(
+        {MetricKey(name="auc"): MetricValue(value=auc)}, model_name=model_name, **others
+    )
+
+
+@pytest.mark.parametrize("name", ["", "mine", "candidate"])
+def test_the_candidates_name_is_its_own(name: str):
+    """The best's evaluation, a baseline's or a recorded one, has the model by another name."""
+    policy = compare_policy(
+        larger(pb.MetricKey(name="auc", model_name=name)),
+        guardrails=[at_least(pb.MetricKey(name="auc", model_name=name), max_regression=0.1)],
+    )
+    for best in (named("", 0.8), named("theirs", 0.8), named("baseline", 0.8)):
+        decision = decide(policy, named("mine", 0.9), best)
+        assert decision.explanation.endswith("auc 0.9 is larger than the best's 0.8")
+    read = comparison.policy_from_proto(policy, lambda _: smaller_loss)
+    keys = comparison.metrics_of(read, named("mine", 0.9))
+    assert keys
+    assert all(named("theirs", 0.8).find(key) for key in keys)
+
+
+# Numbers whose decimals are not what the computer computes with.
+
+
+@pytest.mark.parametrize(
+    ("policy", "candidate", "best", "reason"),
+    [
+        pytest.param(
+            compare_policy(larger("auc"), guardrails=[at_least("recall", max_regression=0.1)]),
+            {"auc": 0.9, "recall": 0.7},
+            {"auc": 0.8, "recall": 0.8},
+            R.BETTER,
+            id="0.8 less 0.1",
+        ),
+        pytest.param(
+            compare_policy(larger("auc"), guardrails=[at_most("ms", max_relative_regression=0.1)]),
+            {"auc": 0.9, "ms": 0.33},
+            {"auc": 0.8, "ms": 0.3},
+            R.BETTER,
+            id="0.3 and a tenth",
+        ),
+        pytest.param(
+            compare_policy(larger("auc"), guardrails=[at_least("recall", max_regression=0.1)]),
+            {"auc": 0.9, "recall": 0.699999999},
+            {"auc": 0.8, "recall": 0.8},
+            R.GUARDRAIL_FAILED,
+            id="surely less",
+        ),
+        pytest.param(
+            compare_policy(larger("auc"), guardrails=[at_least("recall", 0.7)]),
+            {"auc": 0.9, "recall": math.nextafter(0.7, 0)},
+            {"auc": 0.8, "recall": 0.8},
+            R.GUARDRAIL_FAILED,
+            id="a bound is exact",
+        ),
+        pytest.param(
+            compare_policy(larger("auc", by=0.001)),
+            {"auc": 0.901},
+            {"auc": 0.9},
+            R.NOT_BETTER,
+            id="not more than required",
+        ),
+        pytest.param(
+            compare_policy(larger("auc", by=0.001)),
+            {"auc": 0.901000001},
+            {"auc": 0.9},
+            R.BETTER,
+            id="more than required",
+        ),
+        pytest.param(
+            compare_policy(larger("auc")),
+            {"auc": math.nextafter(0.9, 1)},
+            {"auc": 0.9},
+            R.BETTER,
+            id="nothing is required",
+        ),
+        pytest.param(
+            compare_policy(larger("auc", tie_tolerance=0.01), tie_breakers=[smaller("ms")]),
+            {"auc": 0.89, "ms": 1},
+            {"auc": 0.9, "ms": 2},
+            R.BETTER,
+            id="worse by the tolerance",
+        ),
+    ],
+)
+def test_decimals(policy: pb.ComparePolicy, candidate: Any, best: Any, reason: int):
+    assert decide(policy, candidate, best).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "texts"),
+    [
+        (0.9, 0.8, ("0.9", "0.8")),
+        (0.9, 0.9, ("0.9", "0.9")),
+        (0.95123412, 0.9512345, ("0.9512341", "0.9512345")),
+        (9_999_999.0, 10_000_000.0, ("9999999", "1e+07")),
+        (0.3, math.nextafter(0.3, 1), ("0.3", "0.30000000000000004")),
+        (NAN, 0.5, ("nan", "0.5")),
+        (NAN, NAN, ("nan", "nan")),
+        (math.inf, -math.inf, ("inf", "-inf")),
+    ],
+)
+def test_numbers_that_differ_are_shown_to(first: float, second: float, texts: tuple[str, str]):
+    assert numerals.apart(first, second) == texts
 
 
 # Guardrails.
@@ -692,6 +853,79 @@ def test_a_best_of_which_nothing_is_known_is_kept_where_the_same_data_are_requir
 # Examples, data, age, force, signatures.
 
 
+def test_a_guardrail_on_slices_of_which_the_best_has_not_the_metric():
+    """That a slice is new says nothing; that nobody ever looked is somebody's oversight."""
+    rail = at_least("recall", max_regression=0.01, slices=[{"country": "nl"}])
+    policy = compare_policy(larger("auc"), guardrails=[rail])
+    candidate = evaluation({"auc": 0.9}, {NL: {"recall": 0.0}})
+    best = evaluation({"auc": 0.8, "recall": 0.8}, {NL: {"auc": 0.8}})
+    with pytest.raises(MissingMetricError) as caught:
+        decide(policy, candidate, best)
+    assert str(caught.value).startswith(
+        "compare_policy.guardrails[0].metric.name must be a metric of the best's evaluation too"
+        " (got 'recall'"
+    )
+    # Somebody else's best need not have it: that is a warning.
+    decision = decide(policy, candidate, best, is_foreign=True)
+    assert decision.reason == R.BETTER
+    assert decision.warnings[0].startswith("compare_policy.guardrails[0].metric.name must be")
+
+
+def test_slices_that_are_not_guarded_are_warned_of():
+    rail = at_least("recall", max_regression=0.1, every_slice_min_examples=100)
+    policy = compare_policy(larger("auc"), guardrails=[rail])
+    overall = {"auc": 0.9, "recall": 0.8}
+    names = "abcde"
+    candidate = evaluation(
+        overall,
+        {NL: {"recall": 0.8, "example_count": 100}, DE: {"recall": 0.1, "example_count": 9}},
+    )
+    best = evaluation(
+        {**overall, "auc": 0.8},
+        {(("country", name),): {"recall": 0.8, "example_count": 500} for name in names},
+    )
+    decision = decide(policy, candidate, best)
+    assert decision.reason == R.BETTER
+    gone, unlimited = decision.warnings
+    assert gone == (
+        "recall was not guarded on country=a; country=b; country=c and 2 more, which the best's"
+        " evaluation has and the candidate's has not"
+    )
+    assert unlimited == "recall was not guarded on country=nl, where the best's gives no limit"
+    # What was small before is not missed, and a new slice can be bounded.
+    small = evaluation(
+        {**overall, "auc": 0.8},
+        {NL: {"recall": 0.8, "example_count": 5}, FR: {"recall": 0.8, "example_count": 5}},
+    )
+    assert decide(policy, candidate, small).warnings == ()
+
+
+def test_every_slice_of_an_evaluation_without_slices():
+    rail = at_least("recall", 0.5, every_slice_min_examples=100)
+    with pytest.raises(guardrails.MissingSliceError) as caught:
+        decide(compare_policy(larger("auc"), guardrails=[rail]), {"auc": 0.9, "recall": 0.8})
+    assert str(caught.value) == (
+        "compare_policy.guardrails[0].every_slice_min_examples must find slices in the evaluation"
+        " (got none, at /eval/5). Add slicing_specs to Evaluator's EvalConfig, or guard the overall"
+        " slice alone."
+    )
+
+
+@pytest.mark.parametrize("value", [NAN, math.inf])
+def test_a_best_that_gives_no_limit(value: float):
+    rail = at_least("recall", max_regression=0.1)
+    decision = decide(
+        compare_policy(larger("auc"), guardrails=[rail]),
+        {"auc": 0.9, "recall": 0.0},
+        {"auc": 0.8, "recall": value},
+    )
+    [result] = decision.guardrails
+    assert result.explanation == f"recall is 0, and the best's {value} gives no limit"
+    assert decision.warnings == (
+        "recall was not guarded on the overall slice, where the best's gives no limit",
+    )
+
+
 def test_too_few_examples():
     policy = compare_policy(larger("auc"), min_example_count=1000)
     few = evaluation({"auc": 0.9}, example_count=999)
@@ -699,7 +933,7 @@ def test_too_few_examples():
     decision = decide(policy, few, is_served=False)
     assert (decision.reason, decision.explanation) == (
         R.TOO_FEW_EXAMPLES,
-        "the candidate was evaluated on 999 examples, fewer than 1000",
+        "the candidate was evaluated on 999 examples, fewer than 1,000",
     )
     enough = evaluation({"auc": 0.9}, example_count=1000)
     assert decide(policy, enough, {"auc": 0.8}).reason == R.BETTER
@@ -782,6 +1016,15 @@ def test_data_that_nobody_knows_are_not_called_other_data():
             " 100 seconds ago: auc 0.9 is larger than the best's 0.8",
             id="unknown",
         ),
+        pytest.param(1100.0, R.RECORDED_SAME_DATA, R.BETTER, None, id="clocks differ a little"),
+        pytest.param(
+            1100.5,
+            R.RECORDED_SAME_DATA,
+            R.BEST_EVALUATION_TOO_OLD,
+            "the best, version 7, was evaluated 101 seconds from now: one of two clocks is wrong:"
+            " auc 0.9 is larger than the best's 0.8",
+            id="a clock is wrong",
+        ),
     ],
 )
 def test_age(evaluated_at: float | None, basis: R.Basis, reason: int, explanation: str | None):
@@ -804,7 +1047,7 @@ def test_force():
         "forced, labels were wrong: auc 0.7 is not larger than the best's 0.9"
     )
     assert decision.warnings == (
-        "exported by force, labels were wrong: take compare_policy.force out again",
+        "compare_policy.force is set, labels were wrong: take it out again",
     )
     # What cannot be compared is exported all the same.
     assert decide(FORCED, {"auc": 0.7}, {"loss": 0.9}).reason == R.FORCED
@@ -1233,7 +1476,7 @@ def test_nothing_that_a_guardrail_forbids_is_exported(
         for each in policy.guardrails:
             rail = guardrails.Guardrail.from_proto(each, "field")
             known_best = best if is_served else None
-            for result in rail.results(candidate=candidate, best=known_best):
+            for result in rail.check(candidate=candidate, best=known_best)[0]:
                 assert result.holds
                 if rail.bound is not None or not result.best or not math.isnan(result.best):
                     assert not math.isnan(result.candidate)

@@ -202,7 +202,10 @@ def test_the_best_is_evaluated_again_on_other_examples(node: Node):
     assert found.data == decision.candidate_evaluation.data
     # It lies beside decision.json, slices and all.
     assert Path(found.uri).name == str(decision.best.version)
-    assert len(evaluation.from_tfma(found.uri).slices) == 2
+    again = evaluation.from_tfma(found.uri)
+    assert len(again.slices) == 2
+    # Nobody asks how sure the difference is: the candidate is not evaluated once more.
+    assert again.baseline is None
     assert decision.slice_count == 2
 
 
@@ -241,6 +244,33 @@ def test_noise_is_that_of_the_difference_though_the_best_was_no_baseline(
     assert again["binary_accuracy"] == pytest.approx(0.95)
     assert len(again.slices) == 2
     assert node.record().evaluation.uri == evaluated.uri
+
+
+def test_two_models_that_are_not_the_baseline_are_not_evaluated_together(node: Node):
+    """Evaluator takes no third one: the best is evaluated alone, as if it were both."""
+    shared = node.shared
+    config = (
+        served_models.EVAL_CONFIG.replace("model_specs {", 'model_specs { name: "a"', 1)
+        + ' model_specs { name: "b" label_key: "label" signature_name: "serving_default"'
+        ' prediction_key: "above" } options { compute_confidence_intervals { value: true } }'
+    )
+    evaluated = served_models.evaluate(
+        shared.work.artifact, shared.examples, shared.candidate, None, config
+    )
+    rule = {
+        "metric": {"name": "binary_accuracy", "model_name": "a"},
+        "direction": "HIGHER_IS_BETTER",
+        "significance": {"alpha": 0.2},
+    }
+    best = served_models.evaluate(shared.work.artifact, shared.examples, shared.best, None, config)
+    base = shared.work.root / "serving_of_two"
+    two = Node(shared, base)
+    two.do(shared.best, best, shared.examples, policy={"metric": rule})
+    decision = two.do(shared.candidate, evaluated, shared.examples, policy={"metric": rule})
+    assert decision.basis == pb.ExportDecision.EVALUATED_AGAIN
+    assert compared(decision) == (0.95, 0.9)
+    assert decision.comparisons[0].significance.method == pb.SignificanceTest.WELCH
+    assert decision.reason == pb.ExportDecision.BETTER
 
 
 def test_examples_that_the_candidate_was_not_evaluated_on(node: Node):
@@ -375,11 +405,12 @@ def test_an_export_that_tensorflow_cannot_read_where_it_lies(
             output_uri=str(tmp_path / "output"),
             context=None,
         )
-        result = evaluate(export, None)
+        reevaluated = evaluate(export, None)
+    result = reevaluated.best
     assert result["binary_accuracy"] == pytest.approx(0.9)
     assert result.uri == str(tmp_path / "output" / "1732240000")
     # The same answer, not another evaluation: the server is gone.
-    assert evaluate(export, None) is result
+    assert evaluate(export, None) is reevaluated
 
 
 def test_examples_of_several_artifacts_have_one_name(shared: Shared):
