@@ -33,6 +33,8 @@ _MOST_FEATURES = 12
 _POLICY_LENGTH = 20_000
 # A chart with more points than this has small ones, and faint intervals.
 _FEW_POINTS = 60
+# Between the exports and a candidate that is none, as a share of the exports.
+_GAP = 0.06
 
 _Decision = pb.ExportDecision
 # A value, and the bounds of its confidence interval.
@@ -633,9 +635,13 @@ def _history_chart(
     scale = charts.scale_of(value for _, _, interval in marks for value in interval)
     if scale is None or len(marks) < 2:
         return None
-    across = charts.Scale(low=0, high=len(marks) - 1)
+    places: list[float] = [*range(len(marks))]
+    if marks[-1][0] == "refused":
+        # Beside what is served, not upon it.
+        places[-1] += max(_GAP * len(marks) - 1, 0)
+    across = charts.Scale(low=0, high=places[-1])
     points = []
-    for place, (state, label, interval) in enumerate(marks):
+    for place, (state, label, interval) in zip(places, marks, strict=True):
         value = _value(interval, scale)
         assert value.mark is not None, "only finite values are drawn"
         points.append(

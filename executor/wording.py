@@ -6,7 +6,7 @@ import datetime
 import decimal
 import math
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -95,14 +95,29 @@ def text(value: str) -> str:
 
 
 def _shortened(value: str, length: int) -> str:
-    if len(value) > length:
-        head, tail = value[: length * 2 // 3], value[-(length // 3) :]
-        return f"{_visible(head)}… ({len(value):,} characters) …{_visible(tail)}"
-    return _visible(value)
+    """Returns a text of about so many characters, whatever has to be spelt out in it."""
+    if len(value) <= length:
+        shown = "".join(_visible(value))
+        if len(shown) <= length:
+            return shown
+    head = _fitting(_visible(value[:length]), length * 2 // 3)
+    tail = _fitting(reversed(_visible(value[-length:])), length // 3)
+    return f"{''.join(head)}… ({len(value):,} characters) …{''.join(reversed(tail))}"
 
 
-def _visible(value: str) -> str:
-    """Returns a text in which some characters are spelt out, as Python does in a string.
+def _fitting(parts: Iterable[str], length: int) -> list[str]:
+    """Returns as many of the parts as have so many characters together."""
+    found = []
+    for part in parts:
+        length -= len(part)
+        if length < 0:
+            break
+        found.append(part)
+    return found
+
+
+def _visible(value: str) -> list[str]:
+    """Returns the characters of a text, some spelt out, as Python does in a string.
 
     These are invisible characters, and combining marks after the first few in a row.
     """
@@ -119,7 +134,7 @@ def _visible(value: str) -> str:
             marks = 0
             is_spelt = category in _INVISIBLE
         shown.append(character.encode("unicode_escape").decode() if is_spelt else character)
-    return "".join(shown)
+    return shown
 
 
 def time(value: Timestamp) -> str:

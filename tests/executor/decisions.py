@@ -368,8 +368,10 @@ def crowded() -> D:
         decision.guardrails.add(
             metric="recall",
             direction=pb.HIGHER_IS_BETTER,
-            slice=pb.Slice(features={"n": str(place), "country": "e\u0301" + "\u0301" * 90}),
-            candidate=0.86999999999999 if place % 2 else 0.81,
+            slice=pb.Slice(
+                features={"n": str(place), "country": "e" + "\u0301" * 90 * (place == 1)}
+            ),
+            candidate=0.86999999999999 if place == 2 else 0.81,
             best=0.9,
             worst_allowed=0.87,
             holds=False,
@@ -377,7 +379,7 @@ def crowded() -> D:
             example_count=1000 + place,
         )
     for place in range(199):
-        value = 0.93 - 0.05 * (198 - place) / 198 + 0.004 * (place * 7 % 5 - 2) * (place < 198)
+        value = 0.93 - 0.05 * (198 - place) / 198 + 0.002 * (place * 37 % 11 - 5) * (place < 198)
         entry = decision.history.add(
             version=SERVED - 86400 * (198 - place),
             metric="auc",
