@@ -22,9 +22,9 @@ _PACKAGE = "tfx_best_exporter.executor"
 _TEMPLATE = "report.html.jinja"
 _STYLE = "report.css"
 
-# Rows of a table that are seen at once, and rows of a table at all. decision.json has more: all of
-# them, but only the first of many guardrails, those that changed most of many slices, and the latest
-# of many exports.
+# Rows of a table that are seen at once, and rows of a table at all. decision.json has the others;
+# but it does not have all either: only the first of many guardrails, the slices that changed most,
+# and the latest exports of a history.
 _OPEN_ROWS = 8
 _MOST_ROWS = 200
 # Guardrails that failed are what somebody has to look at.

@@ -58,6 +58,8 @@ def number(value: float, *beside: float | None) -> str:
     """
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
+    # -0.0 is 0.
+    value += 0.0
     others = [
         other for other in beside if other is not None and math.isfinite(other) and other != value
     ]
