@@ -380,6 +380,46 @@ def test_numbers_that_are_nearly_equal_are_told_apart():
     )
 
 
+def test_numbers_with_many_digits_are_told_apart_on_both_sides():
+    smaller, larger = 0.12345678912, 0.12345678943
+    decision = D()
+    decision.comparisons.add(
+        metric="m",
+        direction=pb.LOWER_IS_BETTER,
+        candidate=smaller,
+        best=larger,
+        improvement=smaller,
+        required=larger,
+        significance=pb.SignificanceTest(lower_bound=smaller, alpha=0.05),
+    )
+    decision.guardrails.add(
+        metric="m",
+        direction=pb.LOWER_IS_BETTER,
+        candidate=larger,
+        worst_allowed=smaller,
+        best=0.12345678999,
+    )
+    sections = sections_of(page_of(decision))
+    assert sections["Metrics"].rows[0][2:] == [
+        "0.1234567891",
+        "0.1234567894",
+        "better by 0.1234567891 required: more than 0.1234567894",
+    ]
+    assert (
+        sections["Significance"]
+        .one("p")
+        .text.endswith(
+            "the improvement is larger than 0.1234567891, which is not more than the 0.1234567894 that"
+            " is required."
+        )
+    )
+    assert sections["Guardrails"].rows[0][3:] == [
+        "0.1234567894",
+        "at most 0.1234567891",
+        "0.12345679",
+    ]
+
+
 def test_many_tests_and_changes_are_folded():
     decision = D(signature_changes=[f"input x{place} is gone" for place in range(30)])
     for place in range(20):
