@@ -409,8 +409,8 @@ def test_numbers_with_many_digits_are_told_apart_on_both_sides():
         sections["Significance"]
         .one("p")
         .text.endswith(
-            "the improvement is larger than 0.1234567891, which is not more than the 0.1234567894 that"
-            " is required."
+            "the improvement is larger than 0.1234567891, which is not more than the 0.1234567894"
+            " that is required."
         )
     )
     assert sections["Guardrails"].rows[0][3:] == [
