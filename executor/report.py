@@ -22,13 +22,19 @@ _PACKAGE = "tfx_best_exporter.executor"
 _TEMPLATE = "report.html.jinja"
 _STYLE = "report.css"
 
-# Rows of a table that are seen at once, and rows of a table at all. decision.json has every one.
+# Rows of a table that are seen at once, and rows of a table at all. decision.json has the others;
+# but it does not have all either: only the first of many guardrails, the slices that changed most,
+# and the latest exports of a history.
 _OPEN_ROWS = 8
 _MOST_ROWS = 200
+# Guardrails that failed are what somebody has to look at.
+_OPEN_FAILURES = 20
 _MOST_FEATURES = 12
 _POLICY_LENGTH = 20_000
-# A chart with more points than this has small ones.
+# A chart with more points than this has small ones, and faint intervals.
 _FEW_POINTS = 60
+# Between the exports and a candidate that is none, as a share of the exports.
+_GAP = 0.06
 
 _Decision = pb.ExportDecision
 # A value, and the bounds of its confidence interval.
@@ -289,28 +295,34 @@ def _metric(comparison: pb.MetricComparison) -> _Metric:
     if sign and required and best[0] is not None and math.isfinite(best[0] + required):
         goal = best[0] + sign * required
     scale = charts.scale_of([*candidate, *best, goal])
-    values = _value(candidate, scale), _value(best, scale)
+    values = (
+        _value(candidate, scale, best[0], goal),
+        _value(best, scale, candidate[0], goal),
+    )
     marks = [value.mark for value in values if value.mark]
     return _Metric(
         name=comparison.metric,
         direction=wording.DIRECTIONS.get(comparison.direction, ""),
         candidate=values[0],
         best=None if best[0] is None else values[1],
-        change="" if improvement is None else wording.change(improvement),
-        required="" if required is None else f"more than {wording.number(required)}",
+        change="" if improvement is None else wording.change(improvement, required),
+        required="" if required is None else f"more than {wording.number(required, improvement)}",
         outcome=_outcome(comparison),
         goal=None if scale is None or goal is None else scale.at(goal),
-        goal_value="" if goal is None else wording.number(goal),
+        goal_value=_number(goal, candidate[0], best[0]),
         ticks=scale.ticks() if scale else (),
         has_chart=len(marks) > 1 or any(mark.low is not None for mark in marks),
     )
 
 
-def _value(interval: _Interval, scale: charts.Scale | None) -> _Value:
+def _value(interval: _Interval, scale: charts.Scale | None, *beside: float | None) -> _Value:
+    """Returns a value as it is shown on a scale, and beside other values."""
     value, lower, upper = interval
-    bounds = "" if lower is None or upper is None else f"{_number(lower)} to {_number(upper)}"
+    bounds = ""
+    if lower is not None and upper is not None:
+        bounds = f"{_number(lower, upper, value)} to {_number(upper, lower, value)}"
     return _Value(
-        value=_number(value),
+        value=_number(value, *beside),
         interval=bounds,
         mark=None if scale is None or value is None else scale.mark(value, lower, upper),
     )
@@ -342,20 +354,23 @@ def _tests(decision: pb.ExportDecision) -> _Rows[_Test]:
 
 
 def _test(comparison: pb.MetricComparison) -> _Test:
-    test, required = comparison.significance, wording.number(comparison.required)
+    test, required = comparison.significance, comparison.required
     improvement = _optional(comparison, "improvement")
-    subject = f"The candidate is {wording.change(improvement)}" if improvement else "No change"
-    confidence = wording.number(100 * (1 - test.alpha))
+    subject = "No change"
+    if improvement:
+        subject = f"The candidate is {wording.change(improvement, test.lower_bound, required)}"
     return _Test(
         metric=comparison.metric,
         is_significant=test.is_significant,
         method=_METHODS.get(test.method, ""),
         sentence=(
             f"{subject}, with a standard error of {wording.number(test.standard_error)} and"
-            f" {wording.number(test.degrees_of_freedom)} degrees of freedom. With {confidence} %"
-            f" confidence (one-sided, alpha {wording.number(test.alpha)}), the improvement is"
-            f" larger than {wording.number(test.lower_bound)}, which is"
-            f" {'' if test.is_significant else 'not '}more than the {required} that is required."
+            f" {wording.number(test.degrees_of_freedom)} degrees of freedom. With"
+            f" {wording.confidence(test.alpha)} confidence (one-sided, alpha"
+            f" {wording.number(test.alpha)}), the improvement is larger than"
+            f" {wording.number(test.lower_bound, required, improvement)}, which is"
+            f" {'' if test.is_significant else 'not '}more than the"
+            f" {wording.number(required, test.lower_bound, improvement)} that is required."
         ),
     )
 
@@ -377,8 +392,16 @@ class _Guardrail:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Guardrails:
+    outcome: str
     rows: _Rows[_Guardrail]
-    failed: int
+    # What is said of the rows to unfold.
+    folded: str
+    # In words, those of the failures that are seen at once.
+    failures: Sequence[str]
+    is_explained_at_once: bool
+    # How many decision.json has, and how many it has not.
+    listed: int
+    unlisted: int
     has_best: bool
     has_examples: bool
 
@@ -389,23 +412,49 @@ def _guardrails(decision: pb.ExportDecision) -> _Guardrails | None:
     if not results:
         return None
     failed = sum(not result.holds for result in results)
+    rows = _Rows.of(map(_guardrail, results), at_least_open=min(failed, _OPEN_FAILURES))
+    failures = [row.explanation for row in rows.open if not row.holds and row.explanation]
+    unlisted = max(decision.guardrail_count - len(results), 0)
     return _Guardrails(
-        rows=_Rows.of(map(_guardrail, results), at_least_open=failed),
-        failed=failed,
+        outcome=_outcome_of_guardrails(failed, len(results), unlisted),
+        rows=rows,
+        folded=_folded_failures(rows.folded),
+        failures=failures,
+        is_explained_at_once=len(failures) <= _OPEN_ROWS,
+        listed=len(results),
+        unlisted=unlisted,
         has_best=any(result.HasField("best") for result in results),
         has_examples=any(result.HasField("example_count") for result in results),
     )
 
 
+def _outcome_of_guardrails(failed: int, listed: int, unlisted: int) -> str:
+    """Returns how many failed. They are listed first: those that are not, fail only if all do."""
+    total = wording.count(listed + unlisted)
+    if not failed:
+        return "It holds" if listed + unlisted == 1 else f"All {total} hold"
+    at_least = "At least " if unlisted and failed == listed else ""
+    return f"{at_least}{wording.count(failed)} of {total} failed"
+
+
+def _folded_failures(rows: Sequence[_Guardrail]) -> str:
+    failed = sum(not row.holds for row in rows)
+    if not failed:
+        return ""
+    return ", all failed" if failed == len(rows) else f", of which {wording.count(failed)} failed"
+
+
 def _guardrail(result: pb.GuardrailResult) -> _Guardrail:
     limit = {pb.HIGHER_IS_BETTER: "at least ", pb.LOWER_IS_BETTER: "at most "}
-    bound = _number(_optional(result, "worst_allowed"))
+    candidate, best = _optional(result, "candidate"), _optional(result, "best")
+    worst_allowed = _optional(result, "worst_allowed")
+    bound = _number(worst_allowed, candidate, best)
     return _Guardrail(
         metric=result.metric,
         slice=_slice(result.slice),
         holds=result.holds,
-        candidate=_number(_optional(result, "candidate")),
-        best=_number(_optional(result, "best")),
+        candidate=_number(candidate, worst_allowed, best),
+        best=_number(best, worst_allowed, candidate),
         bound=limit.get(result.direction, "") + bound if bound else "",
         example_count=_count(result),
         explanation=result.explanation,
@@ -480,8 +529,8 @@ def _slice_change(change: pb.SliceChange, largest: float) -> _Slice:
     return _Slice(
         slice=_slice(change.slice),
         metric=change.metric,
-        candidate=wording.number(change.candidate),
-        best=wording.number(change.best),
+        candidate=wording.number(change.candidate, change.best),
+        best=wording.number(change.best, change.candidate),
         change=wording.change(change.improvement),
         bar=round(100 * (size / largest), 2) if 0 < size <= largest else None,
         example_count=_count(change),
@@ -586,9 +635,13 @@ def _history_chart(
     scale = charts.scale_of(value for _, _, interval in marks for value in interval)
     if scale is None or len(marks) < 2:
         return None
-    across = charts.Scale(low=0, high=len(marks) - 1)
+    places: list[float] = [*range(len(marks))]
+    if marks[-1][0] == "refused":
+        # Beside what is served, not upon it.
+        places[-1] += max(_GAP * len(marks) - 1, 0)
+    across = charts.Scale(low=0, high=places[-1])
     points = []
-    for place, (state, label, interval) in enumerate(marks):
+    for place, (state, label, interval) in zip(places, marks, strict=True):
         value = _value(interval, scale)
         assert value.mark is not None, "only finite values are drawn"
         points.append(
@@ -597,14 +650,15 @@ def _history_chart(
             )
         )
     values = [value for _, _, (value, _, _) in marks if value is not None]
+    smallest, largest = min(values), max(values)
     return _HistoryChart(
         points=points,
         states=frozenset(point.state for point in points),
         ticks=scale.ticks(),
         ends=ends,
         description=(
-            f"{len(points)} values, from {wording.number(min(values))} to"
-            f" {wording.number(max(values))}. The first: {points[0].title}. The last:"
+            f"{len(points)} values, from {wording.number(smallest, largest)} to"
+            f" {wording.number(largest, smallest)}. The first: {points[0].title}. The last:"
             f" {points[-1].title}."
         ),
         is_dense=len(points) > _FEW_POINTS,
@@ -648,9 +702,8 @@ class _Export:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Exports:
+    outcome: str
     rows: _Rows[_Export]
-    kept: int
-    retired: int
 
 
 def _exports(decision: pb.ExportDecision) -> _Exports | None:
@@ -670,7 +723,12 @@ def _exports(decision: pb.ExportDecision) -> _Exports | None:
         _Export(version=each.version, outcome="kept", why=each.why, error="")
         for each in sorted(decision.kept, key=lambda each: -each.version)
     ]
-    return _Exports(rows=_Rows.of([*retired, *kept]), kept=len(kept), retired=len(retired))
+    undeleted = sum(bool(each.error) for each in retired)
+    outcome = [f"{wording.count(len(retired) - undeleted)} retired by this run"]
+    if undeleted:
+        outcome.append(f"{wording.count(undeleted)} not deleted yet")
+    outcome.append(f"{wording.count(len(kept))} kept")
+    return _Exports(outcome=", ".join(outcome), rows=_Rows.of([*retired, *kept]))
 
 
 # --- policy and provenance ------------------------------------------------------------------------
@@ -778,8 +836,8 @@ def _is_finite(interval: _Interval) -> bool:
     return interval[0] is not None and math.isfinite(interval[0])
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else wording.number(value)
+def _number(value: float | None, *beside: float | None) -> str:
+    return "" if value is None else wording.number(value, *beside)
 
 
 def _count(message: Message) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import math
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -18,27 +19,66 @@ _TEXT_LENGTH = 600
 _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # Format characters that words and emoji are written with.
 _JOINERS = "\u200c\u200d"
+# Marks that are drawn on the character before them. Scripts put few on one; more would tower over
+# the lines above.
+_COMBINING = ("Mn", "Me")
+_MOST_COMBINING = 4
+_FEWEST_DIGITS = 6
+# As many as tell any two doubles apart.
+_MOST_DIGITS = 17
+# Of a smaller alpha, the confidence would be a row of nines.
+_LEAST_ALPHA = 1e-12
 
 DIRECTIONS: Mapping[int, str] = {
     pb.HIGHER_IS_BETTER: "higher is better",
     pb.LOWER_IS_BETTER: "lower is better",
 }
 
-_COMPARABILITIES = {
+_COMPARABILITIES: Mapping[int, str] = {
     pb.ComparePolicy.REQUIRE_SAME_DATA: "Required.",
     pb.ComparePolicy.ANY: "Not asked for.",
 }
-_ON_UNKNOWN_BEST = {
+_ON_UNKNOWN_BEST: Mapping[int, str] = {
     pb.ComparePolicy.KEEP: "The best is kept.",
     pb.ComparePolicy.FAIL: "The run fails.",
 }
 
 
-def number(value: float) -> str:
-    """Returns a number with six digits, as the explanations have it."""
-    if math.isfinite(value):
-        return f"{value:.6g}"
-    return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
+def number(value: float, *beside: float | None) -> str:
+    """Returns a number with six digits, as the explanations have it.
+
+    Args:
+        value: The number.
+        beside: Numbers that it is read together with: there are as many digits as it takes to tell
+            it from those that are not equal. None, NaN and infinities are passed over.
+
+    Example:
+        >>> number(0.93), number(0.93000004), number(0.93000004, 0.93)
+        ('0.93', '0.93', '0.93000004')
+    """
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
+    # -0.0 is 0.
+    value += 0.0
+    others = [
+        other for other in beside if other is not None and math.isfinite(other) and other != value
+    ]
+    for digits in range(_FEWEST_DIGITS, _MOST_DIGITS):
+        shown = f"{value:.{digits}g}"
+        if all(f"{other:.{digits}g}" != shown for other in others):
+            return shown
+    return f"{value:.{_MOST_DIGITS}g}"
+
+
+def confidence(alpha: float) -> str:
+    """Returns 1 - alpha in percent, with digits enough that it is not 100 %."""
+    if 0 < alpha < _LEAST_ALPHA:
+        return f"more than {confidence(_LEAST_ALPHA)}"
+    if not 0 < alpha < 1:
+        return f"{number(100 * (1 - alpha))} %"
+    # Exact, where 1 - alpha is not: 99.99999994, not 99.99999993999999.
+    share = 100 * (1 - decimal.Decimal(number(alpha, 1.0)))
+    return f"{share.normalize():f} %"
 
 
 def count(value: float) -> str:
@@ -57,20 +97,46 @@ def text(value: str) -> str:
 
 
 def _shortened(value: str, length: int) -> str:
-    if len(value) > length:
-        head, tail = value[: length * 2 // 3], value[-(length // 3) :]
-        return f"{_visible(head)}… ({len(value):,} characters) …{_visible(tail)}"
-    return _visible(value)
+    """Returns a text of about so many characters, whatever has to be spelt out in it."""
+    if len(value) <= length:
+        shown = "".join(_visible(value))
+        if len(shown) <= length:
+            return shown
+    head = _fitting(_visible(value[:length]), length * 2 // 3)
+    tail = _fitting(reversed(_visible(value[-length:])), length // 3)
+    return f"{''.join(head)}… ({len(value):,} characters) …{''.join(reversed(tail))}"
 
 
-def _visible(value: str) -> str:
-    """Returns a text in which invisible characters are spelt out, as Python does in a string."""
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) in _INVISIBLE and character not in _JOINERS
-        else character
-        for character in value
-    )
+def _fitting(parts: Iterable[str], length: int) -> list[str]:
+    """Returns as many of the parts as have so many characters together."""
+    found = []
+    for part in parts:
+        length -= len(part)
+        if length < 0:
+            break
+        found.append(part)
+    return found
+
+
+def _visible(value: str) -> list[str]:
+    """Returns the characters of a text, some spelt out, as Python does in a string.
+
+    These are invisible characters, and combining marks after the first few in a row.
+    """
+    shown, marks = [], 0
+    for character in value:
+        category = unicodedata.category(character)
+        if character in _JOINERS:
+            # Marks go on after it.
+            is_spelt = False
+        elif category in _COMBINING:
+            marks += 1
+            is_spelt = marks > _MOST_COMBINING
+        else:
+            marks = 0
+            is_spelt = category in _INVISIBLE
+        shown.append(character.encode("unicode_escape").decode() if is_spelt else character)
+    return shown
 
 
 def time(value: Timestamp) -> str:
@@ -82,13 +148,18 @@ def time(value: Timestamp) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def change(improvement: float) -> str:
-    """Returns which way a value changed, and by how much."""
+def change(improvement: float, *beside: float | None) -> str:
+    """Returns which way a value changed, and by how much.
+
+    Args:
+        improvement: Larger is better.
+        beside: What the size is read together with, as in `number`.
+    """
     if math.isnan(improvement):
         return "not comparable"
     if improvement == 0:
         return "no change"
-    return f"{'better' if improvement > 0 else 'worse'} by {number(abs(improvement))}"
+    return f"{'better' if improvement > 0 else 'worse'} by {number(abs(improvement), *beside)}"
 
 
 def features(value: pb.Slice) -> list[tuple[str, str]]:
@@ -123,10 +194,7 @@ def policy(value: pb.ComparePolicy) -> Iterator[tuple[str, str]]:
         )
     if value.ListFields():
         yield "Same data", _COMPARABILITIES.get(value.comparability, "Used where possible.")
-        yield (
-            "Best unknown",
-            _ON_UNKNOWN_BEST.get(value.on_unknown_best, "The candidate is exported."),
-        )
+        yield "Best unknown", _on_unknown_best(value)
         is_allowed = "allowed" if value.allow_signature_change else "refused"
         yield "Signatures", f"A change that breaks clients of the best is {is_allowed}."
     if value.max_best_evaluation_age_seconds:
@@ -134,6 +202,13 @@ def policy(value: pb.ComparePolicy) -> Iterator[tuple[str, str]]:
         yield "Age", f"The best's recorded evaluation is at most {age} old."
     if value.force:
         yield "Force", f"Exported whatever the comparison says: {value.force}"
+
+
+def _on_unknown_best(value: pb.ComparePolicy) -> str:
+    default = "The candidate is exported."
+    if value.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
+        default = "The best is kept: nobody can say that the data are the same."
+    return _ON_UNKNOWN_BEST.get(value.on_unknown_best, default)
 
 
 def _rule(rule: pb.MetricRule) -> str:
@@ -167,13 +242,14 @@ def _guardrail(guardrail: pb.Guardrail) -> str:
     where = []
     if guardrail.slices:
         where.append(f"on {'; '.join(map(slice_name, guardrail.slices))}")
+    else:
+        where.append("on the overall slice")
     if guardrail.HasField("every_slice_min_examples"):
         where.append(
             f"on every slice of at least {count(guardrail.every_slice_min_examples)} examples"
         )
     return (
-        f"{metric(guardrail.metric)}: {' and '.join(limits) or 'no limit'},"
-        f" {' and '.join(where) or 'on the overall slice'}."
+        f"{metric(guardrail.metric)}: {' and '.join(limits) or 'no limit'}, {' and '.join(where)}."
     )
 
 

@@ -333,9 +333,77 @@ def not_significant() -> D:
     return decision
 
 
+def crowded() -> D:
+    """Kept, with more guardrails than are listed, numbers that are nearly equal, a long history."""
+    decision = with_best(
+        base(
+            D.GUARDRAIL_FAILED,
+            "recall of n=0 0.81 is not at least 0.87, and 4999 more guardrails fail",
+            basis=D.SAME_EVALUATION,
+            guardrail_count=5001,
+        )
+    )
+    decision.candidate_evaluation.CopyFrom(_evaluation(15, 0.93000001, 10000))
+    decision.comparisons.add(
+        metric="auc",
+        direction=pb.HIGHER_IS_BETTER,
+        candidate=0.93500001,
+        best=0.93,
+        improvement=0.00500001,
+        required=0.005,
+        candidate_lower_bound=0.93500000999,
+        candidate_upper_bound=0.93500001001,
+        best_lower_bound=0.922,
+        best_upper_bound=0.938,
+        significance=pb.SignificanceTest(
+            method=pb.SignificanceTest.PAIRED,
+            alpha=1e-9,
+            standard_error=1e-12,
+            degrees_of_freedom=19,
+            lower_bound=0.005000009,
+            is_significant=True,
+        ),
+    )
+    for place in range(200):
+        decision.guardrails.add(
+            metric="recall",
+            direction=pb.HIGHER_IS_BETTER,
+            slice=pb.Slice(
+                features={"n": str(place), "country": "e" + "\u0301" * 90 * (place == 1)}
+            ),
+            candidate=0.86999999999999 if place == 2 else 0.81,
+            best=0.9,
+            worst_allowed=0.87,
+            holds=False,
+            explanation=f"recall of n={place} is not at least 0.87, the best's 0.9 less 0.03",
+            example_count=1000 + place,
+        )
+    for place in range(199):
+        value = 0.93 - 0.05 * (198 - place) / 198 + 0.002 * (place * 37 % 11 - 5) * (place < 198)
+        entry = decision.history.add(
+            version=SERVED - 86400 * (198 - place),
+            metric="auc",
+            value=value,
+            lower_bound=value - 0.008,
+            upper_bound=value + 0.008,
+            retired=place < 180 and place % 20 != 0,
+        )
+        entry.exported_at.FromSeconds(entry.version)
+    for place in range(12):
+        decision.retired.add(
+            version=SERVED - 86400 * (20 + place),
+            why="not among the 18 latest exports",
+            error="permission denied" if place % 3 == 0 else "",
+        )
+    decision.kept.add(version=SERVED, why="the best")
+    decision.compare_policy.CopyFrom(policy())
+    return decision
+
+
 CASES: dict[str, Callable[[], D]] = {
     "better": better,
     "guardrail_failed": guardrail_failed,
     "first_export": first_export,
     "not_significant": not_significant,
+    "crowded": crowded,
 }

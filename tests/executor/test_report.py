@@ -351,6 +351,90 @@ def test_significance_in_words():
     ]
 
 
+def test_numbers_that_are_nearly_equal_are_told_apart():
+    sections = sections_of(page_of(decisions.crowded()))
+    (row,) = sections["Metrics"].rows
+    assert row[2:] == [
+        "0.93500001 0.93500000999 to 0.93500001001",
+        "0.93 0.922 to 0.938",
+        "better by 0.00500001 required: more than 0.005",
+    ]
+    assert sections["Metrics"].one("desc").raw.endswith("To get past: 0.935.")
+    assert sections["Significance"].all("p")[0].text == (
+        "The candidate is better by 0.00500001, with a standard error of 1e-12 and 19 degrees of"
+        " freedom. With 99.9999999 % confidence (one-sided, alpha 1e-09), the improvement is larger"
+        " than 0.005000009, which is more than the 0.005 that is required."
+    )
+    failed = [row for row in sections["Guardrails"].rows if row[2].endswith("n = 2")]
+    assert failed[0][3:] == ["0.86999999999999", "at least 0.87", "0.9", "1,002"]
+    decision = D()
+    decision.slices.add(metric="auc", candidate=0.930000001, best=0.93, improvement=1e-9)
+    assert section_of(decision, "Slices").rows == [
+        ["overall", "better by 1e-09", "0.930000001", "0.93"]
+    ]
+    decision = D(history=[entry(6, "auc", 0.93), entry(7, "auc", 0.930000001)])
+    assert (
+        section_of(decision, "History")
+        .one("desc")
+        .raw.startswith("2 values, from 0.93 to 0.930000001.")
+    )
+
+
+def test_numbers_with_many_digits_are_told_apart_on_both_sides():
+    smaller, larger = 0.12345678912, 0.12345678943
+    decision = D()
+    decision.comparisons.add(
+        metric="m",
+        direction=pb.LOWER_IS_BETTER,
+        candidate=smaller,
+        best=larger,
+        improvement=smaller,
+        required=larger,
+        significance=pb.SignificanceTest(lower_bound=smaller, alpha=0.05),
+    )
+    decision.guardrails.add(
+        metric="m",
+        direction=pb.LOWER_IS_BETTER,
+        candidate=larger,
+        worst_allowed=smaller,
+        best=0.12345678999,
+    )
+    sections = sections_of(page_of(decision))
+    assert sections["Metrics"].rows[0][2:] == [
+        "0.1234567891",
+        "0.1234567894",
+        "better by 0.1234567891 required: more than 0.1234567894",
+    ]
+    assert (
+        sections["Significance"]
+        .one("p")
+        .text.endswith(
+            "the improvement is larger than 0.1234567891, which is not more than the 0.1234567894"
+            " that is required."
+        )
+    )
+    assert sections["Guardrails"].rows[0][3:] == [
+        "0.1234567894",
+        "at most 0.1234567891",
+        "0.12345679",
+    ]
+
+
+def test_many_tests_and_changes_are_folded():
+    decision = D(signature_changes=[f"input x{place} is gone" for place in range(30)])
+    for place in range(20):
+        decision.comparisons.add(metric=f"m{place}", significance=pb.SignificanceTest(alpha=0.05))
+    sections = sections_of(page_of(decision))
+    for name, summary, tag, at_once in (
+        ("Significance", "Show 12 more tests", "h3", 12),
+        ("Signatures", "Show 22 more changes", "li", 22),
+    ):
+        details = sections[name].one("details")
+        assert details.one("summary").text == summary
+        assert len(details.all(tag)) == at_once
+        assert len(sections[name].all(tag)) == at_once + 8
+
+
 def test_no_significance_in_words():
     section = section_of(decisions.not_significant(), "Significance")
     assert section.all("h3")[1].text.endswith(": not significant")
@@ -398,12 +482,99 @@ def test_guardrails_that_failed_come_first_and_are_explained():
     )
 
 
-def test_no_guardrail_that_failed_is_folded():
+def guardrails(failed: int, holding: int, count: int = 0) -> D:
+    decision = D(guardrail_count=count)
+    for place in range(failed + holding):
+        holds = place >= failed
+        decision.guardrails.add(
+            metric=f"m{place}", holds=holds, explanation=f"m{place} is {'' if holds else 'not '}1"
+        )
+    return decision
+
+
+LEFT_OUT = "are not listed: decision.json has 200, those that failed first."
+
+
+@pytest.mark.parametrize(
+    ("decision", "caption", "note"),
+    [
+        pytest.param(guardrails(0, 1, 1), "It holds", [], id="one"),
+        pytest.param(guardrails(1, 0), "1 of 1 failed", [], id="written without a count"),
+        pytest.param(guardrails(200, 0, 200), "200 of 200 failed", [], id="all are listed"),
+        pytest.param(
+            guardrails(200, 0, 5001),
+            "At least 200 of 5,001 failed",
+            [f"4,801 more {LEFT_OUT}"],
+            id="more may have failed",
+        ),
+        pytest.param(
+            guardrails(200, 0, 201),
+            "At least 200 of 201 failed",
+            ["1 more is not listed: decision.json has 200, those that failed first."],
+            id="one more",
+        ),
+        pytest.param(
+            guardrails(199, 1, 5001),
+            "199 of 5,001 failed",
+            [f"4,801 more {LEFT_OUT}"],
+            id="all that failed are listed",
+        ),
+        pytest.param(
+            guardrails(0, 200, 5001), "All 5,001 hold", [f"4,801 more {LEFT_OUT}"], id="all hold"
+        ),
+        pytest.param(
+            guardrails(2, 199, 300),
+            "2 of 300 failed",
+            [
+                "1 more guardrail is in decision.json.",
+                "99 more are not listed: decision.json has 201, those that failed first.",
+            ],
+            id="more than a page has",
+        ),
+    ],
+)
+def test_guardrails_that_are_not_listed_count_too(decision: D, caption: str, note: list[str]):
+    section = section_of(decision, "Guardrails")
+    assert section.all("caption")[0].text == caption
+    assert [paragraph.text for paragraph in section.all("p", class_="note")] == note
+
+
+@pytest.mark.parametrize(
+    ("failed", "holding", "at_once", "summaries"),
+    [
+        (0, 30, 8, ["Show 22 more guardrails"]),
+        (3, 30, 8, ["Show 25 more guardrails"]),
+        (12, 30, 12, ["Show 30 more guardrails", "Show 12 failures in words"]),
+        (21, 0, 21, ["Show 21 failures in words"]),
+        (
+            30,
+            10,
+            20,
+            ["Show 20 more guardrails, of which 10 failed", "Show 20 failures in words"],
+        ),
+        (200, 0, 20, ["Show 180 more guardrails, all failed", "Show 20 failures in words"]),
+    ],
+)
+def test_many_guardrails_are_folded(failed: int, holding: int, at_once: int, summaries: list[str]):
+    section = section_of(guardrails(failed, holding), "Guardrails")
+    tables = section.all("table")
+    assert len(tables[0].rows) == at_once
+    assert len(section.rows) == failed + holding
+    assert [row[1] for row in section.rows] == ["failed"] * failed + ["holds"] * holding
+    assert [summary.text for summary in section.all("summary")] == summaries
+    assert [item.text for item in section.all("li")] == [
+        f"m{place} is not 1" for place in range(min(failed, at_once))
+    ]
+    folded = [item for details in section.all("details") for item in details.all("li")]
+    assert len(folded) == (min(failed, at_once) if failed > 8 else 0)
+
+
+def test_guardrails_that_failed_are_not_folded_where_they_are_few():
     decision = D()
     for place in range(40):
         decision.guardrails.add(metric=f"m{place}", holds=place % 2 == 0)
     section = section_of(decision, "Guardrails")
-    assert section.one("details").text.startswith("Show 20 more guardrails")
+    assert section.one("summary").text == "Show 20 more guardrails"
     assert {row[1] for row in section.one("details").rows} == {"holds"}
     assert [row[0] for row in section.rows[:3]] == ["m1", "m3", "m5"]
 
@@ -614,17 +785,88 @@ def test_history_of_200_exports_has_small_points():
     points = section.all("g", class_="point")
     assert len(points) == 201
     radii = {circle.attributes["r"] for point in points for circle in point.all("circle")}
-    assert radii == {"1"}
+    assert radii == {"2"}
     assert len(section.rows) == 200
+
+
+def classes(elements: list[Element]) -> list[list[str]]:
+    return [element.attributes["class"].split() for element in elements]
+
+
+def test_dense_history_shows_its_points_and_not_its_intervals():
+    section = section_of(decisions.crowded(), "History")
+    chart = section.one("svg", class_="plot")
+    # What is drawn first lies below: intervals, the line, the points.
+    drawn = [
+        child.attributes["class"].split()[-1 if child.tag == "line" else 0]
+        for child in chart.children
+        if isinstance(child, Element) and "class" in child.attributes
+    ]
+    order = [kind for kind, _ in itertools.groupby(drawn)]
+    assert order == ["grid", "faint", "served-mark", "refused-mark", "path", "point"]
+    intervals = classes(chart.all("line", class_="interval"))
+    assert intervals == [
+        *([["interval", "faint"]] * 198),
+        ["interval", "served-mark"],
+        ["interval", "refused-mark"],
+    ]
+    assert {*map(tuple, classes(chart.all("line", class_="path")))} == {("faint", "path")}
+
+
+def test_marks_of_a_dense_history_are_those_of_its_legend():
+    section = section_of(decisions.crowded(), "History")
+    marks = {
+        point.attributes["class"].split()[1]: [
+            element.attributes for element in point if element.tag in ("circle", "path")
+        ]
+        for point in section.all("g", class_="point")
+    }
+    keys = {
+        item.text: [element.attributes for element in item if element.tag in ("circle", "path")]
+        for item in section.one("ul").all("li")
+    }
+    assert keys == {
+        "this run's candidate, not exported": marks["refused"],
+        "served": marks["served"],
+        "kept": marks["kept"],
+        "retired": marks["retired"],
+    }
+    assert marks["kept"] == [{"class": "small-shape kept-mark", "r": "2"}]
+    assert marks["retired"] == [{"class": "small-shape retired-mark", "r": "2"}]
+    # Filled, and not.
+    style = report._read("report.css")
+    assert ".kept-mark { stroke: var(--best); fill: var(--best); }" in style
+    assert ".retired-mark { stroke: var(--axis); fill: var(--paper); }" in style
+
+
+@pytest.mark.parametrize(("count", "gap"), [(2, 1), (10, 1), (99, 6)])
+def test_a_candidate_that_is_not_exported_stands_beside_the_exports(count: int, gap: float):
+    decision = D(
+        history=[entry(version, "auc", 0.9) for version in range(1, count + 1)],
+        comparisons=[pb.MetricComparison(metric="auc", candidate=0.8)],
+    )
+    section = section_of(decision, "History")
+    xs = [percent(point.one("svg"), "x") for point in section.all("g", class_="point")]
+    steps = [(right - left) for left, right in itertools.pairwise(xs)]
+    assert steps[-1] == pytest.approx(gap * steps[0], abs=0.1)
 
 
 def test_what_was_retired_and_kept_and_why():
     section = section_of(decisions.guardrail_failed(), "Retired and kept")
-    assert section.one("caption").text == "1 retired by this run, 1 kept"
+    assert section.one("caption").text == "0 retired by this run, 1 not deleted yet, 1 kept"
     assert section.rows == [
         ["1794640709", "not deleted yet", "not among the 5 latest exports permission denied"],
         [str(SERVED), "kept", "the best"],
     ]
+
+
+def test_what_could_not_be_deleted_is_counted_apart():
+    section = section_of(decisions.crowded(), "Retired and kept")
+    assert section.all("caption")[0].text == "8 retired by this run, 4 not deleted yet, 1 kept"
+    outcomes = [row[1] for row in section.rows]
+    assert (outcomes.count("retired"), outcomes.count("not deleted yet")) == (8, 4)
+    section = section_of(decisions.better(), "Retired and kept")
+    assert section.all("caption")[0].text == "6 retired by this run, 5 kept"
 
 
 # --- policy and provenance ------------------------------------------------------------------------

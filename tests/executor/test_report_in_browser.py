@@ -1,6 +1,7 @@
 """The report in a real browser; its screenshots are left in build/screenshots/."""
 
 import http.server
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -207,6 +208,39 @@ def test_marks_of_the_history(open_report: OpenReport, width: int):
     assert [box[0] for box in in_order] == sorted(box[0] for box in in_order)
     # The candidate, 0.942, lies above the best, 0.93.
     assert marks["refused"][0][2] < marks["served"][0][2]
+
+
+@pytest.mark.parametrize("media", ["", "print"])
+@pytest.mark.parametrize("width", [320, PHONE, 704, 960, WIDE])
+def test_labels_of_an_axis_stand_apart(open_report: OpenReport, width: int, media: str):
+    page = open_report("crowded")
+    page.resize(width)
+    page.emulate(media=media)
+    labels = page.evaluate(BOXES % "td .plot .tick")
+    assert len(labels) == 3
+    for (_, right, *_), (left, *_) in itertools.pairwise(labels):
+        assert left - right > 4
+
+
+@pytest.mark.parametrize("width", [PHONE, WIDE])
+def test_marks_of_a_dense_history(open_report: OpenReport, width: int):
+    page = open_report("crowded")
+    page.resize(width)
+    faint = page.evaluate(
+        "[...document.querySelectorAll('.history .faint')].map("
+        "each => getComputedStyle(each)).map(each => [each.stroke, each.strokeWidth])"
+    )
+    # 198 intervals, and 198 steps of the line.
+    assert faint == [["rgb(223, 227, 232)", "1px"]] * 396
+    retired = page.evaluate(BOXES % "g.point .retired-mark")
+    kept = page.evaluate(BOXES % "g.point .kept-mark")
+    assert (len(retired), len(kept)) == (171, 27)
+    for left, right, *_ in retired + kept:
+        assert 3 < right - left < 6
+    (served,) = page.evaluate(BOXES % "g.point .served-mark")
+    (refused,) = page.evaluate(BOXES % "g.point .refused-mark")
+    # One does not hide the other.
+    assert refused[0] > served[1]
 
 
 def test_hostile_names_are_shown_and_not_run(open_report: OpenReport):

@@ -2,8 +2,11 @@ import math
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tfx_best_exporter.executor import wording
+from tfx_best_exporter.executor import comparison, wording
+from tfx_best_exporter.executor.eval_result import EvalResult
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 AUC = pb.MetricKey(name="auc")
@@ -16,6 +19,7 @@ AUC = pb.MetricKey(name="auc")
         (0.1 + 0.2, "0.3"),
         (-0.020000000000000018, "-0.02"),
         (1e-9, "1e-09"),
+        (-0.0, "0"),
         (math.nan, "NaN"),
         (math.inf, "∞"),
         (-math.inf, "-∞"),
@@ -23,6 +27,50 @@ AUC = pb.MetricKey(name="auc")
 )
 def test_number(value: float, text: str):
     assert wording.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "beside", "text"),
+    [
+        pytest.param(0.93, [0.95], "0.93", id="six digits are enough"),
+        pytest.param(0.93, [0.93], "0.93", id="equal"),
+        pytest.param(0.93, [None, math.nan, math.inf], "0.93", id="nothing to be told from"),
+        pytest.param(0.93, [0.93000001], "0.93", id="a short one stays short"),
+        pytest.param(0.93000001, [0.93], "0.93000001", id="nearly equal"),
+        pytest.param(0.93000001, [0.93, 0.930000012], "0.93000001", id="to two of them"),
+        pytest.param(0.930000012, [0.93, 0.93000001], "0.930000012", id="the other one"),
+        pytest.param(0.1 + 0.2, [0.3], "0.30000000000000004", id="neighbouring doubles"),
+        pytest.param(5e-324, [0.0], "4.94066e-324", id="the smallest double"),
+        pytest.param(math.inf, [math.inf], "∞", id="infinite"),
+        pytest.param(math.nan, [math.nan], "NaN", id="NaN"),
+    ],
+)
+def test_number_beside_others(value: float, beside: list[float | None], text: str):
+    assert wording.number(value, *beside) == text
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=4))
+def test_numbers_that_are_not_equal_are_shown_as_different_ones(values: list[float]):
+    assert len({wording.number(value, *values) for value in values}) == len(set(values))
+
+
+@pytest.mark.parametrize(
+    ("alpha", "text"),
+    [
+        (0.05, "95 %"),
+        (0.001, "99.9 %"),
+        (0.3, "70 %"),
+        (0.0123456789, "98.76543 %"),
+        (1e-9, "99.9999999 %"),
+        (6e-8, "99.999994 %"),
+        (1e-30, "more than 99.9999999999 %"),
+        (0.9999999, "0.00001 %"),
+        (0.0, "100 %"),
+        (math.nan, "NaN %"),
+    ],
+)
+def test_confidence(alpha: float, text: str):
+    assert wording.confidence(alpha) == text
 
 
 @pytest.mark.parametrize(
@@ -44,6 +92,28 @@ def test_count(value: float, text: str):
         pytest.param("a\nb\tc\x00", "a\\nb\\tc\\x00", id="control characters"),
         pytest.param("a\u2028b\ufeff\u200b", "a\\u2028b\\ufeff\\u200b", id="no shape"),
         pytest.param("\U0001f469\u200d\U0001f680", "\U0001f469\u200d\U0001f680", id="joined emoji"),
+        pytest.param("e\u0301" * 3, "e\u0301" * 3, id="accents"),
+        pytest.param(
+            "a" + "\u0301\u20dd" * 3 + "b\u0301",
+            "a" + "\u0301\u20dd" * 2 + "\\u0301\\u20ddb\u0301",
+            id="tower of marks",
+        ),
+        pytest.param(
+            "a" + "\u0301\u200d" * 5,
+            "a" + "\u0301\u200d" * 4 + "\\u0301\u200d",
+            id="tower of joined marks",
+        ),
+        pytest.param("\u0e19\u0e49\u0e33" * 9, "\u0e19\u0e49\u0e33" * 9, id="Thai"),
+        pytest.param(
+            "\u0301" * 3000,
+            "\u0301" * 4 + "\\u0301" * 12 + "… (3,000 characters) …" + "\\u0301" * 6,
+            id="many marks",
+        ),
+        pytest.param(
+            "\x00" * 50,
+            "\\x00" * 20 + "… (50 characters) …" + "\\x00" * 10,
+            id="long where it is spelt out",
+        ),
         pytest.param("x" * 120, "x" * 120, id="long"),
         pytest.param("x" * 10_000, "x" * 80 + "… (10,000 characters) …" + "x" * 40, id="longer"),
     ],
@@ -158,7 +228,12 @@ COMMON = [
                         bound=2,
                         max_absolute_regression=0.1,
                         max_relative_regression=0.02,
-                        slices=[pb.Slice(features={"country": "nl"}), pb.Slice()],
+                        slices=[pb.Slice(features={"country": "nl", "age": "7"})] * 2,
+                    ),
+                    pb.Guardrail(
+                        metric=AUC,
+                        direction=pb.HIGHER_IS_BETTER,
+                        bound=0.7,
                         every_slice_min_examples=1000,
                     ),
                     pb.Guardrail(metric=AUC),
@@ -170,8 +245,14 @@ COMMON = [
                     "Guardrail",
                     (
                         "loss: at most 2 and worse than the best by at most 0.1 and worse than"
-                        " the best by at most 2 % of it, on country=nl; overall and on every slice"
-                        " of at least 1,000 examples."
+                        " the best by at most 2 % of it, on age=7, country=nl; age=7, country=nl."
+                    ),
+                ),
+                (
+                    "Guardrail",
+                    (
+                        "auc: at least 0.7, on the overall slice and on every slice of at least"
+                        " 1,000 examples."
                     ),
                 ),
                 ("Guardrail", "auc: no limit, on the overall slice."),
@@ -219,3 +300,38 @@ COMMON = [
 )
 def test_policy(policy: pb.ComparePolicy, sentences: list[tuple[str, str]]):
     assert list(wording.policy(policy)) == sentences
+
+
+@pytest.mark.parametrize("comparability", pb.ComparePolicy.Comparability.values())
+@pytest.mark.parametrize(
+    "on_unknown_best",
+    [
+        pb.ComparePolicy.ON_UNKNOWN_BEST_UNSPECIFIED,
+        pb.ComparePolicy.EXPORT,
+        pb.ComparePolicy.KEEP,
+    ],
+)
+def test_policy_says_of_an_unknown_best_what_is_decided(
+    comparability: pb.ComparePolicy.Comparability, on_unknown_best: pb.ComparePolicy.OnUnknownBest
+):
+    policy = pb.ComparePolicy(
+        metric=pb.MetricRule(metric=AUC, direction=pb.HIGHER_IS_BETTER),
+        comparability=comparability,
+        on_unknown_best=on_unknown_best,
+    )
+    decision = comparison.decide(
+        candidate=comparison.Candidate(
+            digest="sha256:aa", eval_result=EvalResult.from_mapping({"auc": 0.9})
+        ),
+        best=comparison.Best(version=7, digest="sha256:bb", eval_result=None),
+        policy=comparison.policy_from_proto(policy, lambda _: bool),
+    )
+    required = comparability == pb.ComparePolicy.REQUIRE_SAME_DATA
+    sentence = dict(wording.policy(policy))["Best unknown"]
+    if decision.is_export:
+        assert sentence == "The candidate is exported."
+    elif on_unknown_best == pb.ComparePolicy.KEEP:
+        assert sentence == "The best is kept."
+    else:
+        assert required
+        assert sentence == "The best is kept: nobody can say that the data are the same."
