@@ -8,13 +8,25 @@ _DIGITS = 6
 _MOST_DIGITS = 16
 
 
+def shown(value: float, *beside: float) -> str:
+    """Returns a number with six digits, or with as many as tell it from others.
+
+    Args:
+        value: The number.
+        beside: Numbers that it is read together with. Those that are equal to it, NaN or infinite
+            are passed over.
+    """
+    others = [other for other in beside if math.isfinite(other) and other != value]
+    for digits in range(_DIGITS, _MOST_DIGITS + 1):
+        text = f"{value:.{digits}g}"
+        if all(f"{other:.{digits}g}" != text for other in others):
+            return text
+    return repr(value)
+
+
 def apart(first: float, second: float) -> tuple[str, str]:
     """Returns two numbers with six digits, or with as many as show that they differ."""
-    for digits in range(_DIGITS, _MOST_DIGITS + 1):
-        texts = f"{first:.{digits}g}", f"{second:.{digits}g}"
-        if first == second or texts[0] != texts[1]:
-            return texts
-    return repr(first), repr(second)
+    return shown(first, second), shown(second, first)
 
 
 def rounding_of(*values: float) -> float:

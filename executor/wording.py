@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from tfx_best_exporter.executor import numerals
 from tfx_best_exporter.executor.eval_result import MetricKey
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -23,9 +24,6 @@ _JOINERS = "\u200c\u200d"
 # the lines above.
 _COMBINING = ("Mn", "Me")
 _MOST_COMBINING = 4
-_FEWEST_DIGITS = 6
-# As many as tell any two doubles apart.
-_MOST_DIGITS = 17
 # Of a smaller alpha, the confidence would be a row of nines.
 _LEAST_ALPHA = 1e-12
 
@@ -59,15 +57,7 @@ def number(value: float, *beside: float | None) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
     # -0.0 is 0.
-    value += 0.0
-    others = [
-        other for other in beside if other is not None and math.isfinite(other) and other != value
-    ]
-    for digits in range(_FEWEST_DIGITS, _MOST_DIGITS):
-        shown = f"{value:.{digits}g}"
-        if all(f"{other:.{digits}g}" != shown for other in others):
-            return shown
-    return f"{value:.{_MOST_DIGITS}g}"
+    return numerals.shown(value + 0.0, *(other for other in beside if other is not None))
 
 
 def confidence(alpha: float) -> str:
