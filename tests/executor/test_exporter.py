@@ -220,7 +220,8 @@ def swapped_larger_auc(current_eval_result, best_eval_result):
             {"compare_policy": {"metric": {"min_change": 1}}},
             ValueError,
             "compare_policy must be a valid ComparePolicy (got {'metric': {'min_change': 1}}:"
-            ' Message type "tfx_best_exporter.MetricRule" has no field named "min_change" at "ComparePolicy.metric".\n Available Fields(except extensions):'
+            ' Message type "tfx_best_exporter.MetricRule" has no field named "min_change" at'
+            ' "ComparePolicy.metric".\n Available Fields(except extensions):'
             " \"['metric', 'direction', 'minAbsoluteChange', 'minRelativeChange', 'significance',"
             " 'tieTolerance']\"). See the fields in its .proto file.",
             id="policy with an unknown field",
