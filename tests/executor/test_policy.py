@@ -1079,10 +1079,7 @@ def significant(alpha: float) -> str:
         pytest.param(
             compare_policy(
                 RULE,
-                tie_breakers=[
-                    smaller("loss", tie_tolerance=0.1),
-                    smaller("ms", tie_tolerance=0.2),
-                ],
+                tie_breakers=[smaller("loss"), smaller("ms", tie_tolerance=0.2)],
             ),
             "compare_policy.tie_breakers[1].tie_tolerance must be left out of the last tie-breaker"
             " (got 0.2). A tie that nothing breaks is not better.",
@@ -1226,6 +1223,16 @@ def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
 )
 def test_guardrails_that_go_together(rails: list[pb.Guardrail]):
     comparison.check_policy(compare_policy(RULE, guardrails=rails))
+
+
+def test_a_tie_breaker_that_another_follows_has_a_tolerance():
+    breakers = [smaller("loss", tie_tolerance=0.1), smaller("ms")]
+    decision = decide(
+        compare_policy(RULE, tie_breakers=breakers),
+        {"auc": 0.9, "loss": 0.3, "ms": 4},
+        {"auc": 0.9, "loss": 0.25, "ms": 5},
+    )
+    assert decision.reason == R.BETTER
 
 
 def test_the_default_alpha():
