@@ -8,8 +8,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from google.protobuf import json_format
-from google.protobuf import message as protobuf_message
 from tfx import types
 from tfx.components.util import udf_utils
 from tfx.dsl.components.base import base_component, executor_spec
@@ -28,6 +26,7 @@ from tfx_best_exporter.executor import (
     executor,
     functions,
     keys,
+    messages,
     retention,
     rules,
     saved_model,
@@ -148,9 +147,11 @@ class BestExporter(base_component.BaseComponent):
         )
         user_functions = _functions_in(module_file)
         policy = _compare_policy_of(compare_fn, compare_policy, user_functions, module_file)
+        if model_run is not None and isinstance(policy, pb.ComparePolicy):
+            _check_for_event_files(policy)
         retention_message = retention.policy_of(
             exports_to_keep,
-            _to_message(retention_policy, pb.RetentionPolicy(), "retention_policy"),
+            _to_message(retention_policy, pb.RetentionPolicy, "retention_policy"),
         )
         if not isinstance(event_file_pattern, str) or not event_file_pattern:
             raise ValueError(
@@ -248,7 +249,7 @@ def _check_destination(push_destination: object) -> Any:
     """
     if _is_late(push_destination):
         return _check_late(push_destination, "push_destination", destination.base_directory_of)
-    message = _to_message(push_destination, pusher_pb2.PushDestination(), "push_destination")
+    message = _to_message(push_destination, pusher_pb2.PushDestination, "push_destination")
     if message is None or not message.filesystem.base_directory:
         got = "None" if message is None else "''"
         raise ValueError(
@@ -299,27 +300,19 @@ def _late_field(value: object, field: str) -> tuple[str, object] | None:
     return next((item for item in found if item), None)
 
 
-def _to_message(value: object, empty: Any, field: str) -> Any:
+def _to_message(value: Any, kind: Any, field: str) -> Any:
     """Returns a message that was given as such or as a dict, or None.
 
     Raises:
         TypeError: It is neither.
         ValueError: The dict is no such message.
     """
-    if value is None or isinstance(value, type(empty)):
-        return value
-    if isinstance(value, protobuf_message.Message) or not isinstance(value, Mapping):
-        # A message's own text does not name its type, and is empty where it has no field.
-        got = type(value).__name__ if isinstance(value, protobuf_message.Message) else repr(value)
-        raise TypeError(
-            f"{field} must be a {type(empty).__name__} or a dict (got {got})."
-            f" Build one with {type(empty).__module__}.{type(empty).__name__}."
-        )
-    if late := _late_field(value, field):
+    late = _late_field(value, field) if isinstance(value, Mapping) else None
+    if late:
         name, parameter = late
         # TFX resolves whole exec properties, and a message is one.
         remedy = (
-            f"Pass one as the whole {field}; its value is a {type(empty).__name__} as JSON."
+            f"Pass one as the whole {field}; its value is a {kind.__name__} as JSON."
             if field in _MAY_BE_LATE
             else "Give its value."
         )
@@ -327,14 +320,7 @@ def _to_message(value: object, empty: Any, field: str) -> Any:
             f"{name} must be known when the pipeline is built (got a"
             f" {type(parameter).__name__}). {remedy}"
         )
-    try:
-        # Not TFX's dict_to_proto: it leaves out a field that is misspelled.
-        return json_format.ParseDict(dict(value), empty)
-    except json_format.ParseError as error:
-        raise ValueError(
-            f"{field} must be a valid {type(empty).__name__} (got {value!r}: {error})."
-            " See the fields in its .proto file."
-        ) from error
+    return messages.message_of(value, kind, field)
 
 
 def _compare_policy_of(
@@ -348,7 +334,7 @@ def _compare_policy_of(
     A RuntimeParameter or a placeholder is returned as it is.
     """
     is_late = _is_late(compare_policy)
-    policy = None if is_late else _to_message(compare_policy, pb.ComparePolicy(), "compare_policy")
+    policy = None if is_late else _to_message(compare_policy, pb.ComparePolicy, "compare_policy")
     if compare_fn is not None and (is_late or policy is not None):
         raise ValueError(
             "compare_fn must be left out where compare_policy is given (got both)."
@@ -385,6 +371,56 @@ def _compare_policy_of(
     result.compare_fn = reference
     comparison.check_policy(result)
     return result
+
+
+def _check_for_event_files(policy: pb.ComparePolicy) -> None:
+    """Checks that a policy asks for nothing that event files never have.
+
+    Raises:
+        ValueError: It does.
+    """
+    rule_fields = {
+        "compare_policy.metric": policy.metric,
+        **{
+            f"compare_policy.tie_breakers[{index}]": rule
+            for index, rule in enumerate(policy.tie_breakers)
+        },
+    }
+    for field, rule in rule_fields.items():
+        if rule.HasField("significance"):
+            raise _never_met(
+                f"{field}.significance", rules.alpha_of(rule), "have no confidence intervals"
+            )
+    if policy.min_example_count:
+        raise _never_met(
+            "compare_policy.min_example_count",
+            policy.min_example_count,
+            "do not tell the number of examples",
+        )
+    for index, guardrail in enumerate(policy.guardrails):
+        field = f"compare_policy.guardrails[{index}]"
+        if guardrail.slices:
+            slices = [dict(each.features) for each in guardrail.slices]
+            raise _never_met(f"{field}.slices", slices, "have no slices")
+        if guardrail.HasField("every_slice_min_examples"):
+            raise _never_met(
+                f"{field}.every_slice_min_examples",
+                guardrail.every_slice_min_examples,
+                "have no slices",
+            )
+    if policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
+        raise _never_met(
+            "compare_policy.comparability",
+            "REQUIRE_SAME_DATA",
+            "do not tell what data they are of",
+        )
+
+
+def _never_met(field: str, value: object, why: str) -> ValueError:
+    return ValueError(
+        f"{field} must be left out where model_run is given (got {value!r}): its event files {why}."
+        " Leave it out, or pass evaluator.outputs['evaluation'] instead of model_run."
+    )
 
 
 def _function_reference(

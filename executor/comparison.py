@@ -30,6 +30,7 @@ from tfx_best_exporter.executor.rules import (
 from tfx_best_exporter.executor.signatures import Signature
 from tfx_best_exporter.executor.significance import MissingIntervalError
 from tfx_best_exporter.executor.slices import SliceChange
+from tfx_best_exporter.executor.values import is_visible
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _Named = TypeVar("_Named", MetricRule, Guardrail)
@@ -239,7 +240,18 @@ def policy_from_proto(
                 f"compare_policy.{name} must be a finite number, 0 or larger (got {value!r})."
                 " Leave it out where nothing is asked."
             )
-    if proto.force and not proto.force.strip():
+    # Enums of proto3 are open: a message and JSON may hold numbers that have no name.
+    if proto.on_unknown_best not in pb.ComparePolicy.OnUnknownBest.values():
+        raise ValueError(
+            "compare_policy.on_unknown_best must be EXPORT, KEEP or FAIL (got"
+            f" {proto.on_unknown_best!r}). Leave it out for EXPORT."
+        )
+    if proto.comparability not in pb.ComparePolicy.Comparability.values():
+        raise ValueError(
+            "compare_policy.comparability must be REQUIRE_SAME_DATA, PREFER_SAME_DATA or ANY (got"
+            f" {proto.comparability!r}). Leave it out for PREFER_SAME_DATA."
+        )
+    if proto.force and not is_visible(proto.force):
         raise ValueError(
             f"compare_policy.force must be a reason (got {proto.force!r}). Say why in words, or"
             " leave it out."
@@ -284,6 +296,12 @@ def _rule_of(proto: pb.ComparePolicy) -> Rule:
                 " Where a metric ties, it ties again: name another one."
             )
         rules.append(rule)
+    if rules[-1].tie_tolerance:
+        raise ValueError(
+            f"compare_policy.tie_breakers[{len(rules) - 2}].tie_tolerance must be left out of the"
+            f" last tie-breaker (got {rules[-1].tie_tolerance!r}). A tie that nothing breaks is not"
+            " better."
+        )
     return InOrder(rules=tuple(rules))
 
 

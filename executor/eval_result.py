@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import numbers
+import math
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
+from tfx_best_exporter.executor.values import checked_number, is_encodable
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 SliceKey: TypeAlias = tuple[tuple[str, "str | int | float"], ...]
 
 # The name that TFMA gives to the model that is not the baseline when it evaluates both.
 CANDIDATE_MODEL_NAME = "candidate"
+
+# The name of TFMA's metric ExampleCount.
+EXAMPLE_COUNT = "example_count"
+
+# The smallest numbers of a sub key: those of TFMA's SubKey, and of a class.
+LEAST_SUB_KEYS = {"class_id": 0, "k": 1, "top_k": 1}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,12 +309,14 @@ class EvalResult(Mapping[str, float]):
         """Returns metrics that were handed over as a plain dictionary.
 
         Args:
-            eval_result: Metric name to number, as `model.evaluate(return_dict=True)` gives it.
+            eval_result: Metric name to number, as `model.evaluate(return_dict=True)` gives it. One
+                of the name "example_count" is the number of examples, and a metric too, as in TFMA.
             field: What to call it in an error.
 
         Raises:
-            ValueError: It is empty.
-            TypeError: It is no mapping, or a value is not a number.
+            ValueError: It is empty, has a name that UTF-8 cannot encode or a number that no float
+                can hold, or its number of examples is none.
+            TypeError: It is no mapping, a name is no str, or a value is not a number.
         """
         if not isinstance(eval_result, Mapping):
             raise TypeError(
@@ -321,13 +330,25 @@ class EvalResult(Mapping[str, float]):
             )
         metrics = {}
         for name, value in eval_result.items():
-            if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            if not isinstance(name, str):
                 raise TypeError(
-                    f"{field}[{name!r}] must be a number (got {value!r})."
-                    " Convert it to a float, or leave it out."
+                    f"{field} must be a mapping of metric name to number (got the name {name!r})."
+                    " Convert it to a str, or leave it out."
                 )
-            metrics[MetricKey(name=name)] = MetricValue(value=float(value))
-        return cls(metrics)
+            if not is_encodable(name):
+                raise ValueError(
+                    f"{field} must have names that UTF-8 can encode (got {name!r})."
+                    " Rename the metric, or leave it out."
+                )
+            number = checked_number(value, f"{field}[{name!r}]")
+            metrics[MetricKey(name=name)] = MetricValue(value=number)
+        count = metrics.get(MetricKey(name=EXAMPLE_COUNT))
+        if count is not None and not 0 <= count.value < math.inf:
+            raise ValueError(
+                f"{field}[{EXAMPLE_COUNT!r}] must be a number of examples, finite and 0 or larger"
+                f" (got {count.value!r}). Leave it out where it is not known."
+            )
+        return cls(metrics, example_count=None if count is None else count.value)
 
     @property
     def slices(self) -> Mapping[SliceKey, EvalResult]:
@@ -422,8 +443,28 @@ class EvalResult(Mapping[str, float]):
         return MissingMetricError(
             f"{field} must be a metric of the evaluation (got {name!r}{where})."
             f" Found: {', '.join(sorted(self)) or 'none'}."
-            " Use one of these, or add it to Evaluator's EvalConfig."
+            # Only a policy has fields; a compare function reads by the names that are shown.
+            f" {self.remedy(name) if field.endswith('.name') else _USE_ANOTHER}"
         )
+
+    def remedy(self, name: str) -> str:
+        """Returns what the author of a policy can do about a metric that is not found.
+
+        Args:
+            name: Of the metric, as it is shown to people.
+        """
+        missing = set()
+        for key in self.metrics:
+            if name == str(dataclasses.replace(key, example_weighted=None)):
+                details = ("example_weighted",)
+            else:
+                details = _DETAILS if name == key.name else ()
+            missing.update(each for each in details if getattr(key, each) not in ("", None))
+        if not missing:
+            return _USE_ANOTHER
+        # What is shown of such a metric, "click/auc", is no name: that is "auc".
+        more = " and ".join(each for each in _DETAILS if each in missing)
+        return f"Set {more} beside name, to say which of these is meant."
 
     def __contains__(self, name: object) -> bool:
         """Returns whether there is such a metric; asking is not reading it."""
@@ -508,6 +549,9 @@ class EvalResult(Mapping[str, float]):
         return proto
 
 
+_USE_ANOTHER = "Use one of these, or add it to Evaluator's EvalConfig."
+# What tells metrics of one name apart, as fields of pb.MetricKey.
+_DETAILS = ("output_name", "sub_key", "aggregation", "example_weighted")
 _UNKNOWN_DATA = EvaluatedData()
 NO_METRICS: Mapping[MetricKey, MetricValue] = types.MappingProxyType({})
 _NO_SLICES: Mapping[SliceKey, EvalResult] = types.MappingProxyType({})

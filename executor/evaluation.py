@@ -14,6 +14,7 @@ from typing import Any
 from google.protobuf import message
 
 from tfx_best_exporter.executor.eval_result import (
+    EXAMPLE_COUNT,
     NO_METRICS,
     EvalResult,
     EvaluatedData,
@@ -35,10 +36,9 @@ _Item = tfma_pb2.MetricsForSlice.MetricKeyAndValue
 DEFAULT_EVENT_FILE_PATTERN = "eval/*.tfevents.*"
 
 # Where an EvalConfig asks for both kinds, the weighted one is a sum of weights.
-_EXAMPLE_COUNT = "example_count"
 _EXAMPLE_COUNTS = (
-    MetricKey(name=_EXAMPLE_COUNT),
-    MetricKey(name=_EXAMPLE_COUNT, example_weighted=False),
+    MetricKey(name=EXAMPLE_COUNT),
+    MetricKey(name=EXAMPLE_COUNT, example_weighted=False),
 )
 _EVAL_CONFIG = "eval_config.json"
 # What TFMA writes where a model's path should be, if there was no model.
@@ -410,7 +410,7 @@ class _TfmaResult(EvalResult):
         if self._example_count is None:
             # Of a model with several outputs each may have its own; the smallest says most.
             self._example_count = min(
-                (value.value for key, value in self.metrics.items() if key.name == _EXAMPLE_COUNT),
+                (value.value for key, value in self.metrics.items() if key.name == EXAMPLE_COUNT),
                 default=None,
             )
         return self._example_count

@@ -17,6 +17,7 @@ from tfx_best_exporter.executor import (
     decisions,
     evaluation,
     functions,
+    messages,
     retention,
     rules,
     saved_model,
@@ -112,12 +113,12 @@ class ModelExporter:
         base_directory: str | Path | Location,
         *,
         compare_fn: Callable[..., bool] | str | None = None,
-        compare_policy: pb.ComparePolicy | None = None,
+        compare_policy: pb.ComparePolicy | Mapping[str, Any] | None = None,
         serving_signatures_fn: Callable[[Any], Mapping[str, Any]] | None = None,
         assets_extra: Mapping[str, str] | None = None,
         as_text: bool = False,
         exports_to_keep: int | None = retention.DEFAULT_EXPORTS_TO_KEEP,
-        retention_policy: pb.RetentionPolicy | None = None,
+        retention_policy: pb.RetentionPolicy | Mapping[str, Any] | None = None,
         name: str = "best_exporter",
         clock: Callable[[], float] = time.time,
         load_function: Callable[[str, str], Callable[..., Any]] = functions.load,
@@ -128,13 +129,13 @@ class ModelExporter:
             base_directory: What the model server polls: a path, a URI, or a location in a storage.
             compare_fn: `fn(best_eval_result, current_eval_result) -> bool`, called by keyword, or
                 its dotted name. Default: a smaller "loss" is better.
-            compare_policy: The declarative way to say the same; not both.
+            compare_policy: The declarative way to say the same, a message or a dict; not both.
             serving_signatures_fn: Loaded model -> {signature name: tf.function}. Default: the
                 model's own signatures.
             assets_extra: Destination below assets.extra/ -> source path.
             as_text: Write saved_model.pbtxt instead of saved_model.pb.
             exports_to_keep: Number of exports to keep; None keeps all.
-            retention_policy: More than a number; replaces exports_to_keep.
+            retention_policy: More than a number, a message or a dict; replaces exports_to_keep.
             name: Goes into the record.
             clock: Returns seconds since the epoch.
             load_function: Returns the function for a name, given also the field that names it.
@@ -166,7 +167,10 @@ class ModelExporter:
         self._serving_signatures_fn = serving_signatures_fn
         self._assets_extra = saved_model.check_assets_extra(assets_extra)
         self._as_text = as_text
-        self._retention_policy = retention.policy_of(exports_to_keep, retention_policy)
+        self._retention_policy = retention.policy_of(
+            exports_to_keep,
+            messages.message_of(retention_policy, pb.RetentionPolicy, "retention_policy"),
+        )
         self._name = name
         self._clock = clock
 
@@ -575,7 +579,7 @@ class ModelExporter:
 
 def _policy(
     compare_fn: Callable[..., bool] | str | None,
-    compare_policy: pb.ComparePolicy | None,
+    compare_policy: pb.ComparePolicy | Mapping[str, Any] | None,
     load_function: Callable[[str, str], Callable[..., Any]],
 ) -> tuple[pb.ComparePolicy, comparison.Policy]:
     """Returns the policy that both arguments state together, as a message and as a value.
@@ -584,7 +588,8 @@ def _policy(
         TypeError: An argument has the wrong type.
         ValueError: Both were given, or one is invalid.
     """
-    if compare_fn is not None and compare_policy is not None:
+    message = messages.message_of(compare_policy, pb.ComparePolicy, "compare_policy")
+    if compare_fn is not None and message is not None:
         raise ValueError(
             "compare_fn must be left out where compare_policy is given (got both)."
             " Set compare_policy.compare_fn instead."
@@ -595,12 +600,12 @@ def _policy(
         _check_compare_fn(function, reference)
         return function
 
-    if compare_policy is None and compare_fn is None:
-        compare_policy = comparison.DEFAULT_COMPARE_POLICY
+    if message is None and compare_fn is None:
+        message = comparison.DEFAULT_COMPARE_POLICY
     if isinstance(compare_fn, str):
-        compare_policy = pb.ComparePolicy(compare_fn=compare_fn)
-    if compare_policy is not None:
-        return compare_policy, comparison.policy_from_proto(compare_policy, load)
+        message = pb.ComparePolicy(compare_fn=compare_fn)
+    if message is not None:
+        return message, comparison.policy_from_proto(message, load)
     if not callable(compare_fn):
         raise TypeError(
             f"compare_fn must be a function or its dotted name (got {compare_fn!r})."

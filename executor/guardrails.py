@@ -21,6 +21,7 @@ from tfx_best_exporter.executor.slices import (
     matched,
     text_of,
 )
+from tfx_best_exporter.executor.values import is_name
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _MAX_NAMED = 20
@@ -120,6 +121,12 @@ class Guardrail:
                 f"{field}.slices must have features (got a slice without any). Leave slices out to"
                 " guard the overall slice."
             )
+        for column in (name for each in proto.slices for name in each.features):
+            if not is_name(column):
+                raise ValueError(
+                    f"{field}.slices must name the features of each slice (got {column!r})."
+                    " Name them as in the slicing_specs of Evaluator's EvalConfig."
+                )
         return cls(
             key=MetricKey.from_proto(proto.metric),
             direction=proto.direction,
@@ -327,8 +334,7 @@ class Guardrail:
         where = f", at {candidate.uri}" if candidate.uri else ""
         return MissingMetricError(
             f"{self.field}.metric.name must be a metric of the evaluation (got {name}{where})."
-            f" Found: {', '.join(sorted(candidate)) or 'none'}."
-            " Use one of these, or add it to Evaluator's EvalConfig."
+            f" Found: {', '.join(sorted(candidate)) or 'none'}. {candidate.remedy(str(self.key))}"
         )
 
     def _missing_slice(
@@ -376,7 +382,12 @@ def check_together(guardrails: Sequence[Guardrail]) -> None:
 
 
 def _overlap(first: Guardrail, second: Guardrail) -> bool:
-    """Returns whether two guardrails surely have a slice in common."""
+    """Returns whether two guardrails surely have a slice in common.
+
+    The slices that they name do exist, or else they fail: each has at least 0 examples.
+    """
+    if any(each.every_slice_min_examples == 0 for each in (first, second)):
+        return True
     places = [
         {()} if each.every_slice_min_examples is not None or not each.slices else {*each.slices}
         for each in (first, second)

@@ -13,10 +13,18 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from google.protobuf import message
+
+from tfx_best_exporter.executor.eval_result import LEAST_SUB_KEYS
+from tfx_best_exporter.executor.values import checked_number, described, is_encodable
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+_LARGEST_INT32 = 2**31 - 1
+_LARGEST_INT64 = 2**63 - 1
 
 
 def metric(
@@ -41,7 +49,9 @@ def metric(
         example_weighted: Needed only where an evaluation holds a metric weighted and unweighted.
 
     Raises:
-        ValueError: More than one of class_id, k and top_k, or no such aggregation.
+        TypeError: An argument has the wrong type.
+        ValueError: More than one of class_id, k and top_k, or one too small or too large; or no
+            such aggregation.
     """
     parts = {"class_id": class_id, "k": k, "top_k": top_k}
     given = {kind: value for kind, value in parts.items() if value is not None}
@@ -57,11 +67,15 @@ def metric(
             f"aggregation must be one of {', '.join(names)} (got {aggregation!r})."
             " Leave it out where a metric is not averaged over classes."
         )
-    key = pb.MetricKey(name=name, output_name=output_name, aggregation=aggregation or None)
+    key = pb.MetricKey(
+        name=_text(name, "name", "the name of a metric"),
+        output_name=_text(output_name, "output_name", "the name of an output"),
+        aggregation=aggregation or None,
+    )
     for kind, value in given.items():
-        setattr(key.sub_key, kind, value)
+        setattr(key.sub_key, kind, _part(value, kind))
     if example_weighted is not None:
-        key.example_weighted = example_weighted
+        key.example_weighted = _flag(example_weighted, "example_weighted")
     return key
 
 
@@ -82,6 +96,10 @@ def larger(
         alpha: The improvement must be more than noise, at 1 - alpha: asks for confidence
             intervals. None: noise is not looked at.
         tie_tolerance: Worse by no more than this is a tie, which the tie-breakers decide.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: No float can hold a number, or UTF-8 cannot encode the name.
     """
     return _rule(name, pb.HIGHER_IS_BETTER, by, by_share, alpha, tie_tolerance)
 
@@ -116,6 +134,10 @@ def at_least(
         max_relative_regression: How much less, as a share of abs(best).
         slices: Where, for example [{"country": "nl"}]; neither these nor the next: overall.
         every_slice_min_examples: On every slice with at least so many examples, and overall.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: No float can hold a number, or UTF-8 cannot encode a text.
     """
     return _guardrail(
         name,
@@ -162,7 +184,7 @@ def compare_policy(
     on_unknown_best: str = "EXPORT",
     allow_signature_change: bool = False,
     force: str = "",
-    max_best_evaluation_age_seconds: int = 0,
+    max_best_evaluation_age_seconds: float = 0,
 ) -> pb.ComparePolicy:
     """Returns how a candidate is compared with the best: `compare_policy` of BestExporter.
 
@@ -176,23 +198,32 @@ def compare_policy(
         allow_signature_change: Export although clients of the best would break.
         force: Export whatever the comparison with the best says, for this reason.
         max_best_evaluation_age_seconds: A recorded evaluation of the best that is older is not
-            compared with; 0 for any age.
+            compared with; 0 for any age. A whole number.
 
     Raises:
-        ValueError: comparability or on_unknown_best is no such choice.
+        TypeError: An argument has the wrong type.
+        ValueError: comparability or on_unknown_best is no such choice, the age is no whole number,
+            or no float can hold a number, or UTF-8 cannot encode a text.
     """
+    if not isinstance(rule, (str, pb.MetricRule)):
+        raise TypeError(
+            "rule must be a metric rule, or the name of a compare function (got"
+            f" {described(rule)}). Make a rule with larger or smaller."
+        )
     policy = pb.ComparePolicy(
-        tie_breakers=tie_breakers,
-        guardrails=guardrails,
-        min_example_count=min_example_count,
+        tie_breakers=_list(tie_breakers, pb.MetricRule, "tie_breakers", "larger or smaller"),
+        guardrails=_list(guardrails, pb.Guardrail, "guardrails", "at_least or at_most"),
+        min_example_count=checked_number(min_example_count, "min_example_count"),
         comparability=_choice(pb.ComparePolicy.Comparability, comparability, "comparability"),
         on_unknown_best=_choice(pb.ComparePolicy.OnUnknownBest, on_unknown_best, "on_unknown_best"),
-        allow_signature_change=allow_signature_change,
-        force=force,
-        max_best_evaluation_age_seconds=max_best_evaluation_age_seconds,
+        allow_signature_change=_flag(allow_signature_change, "allow_signature_change"),
+        force=_text(force, "force", "a reason in words"),
+        max_best_evaluation_age_seconds=_seconds(
+            max_best_evaluation_age_seconds, "max_best_evaluation_age_seconds"
+        ),
     )
     if isinstance(rule, str):
-        policy.compare_fn = rule
+        policy.compare_fn = _text(rule, "rule", "the name of a compare function")
     else:
         policy.metric.CopyFrom(rule)
     return policy
@@ -209,10 +240,12 @@ def _rule(
     return pb.MetricRule(
         metric=_key(name),
         direction=direction,
-        min_absolute_change=by,
-        min_relative_change=by_share,
-        significance=None if alpha is None else pb.Significance(alpha=alpha),
-        tie_tolerance=tie_tolerance,
+        min_absolute_change=checked_number(by, "by"),
+        min_relative_change=checked_number(by_share, "by_share"),
+        significance=(
+            None if alpha is None else pb.Significance(alpha=checked_number(alpha, "alpha"))
+        ),
+        tie_tolerance=checked_number(tie_tolerance, "tie_tolerance"),
     )
 
 
@@ -228,19 +261,129 @@ def _guardrail(
     return pb.Guardrail(
         metric=_key(name),
         direction=direction,
-        bound=bound,
-        max_absolute_regression=max_regression,
-        max_relative_regression=max_relative_regression,
-        slices=[
-            pb.Slice(features={column: str(value) for column, value in each.items()})
-            for each in slices
-        ],
-        every_slice_min_examples=every_slice_min_examples,
+        bound=_number_or_none(bound, "bound"),
+        max_absolute_regression=_number_or_none(max_regression, "max_regression"),
+        max_relative_regression=_number_or_none(max_relative_regression, "max_relative_regression"),
+        slices=_slices(slices),
+        every_slice_min_examples=_number_or_none(
+            every_slice_min_examples, "every_slice_min_examples"
+        ),
     )
 
 
-def _key(name: str | pb.MetricKey) -> pb.MetricKey:
-    return name if isinstance(name, pb.MetricKey) else pb.MetricKey(name=name)
+def _slices(slices: Any) -> list[pb.Slice]:
+    example = "Give one dictionary for each slice, such as [{'country': 'nl'}]."
+    if not _is_list(slices):
+        raise TypeError(
+            f"slices must be a list of dictionaries (got {described(slices)}). {example}"
+        )
+    result = []
+    for index, each in enumerate(slices):
+        field = f"slices[{index}]"
+        if not isinstance(each, Mapping):
+            raise TypeError(
+                f"{field} must be a dictionary of features (got {described(each)}). {example}"
+            )
+        result.append(
+            pb.Slice(
+                features={
+                    _text(column, f"a name in {field}", "that of a feature"): _text(
+                        str(value) if _is_number(value) else value,
+                        f"{field}[{column!r}]",
+                        "the value of a feature",
+                        "Give it as a str or a number.",
+                    )
+                    for column, value in each.items()
+                }
+            )
+        )
+    return result
+
+
+def _key(name: object) -> pb.MetricKey:
+    if isinstance(name, pb.MetricKey):
+        return name
+    what = "the name of a metric, or a metric"
+    return pb.MetricKey(name=_text(name, "name", what, "Give a str, or what metric returns."))
+
+
+def _text(value: object, field: str, what: str, remedy: str = "Give it as a str.") -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{field} must be {what} (got {described(value)}). {remedy}")
+    if not is_encodable(value):
+        raise ValueError(
+            f"{field} must be text that UTF-8 can encode (got {value!r})."
+            " Replace the characters that it cannot."
+        )
+    return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _number_or_none(value: object, field: str) -> float | None:
+    return None if value is None else checked_number(value, field)
+
+
+def _flag(value: object, field: str) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(
+            f"{field} must be True or False (got {described(value)}). Leave it out for the default."
+        )
+    return value
+
+
+def _part(value: object, kind: str) -> int:
+    """Returns the number of a class or a rank."""
+    least = LEAST_SUB_KEYS[kind]
+    error = (
+        f"{kind} must be a whole number from {least} to {_LARGEST_INT32} (got {described(value)})."
+        " Classes count from 0, k and top_k from 1."
+    )
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(error)
+    if not least <= int(value) <= _LARGEST_INT32:
+        raise ValueError(error)
+    return int(value)
+
+
+def _seconds(value: object, field: str) -> int:
+    """Returns whole seconds; a timedelta's are a float."""
+    number = checked_number(value, field)
+    whole = None
+    if isinstance(value, numbers.Integral):
+        # As it is: a float of a large one is another number.
+        whole = int(value)
+    elif number.is_integer():
+        whole = int(number)
+    if whole is None or abs(whole) > _LARGEST_INT64:
+        raise ValueError(
+            f"{field} must be a whole number of seconds, less than 2**63 (got {value!r})."
+            " Round it, or leave it out for any age."
+        )
+    return whole
+
+
+def _is_list(value: object) -> bool:
+    is_one = isinstance(value, (str, bytes, Mapping, message.Message))
+    return isinstance(value, Iterable) and not is_one
+
+
+def _list(values: Any, kind: type, field: str, makers: str) -> list[Any]:
+    if not _is_list(values):
+        raise TypeError(
+            f"{field} must be a list (got {described(values)})."
+            f" Make each with {makers}, and put even one alone into a list."
+        )
+    result = list(values)
+    for index, each in enumerate(result):
+        if not isinstance(each, kind):
+            raise TypeError(
+                f"{field}[{index}] must be a {kind.__name__} (got {described(each)})."
+                f" Make it with {makers}."
+            )
+    return result
 
 
 def _choice(enum: Any, name: str, field: str) -> str:

@@ -9,8 +9,14 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from tfx_best_exporter.executor import numerals, significance
-from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MissingMetricError
+from tfx_best_exporter.executor.eval_result import (
+    LEAST_SUB_KEYS,
+    EvalResult,
+    MetricKey,
+    MissingMetricError,
+)
 from tfx_best_exporter.executor.significance import MissingIntervalError, SignificanceTest
+from tfx_best_exporter.executor.values import is_name
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 COMPARE_FN_PARAMETERS = ("best_eval_result", "current_eval_result")
@@ -132,17 +138,13 @@ class MetricRule:
                     f"{field}.{name} must be a finite number, 0 or larger (got {value!r})."
                     " It is the size of an improvement, whichever the direction."
                 )
-        alpha = None
-        if proto.HasField("significance"):
-            alpha = significance.DEFAULT_ALPHA
-            if proto.significance.HasField("alpha"):
-                alpha = proto.significance.alpha
-            if not _LEAST_ALPHA <= alpha < 0.5:
-                raise ValueError(
-                    f"{field}.significance.alpha must be at least {_LEAST_ALPHA} and smaller than"
-                    f" 0.5 (got {alpha!r}). 0.05 lets one of twenty candidates pass that are no"
-                    " better; leave significance out to ignore noise."
-                )
+        alpha = alpha_of(proto)
+        if alpha is not None and not _LEAST_ALPHA <= alpha < 0.5:
+            raise ValueError(
+                f"{field}.significance.alpha must be at least {_LEAST_ALPHA} and smaller than"
+                f" 0.5 (got {alpha!r}). 0.05 lets one of twenty candidates pass that are no"
+                " better; leave significance out to ignore noise."
+            )
         return cls(
             key=MetricKey.from_proto(proto.metric),
             direction=proto.direction,
@@ -407,6 +409,14 @@ def _is_more(improvement: float, required: float, value: float, best_value: floa
     return improvement > required + (numerals.rounding_of(value, best_value) if required else 0.0)
 
 
+def alpha_of(proto: pb.MetricRule) -> float | None:
+    """Returns the alpha that a rule asks for, or None where it does not look at noise."""
+    if not proto.HasField("significance"):
+        return None
+    has_alpha = proto.significance.HasField("alpha")
+    return proto.significance.alpha if has_alpha else significance.DEFAULT_ALPHA
+
+
 def improvement_of(value: float, best_value: float, direction: int) -> float:
     """Returns how much a value is better than the best's; negative where it is worse."""
     return value - best_value if direction == pb.HIGHER_IS_BETTER else best_value - value
@@ -418,15 +428,38 @@ def check_metric(metric: pb.MetricKey, direction: int, field: str) -> None:
     Raises:
         ValueError: It does not.
     """
-    if not metric.name:
+    if not is_name(metric.name):
         raise ValueError(
-            f"{field}.metric.name must be the name of a metric (got '')."
+            f"{field}.metric.name must be the name of a metric (got {metric.name!r})."
             " Name a metric of Evaluator's EvalConfig."
         )
+    for part in ("output_name", "model_name"):
+        name = getattr(metric, part)
+        if name and not is_name(name):
+            raise ValueError(
+                f"{field}.metric.{part} must be a name (got {name!r})."
+                " Name it as in Evaluator's EvalConfig, or leave it out."
+            )
+    kind = metric.sub_key.WhichOneof("kind")
+    if kind and getattr(metric.sub_key, kind) < LEAST_SUB_KEYS[kind]:
+        raise ValueError(
+            f"{field}.metric.sub_key.{kind} must be {LEAST_SUB_KEYS[kind]} or larger (got"
+            f" {getattr(metric.sub_key, kind)!r}). Classes count from 0, k and top_k from 1."
+        )
+    # Enums of proto3 are open: a message and JSON may hold numbers that have no name.
+    if metric.aggregation not in pb.MetricKey.Aggregation.values():
+        values = pb.MetricKey.Aggregation.DESCRIPTOR.values_by_name
+        names = [each for each in values if each.endswith("_AVERAGE")]
+        raise ValueError(
+            f"{field}.metric.aggregation must be one of {', '.join(names)} (got"
+            f" {metric.aggregation!r}). Leave it out where a metric is not averaged over classes."
+        )
     if direction not in (pb.HIGHER_IS_BETTER, pb.LOWER_IS_BETTER):
+        is_known = direction in pb.MetricDirection.values()
         raise ValueError(
             f"{field}.direction must be HIGHER_IS_BETTER or LOWER_IS_BETTER (got"
-            f" METRIC_DIRECTION_UNSPECIFIED). Say which way {metric.name!r} improves."
+            f" {pb.MetricDirection.Name(direction) if is_known else direction}). Say which way"
+            f" {metric.name!r} improves."
         )
 
 

@@ -12,8 +12,10 @@ from tfx.types import standard_artifacts
 
 from tests.component import comparing
 from tfx_best_exporter.component import BestExporter, ExportDecision
+from tfx_best_exporter.executor import policies
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
+AUC = policies.larger("auc")
 DESTINATION = {"filesystem": {"base_directory": "/serving/model"}}
 
 # The exec properties of a component that was given only what it must be.
@@ -181,6 +183,30 @@ def test_inputs(name: str, artifact_type: type[types.Artifact], without: str | N
             {"compare_policy": pb.ComparePolicy(compare_fn="a.b", on_unknown_best="FAIL")},
             {"compare_policy": {"compare_fn": "a.b", "on_unknown_best": "FAIL"}},
             id="compare_policy with a function",
+        ),
+        pytest.param(
+            {
+                "evaluation": None,
+                "model_run": channel(standard_artifacts.ModelRun),
+                "compare_policy": policies.compare_policy(
+                    AUC, guardrails=[policies.at_least("auc", 0.5)], comparability="ANY"
+                ),
+            },
+            {
+                "compare_policy": {
+                    "metric": {"metric": {"name": "auc"}, "direction": "HIGHER_IS_BETTER"},
+                    "guardrails": [
+                        {
+                            "metric": {"name": "auc"},
+                            "direction": "HIGHER_IS_BETTER",
+                            "bound": 0.5,
+                        }
+                    ],
+                    "on_unknown_best": "EXPORT",
+                    "comparability": "ANY",
+                }
+            },
+            id="compare_policy for event files",
         ),
         pytest.param(
             {"module_file": "default_names.py"},
@@ -651,6 +677,81 @@ _WHERE_TO_DEFINE = (
                     "min_relative_change": "NaN",
                 }
             },
+        ),
+        fails(
+            ValueError,
+            "compare_policy.on_unknown_best must be EXPORT, KEEP or FAIL (got 9). Leave it out for"
+            " EXPORT.",
+            "an unknown choice beside a function",
+            compare_policy={"compare_fn": "a.b", "on_unknown_best": 9},
+        ),
+        *(
+            fails(
+                ValueError,
+                f"compare_policy.{field} must be left out where model_run is given (got {got}): its"
+                f" event files {why}. Leave it out, or pass evaluator.outputs['evaluation'] instead"
+                " of model_run.",
+                f"{field} of event files",
+                evaluation=None,
+                model_run=channel(standard_artifacts.ModelRun),
+                compare_policy=policy,
+            )
+            for field, got, why, policy in (
+                (
+                    "metric.significance",
+                    "0.01",
+                    "have no confidence intervals",
+                    policies.compare_policy(policies.larger("auc", alpha=0.01)),
+                ),
+                (
+                    "tie_breakers[1].significance",
+                    "0.05",
+                    "have no confidence intervals",
+                    {
+                        "metric": {"metric": {"name": "auc"}, "direction": "HIGHER_IS_BETTER"},
+                        "tie_breakers": [
+                            {"metric": {"name": "ms"}, "direction": "LOWER_IS_BETTER"},
+                            {
+                                "metric": {"name": "loss"},
+                                "direction": "LOWER_IS_BETTER",
+                                "significance": {},
+                            },
+                        ],
+                    },
+                ),
+                (
+                    "min_example_count",
+                    "100.0",
+                    "do not tell the number of examples",
+                    policies.compare_policy("a.b", min_example_count=100),
+                ),
+                (
+                    "guardrails[0].slices",
+                    "[{'country': 'nl'}]",
+                    "have no slices",
+                    policies.compare_policy(
+                        AUC, guardrails=[policies.at_least("auc", 0.5, slices=[{"country": "nl"}])]
+                    ),
+                ),
+                (
+                    "guardrails[1].every_slice_min_examples",
+                    "0.0",
+                    "have no slices",
+                    policies.compare_policy(
+                        AUC,
+                        guardrails=[
+                            policies.at_least("auc", 0.5),
+                            policies.at_most("loss", 0.5, every_slice_min_examples=0),
+                        ],
+                    ),
+                ),
+                (
+                    "comparability",
+                    "'REQUIRE_SAME_DATA'",
+                    "do not tell what data they are of",
+                    policies.compare_policy("a.b", comparability="REQUIRE_SAME_DATA"),
+                ),
+            )
         ),
         fails(
             TypeError,

@@ -180,6 +180,73 @@ def test_a_missing_metric_lists_those_there_are(result: EvalResult, message: str
 
 
 @pytest.mark.parametrize(
+    ("keys", "name", "remedy"),
+    [
+        pytest.param(
+            [MetricKey(name="auc", example_weighted=flag) for flag in (True, False)],
+            "auc",
+            "Found: auc[unweighted], auc[weighted]. Set example_weighted beside name, to say which"
+            " of these is meant.",
+            id="weighted and unweighted",
+        ),
+        pytest.param(
+            [
+                MetricKey(name="auc", output_name="click", example_weighted=flag)
+                for flag in (True, False)
+            ],
+            "click/auc",
+            "Found: click/auc[unweighted], click/auc[weighted]. Set example_weighted beside name,"
+            " to say which of these is meant.",
+            id="weighted and unweighted of an output",
+        ),
+        pytest.param(
+            [MetricKey(name="auc", output_name="click"), MetricKey(name="loss")],
+            "auc",
+            "Found: click/auc, loss. Set output_name beside name, to say which of these is meant.",
+            id="of an output",
+        ),
+        pytest.param(
+            [
+                MetricKey(name="recall", sub_key=("top_k", 3)),
+                MetricKey(name="recall", aggregation="MICRO_AVERAGE"),
+            ],
+            "recall",
+            "Found: recall[micro_average], recall[top_k=3]. Set sub_key and aggregation beside"
+            " name, to say which of these is meant.",
+            id="of a part, or averaged",
+        ),
+        pytest.param(
+            [MetricKey(name="auc", example_weighted=flag) for flag in (True, False)],
+            "loss",
+            "Found: auc[unweighted], auc[weighted]. Use one of these, or add it to Evaluator's"
+            " EvalConfig.",
+            id="another metric",
+        ),
+    ],
+)
+def test_a_missing_metric_of_a_policy_says_what_tells_it_apart(
+    keys: list[MetricKey], name: str, remedy: str
+):
+    error = result_of(*keys).missing(name, "compare_policy.metric.name")
+    assert str(error) == (
+        f"compare_policy.metric.name must be a metric of the evaluation (got {name!r}, at"
+        f" /evaluation/4). {remedy}"
+    )
+
+
+def test_a_compare_function_reads_by_the_names_that_are_shown():
+    keys = [MetricKey(name="auc", example_weighted=flag) for flag in (True, False)]
+    result = result_of(*keys)
+    with pytest.raises(MissingMetricError) as caught:
+        result["auc"]
+    assert str(caught.value) == (
+        "metric name must be a metric of the evaluation (got 'auc', at /evaluation/4). Found:"
+        " auc[unweighted], auc[weighted]. Use one of these, or add it to Evaluator's EvalConfig."
+    )
+    assert result["auc[weighted]"] == 0.0
+
+
+@pytest.mark.parametrize(
     ("value", "expected"),
     [
         pytest.param({"a": 1}, 1.0, id="int"),
@@ -193,6 +260,12 @@ def test_from_mapping(value: Any, expected: float):
     assert result["a"] == expected
     assert result.source == pb.Evaluation.MAPPING
     assert result.slices == {}
+
+
+def test_the_number_of_examples_in_a_mapping_is_a_metric_too():
+    result = EvalResult.from_mapping({"loss": 0.5, "example_count": 300})
+    assert (result.example_count, result["example_count"]) == (300.0, 300.0)
+    assert EvalResult.from_proto(result.to_proto()).example_count == 300.0
 
 
 def test_from_mapping_takes_numbers_of_numpy():
@@ -246,6 +319,43 @@ def test_from_mapping_takes_numbers_of_numpy():
             "eval_result['loss'] must be a number (got None)."
             " Convert it to a float, or leave it out.",
             id="no value",
+        ),
+        *(
+            pytest.param(
+                {"loss": value},
+                ValueError,
+                "eval_result['loss'] must be a number that a float can hold (got a larger"
+                f" {type(value).__name__}). Scale it, or leave it out.",
+                id=f"a huge {type(value).__name__}",
+            )
+            for value in (10**5000, Fraction(-(10**400)))
+        ),
+        *(
+            pytest.param(
+                {name: 1.0},
+                TypeError,
+                "eval_result must be a mapping of metric name to number (got the name"
+                f" {name!r}). Convert it to a str, or leave it out.",
+                id=f"the name {name!r}",
+            )
+            for name in (5, None, b"loss")
+        ),
+        pytest.param(
+            {"a\udc80": 1.0},
+            ValueError,
+            "eval_result must have names that UTF-8 can encode (got 'a\\udc80')."
+            " Rename the metric, or leave it out.",
+            id="a name that cannot be encoded",
+        ),
+        *(
+            pytest.param(
+                {"loss": 1.0, "example_count": value},
+                ValueError,
+                "eval_result['example_count'] must be a number of examples, finite and 0 or larger"
+                f" (got {value!r}). Leave it out where it is not known.",
+                id=f"{value} examples",
+            )
+            for value in (-1.0, math.inf, math.nan)
         ),
     ],
 )

@@ -92,6 +92,9 @@ def serve(path: str | Path | None, signature: str = "serving_default") -> dict[s
 # Arguments.
 
 
+AUC = pb.MetricRule(metric=pb.MetricKey(name="auc"), direction=pb.HIGHER_IS_BETTER)
+
+
 def other_names(best, current):
     return True
 
@@ -202,6 +205,56 @@ def swapped_larger_auc(current_eval_result, best_eval_result):
             "compare_policy must have a rule (got none). Set metric or compare_fn, or pass no"
             " compare_policy to ask for a smaller 'loss'.",
             id="empty policy",
+        ),
+        *(
+            pytest.param(
+                {"compare_policy": policy},
+                TypeError,
+                f"compare_policy must be a ComparePolicy or a dict (got {got}). Build one with"
+                " tfx_best_exporter.proto.best_exporter_pb2.ComparePolicy.",
+                id=f"policy is {got}",
+            )
+            for policy, got in ((AUC, "MetricRule"), ("auc", "'auc'"), (3, "3"))
+        ),
+        pytest.param(
+            {"compare_policy": {"metric": {"min_change": 1}}},
+            ValueError,
+            "compare_policy must be a valid ComparePolicy (got {'metric': {'min_change': 1}}:"
+            ' Message type "tfx_best_exporter.MetricRule" has no field named "min_change" at'
+            ' "ComparePolicy.metric".\n Available Fields(except extensions):'
+            " \"['metric', 'direction', 'minAbsoluteChange', 'minRelativeChange', 'significance',"
+            " 'tieTolerance']\"). See the fields in its .proto file.",
+            id="policy with an unknown field",
+        ),
+        pytest.param(
+            {"compare_policy": {"compare_fn": "a.b", "min_example_count": 10**400}},
+            ValueError,
+            "compare_policy must be a valid ComparePolicy (got {'compare_fn': 'a.b',"
+            f" 'min_example_count': {10**400}}}: int too large to convert to float). See the fields"
+            " in its .proto file.",
+            id="policy with a number that no float can hold",
+        ),
+        pytest.param(
+            {"compare_fn": larger_auc, "compare_policy": {"compare_fn": "a.b"}},
+            ValueError,
+            "compare_fn must be left out where compare_policy is given (got both)."
+            " Set compare_policy.compare_fn instead.",
+            id="both, one as a dict",
+        ),
+        pytest.param(
+            {"retention_policy": 5},
+            TypeError,
+            "retention_policy must be a RetentionPolicy or a dict (got 5)."
+            " Build one with tfx_best_exporter.proto.best_exporter_pb2.RetentionPolicy.",
+            id="retention_policy is a number",
+        ),
+        pytest.param(
+            {"retention_policy": {}},
+            ValueError,
+            "retention_policy must have a rule (got none). Set keep_latest,"
+            " keep_younger_than_seconds or keep_versions, or pass exports_to_keep=None to keep"
+            " every export.",
+            id="retention_policy is empty",
         ),
         *(
             pytest.param(
@@ -399,9 +452,6 @@ def test_decide_writes_nothing(new_exporter: NewExporter, model: Model, base_pat
 # Ways to compare.
 
 
-AUC = pb.MetricRule(metric=pb.MetricKey(name="auc"), direction=pb.HIGHER_IS_BETTER)
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -421,6 +471,14 @@ AUC = pb.MetricRule(metric=pb.MetricKey(name="auc"), direction=pb.HIGHER_IS_BETT
             id="name in a policy",
         ),
         pytest.param({"compare_policy": pb.ComparePolicy(metric=AUC)}, id="metric"),
+        pytest.param(
+            {
+                "compare_policy": {
+                    "metric": {"metric": {"name": "auc"}, "direction": "HIGHER_IS_BETTER"}
+                }
+            },
+            id="dict",
+        ),
     ],
 )
 def test_ways_to_compare(
@@ -429,6 +487,29 @@ def test_ways_to_compare(
     for scale, auc in ((1.0, 0.5), (2.0, 0.4), (3.0, 0.6), (4.0, 0.6)):
         new_exporter(**arguments).export(model(scale), {"auc": auc})
     assert versions_of(base_path) == [1000, 1002]
+
+
+def test_a_retention_policy_as_a_dict(new_exporter: NewExporter, model: Model, base_path: Path):
+    for scale in (3.0, 2.0, 1.0):
+        new_exporter(retention_policy={"keep_latest": 2}).export(model(scale), {"loss": scale})
+    assert versions_of(base_path) == [1001, 1002]
+
+
+def test_a_mapping_may_tell_the_number_of_examples(new_exporter: NewExporter, model: Model):
+    exporter = new_exporter(
+        compare_policy={
+            "metric": {"metric": {"name": "auc"}, "direction": "HIGHER_IS_BETTER"},
+            "min_example_count": 100,
+        }
+    )
+    decision = exporter.run(model(1.0), {"auc": 0.5, "example_count": 99})
+    assert (decision.exported, decision.explanation) == (
+        False,
+        "the candidate was evaluated on 99 examples, fewer than 100",
+    )
+    decision = exporter.run(model(1.0), {"auc": 0.5, "example_count": 100})
+    assert decision.exported
+    assert decision.candidate_evaluation.example_count == 100
 
 
 def test_names_are_looked_up_by_the_caller(new_exporter: NewExporter, model: Model):

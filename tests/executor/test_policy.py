@@ -38,13 +38,17 @@ NL: SliceKey = (("country", "nl"),)
 DE: SliceKey = (("country", "de"),)
 FR: SliceKey = (("country", "fr"),)
 
-Metrics: TypeAlias = Mapping[str, float | MetricValue]
+Metrics: TypeAlias = (
+    Mapping[str, float | MetricValue] | Mapping[str | MetricKey, float | MetricValue]
+)
 Slices: TypeAlias = Mapping[SliceKey, Mapping[str, float]]
 
 
 def metrics_of(values: Metrics) -> dict[MetricKey, MetricValue]:
     return {
-        MetricKey(name=name): value if isinstance(value, MetricValue) else MetricValue(value=value)
+        name if isinstance(name, MetricKey) else MetricKey(name=name): (
+            value if isinstance(value, MetricValue) else MetricValue(value=value)
+        )
         for name, value in values.items()
     }
 
@@ -741,6 +745,22 @@ def test_numbers_in_slices_are_text():
             id="metric of a slice",
         ),
         pytest.param(
+            at_least("auc", 0.5),
+            evaluation(
+                {
+                    "loss": 0.1,
+                    MetricKey(name="auc", example_weighted=True): 0.6,
+                    MetricKey(name="auc", example_weighted=False): 0.7,
+                }
+            ),
+            {"loss": 0.2},
+            MissingMetricError,
+            "compare_policy.guardrails[0].metric.name must be a metric of the evaluation (got"
+            " 'auc', at /eval/5). Found: auc[unweighted], auc[weighted], loss. Set example_weighted"
+            " beside name, to say which of these is meant.",
+            id="weighted and unweighted",
+        ),
+        pytest.param(
             at_least("f1", max_regression=0.5),
             evaluation({"loss": 0.1, "f1": 0.5}),
             {"loss": 0.2},
@@ -1285,6 +1305,139 @@ def significant(alpha: float) -> str:
             "compare_policy.force must be a reason (got ' '). Say why in words, or leave it out.",
             id="force",
         ),
+        pytest.param(
+            compare_policy(RULE, force="\u200b\ufe0f"),
+            "compare_policy.force must be a reason (got '\\u200b\ufe0f'). Say why in words, or"
+            " leave it out.",
+            id="force without anything to see",
+        ),
+        pytest.param(
+            compare_policy(
+                larger("auc", tie_tolerance=0.1), tie_breakers=[smaller("loss", tie_tolerance=0.2)]
+            ),
+            "compare_policy.tie_breakers[0].tie_tolerance must be left out of the last tie-breaker"
+            " (got 0.2). A tie that nothing breaks is not better.",
+            id="tolerance of the last tie-breaker",
+        ),
+        pytest.param(
+            compare_policy(
+                RULE,
+                tie_breakers=[smaller("loss"), smaller("ms", tie_tolerance=0.2)],
+            ),
+            "compare_policy.tie_breakers[1].tie_tolerance must be left out of the last tie-breaker"
+            " (got 0.2). A tie that nothing breaks is not better.",
+            id="tolerance of the last of two tie-breakers",
+        ),
+        *(
+            pytest.param(
+                compare_policy(RULE, guardrails=rails),
+                "compare_policy.guardrails[1] must not contradict compare_policy.guardrails[0] (got"
+                " 'r' at least 0.9 and at most 0.8). No candidate could pass: mend one of both.",
+                id=f"contradiction on a slice {number}",
+            )
+            for number, rails in enumerate(
+                [
+                    [
+                        at_least("r", 0.9, slices=[{"c": "nl"}]),
+                        at_most("r", 0.8, every_slice_min_examples=0),
+                    ],
+                    [
+                        at_least("r", 0.9, every_slice_min_examples=0),
+                        at_most("r", 0.8, slices=[{"c": "nl"}]),
+                    ],
+                    [
+                        at_least("r", 0.9, slices=[{"c": "nl"}]),
+                        at_most("r", 0.8, slices=[{"c": "de"}, {"c": "nl"}]),
+                    ],
+                ]
+            )
+        ),
+        *(
+            pytest.param(
+                compare_policy(RULE, guardrails=[at_least("r", 0.9, slices=[{column: "nl"}])]),
+                "compare_policy.guardrails[0].slices must name the features of each slice (got"
+                f" {column!r}). Name them as in the slicing_specs of Evaluator's EvalConfig.",
+                id=f"a feature called {column!r}",
+            )
+            for column in ("", " ", "c\n")
+        ),
+        *(
+            pytest.param(
+                compare_policy(larger(name)),
+                f"compare_policy.metric.metric.name must be the name of a metric (got {name!r})."
+                " Name a metric of Evaluator's EvalConfig.",
+                id=f"a metric called {name!r}",
+            )
+            for name in ("", "  ", "auc\n", "\u200b")
+        ),
+        pytest.param(
+            compare_policy(RULE, tie_breakers=[smaller(metric("loss", output_name=" "))]),
+            "compare_policy.tie_breakers[0].metric.output_name must be a name (got ' '). Name it as"
+            " in Evaluator's EvalConfig, or leave it out.",
+            id="a blank output",
+        ),
+        pytest.param(
+            compare_policy(larger(pb.MetricKey(name="auc", model_name="a\t"))),
+            "compare_policy.metric.metric.model_name must be a name (got 'a\\t'). Name it as in"
+            " Evaluator's EvalConfig, or leave it out.",
+            id="a model with a tab",
+        ),
+        *(
+            pytest.param(
+                compare_policy(larger(pb.MetricKey(name="recall", sub_key={kind: value}))),
+                f"compare_policy.metric.metric.sub_key.{kind} must be {least} or larger (got"
+                f" {value}). Classes count from 0, k and top_k from 1.",
+                id=f"{kind} {value}",
+            )
+            for kind, value, least in (
+                ("top_k", 0, 1),
+                ("top_k", -1, 1),
+                ("k", 0, 1),
+                ("k", -1, 1),
+                ("class_id", -1, 0),
+            )
+        ),
+        # Enums of proto3 are open.
+        pytest.param(
+            comparison.policy_message_of('{"compare_fn": "a.b", "on_unknown_best": 9}'),
+            "compare_policy.on_unknown_best must be EXPORT, KEEP or FAIL (got 9). Leave it out for"
+            " EXPORT.",
+            id="an unknown choice",
+        ),
+        pytest.param(
+            comparison.policy_message_of('{"compare_fn": "a.b", "comparability": 9}'),
+            "compare_policy.comparability must be REQUIRE_SAME_DATA, PREFER_SAME_DATA or ANY (got"
+            " 9). Leave it out for PREFER_SAME_DATA.",
+            id="an unknown comparability",
+        ),
+        pytest.param(
+            pb.ComparePolicy(metric=RULE, on_unknown_best=-1),  # type: ignore[arg-type]
+            "compare_policy.on_unknown_best must be EXPORT, KEEP or FAIL (got -1). Leave it out for"
+            " EXPORT.",
+            id="an unknown choice in a message",
+        ),
+        pytest.param(
+            compare_policy(larger(pb.MetricKey(name="auc", aggregation=9))),  # type: ignore[arg-type]
+            "compare_policy.metric.metric.aggregation must be one of MICRO_AVERAGE, MACRO_AVERAGE,"
+            " WEIGHTED_MACRO_AVERAGE (got 9). Leave it out where a metric is not averaged over"
+            " classes.",
+            id="an unknown aggregation",
+        ),
+        pytest.param(
+            compare_policy(
+                RULE,
+                guardrails=[
+                    pb.Guardrail(
+                        bound=1,
+                        metric=pb.MetricKey(name="loss"),
+                        direction=7,  # type: ignore[arg-type]
+                    )
+                ],
+            ),
+            "compare_policy.guardrails[0].direction must be HIGHER_IS_BETTER or LOWER_IS_BETTER"
+            " (got 7). Say which way 'loss' improves.",
+            id="an unknown direction",
+        ),
     ],
 )
 def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
@@ -1302,10 +1455,27 @@ def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
             [at_most("loss", 0.1), at_least("loss", 0.2, slices=[{"a": "b"}])], id="elsewhere"
         ),
         pytest.param([at_most("loss", 0.1), at_least("gain", 0.2)], id="another metric"),
+        pytest.param(
+            [
+                at_most("loss", 0.1, every_slice_min_examples=1),
+                at_least("loss", 0.2, slices=[{"a": ""}]),
+            ],
+            id="a slice that may be too small, of a feature without a value",
+        ),
     ],
 )
 def test_guardrails_that_go_together(rails: list[pb.Guardrail]):
     comparison.check_policy(compare_policy(RULE, guardrails=rails))
+
+
+def test_a_tie_breaker_that_another_follows_has_a_tolerance():
+    breakers = [smaller("loss", tie_tolerance=0.1), smaller("ms")]
+    decision = decide(
+        compare_policy(RULE, tie_breakers=breakers),
+        {"auc": 0.9, "loss": 0.3, "ms": 4},
+        {"auc": 0.9, "loss": 0.25, "ms": 5},
+    )
+    assert decision.reason == R.BETTER
 
 
 def test_the_default_alpha():
@@ -1341,6 +1511,20 @@ def test_a_policy_keeps_all_that_is_said():
 
 # Constructors.
 
+_BAD_PARTS: Any = (
+    ("top_k", 0, 1),
+    ("k", -1, 1),
+    ("class_id", -1, 0),
+    ("class_id", 2**31, 0),
+    ("class_id", 2**40, 0),
+)
+_NO_NUMBERS: Any = (True, 1.0, "1")
+_NO_RULES: Any = (
+    (None, "None"),
+    (metric("auc"), "MetricKey"),
+    (compare_policy(RULE), "ComparePolicy"),
+)
+
 
 def test_metrics_as_tfma_addresses_them():
     key = metric(
@@ -1354,6 +1538,28 @@ def test_metrics_as_tfma_addresses_them():
     assert metric("recall", class_id=0).sub_key.class_id == 0
     assert metric("recall", k=2).sub_key.k == 2
     assert larger(key).metric == key
+
+
+def test_constructors_take_what_means_the_same():
+    rail = at_least("auc", 1, slices=({"country": "nl", "age": 3, "share": 0.5},))
+    assert rail.bound == 1.0
+    assert dict(rail.slices[0].features) == {"country": "nl", "age": "3", "share": "0.5"}
+    # Seconds of a timedelta are a float; those of an int are not rounded to one.
+    policy = compare_policy(RULE, max_best_evaluation_age_seconds=2592000.0)
+    assert policy.max_best_evaluation_age_seconds == 2592000
+    policy = compare_policy(RULE, max_best_evaluation_age_seconds=2**53 + 1)
+    assert policy.max_best_evaluation_age_seconds == 2**53 + 1
+    copy = compare_policy(RULE, guardrails=compare_policy(RULE, guardrails=[rail]).guardrails)
+    assert list(copy.guardrails) == [rail]
+
+
+def test_constructors_take_numbers_of_numpy():
+    np = pytest.importorskip("numpy")
+    assert larger(metric("recall", k=np.int64(3)), by=np.float32(0.5)) == larger(
+        metric("recall", k=3), by=0.5
+    )
+    rail = at_least("auc", 1, slices=[{"age": np.int64(3)}])
+    assert dict(rail.slices[0].features) == {"age": "3"}
 
 
 @pytest.mark.parametrize(
@@ -1378,10 +1584,195 @@ def test_metrics_as_tfma_addresses_them():
             lambda: compare_policy(RULE, on_unknown_best="ASK"),
             "on_unknown_best must be one of EXPORT, KEEP, FAIL (got 'ASK'). See compare_policy.",
         ),
+        *(
+            pytest.param(
+                lambda part={kind: value}: metric("recall", **part),
+                f"{kind} must be a whole number from {least} to 2147483647 (got {value}). Classes"
+                " count from 0, k and top_k from 1.",
+            )
+            for kind, value, least in _BAD_PARTS
+        ),
+        pytest.param(
+            lambda: compare_policy(RULE, max_best_evaluation_age_seconds=3.5),
+            "max_best_evaluation_age_seconds must be a whole number of seconds, less than 2**63"
+            " (got 3.5). Round it, or leave it out for any age.",
+        ),
+        pytest.param(
+            lambda: compare_policy(RULE, max_best_evaluation_age_seconds=INF),
+            "max_best_evaluation_age_seconds must be a whole number of seconds, less than 2**63"
+            " (got inf). Round it, or leave it out for any age.",
+        ),
+        pytest.param(
+            lambda: compare_policy(RULE, max_best_evaluation_age_seconds=2**63),
+            "max_best_evaluation_age_seconds must be a whole number of seconds, less than 2**63"
+            " (got 9223372036854775808). Round it, or leave it out for any age.",
+        ),
+        pytest.param(
+            lambda: larger("auc", by=10**400),
+            "by must be a number that a float can hold (got a larger int). Scale it, or leave it"
+            " out.",
+        ),
+        *(
+            pytest.param(
+                make,
+                f"{field} must be text that UTF-8 can encode (got 'a\\udc80'). Replace the"
+                " characters that it cannot.",
+            )
+            for field, make in (
+                ("name", lambda: larger("a\udc80")),
+                ("output_name", lambda: metric("auc", output_name="a\udc80")),
+                ("rule", lambda: compare_policy("a\udc80")),
+                ("force", lambda: compare_policy(RULE, force="a\udc80")),
+                ("a name in slices[0]", lambda: at_least("r", 1, slices=[{"a\udc80": 1}])),
+                ("slices[0]['c']", lambda: at_least("r", 1, slices=[{"c": "a\udc80"}])),
+            )
+        ),
     ],
 )
 def test_constructors_refuse(make: Any, error: str):
     with pytest.raises(ValueError, match="must") as caught:
+        make()
+    assert str(caught.value) == error
+    # Not one of Python's own, which are ValueErrors too.
+    assert type(caught.value) is ValueError
+
+
+_EACH_SLICE = " Give one dictionary for each slice, such as [{'country': 'nl'}]."
+_EACH_GUARDRAIL = " Make each with at_least or at_most, and put even one alone into a list."
+_NUMBER = " Convert it to a float, or leave it out."
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        pytest.param(
+            lambda: at_least("r", 1, slices={"country": "nl"}),  # type: ignore[arg-type]
+            "slices must be a list of dictionaries (got {'country': 'nl'})." + _EACH_SLICE,
+            id="slices is a dict",
+        ),
+        pytest.param(
+            lambda: at_most("r", 1, slices="country"),  # type: ignore[arg-type]
+            "slices must be a list of dictionaries (got 'country')." + _EACH_SLICE,
+            id="slices is a str",
+        ),
+        pytest.param(
+            lambda: at_most("r", 1, slices=["country"]),  # type: ignore[list-item]
+            "slices[0] must be a dictionary of features (got 'country')." + _EACH_SLICE,
+            id="a slice is a str",
+        ),
+        pytest.param(
+            lambda: at_most("r", 1, slices=[{"a": 1}, {5: 1}]),  # type: ignore[dict-item]
+            "a name in slices[1] must be that of a feature (got 5). Give it as a str.",
+            id="a feature is a number",
+        ),
+        *(
+            pytest.param(
+                lambda value=value: at_most("r", 1, slices=[{"country": value}]),
+                f"slices[0]['country'] must be the value of a feature (got {value!r}). Give it as a"
+                " str or a number.",
+                id=f"a slice of {value!r}",
+            )
+            for value in (b"nl", None, True, ["nl"])
+        ),
+        pytest.param(
+            lambda: compare_policy(RULE, guardrails=at_least("r", 1)),  # type: ignore[arg-type]
+            "guardrails must be a list (got Guardrail)." + _EACH_GUARDRAIL,
+            id="one guardrail",
+        ),
+        pytest.param(
+            lambda: compare_policy(RULE, guardrails=None),  # type: ignore[arg-type]
+            "guardrails must be a list (got None)." + _EACH_GUARDRAIL,
+            id="guardrails is None",
+        ),
+        pytest.param(
+            lambda: compare_policy(RULE, guardrails=[at_least("r", 1), RULE]),  # type: ignore[list-item]
+            "guardrails[1] must be a Guardrail (got MetricRule). Make it with at_least or at_most.",
+            id="a rule as a guardrail",
+        ),
+        pytest.param(
+            lambda: compare_policy(RULE, tie_breakers=smaller("loss")),  # type: ignore[arg-type]
+            "tie_breakers must be a list (got MetricRule). Make each with larger or smaller, and"
+            " put even one alone into a list.",
+            id="one tie-breaker",
+        ),
+        pytest.param(
+            lambda: compare_policy(RULE, tie_breakers=["loss"]),  # type: ignore[list-item]
+            "tie_breakers[0] must be a MetricRule (got 'loss'). Make it with larger or smaller.",
+            id="a name as a tie-breaker",
+        ),
+        *(
+            pytest.param(
+                lambda rule=rule: compare_policy(rule),
+                "rule must be a metric rule, or the name of a compare function (got"
+                f" {got}). Make a rule with larger or smaller.",
+                id=f"rule {got}",
+            )
+            for rule, got in _NO_RULES
+        ),
+        pytest.param(
+            lambda: larger(3),  # type: ignore[arg-type]
+            "name must be the name of a metric, or a metric (got 3). Give a str, or what metric"
+            " returns.",
+            id="a number as a metric",
+        ),
+        pytest.param(
+            lambda: smaller(RULE),  # type: ignore[arg-type]
+            "name must be the name of a metric, or a metric (got MetricRule). Give a str, or what"
+            " metric returns.",
+            id="a rule as a metric",
+        ),
+        pytest.param(
+            lambda: metric(3),  # type: ignore[arg-type]
+            "name must be the name of a metric (got 3). Give it as a str.",
+            id="a number as a name",
+        ),
+        *(
+            pytest.param(
+                make, f"{field} must be a number (got {got})." + _NUMBER, id=f"{field} {got}"
+            )
+            for field, got, make in (
+                ("bound", "'0.5'", lambda: at_least("r", "0.5")),  # type: ignore[arg-type]
+                ("bound", "True", lambda: at_least("r", True)),
+                ("max_regression", "'1'", lambda: at_most("r", max_regression="1")),  # type: ignore[arg-type]
+                ("by", "'0.1'", lambda: larger("auc", by="0.1")),  # type: ignore[arg-type]
+                ("by", "None", lambda: larger("auc", by=None)),  # type: ignore[arg-type]
+                ("alpha", "True", lambda: larger("auc", alpha=True)),
+                (
+                    "max_best_evaluation_age_seconds",
+                    "'3'",
+                    lambda: compare_policy(RULE, max_best_evaluation_age_seconds="3"),  # type: ignore[arg-type]
+                ),
+            )
+        ),
+        *(
+            pytest.param(
+                lambda value=value: metric("recall", k=value),
+                f"k must be a whole number from 1 to 2147483647 (got {value!r}). Classes count from"
+                " 0, k and top_k from 1.",
+                id=f"k {value!r}",
+            )
+            for value in _NO_NUMBERS
+        ),
+        pytest.param(
+            lambda: metric("auc", example_weighted="no"),  # type: ignore[arg-type]
+            "example_weighted must be True or False (got 'no'). Leave it out for the default.",
+            id="weighted 'no'",
+        ),
+        pytest.param(
+            lambda: compare_policy(RULE, allow_signature_change="no"),  # type: ignore[arg-type]
+            "allow_signature_change must be True or False (got 'no'). Leave it out for the"
+            " default.",
+            id="change 'no'",
+        ),
+        pytest.param(
+            lambda: compare_policy(RULE, force=True),  # type: ignore[arg-type]
+            "force must be a reason in words (got True). Give it as a str.",
+            id="force without a reason",
+        ),
+    ],
+)
+def test_constructors_refuse_another_type(make: Any, error: str):
+    with pytest.raises(TypeError, match="must") as caught:
         make()
     assert str(caught.value) == error
 
