@@ -12,6 +12,7 @@ from google.protobuf import json_format
 
 from tfx_best_exporter.executor import guardrails, signatures, slices
 from tfx_best_exporter.executor.eval_result import (
+    EXAMPLE_COUNT,
     EvalResult,
     EvaluatedData,
     MetricKey,
@@ -523,10 +524,14 @@ def _too_few_examples(candidate: EvalResult, min_example_count: float) -> str:
     if not min_example_count:
         return ""
     if candidate.example_count is None:
+        remedy = (
+            f"Give it in the mapping, as {EXAMPLE_COUNT!r}."
+            if candidate.source == pb.Evaluation.MAPPING
+            else "Add the metric ExampleCount to Evaluator's EvalConfig."
+        )
         raise MissingMetricError(
             "compare_policy.min_example_count must find the number of examples (got none, at"
-            f" {candidate.uri or 'the evaluation'}). Add the metric ExampleCount to Evaluator's"
-            " EvalConfig."
+            f" {candidate.uri or 'the evaluation'}). {remedy}"
         )
     if candidate.example_count >= min_example_count:
         return ""

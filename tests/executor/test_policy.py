@@ -963,6 +963,12 @@ def test_too_few_examples():
         "compare_policy.min_example_count must find the number of examples (got none, at /eval/5)."
         " Add the metric ExampleCount to Evaluator's EvalConfig."
     )
+    with pytest.raises(MissingMetricError) as caught:
+        decide(policy, EvalResult.from_mapping({"auc": 0.9}), {"auc": 0.8})
+    assert str(caught.value) == (
+        "compare_policy.min_example_count must find the number of examples (got none, at the"
+        " evaluation). Give it in the mapping, as 'example_count'."
+    )
 
 
 @pytest.mark.parametrize(
