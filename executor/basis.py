@@ -165,27 +165,38 @@ def _why_other_examples(
 ) -> str:
     """Returns by what an evaluation made now shows that its examples are not the candidate's."""
     now, before = found.best.example_count, candidate.example_count
-    if now is not None and before is not None and not _are_near(now, before, rel_tol=1e-5):
+    if now is not None and before is not None and not _are_same_count(now, before):
         texts = numerals.apart(now, before)
         return f"{texts[0]} examples were found, and the candidate was evaluated on {texts[1]}"
     for key in candidate.metrics if needed is None else needed:
         again = None if found.together is None else found.together.find(key)
         own = candidate.find(key)
-        if again is None or own is None or math.isnan(own.value):
+        if again is None or own is None:
             continue
-        if not _are_near(again.value, own.value, rel_tol=1e-4):
+        if not _are_same_value(again.value, own.value):
             texts = numerals.apart(again.value, own.value)
             return f"{key} of the candidate is {texts[0]} on them, and {texts[1]} in its evaluation"
     return ""
 
 
-def _are_near(one: float, other: float, *, rel_tol: float) -> bool:
-    """Returns whether two figures may be of the same examples.
+def _are_same_count(one: float, other: float) -> bool:
+    """Returns whether two numbers of examples are the same.
 
-    Sums of floating-point numbers, of weights for example, depend on their order, which no two runs
-    of Beam share.
+    Sums of weights depend on the order of the examples, which no two runs of Beam share.
     """
-    return math.isclose(one, other, rel_tol=rel_tol, abs_tol=1e-9)
+    if float(one).is_integer() and float(other).is_integer():
+        return one == other
+    return math.isclose(one, other, rel_tol=1e-5)
+
+
+def _are_same_value(one: float, other: float) -> bool:
+    """Returns whether two values of one model may be of the same examples.
+
+    In single precision, and in another order, they differ by more than double precision has.
+    """
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6)
 
 
 def _lacking(

@@ -536,7 +536,7 @@ def _too_few_examples(candidate: EvalResult, min_example_count: float) -> str:
     if candidate.example_count >= min_example_count:
         return ""
     found, least = (
-        f"{value:,.0f}" if value == int(value) else f"{value!r}"
+        f"{value:,.0f}" if float(value).is_integer() else f"{value!r}"
         for value in (candidate.example_count, min_example_count)
     )
     return f"the candidate was evaluated on {found} examples, fewer than {least}"
@@ -559,7 +559,8 @@ def _too_old(best: Best, max_age_seconds: float, now: float | None) -> str:
     if age_seconds < 0:
         return (
             f"the best, version {best.version}, was evaluated {math.ceil(-age_seconds):,} seconds"
-            " from now: one of two clocks is wrong"
+            " from now, which only a wrong clock can say; evaluate it again, or set"
+            " compare_policy.max_best_evaluation_age_seconds to 0"
         )
     return (
         f"the best, version {best.version}, was evaluated {math.ceil(age_seconds):,} seconds ago,"

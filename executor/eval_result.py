@@ -405,6 +405,8 @@ class EvalResult(Mapping[str, float]):
 
     def names_of(self, key: MetricKey) -> tuple[str, ...]:
         """Returns the model names that a key's metric may have here."""
+        if not key.model_name:
+            return ("", self.model_name)
         if key.model_name in (self.model_name, CANDIDATE_MODEL_NAME):
             return ("", key.model_name)
         return (key.model_name,)

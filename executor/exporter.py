@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import tempfile
@@ -352,7 +351,7 @@ class ModelExporter:
             )
             result.compare_policy.CopyFrom(self._compare_policy)
             if best.value:
-                latest = best.served.record or self._latest_record(best.listing)
+                latest = best.served.record or self._latest_record(best.listing, result)
                 decisions.tell_best(result, best.served, best.value, best.listing, latest)
             result.warnings.extend(
                 [
@@ -472,12 +471,18 @@ class ModelExporter:
             listing=listing, served=served, value=value, warnings=(*listing.strays, *warnings)
         )
 
-    def _latest_record(self, listing: Listing) -> pb.ExportRecord | None:
-        """Returns the record of the newest export that has one that can be read."""
+    def _latest_record(self, listing: Listing, result: pb.ExportDecision) -> pb.ExportRecord | None:
+        """Returns the record of the newest export that has one; warns of what cannot be read."""
         for export in reversed(listing.exports):
-            if self._exports.has_record(export):
-                with contextlib.suppress(RecordError):
+            try:
+                if self._exports.has_record(export):
                     return self._exports.record(export)
+            except (OSError, RecordError) as error:
+                # It is for the history alone: no reason not to export.
+                result.warnings.append(
+                    f"the history before version {export.version} is not known: {error}"
+                )
+                return None
         return None
 
     def _publish(
@@ -690,9 +695,9 @@ def _log(result: pb.ExportDecision) -> None:
         "%s: %s: %s (base directory %s, version %s)",
         "exported" if result.exported else "not exported",
         pb.ExportDecision.Reason.Name(result.reason),
-        wording.text(result.explanation),
-        result.base_directory,
+        wording.line(result.explanation),
+        wording.line(result.base_directory),
         result.version or "none",
     )
     for warning in result.warnings:
-        _logger.warning("%s", wording.text(warning))
+        _logger.warning("%s", wording.line(warning))

@@ -261,7 +261,8 @@ class Guardrail:
             if why and best_value is not None:
                 # A limit that was computed is as exact as the numbers that it comes from.
                 rounding = numerals.rounding_of(best_value, worst_allowed)
-                holds = holds or abs(value - worst_allowed) <= rounding
+                if not holds and abs(value - worst_allowed) <= rounding:
+                    holds, worst_allowed = True, value
             value_text, limit_text = numerals.apart(value, worst_allowed)
             explanation = (
                 f"{name} {value_text} is {'' if holds else 'not '}"

@@ -197,8 +197,8 @@ def compare_policy(
         on_unknown_best: "EXPORT", "KEEP" or "FAIL".
         allow_signature_change: Export although clients of the best would break.
         force: Export whatever the comparison with the best says, for this reason.
-        max_best_evaluation_age_seconds: A recorded evaluation of the best that is older is not
-            compared with; 0 for any age. A whole number.
+        max_best_evaluation_age_seconds: A recorded evaluation of the best that is older, or as far
+            in the future, is not compared with; 0 for any age. A whole number.
 
     Raises:
         TypeError: An argument has the wrong type.

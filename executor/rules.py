@@ -163,11 +163,13 @@ class MetricRule:
         together: EvalResult | None = None,
     ) -> Verdict:
         """Returns whether the candidate's value is better by more than the thresholds."""
-        # Beside the best, where it was measured there: the difference is of these.
-        beside = None if together is None else together.find(self.key)
-        value = beside or candidate.find(self.key)
+        value = candidate.find(self.key)
         if value is None:
             raise candidate.missing(str(self.key), f"{self.field}.metric.name")
+        beside = None if together is None else together.find(self.key)
+        if beside is not None and not math.isnan(value.value):
+            # As it was measured beside the best: the difference is of these.
+            value = beside
         comparison = Comparison(
             metric=str(self.key),
             direction=self.direction,

@@ -41,12 +41,15 @@ def matched(
     """Returns values of another evaluation by the keys that these slices have in this one.
 
     Whoever wrote an evaluation may have written numbers as text, or columns in another order.
+
+    Raises:
+        ValueError: Two of the other evaluation's slices have the same features.
     """
     if values.keys() >= {*slice_keys}:
         return values
-    by_text = {features_of(slice_key): value for slice_key, value in values.items()}
+    by_text = by_features(values)
     found = ((slice_key, by_text.get(features_of(slice_key))) for slice_key in slice_keys)
-    return {slice_key: value for slice_key, value in found if value is not None}
+    return {slice_key: values[other] for slice_key, other in found if other is not None}
 
 
 def text_of(features: Features) -> str:

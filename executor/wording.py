@@ -86,6 +86,11 @@ def text(value: str) -> str:
     return _shortened(value, _TEXT_LENGTH)
 
 
+def line(value: str) -> str:
+    """Returns a text, however long, as one line."""
+    return "".join(_visible(value))
+
+
 def _shortened(value: str, length: int) -> str:
     """Returns a text of about so many characters, whatever has to be spelt out in it."""
     if len(value) <= length:

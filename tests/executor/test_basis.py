@@ -190,6 +190,12 @@ def of_loss(loss: float, example_count: float | None = None, **others: object) -
             id="another sum of weights",
         ),
         pytest.param(100.0000305, None, "", id="weights in another order"),
+        pytest.param(
+            100.0,
+            0.0,
+            "loss of the candidate is 0 on them, and 0.5 in its evaluation",
+            id="nothing of it",
+        ),
         pytest.param(100, 0.50004, "", id="nearly the same value"),
         pytest.param(
             100,
@@ -226,6 +232,28 @@ def test_examples_that_are_not_the_candidates(
     else:
         assert found.basis == pb.ExportDecision.EVALUATED_AGAIN
         assert found.warnings == ()
+
+
+def test_one_example_of_many_is_noticed():
+    now = basis.Reevaluated(best=of_loss(0.4, 10_000_001))
+    found = best_of(of_loss(0.5, 10_000_000), evaluation(DATA), lambda: now)
+    assert found.basis == pb.ExportDecision.RECORDED_OTHER_DATA
+
+
+@pytest.mark.parametrize(("own", "again"), [(float("nan"), 0.5), (0.5, float("nan"))])
+def test_nan_is_another_value(own: float, again: float):
+    now = basis.Reevaluated(best=of_loss(0.4), together=of_loss(again))
+    found = best_of(of_loss(own), evaluation(DATA), lambda: now)
+    assert found.basis == pb.ExportDecision.RECORDED_OTHER_DATA
+    same = basis.Reevaluated(best=of_loss(0.4), together=of_loss(own))
+    found = best_of(of_loss(own), evaluation(DATA), lambda: same)
+    assert found.basis == pb.ExportDecision.EVALUATED_AGAIN
+
+
+def test_a_value_near_zero_is_as_near_as_single_precision():
+    now = basis.Reevaluated(best=of_loss(0.4), together=of_loss(2.1e-6))
+    found = best_of(of_loss(2e-6), evaluation(DATA), lambda: now)
+    assert found.basis == pb.ExportDecision.EVALUATED_AGAIN
 
 
 def test_small_values_are_not_near_because_they_are_small():

@@ -12,9 +12,9 @@ from tfx_best_exporter.executor import comparison, decisions
 from tfx_best_exporter.executor.comparison import Best, Candidate
 from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue, SliceKey
 from tfx_best_exporter.executor.exporter import ModelExporter
-from tfx_best_exporter.executor.exports import ExportDirectory
+from tfx_best_exporter.executor.exports import RECORD_PATH, ExportDirectory
 from tfx_best_exporter.executor.policies import at_least, compare_policy, larger
-from tfx_best_exporter.executor.slices import by_features
+from tfx_best_exporter.executor.slices import by_features, matched
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -189,6 +189,38 @@ def test_history_goes_on_after_an_export_by_other_means(tmp_path: Path, write_mo
     assert [(each.version, each.value) for each in decision.history] == [(1000, 0.5), (2001, 0.6)]
 
 
+@pytest.mark.parametrize("damage", ["directory", "damaged"])
+def test_a_record_that_cannot_be_read_ends_the_history_alone(
+    tmp_path: Path, write_model: WriteModel, damage: str
+):
+    base = tmp_path / "serving"
+    exporter = ModelExporter(
+        base,
+        compare_policy=compare_policy(larger("auc")),
+        exports_to_keep=None,
+        clock=lambda: 1000.0,
+    )
+    exporter.run(write_model(tmp_path / "first", scale=1.0), {"auc": 0.5})
+    record_path = base / "1000" / RECORD_PATH
+    record_path.unlink()
+    if damage == "directory":
+        record_path.mkdir()
+    else:
+        record_path.write_text("{")
+    shutil.copytree(write_model(tmp_path / "foreign", scale=2.0), base / "2000")
+    decision = exporter.run(write_model(tmp_path / "second", scale=3.0), {"auc": 0.6})
+    assert decision.exported
+    assert not decision.history
+    [warning] = [each for each in decision.warnings if each.startswith("the history before")]
+    assert warning.startswith("the history before version 1000 is not known: ")
+
+
+def test_two_slices_of_the_best_with_one_text():
+    values: dict[SliceKey, float] = {(("x", 1),): 0.9, (("x", "1"),): 0.8}
+    with pytest.raises(ValueError, match="got x=1 twice"):
+        matched(values, [(("x", 2),)])
+
+
 def test_a_log_line_is_one_line(
     tmp_path: Path, write_model: WriteModel, caplog: pytest.LogCaptureFixture
 ):
@@ -206,3 +238,15 @@ def test_a_log_line_is_one_line(
     ]
     assert "name=a\\nnot exported: FORGED" in line
     assert "\n" not in line
+    # Whole, however long, and so are warnings.
+    long = {(("name", "a\n" * 1000),): evaluation(0.1)}
+    fine = {(("name", "a"),): evaluation(0.9)}
+    with caplog.at_level("INFO"):
+        caplog.clear()
+        exporter.run(
+            write_model(tmp_path / "b", scale=2.0), evaluation(0.9, fine), warnings=["a\nb"]
+        )
+        exporter.run(write_model(tmp_path / "c", scale=3.0), evaluation(0.95, long))
+    messages = [each.getMessage() for each in caplog.records]
+    assert any(message.count("a\\n") == 1000 for message in messages)
+    assert "a\\nb" in messages

@@ -462,6 +462,28 @@ def test_the_value_beside_the_best_is_compared():
     )
 
 
+def test_the_candidates_own_nan_is_not_made_good_beside_the_best():
+    together = evaluation({"auc": 0.9}, differences={"auc": interval(0.1, 0.001)})
+    decision = decide(
+        SIGNIFICANT, {"auc": NAN}, {"auc": 0.8}, basis=R.EVALUATED_AGAIN, together=together
+    )
+    assert decision.reason == R.CANDIDATE_IS_NAN
+
+
+def test_force_against_a_best_where_the_candidate_has_no_interval():
+    policy = compare_policy(larger("auc", alpha=0.05), force="labels were wrong")
+    decision = decide(policy, {"auc": 0.9}, {"auc": 0.8})
+    assert decision.reason == R.FORCED
+    assert decision.warnings[0].startswith("compare_policy.metric.significance must find")
+
+
+def test_a_metric_by_its_models_name_in_an_evaluation_made_by_hand():
+    key = MetricKey(name="auc", model_name="m")
+    sides = [EvalResult({key: MetricValue(value=auc)}, model_name="m") for auc in (0.9, 0.8)]
+    decision = decide(compare_policy(larger(key.to_proto())), *sides)
+    assert decision.reason == R.BETTER
+
+
 def named(model_name: str, auc: float, **others: Any) -> EvalResult:
     return EvalResult(
         {MetricKey(name="auc"): MetricValue(value=auc)}, model_name=model_name, **others
@@ -506,7 +528,7 @@ def test_the_candidates_name_is_its_own(name: str):
         ),
         pytest.param(
             compare_policy(larger("auc"), guardrails=[at_least("recall", max_regression=0.1)]),
-            {"auc": 0.9, "recall": 0.699999999},
+            {"auc": 0.9, "recall": 0.7 - 1e-12},
             {"auc": 0.8, "recall": 0.8},
             R.GUARDRAIL_FAILED,
             id="surely less",
@@ -550,6 +572,18 @@ def test_the_candidates_name_is_its_own(name: str):
 )
 def test_decimals(policy: pb.ComparePolicy, candidate: Any, best: Any, reason: int):
     assert decide(policy, candidate, best).reason == reason
+
+
+def test_what_holds_by_its_decimals_is_told_by_them():
+    rail = at_least("recall", max_regression=0.1)
+    decision = decide(
+        compare_policy(larger("auc"), guardrails=[rail]),
+        {"auc": 0.9, "recall": 0.7},
+        {"auc": 0.8, "recall": 0.8},
+    )
+    [result] = decision.guardrails
+    assert result.explanation == "recall 0.7 is at least 0.7, the best's 0.8 less 0.1"
+    assert result.worst_allowed == 0.7
 
 
 @pytest.mark.parametrize(
@@ -891,6 +925,28 @@ def test_a_guardrail_on_slices_of_which_the_best_has_not_the_metric():
     assert decision.warnings[0].startswith("compare_policy.guardrails[0].metric.name must be")
 
 
+def test_slices_of_a_foreign_best_that_cannot_be_read():
+    class Unreadable(Mapping[SliceKey, EvalResult]):
+        def __getitem__(self, key: Any) -> Any:
+            raise ValueError("evaluation must be a TFMA evaluation")
+
+        def __iter__(self) -> Any:
+            return iter([NL])
+
+        def __len__(self) -> int:
+            return 1
+
+    rail = at_least("recall", 0.5, max_regression=0.01, slices=[{"country": "nl"}])
+    policy = compare_policy(larger("auc"), guardrails=[rail])
+    candidate = evaluation({"auc": 0.9}, {NL: {"recall": 0.6}})
+    best = EvalResult(metrics_of({"auc": 0.8, "recall": 0.8}), slices=Unreadable())
+    decision = decide(policy, candidate, best, is_foreign=True)
+    assert decision.reason == R.BETTER
+    assert decision.warnings == ("evaluation must be a TFMA evaluation",)
+    with pytest.raises(ValueError, match="must be a TFMA evaluation"):
+        decide(policy, candidate, best)
+
+
 def test_slices_that_are_not_guarded_are_warned_of():
     rail = at_least("recall", max_regression=0.1, every_slice_min_examples=100)
     policy = compare_policy(larger("auc"), guardrails=[rail])
@@ -912,6 +968,16 @@ def test_slices_that_are_not_guarded_are_warned_of():
         " evaluation has and the candidate's has not"
     )
     assert unlimited == "recall was not guarded on country=nl, where the best's gives no limit"
+    # Of how many examples a slice was that is gone, nobody may have counted.
+    uncounted = evaluation(
+        {**overall, "auc": 0.8}, {NL: {"recall": 0.8}, DE: {"recall": 0.8}, FR: {"recall": 0.8}}
+    )
+    [gone] = decide(policy, candidate, uncounted).warnings
+    assert gone.startswith("recall was not guarded on country=fr, which the best's evaluation")
+    # Nobody asked for those that are not named.
+    named_rail = at_least("recall", max_regression=0.1, slices=[{"country": "nl"}])
+    policy_of_one = compare_policy(larger("auc"), guardrails=[named_rail])
+    assert decide(policy_of_one, candidate, uncounted).warnings == ()
     # What was small before is not missed, and a new slice can be bounded.
     small = evaluation(
         {**overall, "auc": 0.8},
@@ -948,6 +1014,10 @@ def test_a_best_that_gives_no_limit(value: float):
 
 def test_too_few_examples():
     policy = compare_policy(larger("auc"), min_example_count=1000)
+    of_nan = evaluation({"auc": 0.9}, example_count=NAN)
+    assert decide(policy, of_nan, {"auc": 0.8}).explanation == (
+        "the candidate was evaluated on nan examples, fewer than 1,000"
+    )
     few = evaluation({"auc": 0.9}, example_count=999)
     assert decide(policy, few, {"auc": 0.8}).reason == R.TOO_FEW_EXAMPLES
     decision = decide(policy, few, is_served=False)
@@ -1047,7 +1117,8 @@ def test_data_that_nobody_knows_are_not_called_other_data():
             1100.5,
             R.RECORDED_SAME_DATA,
             R.BEST_EVALUATION_TOO_OLD,
-            "the best, version 7, was evaluated 101 seconds from now: one of two clocks is wrong:"
+            "the best, version 7, was evaluated 101 seconds from now, which only a wrong clock can"
+            " say; evaluate it again, or set compare_policy.max_best_evaluation_age_seconds to 0:"
             " auc 0.9 is larger than the best's 0.8",
             id="a clock is wrong",
         ),
