@@ -26,6 +26,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _MAX_NAMED = 20
 _MAX_WARNED = 3
+_UNKNOWN = "nothing is known of the best there"
 
 
 class MissingSliceError(KeyError):
@@ -241,37 +242,37 @@ class Guardrail:
         example_count: float | None,
     ) -> GuardrailResult:
         worst_allowed, why = self._worst_allowed(best_value)
-        name = f"{self.key} of {text_of(features)}" if features else str(self.key)
-        unknown = (
-            "nothing is known of the best there"
-            if best_value is None
-            else f"the best's {best_value:.6g} gives no limit"
-        )
+        metric = str(self.key)
+        name = f"{metric} of {text_of(features)}" if features else metric
         if self._is_undefined(value, best_value):
             # AUC of a slice with one class, for example: nothing can have become worse.
             holds = True
             explanation = f"{name} is defined for neither model"
         elif worst_allowed is None:
             holds = not math.isnan(value)
-            explanation = f"{name} is {value:.6g}, and {unknown}"
+            why = _UNKNOWN if best_value is None else f"the best's {best_value:.6g} gives no limit"
+            explanation = f"{name} is {value:.6g}, and {why}"
         else:
             is_higher_better = self.direction == pb.HIGHER_IS_BETTER
             # NaN is neither: it never holds.
             holds = value >= worst_allowed if is_higher_better else value <= worst_allowed
-            if why and best_value is not None:
-                # A limit that was computed is as exact as the numbers that it comes from.
-                rounding = numerals.rounding_of(best_value, worst_allowed)
-                if not holds and abs(value - worst_allowed) <= rounding:
-                    holds, worst_allowed = True, value
+            # A limit that was computed is as exact as the numbers that it comes from.
+            if (
+                not holds
+                and why
+                and best_value is not None
+                and abs(value - worst_allowed) <= numerals.rounding_of(best_value, worst_allowed)
+            ):
+                holds, worst_allowed = True, value
             value_text, limit_text = numerals.apart(value, worst_allowed)
             explanation = (
                 f"{name} {value_text} is {'' if holds else 'not '}"
                 f"{'at least' if is_higher_better else 'at most'} {limit_text}{why}"
             )
             if best_value is None and self.limits_regression:
-                explanation += f"; {unknown}"
+                explanation += f"; {_UNKNOWN}"
         return GuardrailResult(
-            metric=str(self.key),
+            metric=metric,
             direction=self.direction,
             slice=features,
             candidate=value,

@@ -26,6 +26,10 @@ def shown(value: float, *beside: float) -> str:
 
 def apart(first: float, second: float) -> tuple[str, str]:
     """Returns two numbers with six digits, or with as many as show that they differ."""
+    texts = f"{first:.{_DIGITS}g}", f"{second:.{_DIGITS}g}"
+    if texts[0] != texts[1]:
+        # Nearly always.
+        return texts
     return shown(first, second), shown(second, first)
 
 
