@@ -373,23 +373,17 @@ def _compare_policy_of(
     return result
 
 
-def _check_for_event_files(policy: pb.ComparePolicy) -> None:
+def _check_for_event_files(message: pb.ComparePolicy) -> None:
     """Checks that a policy asks for nothing that event files never have.
 
     Raises:
         ValueError: It does.
     """
-    rule_fields = {
-        "compare_policy.metric": policy.metric,
-        **{
-            f"compare_policy.tie_breakers[{index}]": rule
-            for index, rule in enumerate(policy.tie_breakers)
-        },
-    }
-    for field, rule in rule_fields.items():
-        if rule.HasField("significance"):
+    policy = comparison.policy_from_proto(message, lambda _: bool)
+    for rule in comparison.metric_rules(policy.rule):
+        if rule.alpha is not None:
             raise _never_met(
-                f"{field}.significance", rules.alpha_of(rule), "have no confidence intervals"
+                f"{rule.field}.significance", rule.alpha, "have no confidence intervals"
             )
     if policy.min_example_count:
         raise _never_met(
@@ -397,14 +391,13 @@ def _check_for_event_files(policy: pb.ComparePolicy) -> None:
             policy.min_example_count,
             "do not tell the number of examples",
         )
-    for index, guardrail in enumerate(policy.guardrails):
-        field = f"compare_policy.guardrails[{index}]"
+    for guardrail in policy.guardrails:
         if guardrail.slices:
-            slices = [dict(each.features) for each in guardrail.slices]
-            raise _never_met(f"{field}.slices", slices, "have no slices")
-        if guardrail.HasField("every_slice_min_examples"):
+            slices = [dict(features) for features in guardrail.slices]
+            raise _never_met(f"{guardrail.field}.slices", slices, "have no slices")
+        if guardrail.every_slice_min_examples is not None:
             raise _never_met(
-                f"{field}.every_slice_min_examples",
+                f"{guardrail.field}.every_slice_min_examples",
                 guardrail.every_slice_min_examples,
                 "have no slices",
             )

@@ -306,7 +306,7 @@ def _rule_of(proto: pb.ComparePolicy) -> Rule:
     return InOrder(rules=tuple(rules))
 
 
-def _metric_rules(rule: Rule) -> tuple[MetricRule, ...]:
+def metric_rules(rule: Rule) -> tuple[MetricRule, ...]:
     """Returns the rules that a rule consists of, in order; none where a function decides."""
     if isinstance(rule, InOrder):
         return rule.rules
@@ -315,7 +315,7 @@ def _metric_rules(rule: Rule) -> tuple[MetricRule, ...]:
 
 def _check_against(rule: Rule, found: Sequence[Guardrail]) -> None:
     """Checks that what the first metric rule asks for is not what a guardrail forbids."""
-    firsts = _metric_rules(rule)[:1]
+    firsts = metric_rules(rule)[:1]
     for first, each in ((first, each) for first in firsts for each in found):
         if each.key == first.key and each.direction != first.direction and each.limits_regression:
             raise ValueError(
@@ -605,7 +605,7 @@ def check_signatures(
 def metrics_of(policy: Policy, candidate: EvalResult) -> tuple[MetricKey, ...] | None:
     """Returns the metrics that a policy compares; None where a function of the author's does."""
     policy = _of_the_candidate(policy, candidate)
-    rules = _metric_rules(policy.rule)
+    rules = metric_rules(policy.rule)
     if not rules:
         return None
     return tuple(each.key for each in (*rules, *policy.guardrails))
@@ -634,7 +634,7 @@ def _of_the_candidate(policy: Policy, candidate: EvalResult) -> Policy:
 
 def looks_at_noise(policy: Policy) -> bool:
     """Returns whether a rule asks that an improvement be more than noise."""
-    return any(rule.alpha is not None for rule in _metric_rules(policy.rule))
+    return any(rule.alpha is not None for rule in metric_rules(policy.rule))
 
 
 def slice_changes(*, candidate: Candidate, best: Best | None, policy: Policy) -> list[SliceChange]:
@@ -642,7 +642,7 @@ def slice_changes(*, candidate: Candidate, best: Best | None, policy: Policy) ->
 
     Empty where there is nothing to compare, or a compare function decides.
     """
-    rules = _metric_rules(_of_the_candidate(policy, candidate.eval_result).rule)
+    rules = metric_rules(_of_the_candidate(policy, candidate.eval_result).rule)
     if best is None or best.eval_result is None or not rules:
         return []
     return slices.slice_changes(

@@ -20,7 +20,7 @@ from typing import Any
 from google.protobuf import message
 
 from tfx_best_exporter.executor.eval_result import LEAST_SUB_KEYS
-from tfx_best_exporter.executor.values import checked_number, described, is_encodable
+from tfx_best_exporter.executor.values import checked_number, described, is_encodable, is_number
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _LARGEST_INT32 = 2**31 - 1
@@ -288,7 +288,7 @@ def _slices(slices: Any) -> list[pb.Slice]:
             pb.Slice(
                 features={
                     _text(column, f"a name in {field}", "that of a feature"): _text(
-                        str(value) if _is_number(value) else value,
+                        str(value) if is_number(value) else value,
                         f"{field}[{column!r}]",
                         "the value of a feature",
                         "Give it as a str or a number.",
@@ -316,10 +316,6 @@ def _text(value: object, field: str, what: str, remedy: str = "Give it as a str.
             " Replace the characters that it cannot."
         )
     return value
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _number_or_none(value: object, field: str) -> float | None:

@@ -138,7 +138,10 @@ class MetricRule:
                     f"{field}.{name} must be a finite number, 0 or larger (got {value!r})."
                     " It is the size of an improvement, whichever the direction."
                 )
-        alpha = alpha_of(proto)
+        alpha = None
+        if proto.HasField("significance"):
+            has_alpha = proto.significance.HasField("alpha")
+            alpha = proto.significance.alpha if has_alpha else significance.DEFAULT_ALPHA
         if alpha is not None and not _LEAST_ALPHA <= alpha < 0.5:
             raise ValueError(
                 f"{field}.significance.alpha must be at least {_LEAST_ALPHA} and smaller than"
@@ -409,14 +412,6 @@ def _comparison_of(name: str, candidate: EvalResult, best: EvalResult | None) ->
 def _is_more(improvement: float, required: float, value: float, best_value: float) -> bool:
     """Returns whether an improvement is larger than required, and not by rounding alone."""
     return improvement > required + (numerals.rounding_of(value, best_value) if required else 0.0)
-
-
-def alpha_of(proto: pb.MetricRule) -> float | None:
-    """Returns the alpha that a rule asks for, or None where it does not look at noise."""
-    if not proto.HasField("significance"):
-        return None
-    has_alpha = proto.significance.HasField("alpha")
-    return proto.significance.alpha if has_alpha else significance.DEFAULT_ALPHA
 
 
 def improvement_of(value: float, best_value: float, direction: int) -> float:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import numbers
 import unicodedata
+from typing import TypeGuard
 
 from google.protobuf import message
+
+
+def is_number(value: object) -> TypeGuard[numbers.Real]:
+    """Returns whether a value is a real number, of numpy too; no bool."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def checked_number(value: object, field: str) -> float:
@@ -19,7 +25,7 @@ def checked_number(value: object, field: str) -> float:
         TypeError: It is no number.
         ValueError: No float is as large.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if not is_number(value):
         raise TypeError(
             f"{field} must be a number (got {described(value)})."
             " Convert it to a float, or leave it out."

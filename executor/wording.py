@@ -94,7 +94,7 @@ def line(value: str) -> str:
 def _shortened(value: str, length: int) -> str:
     """Returns a text of about so many characters, whatever has to be spelt out in it."""
     if len(value) <= length:
-        shown = "".join(_visible(value))
+        shown = line(value)
         if len(shown) <= length:
             return shown
     head = _fitting(_visible(value[:length]), length * 2 // 3)
