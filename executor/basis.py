@@ -166,7 +166,7 @@ def _why_other_examples(
     """Returns by what an evaluation made now shows that its examples are not the candidate's."""
     now, before = found.best.example_count, candidate.example_count
     if now is not None and before is not None and not _are_same_count(now, before):
-        texts = numerals.apart(now, before)
+        texts = numerals.count(now, before), numerals.count(before, now)
         return f"{texts[0]} examples were found, and the candidate was evaluated on {texts[1]}"
     for key in candidate.metrics if needed is None else needed:
         again = None if found.together is None else found.together.find(key)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from google.protobuf import json_format
 
-from tfx_best_exporter.executor import guardrails, signatures, slices
+from tfx_best_exporter.executor import guardrails, numerals, signatures, slices
 from tfx_best_exporter.executor.eval_result import (
     EXAMPLE_COUNT,
     EvalResult,
@@ -535,10 +535,8 @@ def _too_few_examples(candidate: EvalResult, min_example_count: float) -> str:
         )
     if candidate.example_count >= min_example_count:
         return ""
-    found, least = (
-        f"{value:,.0f}" if float(value).is_integer() else f"{value!r}"
-        for value in (candidate.example_count, min_example_count)
-    )
+    found = numerals.count(candidate.example_count, min_example_count)
+    least = numerals.count(min_example_count, candidate.example_count)
     return f"the candidate was evaluated on {found} examples, fewer than {least}"
 
 

@@ -6,6 +6,8 @@ import math
 
 _DIGITS = 6
 _MOST_DIGITS = 16
+# A float keeps 15 decimal digits.
+_MOST_IN_GROUPS = 1e15
 
 
 def shown(value: float, *beside: float) -> str:
@@ -31,6 +33,23 @@ def apart(first: float, second: float) -> tuple[str, str]:
         # Nearly always.
         return texts
     return shown(first, second), shown(second, first)
+
+
+def count(value: float, *beside: float) -> str:
+    """Returns a number of examples, in groups of three digits where it is whole or large.
+
+    Args:
+        value: The number; where examples have weights, it need not be whole.
+        beside: As in `shown`.
+    """
+    if abs(value) < _MOST_IN_GROUPS:
+        text = f"{value:,.0f}"
+        if float(value).is_integer():
+            return text
+        others = [other for other in beside if math.isfinite(other) and other != value]
+        if abs(value) >= 10 ** (_DIGITS - 1) and all(f"{other:,.0f}" != text for other in others):
+            return text
+    return shown(value, *beside)
 
 
 def rounding_of(*values: float) -> float:

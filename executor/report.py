@@ -218,7 +218,9 @@ def _facts(decision: pb.ExportDecision) -> list[tuple[str, str, str]]:
     if decision.basis:
         facts.append(("Compared on", *_basis(decision)))
     if decision.candidate_evaluation.HasField("example_count"):
-        count = wording.count(decision.candidate_evaluation.example_count)
+        count = wording.count(
+            decision.candidate_evaluation.example_count, decision.compare_policy.min_example_count
+        )
         facts.append(("Candidate evaluated on", f"{count} examples", ""))
     if decision.reason == _Decision.FORCED:
         facts.append(("Forced because", wording.text(decision.compare_policy.force), ""))

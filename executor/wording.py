@@ -71,9 +71,9 @@ def confidence(alpha: float) -> str:
     return f"{share.normalize():f} %"
 
 
-def count(value: float) -> str:
-    """Returns a number of examples, in groups of three digits. Weighted ones need not be whole."""
-    return f"{value:,.0f}" if abs(value) < 1e15 and value == int(value) else number(value)
+def count(value: float, *beside: float) -> str:
+    """Returns a number of examples; arguments as those of `number`. Weights need not be whole."""
+    return numerals.count(value, *beside) if math.isfinite(value) else number(value)
 
 
 def name(value: str) -> str:

@@ -189,6 +189,12 @@ def of_loss(loss: float, example_count: float | None = None, **others: object) -
             "100.01 examples were found, and the candidate was evaluated on 100",
             id="another sum of weights",
         ),
+        pytest.param(
+            1_000_000,
+            None,
+            "1,000,000 examples were found, and the candidate was evaluated on 100",
+            id="many more",
+        ),
         pytest.param(100.0000305, None, "", id="weights in another order"),
         pytest.param(
             100.0,

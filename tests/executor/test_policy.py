@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfx_best_exporter.executor import comparison, guardrails, numerals
+from tfx_best_exporter.executor import comparison, guardrails
 from tfx_best_exporter.executor.comparison import Best, Candidate, Decision
 from tfx_best_exporter.executor.eval_result import (
     EvalResult,
@@ -586,23 +586,6 @@ def test_what_holds_by_its_decimals_is_told_by_them():
     assert result.worst_allowed == 0.7
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "texts"),
-    [
-        (0.9, 0.8, ("0.9", "0.8")),
-        (0.9, 0.9, ("0.9", "0.9")),
-        (0.95123412, 0.9512345, ("0.9512341", "0.9512345")),
-        (9_999_999.0, 10_000_000.0, ("9999999", "1e+07")),
-        (0.3, math.nextafter(0.3, 1), ("0.3", "0.30000000000000004")),
-        (NAN, 0.5, ("nan", "0.5")),
-        (NAN, NAN, ("nan", "nan")),
-        (math.inf, -math.inf, ("inf", "-inf")),
-    ],
-)
-def test_numbers_that_differ_are_shown_to(first: float, second: float, texts: tuple[str, str]):
-    assert numerals.apart(first, second) == texts
-
-
 # Guardrails.
 
 SLICES: Slices = {
@@ -1024,6 +1007,15 @@ def test_too_few_examples():
     assert (decision.reason, decision.explanation) == (
         R.TOO_FEW_EXAMPLES,
         "the candidate was evaluated on 999 examples, fewer than 1,000",
+    )
+    # Of weights, all but enough.
+    nearly = evaluation({"auc": 0.9}, example_count=999.9999999)
+    assert decide(policy, nearly, {"auc": 0.8}).explanation == (
+        "the candidate was evaluated on 999.9999999 examples, fewer than 1,000"
+    )
+    many = compare_policy(larger("auc"), min_example_count=2_000_000)
+    assert decide(many, evaluation({"auc": 0.9}, example_count=1_234_567.5)).explanation == (
+        "the candidate was evaluated on 1,234,568 examples, fewer than 2,000,000"
     )
     enough = evaluation({"auc": 0.9}, example_count=1000)
     assert decide(policy, enough, {"auc": 0.8}).reason == R.BETTER

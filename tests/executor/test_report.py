@@ -135,6 +135,14 @@ def test_basis(basis: D.Basis, text: str):
     assert facts.text == f"Served now nothing Compared on {text}"
 
 
+def test_a_number_of_examples_is_told_from_the_least_one():
+    decision = decisions.better()
+    decision.candidate_evaluation.example_count = 999.9999999
+    decision.compare_policy.min_example_count = 1000
+    facts = page_of(decision).one("dl", class_="facts").text
+    assert facts.endswith("Candidate evaluated on 999.9999999 examples")
+
+
 def test_facts():
     page = page_of(decisions.better())
     assert page.one("dl", class_="run").text == (
@@ -1008,7 +1016,7 @@ def test_long_names_are_cut_off():
 
 
 @given(st.text(), st.text(), st.text())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_whatever_the_texts_only_text_changes(metric: str, feature: str, sentence: str):
     def elements(*texts: str) -> list[tuple[str, list[str]]]:
         metric, feature, sentence = texts
@@ -1072,7 +1080,7 @@ def decisions_of_any_numbers(draw: st.DrawFn) -> D:
 
 
 @given(decisions_of_any_numbers())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_whatever_the_numbers_there_is_a_page(decision: D):
     assert_is_safe(to_html(decision))
 
