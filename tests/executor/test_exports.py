@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from tests.executor.plain import (
     retire,
     write_files,
 )
+from tests.waiting import until
 from tfx_best_exporter.executor import exports as exports_module
 from tfx_best_exporter.executor.exports import (
     RECORD_PATH,
@@ -724,7 +724,7 @@ def test_killed_in_the_middle_of_a_file(
     ):
         # More than is copied at once, and then nothing: the file stays half written.
         pipe.write(bytes(4 << 20))
-        wait_for(lambda: any(map(size_of, staging_path.glob("*/variables/slow"))))
+        until(lambda: any(map(size_of, staging_path.glob("*/variables/slow"))))
         assert versions_of(base) == [8]
         with pytest.raises(TimeoutError), base.lock(timeout_seconds=0):
             pytest.fail("two writers")
@@ -741,13 +741,6 @@ def test_killed_in_the_middle_of_a_file(
 
 def size_of(path: Path) -> int:
     return path.stat().st_size
-
-
-def wait_for(condition: Callable[[], bool], timeout_seconds: float = 30) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.01)
 
 
 # Retiring.

@@ -91,8 +91,9 @@ def s3_url() -> Iterator[str]:
         yield url
 
 
-def object_storage(kind: str, lease_seconds: float = 1.0) -> Any:
+def object_storage(kind: str) -> Any:
     """Returns an object store; which one, the environment says when it is first used."""
+    lease_seconds = processes.LONG_LEASE_SECONDS
     settings = LeaseSettings(lease_seconds=lease_seconds, renew_seconds=lease_seconds / 5)
     if kind == "gs":
         from tfx_best_exporter.executor.storage.gs import GsStorage

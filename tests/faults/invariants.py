@@ -94,7 +94,7 @@ def assert_best_is_whole(base: Location) -> None:
 
 def assert_safe(base: Location, reader: Reader) -> None:
     """What must be true the moment after a fault."""
-    assert reader.violations == []
+    assert not reader.violations, reader.violations
     assert_nothing_lost(base, reader.versions)
     if reader.versions:
         assert_best_is_whole(base)

@@ -22,6 +22,10 @@ from tests.children import child
 _FIRST_LOOK_SECONDS = 0.001
 _LONGEST_LOOK_SECONDS = 0.03
 _AT_ONCE = 3
+# Of those who may be killed: others wait for it.
+SHORT_LEASE_SECONDS = 1.0
+# It does not run out on a busy machine; who waits for it looks again after a twentieth of it.
+LONG_LEASE_SECONDS = 8.0
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -38,7 +42,8 @@ class Job:
         pushed_model: URI of the PushedModel.
         fault: Signal to itself: {"at": step, "when": "before" or "after", "signal": number}.
         environment: Variables to be set.
-        lease_seconds: Of the lock in an object store.
+        lease_seconds: Of the lock in an object store. None: SHORT_LEASE_SECONDS where it has a
+            fault or is stopped, and LONG_LEASE_SECONDS otherwise.
         clock: A clock that stands still.
         go: The process waits for this file.
         is_stopped: The process stops before it does anything.
@@ -52,7 +57,7 @@ class Job:
     pushed_model: str | None = None
     fault: dict[str, Any] | None = None
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
-    lease_seconds: float = 1.0
+    lease_seconds: float | None = None
     clock: float | None = None
     go: str | None = None
     is_stopped: bool = False
@@ -146,8 +151,11 @@ class Server:
     def start(self, job: Job) -> Process:
         """Starts a process for a job."""
         result_path = self._directory / uuid.uuid4().hex
+        is_disturbed = job.fault is not None or job.is_stopped
+        lease_seconds = SHORT_LEASE_SECONDS if is_disturbed else LONG_LEASE_SECONDS
         request = dataclasses.asdict(job)
         request |= {"result": str(result_path), "log": str(self.log_path)}
+        request["lease_seconds"] = job.lease_seconds or lease_seconds
         return Process(self, self.ask({"start": request}), result_path)
 
     def run(self, job: Job) -> Outcome:

@@ -99,7 +99,7 @@ class Reader:
             text = f"version {self.largest} was the largest, and went away"
             if text in self.violations:
                 self.violations = [other for other in self.violations if other != text]
-                del self._signatures[self.largest]
+                self._signatures.pop(self.largest, None)
             self.largest = max(self._signatures, default=-1)
 
     def poll(self) -> None:
@@ -115,9 +115,11 @@ class Reader:
         in_sight = []
         for name, signature in self._listing():
             version = version_of(name)
-            if version is not None and self._has_marker(signature):
+            if version is None or not self._is_marked(signature):
+                continue
+            in_sight.append(version)
+            if signature:
                 self._look(Export(version=version, base=self._base), signature)
-                in_sight.append(version)
         # It may have been published after the listing was made, and before it was looked at.
         if max(in_sight, default=-1) < self.largest and not self._is_in_sight(self.largest):
             self.violations.append(f"version {self.largest} was the largest, and went away")
@@ -153,10 +155,9 @@ class Reader:
         if problem and self._signature(export.location) == signature:
             self.violations.append(f"version {export.version}: {problem}")
 
-    def _has_marker(self, signature: Mapping[str, Any]) -> bool:
-        if self._base.storage.is_local:
-            return bool(signature)
-        return any(name in signature for name in MARKERS)
+    def _is_marked(self, signature: Mapping[str, Any]) -> bool:
+        # A directory on a disk that was listed was in sight, whatever has become of it since.
+        return self._base.storage.is_local or any(marker in signature for marker in MARKERS)
 
     def _signature(self, location: Location) -> Mapping[str, Any]:
         """Returns what changes when a version does; empty if it is not there."""
