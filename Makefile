@@ -81,8 +81,8 @@ bench-decisions: $(SETUP)  ## Simulate what each rule of deciding serves; three 
 # --- check ----------------------------------------------------------------------------------------
 
 .PHONY: test
-test: $(SETUP)  ## Run the tests; PYTEST_ARGS="-k retention" for some of them.
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(SETUP)  ## Run the tests in two processes; PYTEST_ARGS="-k retention" for some, "-n 0" in one.
+	@$(BIN)/python -m pytest --numprocesses=2 $(PYTEST_ARGS)
 
 .PHONY: test-browser
 test-browser: $(SETUP) chromium  ## Open the report in Chromium, look at it, and leave build/screenshots/.

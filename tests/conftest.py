@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.containers import processes
 from tests.containers.processes import Containers
@@ -18,7 +19,21 @@ from tests.evaluations import EVAL_CONFIGS, write_evaluations
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
+# However busy the machine is, and the same examples each time: nothing fails by chance.
+# --hypothesis-profile=searching looks for others.
+settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("steady", settings.get_profile("searching"), derandomize=True)
+settings.load_profile("steady")
+
 WriteModel = Callable[..., Path]
+
+
+# Called only where pytest-xdist is installed.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from tests.halves import Halves
+
+    return Halves(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The entry point of containers, beside TFX's own on the same ExecutorInput."""
 
-import concurrent.futures
 import json
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from tensorflow_model_analysis.proto import config_pb2, metrics_for_slice_pb2
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.types import standard_component_specs
 
+from tests.containers.processes import Containers, Ended
 from tests.image.inputs import INPUTS_SPEC, artifact, executor_input
 from tfx_best_exporter.executor import container, keys
 from tfx_best_exporter.proto import tfma_pb2
@@ -42,65 +42,74 @@ def arguments(root: Path, name: str, model: str) -> list[str]:
     ]
 
 
-def run(module: str, words: list[str], prefix: str = "") -> subprocess.CompletedProcess[str]:
-    """Runs a module as a container does: in a process of its own."""
-    script = f"{prefix}import runpy, sys; runpy.run_module({module!r}, run_name='__main__')"
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script, *words], capture_output=True, text=True
-    )
-
-
 def output_of(root: Path, name: str) -> dict[str, Any]:
     return json.loads((root / name / "executor_output.json").read_text())
 
 
-REPORT_IMPORTS = (
-    "import atexit, sys; atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr)); "
-)
+def run(containers: Containers, module: str, words: list[str]) -> Ended:
+    return containers.run(["python", "-m", module, *words], {})
 
 
 @pytest.mark.slow
-def test_it_does_what_the_entry_point_of_tfx_does_and_imports_less(root: Path):
-    first = run(container.__name__, arguments(root, "first", "model_a"))
-    assert first.returncode == 0, first.stderr
+def test_it_does_what_the_entry_point_of_tfx_does(containers: Containers, root: Path):
+    first = run(containers, container.__name__, arguments(root, "first", "model_a"))
+    assert first.code == 0, first.log
     (version,) = (path.name for path in (root / "serving").iterdir() if path.name.isdecimal())
     pushed_model = output_of(root, "first")["artifacts"]["pushed_model"]["artifacts"][0]
     assert pushed_model["metadata"]["pushed_version"] == version
     outputs = []
     for module in (container.TFX_ENTRY_POINT, container.__name__):
-        second = run(module, arguments(root, "second", "model_b"), REPORT_IMPORTS)
-        assert second.returncode == 0, second.stderr
+        second = run(containers, module, arguments(root, "second", "model_b"))
+        assert second.code == 0, second.log
         outputs.append(output_of(root, "second"))
         shutil.rmtree(root / "second")
-        imported = set(second.stderr.splitlines()[-1].split())
     assert outputs[0] == outputs[1]
     metadata = outputs[1]["artifacts"]["decision"]["artifacts"][0]["metadata"]
     assert metadata["reason"] == "NOT_BETTER"
+
+
+@pytest.mark.slow
+def test_it_imports_less(containers: Containers, root: Path):
+    first = run(containers, container.__name__, arguments(root, "first", "model_a"))
+    assert first.code == 0, first.log
+    script = (
+        "import atexit, runpy, sys; atexit.register(lambda: print(*sorted(sys.modules)));"
+        f" runpy.run_module({container.__name__!r}, run_name='__main__')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, *arguments(root, "second", "model_b")],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    decision = output_of(root, "second")["artifacts"]["decision"]["artifacts"][0]
+    assert decision["metadata"]["reason"] == "NOT_BETTER"
+    imported = set(ended.stdout.splitlines()[-1].split())
     assert "tensorflow" in imported
     unneeded = {"apache_beam", "kubernetes", "tensorflow_model_analysis", "tfx.components"}
     assert imported & unneeded == set()
 
 
 @pytest.mark.slow
-def test_a_failure_is_one_of_the_process_and_other_components_are_handed_over(root: Path):
+def test_a_failure_is_one_of_the_process(containers: Containers, root: Path):
     shutil.rmtree(root / "paired")
     (root / "paired").mkdir()
-    other = ["--executor_class_path", "no.such.Executor", "--json_serialized_invocation_args", "{}"]
-    # Each spends its time in imports: side by side.
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        failed, handed_over = pool.map(
-            lambda words: run(container.__name__, words),
-            [arguments(root, "first", "model_a"), other],
-        )
-    assert failed.returncode == 1
-    assert failed.stderr.rstrip().endswith(
+    failed = run(containers, container.__name__, arguments(root, "first", "model_a"))
+    assert failed.code == 1
+    assert failed.log.rstrip().endswith(
         "ValueError: evaluation must be a TFMA evaluation (got no file metrics*.tfrecord, at"
         f" {root / 'paired'}). Check that Evaluator finished writing it."
     )
     assert not (root / "first" / "executor_output.json").exists()
-    assert handed_over.returncode == 1
-    assert "kubeflow_v2_run_executor.py" in handed_over.stderr
-    assert "ModuleNotFoundError: No module named 'no'" in handed_over.stderr
+
+
+@pytest.mark.slow
+def test_other_components_are_handed_over(containers: Containers):
+    other = ["--executor_class_path", "no.such.Executor", "--json_serialized_invocation_args", "{}"]
+    handed_over = run(containers, container.__name__, other)
+    assert handed_over.code == 1
+    assert "kubeflow_v2_run_executor.py" in handed_over.log
+    assert "ModuleNotFoundError: No module named 'no'" in handed_over.log
 
 
 # Artifacts, as TFX's own entry point reads and writes them.

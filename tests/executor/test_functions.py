@@ -129,7 +129,9 @@ def test_load_shows_what_a_broken_module_raises(tmp_path: Path, monkeypatch: pyt
         functions.load("broken_compare_module.compare", "compare_fn")
 
 
-@pytest.mark.parametrize("function", [top_level, swapped, Comparing()], ids=repr)
+@pytest.mark.parametrize(
+    "function", [top_level, swapped, Comparing()], ids=["in order", "swapped", "callable"]
+)
 def test_parameter_names_in_any_order(function: Callable[..., Any]):
     names = functions.parameter_names(function, "compare_fn")
     functions.check_parameter_names(names, EXPECTED, "compare_fn", "f")
