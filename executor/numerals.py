@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 _DIGITS = 6
 _MOST_DIGITS = 16
@@ -18,12 +19,18 @@ def shown(value: float, *beside: float) -> str:
         beside: Numbers that it is read together with. Those that are equal to it, NaN or infinite
             are passed over.
     """
-    others = [other for other in beside if math.isfinite(other) and other != value]
     for digits in range(_DIGITS, _MOST_DIGITS + 1):
-        text = f"{value:.{digits}g}"
-        if all(f"{other:.{digits}g}" != text for other in others):
+        text = _text_unlike(value, beside, f".{digits}g")
+        if text:
             return text
     return repr(value)
+
+
+def _text_unlike(value: float, beside: Sequence[float], format_spec: str) -> str:
+    """Returns a number's text, or an empty one if another number has the same."""
+    text = format(value, format_spec)
+    others = (other for other in beside if math.isfinite(other) and other != value)
+    return "" if any(format(other, format_spec) == text for other in others) else text
 
 
 def apart(first: float, second: float) -> tuple[str, str]:
@@ -43,11 +50,10 @@ def count(value: float, *beside: float) -> str:
         beside: As in `shown`.
     """
     if abs(value) < _MOST_IN_GROUPS:
-        text = f"{value:,.0f}"
         if float(value).is_integer():
-            return text
-        others = [other for other in beside if math.isfinite(other) and other != value]
-        if abs(value) >= 10 ** (_DIGITS - 1) and all(f"{other:,.0f}" != text for other in others):
+            return f"{value:,.0f}"
+        text = _text_unlike(value, beside, ",.0f")
+        if text and abs(value) >= 10 ** (_DIGITS - 1):
             return text
     return shown(value, *beside)
 

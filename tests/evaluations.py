@@ -56,6 +56,12 @@ def _with_intervals(method: str, *, is_paired: bool, has_slices: bool = False) -
     """
 
 
+# With confidence intervals, of many examples: one model alone, and a candidate beside a baseline.
+_ON_MANY = {
+    "bounds": _with_intervals("JACKKNIFE", is_paired=False),
+    "paired_bounds": _with_intervals("JACKKNIFE", is_paired=True, has_slices=True),
+    "paired_bootstrap": _with_intervals("POISSON_BOOTSTRAP", is_paired=True),
+}
 # By name, as text of an EvalConfig.
 EVAL_CONFIGS = {
     # One model: slices of each type, a cross slice, a plot, a matrix, both kinds of weights.
@@ -145,13 +151,8 @@ EVAL_CONFIGS = {
           aggregate {{ weighted_macro_average: true {_CLASS_WEIGHTS} }}
         }}
     """,
-    # With confidence intervals: one model alone, and a candidate beside a baseline.
-    "bounds": _with_intervals("JACKKNIFE", is_paired=False),
-    "paired_bounds": _with_intervals("JACKKNIFE", is_paired=True, has_slices=True),
-    "paired_bootstrap": _with_intervals("POISSON_BOOTSTRAP", is_paired=True),
+    **_ON_MANY,
 }
-# Those that are evaluated on many examples.
-_ON_MANY = ("bounds", "paired_bounds", "paired_bootstrap")
 # Buckets and samples are drawn at random.
 _SEED = 1
 

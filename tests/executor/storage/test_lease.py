@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from tests.waiting import until
 from tfx_best_exporter.executor.storage import lease
 from tfx_best_exporter.executor.storage.lease import LeaseObject, LeaseSettings
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
@@ -147,14 +148,17 @@ def test_the_holder_stops_before_others_may_start() -> None:
     assert store.content is not None
 
 
+def wait_for_writes(store: Store, more: int) -> None:
+    least = store.writes + more
+    until(lambda: store.writes >= least)
+
+
 def test_a_renewal_makes_it_last() -> None:
     store, clock = Store(), Clock()
     with lease.hold(store, URI, 0, EAGER, clock) as held:
         for _ in range(3):
             clock.now += 53
-            writes = store.writes
-            while store.writes < writes + 2:
-                threading.Event().wait(0.01)
+            wait_for_writes(store, 2)
             held.check()
 
 
@@ -166,9 +170,7 @@ def test_a_renewal_is_tried_again() -> None:
         clock.now += 53
         held.check()
         store.is_down = False
-        writes = store.writes
-        while store.writes < writes + 2:
-            threading.Event().wait(0.01)
+        wait_for_writes(store, 2)
         clock.now += 53
         held.check()
 
@@ -177,8 +179,7 @@ def test_lost_replies_lose_no_lock() -> None:
     store = Store()
     store.loses_replies = True
     with lease.hold(store, URI, 0, EAGER, Clock()) as held:
-        while store.writes < 4:
-            threading.Event().wait(0.01)
+        until(lambda: store.writes >= 4)
         held.check()
     store.put_by_other()
     store.age_seconds = 61
