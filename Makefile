@@ -86,7 +86,7 @@ test: $(SETUP)  ## Run the tests in two processes; PYTEST_ARGS="-k retention" fo
 
 .PHONY: test-browser
 test-browser: $(SETUP) chromium  ## Open the report in Chromium, look at it, and leave build/screenshots/.
-	@$(BIN)/python -m pytest tests/executor/test_report_in_browser.py $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/executor/reports/test_report_in_browser.py $(PYTEST_ARGS)
 
 # The tests of the report in a browser are skipped where there is none.
 .PHONY: chromium

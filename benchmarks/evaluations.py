@@ -14,7 +14,7 @@ from benchmarks.publishing import pairs_of
 from benchmarks.ratios import Ratio, ratio_of
 
 if TYPE_CHECKING:
-    from tfx_best_exporter.executor.eval_result import EvalResult
+    from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 
 SLICES = 10_000
 METRICS = 20
@@ -79,14 +79,14 @@ def load(*paths: Path) -> Callable[[Path], None]:
 
 def read(path: Path, use: Callable[[EvalResult], None]) -> Callable[[Path], None]:
     """Returns a function that reads an evaluation, and does something with it."""
-    from tfx_best_exporter.executor import evaluation
+    from tfx_best_exporter.executor.evaluations import tfma as evaluation
 
     return lambda _: use(evaluation.from_tfma(path))
 
 
 def one_metric_of_every_slice(result: EvalResult) -> None:
     """Asks for one metric of every slice."""
-    from tfx_best_exporter.executor.eval_result import MetricKey
+    from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 
     key = MetricKey(name="metric_7")
     assert sum(part.find(key) is not None for part in result.slices.values()) == SLICES
@@ -104,7 +104,8 @@ def decide(candidate_path: Path, best_path: Path | None) -> Callable[[Path], Non
         candidate_path: Its evaluation.
         best_path: That of the best; None if it is the baseline in the candidate's.
     """
-    from tfx_best_exporter.executor import comparison, evaluation
+    from tfx_best_exporter.executor.deciding import decide as comparison
+    from tfx_best_exporter.executor.evaluations import tfma as evaluation
     from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
     policy = comparison.policy_from_proto(

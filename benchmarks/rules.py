@@ -15,8 +15,8 @@ import numpy as np
 from scipy import special
 
 from benchmarks.streams import BUCKETS, Array, Estimates, Scenario, mean_accuracies
-from tfx_best_exporter.executor import comparison
-from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.executor.deciding import decide
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 ACCURACY = MetricKey(name="accuracy")
@@ -152,7 +152,7 @@ class Ours:
             the differences to the best.
     """
 
-    policy: comparison.Policy
+    policy: decide.Policy
     basis: pb.ExportDecision.Basis
 
     def __call__(self, run: Run) -> Array:
@@ -170,9 +170,9 @@ class Ours:
     ) -> bool:
         differences = {ACCURACY: difference} if difference else None
         candidate_result = EvalResult({ACCURACY: candidate}, differences=differences)
-        decision = comparison.decide(
-            candidate=comparison.Candidate(digest="sha256:candidate", eval_result=candidate_result),
-            best=comparison.Best(
+        decision = decide.decide(
+            candidate=decide.Candidate(digest="sha256:candidate", eval_result=candidate_result),
+            best=decide.Best(
                 version=1,
                 digest="sha256:best",
                 eval_result=EvalResult({ACCURACY: best}),
@@ -203,7 +203,7 @@ def ours(
     )
     if alpha is not None:
         rule.significance.alpha = alpha
-    policy = comparison.policy_from_proto(pb.ComparePolicy(metric=rule), _no_function)
+    policy = decide.policy_from_proto(pb.ComparePolicy(metric=rule), _no_function)
     return Ours(policy=policy, basis=basis)
 
 

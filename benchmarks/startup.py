@@ -142,7 +142,7 @@ def starting(root: Path, pairs: int) -> Iterator[Ratio]:
     Through TFX's entry point BestExporter imports what Pusher imports: figures without a limit.
     """
     from tests.evaluations import write_evaluations
-    from tfx_best_exporter.executor import evaluation
+    from tfx_best_exporter.executor.evaluations import tfma as evaluation
     from tfx_best_exporter.executor.exporter import ModelExporter
 
     write_evaluations(root, ["paired"])

@@ -19,21 +19,12 @@ from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as tfx_keys
 
 from tfx_best_exporter.component import artifacts, driver, spec
-from tfx_best_exporter.executor import (
-    beam_executor,
-    comparison,
-    destination,
-    executor,
-    functions,
-    keys,
-    messages,
-    retention,
-    rules,
-    saved_model,
-)
-from tfx_best_exporter.executor import (
-    evaluation as evaluation_lib,
-)
+from tfx_best_exporter.executor import beam_executor, executor, keys
+from tfx_best_exporter.executor.arguments import destination, messages
+from tfx_best_exporter.executor.arguments import user_functions as functions
+from tfx_best_exporter.executor.deciding import decide, rules
+from tfx_best_exporter.executor.evaluations import tfma as evaluation_lib
+from tfx_best_exporter.executor.exports import retention, saved_model
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Where each input comes from in most pipelines, for errors.
@@ -344,10 +335,10 @@ def _compare_policy_of(
         return _check_late(
             compare_policy,
             "compare_policy",
-            lambda text: comparison.check_policy(comparison.policy_message_of(text)),
+            lambda text: decide.check_policy(decide.policy_message_of(text)),
         )
     if policy is not None and policy.WhichOneof("rule") == "metric":
-        comparison.check_policy(policy)
+        decide.check_policy(policy)
         return policy
     named = (policy.compare_fn or None) if policy is not None else compare_fn
     reference = _function_reference(
@@ -369,7 +360,7 @@ def _compare_policy_of(
     if policy is not None:
         result.CopyFrom(policy)
     result.compare_fn = reference
-    comparison.check_policy(result)
+    decide.check_policy(result)
     return result
 
 
@@ -379,8 +370,8 @@ def _check_for_event_files(message: pb.ComparePolicy) -> None:
     Raises:
         ValueError: It does.
     """
-    policy = comparison.policy_from_proto(message, lambda _: bool)
-    for rule in comparison.metric_rules(policy.rule):
+    policy = decide.policy_from_proto(message, lambda _: bool)
+    for rule in decide.metric_rules(policy.rule):
         if rule.alpha is not None:
             raise _never_met(
                 f"{rule.field}.significance", rule.alpha, "have no confidence intervals"

@@ -17,8 +17,9 @@ from ml_metadata.metadata_store import ListOptions, MetadataStore, OrderByField
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_component_specs as tfx_keys
 
-from tfx_best_exporter.executor import destination, keys
-from tfx_best_exporter.executor.exports import Export, ExportDirectory
+from tfx_best_exporter.executor import keys
+from tfx_best_exporter.executor.arguments import destination
+from tfx_best_exporter.executor.exports.directory import Export, ExportDirectory
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 

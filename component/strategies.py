@@ -11,7 +11,7 @@ from tfx.dsl.components.common import resolver
 from tfx.types import artifact_utils, standard_artifacts
 
 from tfx_best_exporter.component import history
-from tfx_best_exporter.executor.exports import ExportDirectory, RecordError
+from tfx_best_exporter.executor.exports.directory import ExportDirectory, RecordError
 from tfx_best_exporter.executor.storage import location_of
 
 _logger = logging.getLogger(__name__)

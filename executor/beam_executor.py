@@ -9,7 +9,8 @@ from typing import Any
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor, base_executor
 
-from tfx_best_exporter.executor import executor, exporter, keys, reevaluation
+from tfx_best_exporter.executor import executor, exporter, keys
+from tfx_best_exporter.executor.evaluations import reevaluation
 
 
 class Executor(executor.Executor, base_beam_executor.BaseBeamExecutor):

@@ -14,16 +14,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from tfx_best_exporter.executor import (
-    basis,
-    comparison,
-    destination,
-    evaluation,
-    exporter,
-    functions,
-    keys,
-)
-from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey
+from tfx_best_exporter.executor import exporter, keys
+from tfx_best_exporter.executor.arguments import destination, user_functions
+from tfx_best_exporter.executor.deciding import decide
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey
+from tfx_best_exporter.executor.evaluations import best, tfma
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -74,7 +69,7 @@ class Executor(base_executor.BaseExecutor):
         model_uri, model_path = _model_of(input_dict, blessings)
         eval_result = _eval_result_of(input_dict, exec_properties)
         if input_dict.get(keys.MODEL_KEY):
-            basis.check_candidate(eval_result, model_uri)
+            best.check_candidate(eval_result, model_uri)
         decision = self._do(
             model_exporter=self._exporter_of(exec_properties),
             model_path=model_path,
@@ -97,7 +92,7 @@ class Executor(base_executor.BaseExecutor):
         model_path: str,
         model_uri: str,
         eval_result: EvalResult,
-        blessings: Sequence[comparison.Blessing],
+        blessings: Sequence[decide.Blessing],
         reevaluate: exporter.Reevaluate | None,
         prior_export: Mapping[str, Any],
         pushed_model_uri: str,
@@ -112,7 +107,7 @@ class Executor(base_executor.BaseExecutor):
             foreign_result = None
             if prior_export.get("evaluation_uri"):
                 try:
-                    foreign_result = evaluation.from_tfma(prior_export["evaluation_uri"])
+                    foreign_result = tfma.from_tfma(prior_export["evaluation_uri"])
                 except ValueError as error:
                     # Then nothing is known of the best: on_unknown_best says what to do.
                     warnings.append(str(error))
@@ -151,7 +146,7 @@ class Executor(base_executor.BaseExecutor):
             )
         compare_fn, compare_policy = None, None
         if exec_properties.get(keys.COMPARE_POLICY_KEY):
-            compare_policy = comparison.policy_message_of(exec_properties[keys.COMPARE_POLICY_KEY])
+            compare_policy = decide.policy_message_of(exec_properties[keys.COMPARE_POLICY_KEY])
         serving_signatures_fn = exec_properties.get(keys.SERVING_SIGNATURES_FN_KEY)
         return exporter.ModelExporter(
             destination.base_directory_of(exec_properties[keys.PUSH_DESTINATION_KEY]),
@@ -190,7 +185,7 @@ def _load(exec_properties: Mapping[str, Any], reference: str, field: str) -> Cal
         ValueError: There is no such function.
     """
     if "." in reference:
-        return functions.load(reference, field)
+        return user_functions.load(reference, field)
     module = {key: exec_properties.get(key) for key in (keys.MODULE_PATH_KEY, keys.MODULE_FILE_KEY)}
     # Brings every component of TFX, and Apache Beam: only a module file's user pays for them.
     from tfx.components.util import udf_utils
@@ -204,28 +199,28 @@ def _load(exec_properties: Mapping[str, Any], reference: str, field: str) -> Cal
         ) from error
 
 
-def _blessings_of(input_dict: _Artifacts) -> tuple[comparison.Blessing, ...]:
+def _blessings_of(input_dict: _Artifacts) -> tuple[decide.Blessing, ...]:
     blessings = []
     for key in (keys.MODEL_BLESSING_KEY, keys.INFRA_BLESSING_KEY):
         if input_dict.get(key):
             artifact = artifact_utils.get_single_instance(list(input_dict[key]))
             if not artifact.has_custom_property(_BLESSED_PROPERTY):
-                status = comparison.BlessingStatus.NOT_COMPUTED
+                status = decide.BlessingStatus.NOT_COMPUTED
             elif artifact.get_int_custom_property(_BLESSED_PROPERTY) == 1:
-                status = comparison.BlessingStatus.BLESSED
+                status = decide.BlessingStatus.BLESSED
             else:
-                status = comparison.BlessingStatus.NOT_BLESSED
-            blessings.append(comparison.Blessing(name=key, uri=artifact.uri, status=status))
+                status = decide.BlessingStatus.NOT_BLESSED
+            blessings.append(decide.Blessing(name=key, uri=artifact.uri, status=status))
     return tuple(blessings)
 
 
-def _model_of(input_dict: _Artifacts, blessings: Sequence[comparison.Blessing]) -> tuple[str, str]:
+def _model_of(input_dict: _Artifacts, blessings: Sequence[decide.Blessing]) -> tuple[str, str]:
     """Returns the URI of the artifact that has the candidate, and the path of its SavedModel."""
     if input_dict.get(keys.MODEL_KEY):
         model = artifact_utils.get_single_instance(list(input_dict[keys.MODEL_KEY]))
         return model.uri, _serving_model_path(model)
     infra_blessing = artifact_utils.get_single_instance(list(input_dict[keys.INFRA_BLESSING_KEY]))
-    is_blessed = comparison.refusal_of(blessings) is None
+    is_blessed = decide.refusal_of(blessings) is None
     if is_blessed and not infra_blessing.get_int_custom_property(_HAS_MODEL_PROPERTY):
         raise RuntimeError(
             "infra_blessing must contain a model where no model is given (got none, at"
@@ -265,16 +260,16 @@ def _eval_result_of(input_dict: _Artifacts, exec_properties: Mapping[str, Any]) 
         artifact = artifact_utils.get_single_instance(list(input_dict[keys.EVALUATION_KEY]))
         examples = input_dict.get(keys.EXAMPLES_KEY)
         if not examples:
-            return evaluation.from_tfma(artifact.uri)
-        return evaluation.from_tfma(
+            return tfma.from_tfma(artifact.uri)
+        return tfma.from_tfma(
             artifact.uri,
             examples_uri=uri_of(examples),
             splits=splits_of(exec_properties),
         )
     artifact = artifact_utils.get_single_instance(list(input_dict[keys.MODEL_RUN_KEY]))
-    return evaluation.from_event_files(
+    return tfma.from_event_files(
         artifact.uri,
-        exec_properties.get(keys.EVENT_FILE_PATTERN_KEY) or evaluation.DEFAULT_EVENT_FILE_PATTERN,
+        exec_properties.get(keys.EVENT_FILE_PATTERN_KEY) or tfma.DEFAULT_EVENT_FILE_PATTERN,
     )
 
 
@@ -324,7 +319,7 @@ def _mark(
 def _write(decision: pb.ExportDecision, directory: Location) -> None:
     """Writes a decision for people and for programs."""
     # Only here is a page made: who imports this module to build a pipeline makes none.
-    from tfx_best_exporter.executor import report
+    from tfx_best_exporter.executor.reports import report
 
     try:
         page = report.to_html(decision)

@@ -10,20 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from tfx_best_exporter.executor import (
-    basis,
-    comparison,
-    decisions,
-    evaluation,
-    functions,
-    messages,
-    retention,
-    rules,
-    saved_model,
-    wording,
-)
-from tfx_best_exporter.executor.eval_result import EvalResult
-from tfx_best_exporter.executor.exports import (
+from tfx_best_exporter.executor.arguments import messages, user_functions
+from tfx_best_exporter.executor.deciding import decide, rules
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult
+from tfx_best_exporter.executor.evaluations import best as basis
+from tfx_best_exporter.executor.evaluations import tfma
+from tfx_best_exporter.executor.exports import retention, saved_model
+from tfx_best_exporter.executor.exports.directory import (
     EVALUATION_DIRECTORY,
     SCHEMA_VERSION,
     Contents,
@@ -33,6 +26,8 @@ from tfx_best_exporter.executor.exports import (
     RecordError,
     Served,
 )
+from tfx_best_exporter.executor.reports import message as decisions
+from tfx_best_exporter.executor.reports import wording
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
@@ -69,7 +64,7 @@ class _Candidate:
 
     model: Location
     files: Sequence[saved_model.ModelFile]
-    value: comparison.Candidate
+    value: decide.Candidate
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +73,7 @@ class _Best:
 
     listing: Listing
     served: Served
-    value: comparison.Best | None
+    value: decide.Best | None
     warnings: tuple[str, ...]
 
 
@@ -120,7 +115,7 @@ class ModelExporter:
         retention_policy: pb.RetentionPolicy | Mapping[str, Any] | None = None,
         name: str = "best_exporter",
         clock: Callable[[], float] = time.time,
-        load_function: Callable[[str, str], Callable[..., Any]] = functions.load,
+        load_function: Callable[[str, str], Callable[..., Any]] = user_functions.load,
     ):
         """Checks the arguments; touches nothing.
 
@@ -201,9 +196,9 @@ class ModelExporter:
         model_path: str | Path | Location,
         eval_result: EvalResult | Mapping[str, float],
         *,
-        blessings: Sequence[comparison.Blessing] = (),
+        blessings: Sequence[decide.Blessing] = (),
         foreign_best: ForeignBest | None = None,
-    ) -> comparison.Decision:
+    ) -> decide.Decision:
         """Returns what `run` would decide now by the recorded evaluation of the best.
 
         Writes nothing, evaluates nothing again, and does not look at assets_extra.
@@ -238,7 +233,7 @@ class ModelExporter:
         eval_result: EvalResult | Mapping[str, float],
         *,
         model_uri: str = "",
-        blessings: Sequence[comparison.Blessing] = (),
+        blessings: Sequence[decide.Blessing] = (),
         foreign_best: ForeignBest | None = None,
         reevaluate: Reevaluate | None = None,
         pushed_model_path: str | Path | Location | None = None,
@@ -377,18 +372,18 @@ class ModelExporter:
         return result
 
     def _decide(
-        self, candidate: _Candidate, best: comparison.Best | None, now: float, work_path: Path
-    ) -> tuple[_Candidate, comparison.Decision]:
+        self, candidate: _Candidate, best: decide.Best | None, now: float, work_path: Path
+    ) -> tuple[_Candidate, decide.Decision]:
         """Returns the candidate as it would be exported, and the decision about it."""
         if not self._serving_signatures_fn:
-            decision = comparison.decide(
+            decision = decide.decide(
                 candidate=candidate.value, best=best, policy=self._policy, now=now
             )
             return candidate, decision
         # Which signatures the export will have is known when they are made, and making them takes
         # the whole model: only for one that is exported, as far as all the rest says.
         without = dataclasses.replace(candidate.value, signatures=None)
-        decision = comparison.decide(candidate=without, best=best, policy=self._policy, now=now)
+        decision = decide.decide(candidate=without, best=best, policy=self._policy, now=now)
         if not decision.is_export:
             return candidate, decision
         files = saved_model.with_signatures(
@@ -398,7 +393,7 @@ class ModelExporter:
             candidate.value, signatures=lambda: saved_model.signatures_of(_sources_of(files))
         )
         prepared = dataclasses.replace(candidate, files=files, value=value)
-        return prepared, comparison.check_signatures(decision, value, best, self._policy)
+        return prepared, decide.check_signatures(decision, value, best, self._policy)
 
     def _read_best(
         self,
@@ -414,13 +409,13 @@ class ModelExporter:
         if export and record:
             model_uri = record.model.uri
             evaluation_uri = str(export.location / EVALUATION_DIRECTORY)
-            value = comparison.Best(
+            value = decide.Best(
                 version=export.version,
                 digest=record.model.digest,
                 eval_result=EvalResult.from_proto(
                     record.evaluation,
                     slices=lambda: (
-                        evaluation.from_tfma(evaluation_uri).slices
+                        tfma.from_tfma(evaluation_uri).slices
                         if record.evaluation.source == pb.Evaluation.TFMA
                         else {}
                     ),
@@ -437,7 +432,7 @@ class ModelExporter:
                 foreign_best if foreign_best and foreign_best.version == export.version else None
             )
             model_uri = known.model_uri if known else ""
-            value = comparison.Best(
+            value = decide.Best(
                 version=export.version,
                 digest=digest,
                 eval_result=known.eval_result if known else None,
@@ -445,17 +440,17 @@ class ModelExporter:
                 signatures=lambda: saved_model.signatures_of(_markers_of(export)),
             )
         # Evaluating costs: only where the two are going to be compared.
-        is_refused = comparison.refusal_of(candidate.value.blessings) is not None
+        is_refused = decide.refusal_of(candidate.value.blessings) is not None
         if export and value and not is_refused and value.digest != candidate.value.digest:
             location, digest = export.location, value.digest
             # The second model doubles the work, and only their difference's noise needs it.
-            beside = candidate.model if comparison.looks_at_noise(self._policy) else None
+            beside = candidate.model if decide.looks_at_noise(self._policy) else None
             found = basis.best_evaluation(
                 candidate=candidate.value.eval_result,
                 recorded=value.eval_result,
                 model_uri=model_uri,
                 export_uri=export.path,
-                needed=comparison.metrics_of(self._policy, candidate.value.eval_result),
+                needed=decide.metrics_of(self._policy, candidate.value.eval_result),
                 has_content_of_best=lambda path: _has_digest(path, digest),
                 reevaluate=(lambda: reevaluate(location, beside)) if reevaluate else None,
                 comparability=self._policy.comparability,
@@ -586,7 +581,7 @@ def _policy(
     compare_fn: Callable[..., bool] | str | None,
     compare_policy: pb.ComparePolicy | Mapping[str, Any] | None,
     load_function: Callable[[str, str], Callable[..., Any]],
-) -> tuple[pb.ComparePolicy, comparison.Policy]:
+) -> tuple[pb.ComparePolicy, decide.Policy]:
     """Returns the policy that both arguments state together, as a message and as a value.
 
     Raises:
@@ -606,11 +601,11 @@ def _policy(
         return function
 
     if message is None and compare_fn is None:
-        message = comparison.DEFAULT_COMPARE_POLICY
+        message = decide.DEFAULT_COMPARE_POLICY
     if isinstance(compare_fn, str):
         message = pb.ComparePolicy(compare_fn=compare_fn)
     if message is not None:
-        return message, comparison.policy_from_proto(message, load)
+        return message, decide.policy_from_proto(message, load)
     if not callable(compare_fn):
         raise TypeError(
             f"compare_fn must be a function or its dotted name (got {compare_fn!r})."
@@ -619,12 +614,12 @@ def _policy(
     name = getattr(compare_fn, "__qualname__", type(compare_fn).__name__)
     _check_compare_fn(compare_fn, name)
     rule = rules.CompareFunction(function=compare_fn, name=name)
-    return pb.ComparePolicy(compare_fn=name), comparison.Policy(rule=rule)
+    return pb.ComparePolicy(compare_fn=name), decide.Policy(rule=rule)
 
 
 def _check_compare_fn(function: Callable[..., Any], name: str) -> None:
-    functions.check_parameter_names(
-        functions.parameter_names(function, "compare_fn"),
+    user_functions.check_parameter_names(
+        user_functions.parameter_names(function, "compare_fn"),
         rules.COMPARE_FN_PARAMETERS,
         "compare_fn",
         name,
@@ -638,14 +633,14 @@ def _location(path: str | Path | Location) -> Location:
 def _candidate(
     model_path: str | Path | Location,
     eval_result: EvalResult | Mapping[str, float],
-    blessings: Sequence[comparison.Blessing],
+    blessings: Sequence[decide.Blessing],
 ) -> _Candidate:
     model = _location(model_path)
     if not isinstance(eval_result, EvalResult):
         eval_result = EvalResult.from_mapping(eval_result)
     files: Sequence[saved_model.ModelFile] = ()
     # A model that is not blessed is not touched: it need not even be there.
-    if comparison.refusal_of(blessings) is None:
+    if decide.refusal_of(blessings) is None:
         with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
             saved_model.check(model, Path(work_path))
         # A candidate that was an export once has a record already: it gets one of its own.
@@ -653,7 +648,7 @@ def _candidate(
     return _Candidate(
         model=model,
         files=files,
-        value=comparison.Candidate(
+        value=decide.Candidate(
             digest=saved_model.digest_of(files) if files else "",
             eval_result=eval_result,
             blessings=tuple(blessings),
@@ -686,7 +681,7 @@ def _evaluation_files(eval_result: EvalResult) -> list[saved_model.ModelFile]:
         return []
     return [
         saved_model.ModelFile.read(f"{EVALUATION_DIRECTORY}/{file.name}", file)
-        for file in evaluation.tfma_files_of(location_of(eval_result.uri))
+        for file in tfma.tfma_files_of(location_of(eval_result.uri))
     ]
 
 

@@ -19,8 +19,13 @@ from typing import Any
 
 from google.protobuf import message
 
-from tfx_best_exporter.executor.eval_result import LEAST_SUB_KEYS
-from tfx_best_exporter.executor.values import checked_number, described, is_encodable, is_number
+from tfx_best_exporter.executor.arguments.checks import (
+    checked_number,
+    described,
+    is_encodable,
+    is_number,
+)
+from tfx_best_exporter.executor.deciding.eval_result import LEAST_SUB_KEYS
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _LARGEST_INT32 = 2**31 - 1

@@ -8,8 +8,8 @@ from xdist.scheduler import LoadScopeScheduling
 STORAGE_AND_FAULTS = (
     "tests/benchmarks/",
     "tests/executor/storage/",
-    "tests/executor/test_commit.py",
-    "tests/executor/test_report",
+    "tests/executor/exports/test_commit.py",
+    "tests/executor/reports/",
     "tests/faults/",
 )
 

@@ -13,7 +13,7 @@ from tfx.types import standard_artifacts
 
 from tests.tfx_runs import Candidate, PipelineRuns, exec_properties, keep_latest
 from tfx_best_exporter.component import history
-from tfx_best_exporter.executor.exports import ExportDirectory
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 

@@ -10,7 +10,9 @@ from tfx.types.channel import Channel
 from tfx.utils import import_utils
 
 from tfx_best_exporter.component import BestExporter, ExportDecision, strategies
-from tfx_best_exporter.executor import evaluation, exports, keys
+from tfx_best_exporter.executor import keys
+from tfx_best_exporter.executor.evaluations import tfma
+from tfx_best_exporter.executor.exports import directory
 from tfx_best_exporter.proto import best_exporter_pb2
 
 PROTO = {
@@ -362,11 +364,11 @@ def test_stored_names():
         "SERVING_SIGNATURES_FN_NAME": "serving_signatures_fn",
     }
     assert {
-        "record": exports.RECORD_PATH,
-        "evaluation": exports.EVALUATION_DIRECTORY,
-        "state": exports.STATE_DIRECTORY,
-        "schema": exports.SCHEMA_VERSION,
-        "events": evaluation.DEFAULT_EVENT_FILE_PATTERN,
+        "record": directory.RECORD_PATH,
+        "evaluation": directory.EVALUATION_DIRECTORY,
+        "state": directory.STATE_DIRECTORY,
+        "schema": directory.SCHEMA_VERSION,
+        "events": tfma.DEFAULT_EVENT_FILE_PATTERN,
     } == {
         "record": "assets.extra/best_exporter/record.json",
         "evaluation": "assets.extra/best_exporter/evaluation",

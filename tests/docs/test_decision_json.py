@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 
-from tfx_best_exporter.executor.report import to_html
+from tfx_best_exporter.executor.reports.report import to_html
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "decision-json.md"

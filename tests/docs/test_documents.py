@@ -20,11 +20,18 @@ import pytest
 from google.protobuf import json_format
 
 from tests.tfx_runs import write_evaluation
-from tfx_best_exporter.executor import comparison, keys, policies
-from tfx_best_exporter.executor.comparison import Best, Blessing, BlessingStatus, Candidate, decide
-from tfx_best_exporter.executor.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.executor import keys, policies
+from tfx_best_exporter.executor.deciding import decide as comparison
+from tfx_best_exporter.executor.deciding.decide import (
+    Best,
+    Blessing,
+    BlessingStatus,
+    Candidate,
+    decide,
+)
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
 from tfx_best_exporter.executor.exporter import ModelExporter
-from tfx_best_exporter.executor.signatures import Signature, TensorSpec
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from tests.containers import launcher
 from tests.containers.launcher import Artifact, Step
 from tests.containers.processes import Containers
 from tests.e2e import metadata
-from tfx_best_exporter.executor.exports import ExportDirectory
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 

@@ -18,7 +18,7 @@ from pipelines.local_pipeline import WorkDirectory, run_once
 from pipelines.penguin import trainer_module
 from tests.e2e import metadata
 from tfx_best_exporter.component import BestExporter
-from tfx_best_exporter.executor.exports import ExportDirectory
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 

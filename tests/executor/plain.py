@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfx_best_exporter.executor import saved_model
-from tfx_best_exporter.executor.exports import SCHEMA_VERSION, Export, ExportDirectory
+from tfx_best_exporter.executor.exports import saved_model
+from tfx_best_exporter.executor.exports.directory import SCHEMA_VERSION, Export, ExportDirectory
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb

@@ -18,10 +18,11 @@ from tfx.types import standard_artifacts
 
 from tests.tfx_runs import exec_properties, read_decision, write_evaluation
 from tfx_best_exporter.component import ExportDecision
-from tfx_best_exporter.executor import beam_executor, report
-from tfx_best_exporter.executor.eval_result import MissingMetricError
+from tfx_best_exporter.executor import beam_executor
+from tfx_best_exporter.executor.deciding.eval_result import MissingMetricError
 from tfx_best_exporter.executor.executor import Executor
-from tfx_best_exporter.executor.saved_model import InvalidModelError
+from tfx_best_exporter.executor.exports.saved_model import InvalidModelError
+from tfx_best_exporter.executor.reports import report
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 MODULE = """

@@ -13,12 +13,12 @@ from google.protobuf import json_format
 from tests.conftest import WriteModel
 from tests.executor.bucket import Bucket
 from tests.executor.plain import FILES, read_files, write_files
-from tfx_best_exporter.executor import evaluation
-from tfx_best_exporter.executor.comparison import Blessing, BlessingStatus
-from tfx_best_exporter.executor.eval_result import EvalResult, MissingMetricError
+from tfx_best_exporter.executor.deciding.decide import Blessing, BlessingStatus
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MissingMetricError
+from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.exporter import ForeignBest, ModelExporter
-from tfx_best_exporter.executor.exports import RECORD_PATH, ExportDirectory, RecordError
-from tfx_best_exporter.executor.saved_model import InvalidModelError
+from tfx_best_exporter.executor.exports.directory import RECORD_PATH, ExportDirectory, RecordError
+from tfx_best_exporter.executor.exports.saved_model import InvalidModelError
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -821,16 +821,14 @@ def test_the_evaluation_is_kept_with_its_slices(
         seen.append(best_eval_result.slices[("species", "b"),]["binary_accuracy"])
         return current_eval_result["binary_accuracy"] > best_eval_result["binary_accuracy"]
 
-    path = new_exporter(compare_fn=compare).export(
-        model(1.0), evaluation.from_tfma(evaluation_path)
-    )
+    path = new_exporter(compare_fn=compare).export(model(1.0), tfma.from_tfma(evaluation_path))
     kept_path = Path(str(path)) / "assets.extra" / "best_exporter" / "evaluation"
     assert read_files(kept_path) == {
         each.name: Path(each.path).read_bytes()
-        for each in evaluation.tfma_files_of(location_of(evaluation_path))
+        for each in tfma.tfma_files_of(location_of(evaluation_path))
     }
     shutil.rmtree(evaluation_path)
-    candidate = evaluation.from_tfma(evaluations["paired"])
+    candidate = tfma.from_tfma(evaluations["paired"])
     report = new_exporter(compare_fn=compare).run(model(2.0), candidate)
     assert report.reason == R.NOT_BETTER
     assert seen == [0.5, 0.5]

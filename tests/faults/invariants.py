@@ -7,8 +7,12 @@ from collections.abc import Collection
 from typing import Any
 
 from tests.faults.reader import Reader
-from tfx_best_exporter.executor import saved_model
-from tfx_best_exporter.executor.exports import RECORD_PATH, STATE_DIRECTORY, ExportDirectory
+from tfx_best_exporter.executor.exports import saved_model
+from tfx_best_exporter.executor.exports.directory import (
+    RECORD_PATH,
+    STATE_DIRECTORY,
+    ExportDirectory,
+)
 from tfx_best_exporter.executor.storage.location import Location
 
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
 
-from tfx_best_exporter.executor.exports import Export, ExportDirectory
-from tfx_best_exporter.executor.saved_model import MARKERS
+from tfx_best_exporter.executor.exports.directory import Export, ExportDirectory
+from tfx_best_exporter.executor.exports.saved_model import MARKERS
 from tfx_best_exporter.executor.storage.location import Location, local_directory
 from tfx_best_exporter.executor.storage.protocol import Kind
 

@@ -15,8 +15,8 @@ from tests.faults.invariants import assert_safe, state_of
 from tests.faults.reader import Reader
 from tests.faults.storages import Step, SteppedStorage
 from tfx_best_exporter.executor.exporter import ModelExporter
-from tfx_best_exporter.executor.exports import RECORD_PATH, ExportDirectory, RecordError
-from tfx_best_exporter.executor.saved_model import MARKERS, InvalidModelError
+from tfx_best_exporter.executor.exports.directory import RECORD_PATH, ExportDirectory, RecordError
+from tfx_best_exporter.executor.exports.saved_model import MARKERS, InvalidModelError
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location, copy_files

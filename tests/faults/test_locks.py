@@ -14,7 +14,7 @@ from tests.faults.conftest import Model, World
 from tests.faults.invariants import assert_safe, state_of
 from tests.faults.processes import Process, Server, at_once
 from tests.faults.reader import Reader
-from tfx_best_exporter.executor.exports import ExportDirectory
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
 
 
 def best_loss(world: World, name: str) -> float:

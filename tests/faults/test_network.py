@@ -19,7 +19,7 @@ from tests.faults.storages import Step, SteppedStorage
 from tests.faults.test_kills import copy_directory
 from tests.servers import environment_of
 from tfx_best_exporter.executor.exporter import ModelExporter
-from tfx_best_exporter.executor.exports import ExportDirectory
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.storage.lease import LeaseSettings
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import StorageError

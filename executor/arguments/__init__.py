@@ -1,0 +1,1 @@
+"""What a person gave: checked, and turned into values."""

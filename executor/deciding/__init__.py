@@ -1,0 +1,1 @@
+"""Whether a candidate replaces the best: pure functions of values."""

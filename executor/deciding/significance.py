@@ -1,0 +1,142 @@
+"""Whether an improvement is more than noise."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from tfx_best_exporter.executor.deciding import student
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+# See docs/decisions/0012-default-alpha.md.
+DEFAULT_ALPHA = 0.05
+
+
+class MissingIntervalError(ValueError):
+    """Significance was asked for, and an evaluation has no confidence intervals.
+
+    Attributes:
+        is_candidates: Whether that is the candidate's evaluation, and not the best's.
+    """
+
+    def __init__(self, text: str, *, is_candidates: bool):
+        """Makes the error.
+
+        Args:
+            text: What is missing where, and what to do.
+            is_candidates: Whether it is missing in the candidate's evaluation.
+        """
+        super().__init__(text)
+        self.is_candidates = is_candidates
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SignificanceTest:
+    """How an improvement compared with its noise; the fields of pb.SignificanceTest."""
+
+    method: pb.SignificanceTest.Method
+    alpha: float
+    standard_error: float
+    degrees_of_freedom: float
+    lower_bound: float
+    is_significant: bool
+
+
+def significance_of(
+    improvement: float,
+    *,
+    key: MetricKey,
+    candidate: EvalResult,
+    best: EvalResult,
+    together: EvalResult | None,
+    alpha: float,
+    required: float = 0.0,
+    field: str = "compare_policy.metric",
+) -> SignificanceTest:
+    """Returns whether an improvement is larger than required, at 1 - alpha, one-sided.
+
+    Where both models were evaluated together and the evaluation tells the standard error of their
+    difference, that is used: noise that both share cancels out. Otherwise the estimates count as
+    independent, and the difference has standard error and degrees of freedom as in B. L. Welch,
+    "The generalization of 'Student's' problem when several different population variances are
+    involved", Biometrika 34 (1947), 28-35.
+
+    Args:
+        improvement: How much the candidate is better, in the metric's unit.
+        key: The metric.
+        candidate: Its evaluation.
+        best: The best's evaluation.
+        together: Evaluation of both together, whose differences are those to the best, or None.
+        alpha: Share of candidates no better than the best that may pass.
+        required: What the improvement has to be larger than.
+        field: What to call the rule in an error.
+
+    Raises:
+        MissingIntervalError: An evaluation has no confidence interval of the metric.
+    """
+    difference = None if together is None else together.difference(key)
+    if difference is not None and _has_standard_error(difference):
+        method = pb.SignificanceTest.PAIRED
+        standard_error, degrees_of_freedom = _standard_error_of(difference)
+    else:
+        method = pb.SignificanceTest.WELCH
+        standard_error, degrees_of_freedom = _welch(
+            _value_with_interval(key, candidate, field, is_candidates=True),
+            _value_with_interval(key, best, field, is_candidates=False),
+        )
+    margin = 0.0
+    if standard_error:
+        margin = student.quantile(1 - alpha, degrees_of_freedom) * standard_error
+    lower_bound = improvement - margin
+    return SignificanceTest(
+        method=method,
+        alpha=alpha,
+        standard_error=standard_error,
+        degrees_of_freedom=degrees_of_freedom,
+        lower_bound=lower_bound,
+        is_significant=lower_bound > required,
+    )
+
+
+def _welch(candidate: MetricValue, best: MetricValue) -> tuple[float, float]:
+    """Returns standard error and degrees of freedom of a difference of independent estimates."""
+    parts = [_standard_error_of(candidate), _standard_error_of(best)]
+    scale = max(error for error, _ in parts)
+    if not scale:
+        return 0.0, math.inf
+    variance = sum((error / scale) ** 2 for error, _ in parts)
+    divisor = sum((error / scale) ** 4 / degrees for error, degrees in parts)
+    return scale * math.sqrt(variance), variance**2 / divisor if divisor else math.inf
+
+
+def _value_with_interval(
+    key: MetricKey, eval_result: EvalResult, field: str, *, is_candidates: bool
+) -> MetricValue:
+    value = eval_result.find(key)
+    if value is not None and _has_standard_error(value):
+        return value
+    whose, where = ("candidate", "no URI") if is_candidates else ("best", "its record")
+    raise MissingIntervalError(
+        f"{field}.significance must find confidence intervals in the {whose}'s evaluation"
+        f" (got none of {str(key)!r}, at {eval_result.uri or where}). Set options {{"
+        " compute_confidence_intervals { value: true } } in Evaluator's EvalConfig, or leave"
+        " significance out until both evaluations have them.",
+        is_candidates=is_candidates,
+    )
+
+
+def _has_standard_error(value: MetricValue) -> bool:
+    degrees_of_freedom = value.degrees_of_freedom
+    return (
+        value.standard_error is not None
+        and 0 <= value.standard_error < math.inf
+        and (degrees_of_freedom is None or degrees_of_freedom > 0)
+    )
+
+
+def _standard_error_of(value: MetricValue) -> tuple[float, float]:
+    degrees_of_freedom = value.degrees_of_freedom
+    return value.standard_error or 0.0, (
+        math.inf if degrees_of_freedom is None else degrees_of_freedom
+    )

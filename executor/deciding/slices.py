@@ -1,0 +1,108 @@
+"""Slices of two evaluations beside each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection, Iterable, Mapping
+
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, SliceKey
+from tfx_best_exporter.executor.deciding.rules import improvement_of
+
+# A slice as its features' values, numbers as text; the overall slice has none.
+Features = tuple[tuple[str, str], ...]
+
+
+def by_features(slice_keys: Iterable[SliceKey]) -> dict[Features, SliceKey]:
+    """Returns slices by their features, in order of these.
+
+    Raises:
+        ValueError: Two of them have the same features.
+    """
+    pairs = [(features_of(slice_key), slice_key) for slice_key in slice_keys]
+    found = dict(sorted(pairs, key=lambda pair: pair[0]))
+    if len(found) < len(pairs):
+        twice = next(each for each, slice_key in pairs if found[each] != slice_key)
+        raise ValueError(
+            f"slices must differ in the texts of their features (got {text_of(twice)} twice)."
+            " Give the feature one type."
+        )
+    return found
+
+
+def features_of(slice_key: SliceKey) -> Features:
+    """Returns a slice as its features, in order, numbers as text."""
+    return tuple(sorted([(column, str(value)) for column, value in slice_key]))
+
+
+def matched(
+    values: Mapping[SliceKey, float], slice_keys: Collection[SliceKey]
+) -> Mapping[SliceKey, float]:
+    """Returns values of another evaluation by the keys that these slices have in this one.
+
+    Whoever wrote an evaluation may have written numbers as text, or columns in another order.
+
+    Raises:
+        ValueError: Two of the other evaluation's slices have the same features.
+    """
+    if values.keys() >= {*slice_keys}:
+        return values
+    by_text = by_features(values)
+    found = ((slice_key, by_text.get(features_of(slice_key))) for slice_key in slice_keys)
+    return {slice_key: values[other] for slice_key, other in found if other is not None}
+
+
+def text_of(features: Features) -> str:
+    """Returns a slice as people write it, for example "country=nl, device=phone"."""
+    return ", ".join(f"{column}={value}" for column, value in features) or "the overall slice"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SliceChange:
+    """How a metric changed on one slice; the fields of pb.SliceChange."""
+
+    slice: Features
+    metric: str
+    candidate: float
+    best: float
+    improvement: float
+    example_count: float | None
+
+
+def slice_changes(
+    key: MetricKey, direction: int, *, candidate: EvalResult, best: EvalResult
+) -> list[SliceChange]:
+    """Returns how a metric changed on each slice that both have, the worst first."""
+    values = candidate.slice_values(key)
+    # The best's lie in a file: they are read only where there are some to compare with.
+    if not values:
+        return []
+    best_values = matched(best.slice_values(key), values)
+    example_counts = candidate.slice_example_counts()
+    changes = []
+    for features, slice_key in by_features(values).items():
+        value, best_value = values[slice_key], best_values.get(slice_key)
+        if best_value is None:
+            continue
+        changes.append(
+            SliceChange(
+                slice=features,
+                metric=str(key),
+                candidate=value,
+                best=best_value,
+                improvement=improvement_of(value, best_value, direction),
+                example_count=example_counts[slice_key],
+            )
+        )
+    return sorted(changes, key=lambda change: (_rank(change), change.slice))
+
+
+def _rank(change: SliceChange) -> float:
+    """Returns the improvement as slices are ordered by it."""
+    if not math.isnan(change.improvement):
+        return change.improvement
+    if math.isnan(change.candidate) == math.isnan(change.best):
+        # Defined for neither, or the same infinity: nothing has changed.
+        return 0.0
+    # What was defined and is no longer is the worst that can happen.
+    return -math.inf if math.isnan(change.candidate) else math.inf

@@ -1,0 +1,1 @@
+"""Where an evaluation comes from, and whose counts."""

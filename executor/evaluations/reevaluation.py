@@ -1,0 +1,183 @@
+"""Evaluates the served model on given examples, as TFX's Evaluator would have."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import posixpath
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import standard_artifacts
+from tfx.types import standard_component_specs as tfx_keys
+from tfx.utils import json_utils
+
+from tfx_best_exporter.executor.evaluations import tfma as evaluation
+from tfx_best_exporter.executor.evaluations.best import Reevaluated
+from tfx_best_exporter.executor.storage.location import Location, local_directory
+
+# How Evaluator is told by which function to load the model.
+_EVAL_SHARED_MODEL_FN = "custom_eval_shared_model"
+
+
+class Reevaluation:
+    """Runs TFX's Evaluator on an export, on the candidate's examples, with its EvalConfig.
+
+    On Beam, with the arguments of the pipeline: where Evaluator scales, so does this.
+    """
+
+    def __init__(
+        self,
+        *,
+        examples: Sequence[types.Artifact],
+        examples_uri: str,
+        splits: Sequence[str],
+        evaluation_uri: str,
+        output_uri: str,
+        context: base_beam_executor.BaseBeamExecutor.Context | None,
+    ):
+        """Makes a Reevaluation; touches nothing.
+
+        Args:
+            examples: What the candidate was evaluated on.
+            examples_uri: What stands for these in a record.
+            splits: Names of the splits of these.
+            evaluation_uri: Of the candidate's ModelEvaluation, which holds the EvalConfig.
+            output_uri: Directory to write to, which Beam's workers reach.
+            context: Of the executor that runs this; has the Beam arguments.
+        """
+        self._examples = list(examples)
+        self._examples_uri = examples_uri
+        self._splits = tuple(splits)
+        self._evaluation_uri = evaluation_uri
+        self._output_uri = output_uri
+        self._context = context
+        self._results: dict[str, Reevaluated] = {}
+
+    def __call__(self, export: Location, candidate: Location | None) -> Reevaluated:
+        """Returns the evaluation of an export; a second call for it returns the same.
+
+        Args:
+            export: Version directory of a SavedModel.
+            candidate: Directory of the candidate's SavedModel, where both are to be evaluated
+                together. Without effect where the EvalConfig has several models but the baseline:
+                Evaluator takes no more than two.
+
+        Raises:
+            Exception: What Evaluator, Beam or the model itself raises.
+        """
+        if export.uri not in self._results:
+            self._results[export.uri] = self._evaluate(export, candidate)
+        return self._results[export.uri]
+
+    def _evaluate(self, export: Location, candidate: Location | None) -> Reevaluated:
+        # With Evaluator come TFMA and Beam's runners: only who evaluates pays for them.
+        from tfx.components.evaluator import executor as evaluator
+
+        result = standard_artifacts.ModelEvaluation()
+        result.uri = posixpath.join(self._output_uri, export.name)
+        with contextlib.ExitStack() as stack:
+            inputs = {tfx_keys.EXAMPLES_KEY: self._examples}
+            locations = {tfx_keys.MODEL_KEY: export}
+            eval_config, has_one_model = self._eval_config()
+            if candidate is not None and has_one_model:
+                locations = {tfx_keys.MODEL_KEY: candidate, tfx_keys.BASELINE_MODEL_KEY: export}
+            for key, location in locations.items():
+                model = standard_artifacts.Model()
+                model.uri = stack.enter_context(_readable(location))
+                inputs[key] = [model]
+            evaluator.Executor(self._context).Do(
+                inputs,
+                {tfx_keys.EVALUATION_KEY: [result]},
+                {
+                    tfx_keys.EVAL_CONFIG_KEY: json.dumps(eval_config),
+                    tfx_keys.EXAMPLE_SPLITS_KEY: json_utils.dumps(list(self._splits)),
+                    _EVAL_SHARED_MODEL_FN: f"{__name__}.{load_export.__name__}",
+                },
+            )
+        found = evaluation.from_tfma(
+            result.uri, examples_uri=self._examples_uri, splits=self._splits
+        )
+        if tfx_keys.BASELINE_MODEL_KEY not in inputs:
+            return Reevaluated(best=found)
+        assert found.baseline is not None, "Evaluator must have evaluated the baseline it was given"
+        return Reevaluated(best=found.baseline, together=found)
+
+    def _eval_config(self) -> tuple[dict[str, Any], bool]:
+        """Returns the candidate's EvalConfig, and whether it has one model but the baseline.
+
+        It is without what a model must keep to be blessed. One model has no name there: to such a
+        config Evaluator adds a baseline where it is given one.
+        """
+        eval_config = evaluation.eval_config_of(self._evaluation_uri)
+        specs = eval_config.get("modelSpecs", [])
+        metrics_specs = eval_config.get("metricsSpecs", [])
+        candidates = [spec for spec in specs if not spec.get("isBaseline")]
+        if len(candidates) == 1:
+            baselines = {spec.get("name", "") for spec in specs if spec.get("isBaseline")}
+            candidates[0].pop("name", None)
+            eval_config["modelSpecs"] = candidates
+            metrics_specs = [
+                spec
+                for spec in metrics_specs
+                if not spec.get("modelNames") or {*spec["modelNames"]} - baselines
+            ]
+            for spec in metrics_specs:
+                spec.pop("modelNames", None)
+        eval_config["metricsSpecs"] = metrics_specs
+        for spec in metrics_specs:
+            for thresholds in (spec, *spec.get("metrics", [])):
+                for field in evaluation.THRESHOLD_FIELDS:
+                    thresholds.pop(field, None)
+        return eval_config, len(candidates) == 1
+
+
+def load_export(
+    eval_saved_model_path: str, model_name: str, eval_config: Any, **kwargs: Any
+) -> Any:
+    """Returns the model that Evaluator evaluates: the one at the URI itself.
+
+    Evaluator looks for a Model artifact's SavedModel in a directory below its URI; an export is
+    one, and so is what a Model artifact has of the candidate.
+
+    Args:
+        eval_saved_model_path: That directory.
+        model_name: In the EvalConfig.
+        eval_config: tfma.EvalConfig.
+        **kwargs: What else Evaluator hands on.
+    """
+    import tensorflow_model_analysis as tfma
+
+    return tfma.default_eval_shared_model(
+        eval_saved_model_path=posixpath.dirname(eval_saved_model_path),
+        model_name=model_name,
+        eval_config=eval_config,
+        **kwargs,
+    )
+
+
+@contextlib.contextmanager
+def _readable(export: Location) -> Iterator[str]:
+    """Gives a path of an export that TensorFlow can read: its URI, or that of a copy.
+
+    A copy lies on this machine, so that only Beam's local runners reach it.
+    """
+    if export.storage.is_local or _is_read_by_tensorflow(export.uri):
+        yield export.path if export.storage.is_local else export.uri
+        return
+    with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
+        yield str(local_directory(export, Path(work_path), sorted(export.sizes())))
+
+
+def _is_read_by_tensorflow(uri: str) -> bool:
+    import tensorflow as tf
+
+    try:
+        return bool(tf.io.gfile.listdir(uri))
+    except tf.errors.OpError:
+        # No file system of TensorFlow's for this scheme, or not with these credentials.
+        return False

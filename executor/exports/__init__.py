@@ -1,0 +1,1 @@
+"""The version directories that a model server polls."""

@@ -1,0 +1,385 @@
+"""How a version directory appears and disappears: all or nothing, in each kind of storage.
+
+On a disk, by one rename. In an object store, where a directory is no more than the beginning of
+its objects' names, by one object: without saved_model.pb a directory is no SavedModel, so that is
+written last and deleted first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from tfx_best_exporter.executor.exports.saved_model import MARKERS, ModelFile, total_size
+from tfx_best_exporter.executor.storage.location import Location, copy_files, in_parallel
+from tfx_best_exporter.executor.storage.protocol import Kind
+
+# The largest number that a model server can read.
+MAX_VERSION = 2**63 - 1
+
+# In staging/<version>/: who writes this version.
+_CLAIM = "claim.json"
+
+_logger = logging.getLogger(__name__)
+
+
+class VersionTakenError(Exception):
+    """Another writer has this version: take a larger one."""
+
+
+class Commit(Protocol):
+    """One way to publish and to retire; every step may be the last one of its process.
+
+    All methods ask that the base directory's lock is held.
+    """
+
+    def publish(
+        self,
+        version: int,
+        files: Sequence[ModelFile],
+        contents: Mapping[str, bytes],
+        check_lease: Callable[[], None],
+    ) -> None:
+        """Makes a version appear.
+
+        Args:
+            version: Larger than any before.
+            files: What it consists of, with the digests they had when they were chosen.
+            contents: Further small files by path.
+            check_lease: Called right before the commit.
+
+        Raises:
+            ValueError: A file changed since its digest was taken, or was not written as it was.
+            VersionTakenError: Another writer has this version.
+            LeaseLostError: Another writer took over; nothing was committed.
+            OSError: Something cannot be read or written; nothing is left in sight.
+        """
+        ...
+
+    def retire(self, version: int, check_lease: Callable[[], None]) -> None:
+        """Makes a version disappear, then deletes its files.
+
+        Raises:
+            LeaseLostError: Another writer took over; the version stays.
+            OSError: It could not be taken out of service, or what is left of it not be deleted:
+                `is_in_sight` tells.
+        """
+        ...
+
+    def is_in_sight(self, version: int) -> bool:
+        """Returns whether a model server would load a version."""
+        ...
+
+    def recover(self, check_lease: Callable[[], None]) -> list[str]:
+        """Removes what a writer that died has left; returns a sentence for each.
+
+        Raises:
+            LeaseLostError: Another writer took over; what is left is for that one to remove.
+        """
+        ...
+
+
+def commit_for(base: Location, state: Location) -> Commit:
+    """Returns the way to publish and to retire below a base directory.
+
+    Args:
+        base: The base directory.
+        state: A directory below it that model servers ignore.
+    """
+    if base.storage.has_atomic_rename:
+        return RenameCommit(base, state)
+    return MarkerCommit(base, state)
+
+
+class RenameCommit:
+    """On a disk: a directory is complete before it is renamed into sight."""
+
+    def __init__(self, base: Location, state: Location):
+        """Makes it; touches nothing."""
+        self._base = base
+        self._staging = state / "staging"
+        self._trash = state / "trash"
+
+    def publish(
+        self,
+        version: int,
+        files: Sequence[ModelFile],
+        contents: Mapping[str, bytes],
+        check_lease: Callable[[], None],
+    ) -> None:
+        """Copies, verifies, syncs and renames."""
+        staging = self._staging / secrets.token_hex(8)
+        try:
+            _copy(files, staging)
+            for path, content in contents.items():
+                (staging / path).write(content)
+            _verify(files, staging)
+            staging.storage.sync(staging.path)
+            check_lease()
+            destination = self._base / str(version)
+            try:
+                staging.storage.rename(staging.path, destination.path)
+            except FileExistsError as error:
+                raise VersionTakenError from error
+            except OSError:
+                # Renamed, perhaps, and only the name not made durable: nothing may stay in sight.
+                with _tolerated():
+                    if not staging.children():
+                        staging.storage.rename(destination.path, staging.path)
+                raise
+        except BaseException:
+            with _tolerated():
+                staging.remove()
+            raise
+
+    def retire(self, version: int, check_lease: Callable[[], None]) -> None:
+        """Renames out of sight and deletes."""
+        trash = self._trash / f"{version}-{secrets.token_hex(8)}"
+        check_lease()
+        trash.storage.rename((self._base / str(version)).path, trash.path)
+        trash.remove()
+
+    def is_in_sight(self, version: int) -> bool:
+        """Returns whether there is such a directory."""
+        name = str(version)
+        return any(entry.name == name for entry in self._base.children())
+
+    def recover(self, check_lease: Callable[[], None]) -> list[str]:
+        """Empties staging and trash."""
+        found = []
+        for directory in (self._staging, self._trash):
+            for entry in directory.children():
+                check_lease()
+                found.append(remove_leftover(directory / entry.name))
+        return found
+
+
+class MarkerCommit:
+    """In an object store: a directory is a SavedModel once its saved_model.pb is there.
+
+    The marker waits in staging/<version>/ and is copied into place by the storage. Who recovers
+    deletes it there first: a writer that lost its lease without knowing finds nothing to copy, and
+    cannot commit what was cleaned up behind its back. The claim of its version stays there until a
+    larger version is in sight: whatever such a writer still uploads or deletes, nobody else has
+    files under that version.
+    """
+
+    def __init__(self, base: Location, state: Location):
+        """Makes it; touches nothing."""
+        self._base = base
+        self._staging = state / "staging"
+
+    def publish(
+        self,
+        version: int,
+        files: Sequence[ModelFile],
+        contents: Mapping[str, bytes],
+        check_lease: Callable[[], None],
+    ) -> None:
+        """Claims the version, uploads, copies all but the marker, verifies, copies the marker.
+
+        What is not in the store yet is uploaded out of sight: a model server that sees a version's
+        first file wants the whole, and waits a few minutes only.
+        """
+        staging = self._staging / str(version)
+        destination = self._base / str(version)
+        claim = json.dumps({"token": secrets.token_hex(16)}).encode()
+        try:
+            (staging / _CLAIM).write(claim, if_absent=True)
+        except FileExistsError as error:
+            raise VersionTakenError from error
+        if destination.sizes():
+            staging.remove()
+            raise VersionTakenError
+        markers = [file for file in files if file.is_marker]
+        try:
+            _copy(
+                self._staged([file for file in files if not file.is_marker], staging), destination
+            )
+            for path, content in contents.items():
+                (destination / path).write(content)
+            _copy(markers, staging)
+            expected = {file.path: file.digest.size for file in files if not file.is_marker}
+            expected.update((path, len(content)) for path, content in contents.items())
+            _check_sizes(expected, destination)
+            check_lease()
+        except Exception:
+            with _tolerated():
+                self._remove(version)
+            # Who lost the lease finds files missing that the next writer has cleaned up.
+            check_lease()
+            raise
+        except BaseException:
+            with _tolerated():
+                self._remove(version)
+            raise
+        self._put_markers([file.path for file in markers], version, check_lease)
+        with _tolerated():
+            staging.remove()
+            self._remove_claims_below(version)
+
+    def _staged(self, files: Sequence[ModelFile], staging: Location) -> list[ModelFile]:
+        """Returns the files as they lie in the store, uploaded to staging where they did not."""
+        outside = [file for file in files if file.source.storage is not staging.storage]
+        _copy(outside, staging / "files")
+        return [
+            file
+            if file.source.storage is staging.storage
+            else dataclasses.replace(file, source=staging / "files" / file.path)
+            for file in files
+        ]
+
+    def _put_markers(
+        self, names: Sequence[str], version: int, check_lease: Callable[[], None]
+    ) -> None:
+        """Commits. From here on a model server may load the version: what is in sight stays.
+
+        An interrupt leaves it to recover to see whether it is.
+        """
+        staging, destination = self._staging / str(version), self._base / str(version)
+        try:
+            _copy([ModelFile.read(name, staging / name) for name in names], destination)
+        except (OSError, ValueError) as error:
+            # It may be there and only the reply be lost. What is not what was staged is no commit.
+            if isinstance(error, OSError) and self._may_be_in_sight(version, error):
+                return
+            with _tolerated():
+                self._remove(version)
+            check_lease()
+            raise
+
+    def _may_be_in_sight(self, version: int, error: OSError) -> bool:
+        try:
+            return self.is_in_sight(version)
+        except OSError:
+            # Nobody knows: nothing is touched, and the next run looks.
+            raise error from None
+
+    def retire(self, version: int, check_lease: Callable[[], None]) -> None:
+        """Deletes the marker, then the rest."""
+        check_lease()
+        for marker in MARKERS:
+            (self._base / str(version) / marker).remove()
+        (self._base / str(version)).remove()
+
+    def is_in_sight(self, version: int) -> bool:
+        """Returns whether there is a marker."""
+        entries = (self._base / str(version)).children()
+        return any(entry.name in MARKERS for entry in entries)
+
+    def recover(self, check_lease: Callable[[], None]) -> list[str]:
+        """Removes versions that were claimed and not committed; keeps the largest one's claim."""
+        found = []
+        for entry in self._staging.children():
+            is_version = entry.kind is Kind.DIRECTORY and entry.name.isdecimal()
+            check_lease()
+            try:
+                if is_version:
+                    # From here on nobody can commit it: what is not in sight now never will be.
+                    for marker in MARKERS:
+                        (self._staging / entry.name / marker).remove()
+                if not is_version or self.is_in_sight(int(entry.name)):
+                    found.append(remove_leftover(self._staging / entry.name))
+                elif self._remove_files(int(entry.name)):
+                    found.append(f"removed version {entry.name}: a run had left it half written")
+            except OSError as error:
+                found.append(_not_removed(self._base / entry.name, error))
+        # What no model server can read as a number is no version, however large it looks.
+        versions = (int(entry.name) for entry in self._base.children() if entry.name.isdecimal())
+        self._remove_claims_below(
+            max((version for version in versions if version <= MAX_VERSION), default=0)
+        )
+        return found
+
+    def _remove_claims_below(self, version: int) -> None:
+        # Versions only grow: nobody will ask for these again.
+        for entry in self._staging.children():
+            if entry.name.isdecimal() and int(entry.name) < version:
+                (self._staging / entry.name).remove()
+
+    def _remove(self, version: int) -> None:
+        self._remove_files(version)
+        (self._staging / str(version)).remove()
+
+    def _remove_files(self, version: int) -> bool:
+        """Removes all of a version but its claim; returns whether there was anything."""
+        staging, destination = self._staging / str(version), self._base / str(version)
+        paths = {*staging.sizes()} - {_CLAIM}
+        # First what a writer that still runs would need for its commit.
+        for path in paths:
+            (staging / path).remove()
+        is_written = bool(destination.sizes())
+        if is_written:
+            for marker in MARKERS:
+                (destination / marker).remove()
+            destination.remove()
+        return bool(paths) or is_written
+
+
+def remove_leftover(location: Location, removed: str = "") -> str:
+    """Removes what a run has left in a directory; returns a sentence, `removed` if it is gone."""
+    try:
+        location.remove()
+    except OSError as error:
+        return _not_removed(location, error)
+    directory = location.path.split("/")[-2]
+    return removed or f"removed {location.name} from {directory}: a run had left it"
+
+
+def _not_removed(location: Location, error: OSError) -> str:
+    return f"{location} could not be removed, the next run tries again: {error}"
+
+
+@contextlib.contextmanager
+def _tolerated() -> Iterator[None]:
+    """Lets the error count that is being handled: what cannot be undone now, recover will."""
+    try:
+        yield
+    except OSError as error:
+        _logger.warning("cleaning up failed, the next run tries again: %s", error)
+
+
+def _copy(files: Sequence[ModelFile], destination: Location) -> None:
+    digests = copy_files(
+        [(file.source, destination / file.path) for file in files],
+        total_bytes=total_size(files),
+    )
+    for file, digest in zip(files, digests, strict=True):
+        if digest != file.digest:
+            raise ValueError(_changed(file, "copied", digest))
+
+
+def _verify(files: Sequence[ModelFile], destination: Location) -> None:
+    """Reads what was written: a disk may have kept less than it was given."""
+
+    def verify(file: ModelFile) -> None:
+        digest = (destination / file.path).digest()
+        if digest != file.digest:
+            raise ValueError(_changed(file, "written", digest))
+
+    in_parallel(verify, files, destination.storage, total_bytes=total_size(files))
+
+
+def _check_sizes(expected: Mapping[str, int], destination: Location) -> None:
+    """Compares what the store lists; the digests it has told when the files were written."""
+    actual = destination.sizes()
+    if actual != dict(expected):
+        different = sorted(
+            path for path in {*expected, *actual} if expected.get(path) != actual.get(path)
+        )
+        raise ValueError(
+            f"version must be written whole (got other sizes of {', '.join(different)}, at"
+            f" {destination}). Nothing was published: run again, and see what else writes there."
+        )
+
+
+def _changed(file: ModelFile, how: str, digest: object) -> str:
+    return (
+        f"{file.path} must be {how} as it was read (got {digest}, expected {file.digest}, at"
+        f" {file.source}). Nothing was published: run again, and see what else writes there."
+    )

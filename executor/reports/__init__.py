@@ -1,0 +1,1 @@
+"""What a run reports: the decision as a message, and as a page."""

@@ -1,0 +1,259 @@
+"""Values of a decision as words for people."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tfx_best_exporter.executor.deciding import numbers
+from tfx_best_exporter.executor.deciding.eval_result import MetricKey
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+_NAME_LENGTH = 120
+_TEXT_LENGTH = 600
+# Control and format characters, among them those that turn the direction of a text.
+_INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# Format characters that words and emoji are written with.
+_JOINERS = "\u200c\u200d"
+# Marks that are drawn on the character before them. Scripts put few on one; more would tower over
+# the lines above.
+_COMBINING = ("Mn", "Me")
+_MOST_COMBINING = 4
+# Of a smaller alpha, the confidence would be a row of nines.
+_LEAST_ALPHA = 1e-12
+
+DIRECTIONS: Mapping[int, str] = {
+    pb.HIGHER_IS_BETTER: "higher is better",
+    pb.LOWER_IS_BETTER: "lower is better",
+}
+
+_COMPARABILITIES: Mapping[int, str] = {
+    pb.ComparePolicy.REQUIRE_SAME_DATA: "Required.",
+    pb.ComparePolicy.ANY: "Not asked for.",
+}
+_ON_UNKNOWN_BEST: Mapping[int, str] = {
+    pb.ComparePolicy.KEEP: "The best is kept.",
+    pb.ComparePolicy.FAIL: "The run fails.",
+}
+
+
+def number(value: float, *beside: float | None) -> str:
+    """Returns a number with six digits, as the explanations have it.
+
+    Args:
+        value: The number.
+        beside: Numbers that it is read together with: there are as many digits as it takes to tell
+            it from those that are not equal. None, NaN and infinities are passed over.
+
+    Example:
+        >>> number(0.93), number(0.93000004), number(0.93000004, 0.93)
+        ('0.93', '0.93', '0.93000004')
+    """
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
+    # -0.0 is 0.
+    return numbers.shown(value + 0.0, *(other for other in beside if other is not None))
+
+
+def confidence(alpha: float) -> str:
+    """Returns 1 - alpha in percent, with digits enough that it is not 100 %."""
+    if 0 < alpha < _LEAST_ALPHA:
+        return f"more than {confidence(_LEAST_ALPHA)}"
+    if not 0 < alpha < 1:
+        return f"{number(100 * (1 - alpha))} %"
+    # Exact, where 1 - alpha is not: 99.99999994, not 99.99999993999999.
+    share = 100 * (1 - decimal.Decimal(number(alpha, 1.0)))
+    return f"{share.normalize():f} %"
+
+
+def count(value: float, *beside: float) -> str:
+    """Returns a number of examples; arguments as those of `number`. Weights need not be whole."""
+    return numbers.count(value, *beside) if math.isfinite(value) else number(value)
+
+
+def name(value: str) -> str:
+    """Returns a name as it can be shown: its middle is left out where it is long."""
+    return _shortened(value, _NAME_LENGTH) or "(empty)"
+
+
+def text(value: str) -> str:
+    """Returns a sentence or an address as it can be shown."""
+    return _shortened(value, _TEXT_LENGTH)
+
+
+def line(value: str) -> str:
+    """Returns a text, however long, as one line."""
+    return "".join(_visible(value))
+
+
+def _shortened(value: str, length: int) -> str:
+    """Returns a text of about so many characters, whatever has to be spelt out in it."""
+    if len(value) <= length:
+        shown = line(value)
+        if len(shown) <= length:
+            return shown
+    head = _fitting(_visible(value[:length]), length * 2 // 3)
+    tail = _fitting(reversed(_visible(value[-length:])), length // 3)
+    return f"{''.join(head)}… ({len(value):,} characters) …{''.join(reversed(tail))}"
+
+
+def _fitting(parts: Iterable[str], length: int) -> list[str]:
+    """Returns as many of the parts as have so many characters together."""
+    found = []
+    for part in parts:
+        length -= len(part)
+        if length < 0:
+            break
+        found.append(part)
+    return found
+
+
+def _visible(value: str) -> list[str]:
+    """Returns the characters of a text, some spelt out, as Python does in a string.
+
+    These are invisible characters, and combining marks after the first few in a row.
+    """
+    shown, marks = [], 0
+    for character in value:
+        category = unicodedata.category(character)
+        if character in _JOINERS:
+            # Marks go on after it.
+            is_spelt = False
+        elif category in _COMBINING:
+            marks += 1
+            is_spelt = marks > _MOST_COMBINING
+        else:
+            marks = 0
+            is_spelt = category in _INVISIBLE
+        shown.append(character.encode("unicode_escape").decode() if is_spelt else character)
+    return shown
+
+
+def time(value: Timestamp) -> str:
+    """Returns a time in UTC, to the second; one that no calendar has, as its seconds."""
+    try:
+        moment = value.ToDatetime(tzinfo=datetime.timezone.utc)
+    except (OverflowError, ValueError):
+        return f"{value.seconds} seconds since 1970 UTC"
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def change(improvement: float, *beside: float | None) -> str:
+    """Returns which way a value changed, and by how much.
+
+    Args:
+        improvement: Larger is better.
+        beside: What the size is read together with, as in `number`.
+    """
+    if math.isnan(improvement):
+        return "not comparable"
+    if improvement == 0:
+        return "no change"
+    return f"{'better' if improvement > 0 else 'worse'} by {number(abs(improvement), *beside)}"
+
+
+def features(value: pb.Slice) -> list[tuple[str, str]]:
+    """Returns the features of a slice, always in the same order; none for the overall slice."""
+    return sorted(value.features.items())
+
+
+def slice_name(value: pb.Slice) -> str:
+    """Returns a slice in one line."""
+    return ", ".join(f"{feature}={item}" for feature, item in features(value)) or "overall"
+
+
+def metric(key: pb.MetricKey) -> str:
+    """Returns a metric's name, as explanations have it."""
+    return str(MetricKey.from_proto(key))
+
+
+def policy(value: pb.ComparePolicy) -> Iterator[tuple[str, str]]:
+    """Yields what a policy says: a label, and a sentence or two."""
+    if value.compare_fn:
+        yield "Better", f"As the function {value.compare_fn} says."
+    if value.HasField("metric"):
+        yield "Better", _rule(value.metric)
+    for place, rule in enumerate(value.tie_breakers, 1):
+        yield f"Tie-breaker {place}", _rule(rule)
+    for guardrail in value.guardrails:
+        yield "Guardrail", _guardrail(guardrail)
+    if value.min_example_count:
+        yield (
+            "Examples",
+            f"At least {count(value.min_example_count)} in the candidate's evaluation.",
+        )
+    if value.ListFields():
+        yield "Same data", _COMPARABILITIES.get(value.comparability, "Used where possible.")
+        yield "Best unknown", _on_unknown_best(value)
+        is_allowed = "allowed" if value.allow_signature_change else "refused"
+        yield "Signatures", f"A change that breaks clients of the best is {is_allowed}."
+    if value.max_best_evaluation_age_seconds:
+        age = _duration(value.max_best_evaluation_age_seconds)
+        yield "Age", f"The best's recorded evaluation is at most {age} old."
+    if value.force:
+        yield "Force", f"Exported whatever the comparison says: {value.force}"
+
+
+def _on_unknown_best(value: pb.ComparePolicy) -> str:
+    default = "The candidate is exported."
+    if value.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
+        default = "The best is kept: nobody can say that the data are the same."
+    return _ON_UNKNOWN_BEST.get(value.on_unknown_best, default)
+
+
+def _rule(rule: pb.MetricRule) -> str:
+    sentence = f"{metric(rule.metric)}: {DIRECTIONS.get(rule.direction, 'no direction')}"
+    sizes = []
+    if rule.min_absolute_change:
+        sizes.append(f"more than {number(rule.min_absolute_change)}")
+    if rule.min_relative_change:
+        sizes.append(f"more than {_percent(rule.min_relative_change)} of the best")
+    if sizes:
+        sentence += f", by {' and '.join(sizes)}"
+    if rule.HasField("significance"):
+        alpha = rule.significance
+        at = f"alpha {number(alpha.alpha)}" if alpha.HasField("alpha") else "the default alpha"
+        sentence += f", and by more than noise at {at}"
+    if rule.tie_tolerance:
+        sentence += f". A candidate worse by no more than {number(rule.tie_tolerance)} is a tie"
+    return f"{sentence}."
+
+
+def _guardrail(guardrail: pb.Guardrail) -> str:
+    is_higher_better = guardrail.direction == pb.HIGHER_IS_BETTER
+    limits = []
+    if guardrail.HasField("bound"):
+        limits.append(f"{'at least' if is_higher_better else 'at most'} {number(guardrail.bound)}")
+    if guardrail.HasField("max_absolute_regression"):
+        limits.append(f"worse than the best by at most {number(guardrail.max_absolute_regression)}")
+    if guardrail.HasField("max_relative_regression"):
+        share = _percent(guardrail.max_relative_regression)
+        limits.append(f"worse than the best by at most {share} of it")
+    where = []
+    if guardrail.slices:
+        where.append(f"on {'; '.join(map(slice_name, guardrail.slices))}")
+    else:
+        where.append("on the overall slice")
+    if guardrail.HasField("every_slice_min_examples"):
+        where.append(
+            f"on every slice of at least {count(guardrail.every_slice_min_examples)} examples"
+        )
+    return (
+        f"{metric(guardrail.metric)}: {' and '.join(limits) or 'no limit'}, {' and '.join(where)}."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{number(100 * share)} %"
+
+
+def _duration(seconds: int) -> str:
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size and seconds % size == 0:
+            return f"{seconds // size:,} {unit}"
+    return f"{seconds:,} seconds"

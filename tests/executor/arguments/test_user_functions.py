@@ -1,0 +1,172 @@
+import functools
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfx_best_exporter.executor.arguments import user_functions
+
+EXPECTED = ("best_eval_result", "current_eval_result")
+REMEDY = (
+    " Define it at the top level of an installed module, or put it into a file and pass"
+    " that as module_file."
+)
+
+
+def top_level(best_eval_result, current_eval_result):
+    return True
+
+
+def swapped(current_eval_result, best_eval_result):
+    return True
+
+
+class Comparing:
+    def method(self, best_eval_result, current_eval_result):
+        return True
+
+    def __call__(self, best_eval_result, current_eval_result):
+        return True
+
+
+def nested() -> Callable[..., Any]:
+    def inner(best_eval_result, current_eval_result):
+        return True
+
+    return inner
+
+
+def in_main() -> Callable[..., Any]:
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec("def compare(best_eval_result, current_eval_result): return True", namespace)
+    return namespace["compare"]
+
+
+def test_reference_of_a_top_level_function_finds_it_again():
+    reference = user_functions.reference_of(top_level, "compare_fn")
+    assert reference == f"{__name__}.top_level"
+    assert user_functions.load(reference, "compare_fn") is top_level
+
+
+@pytest.mark.parametrize(
+    ("function", "got"),
+    [
+        pytest.param(
+            lambda best_eval_result, current_eval_result: True,
+            "'<lambda>': a lambda has no name",
+            id="lambda",
+        ),
+        pytest.param(
+            nested(),
+            "'nested.<locals>.inner': a nested function exists only while the outer one runs",
+            id="nested",
+        ),
+        pytest.param(
+            Comparing.method,
+            "'Comparing.method': a method is not a top-level function",
+            id="method",
+        ),
+        pytest.param(
+            in_main(), "'compare': __main__ is another module in the container", id="__main__"
+        ),
+    ],
+)
+def test_reference_of_refuses_what_a_container_cannot_import(function: Any, got: str):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        user_functions.reference_of(function, "compare_fn")
+    assert str(caught.value) == (
+        f"compare_fn must be a function that a container can import (got {got}).{REMEDY}"
+    )
+
+
+def test_reference_of_refuses_a_partial():
+    partial = functools.partial(top_level)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        user_functions.reference_of(partial, "compare_fn")
+    assert str(caught.value) == (
+        f"compare_fn must be a function that a container can import (got {repr(partial)!r}:"
+        f" partial has no importable name).{REMEDY}"
+    )
+
+
+def test_reference_of_refuses_what_is_no_function():
+    with pytest.raises(TypeError) as caught:
+        user_functions.reference_of(3, "compare_fn")  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        "compare_fn must be a function or its dotted name (got 3)."
+        " Pass a function defined at the top level of a module."
+    )
+
+
+@pytest.mark.parametrize(
+    ("reference", "problem"),
+    [
+        pytest.param("compare", "it is no dotted name", id="no dot"),
+        pytest.param("", "it is no dotted name", id="empty"),
+        pytest.param("no_such_package.compare", "No module named 'no_such_package'", id="module"),
+        pytest.param("math.no_such", "math has no function no_such", id="function"),
+        pytest.param("math.pi", "math has no function pi", id="no function"),
+    ],
+)
+def test_load_refuses(reference: str, problem: str):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        user_functions.load(reference, "compare_fn")
+    assert str(caught.value) == (
+        "compare_fn must be the dotted name of an importable function"
+        f" (got {reference!r}: {problem})."
+        " Install its package where the component runs, such as in the container's image, or pass"
+        " its file as module_file."
+    )
+
+
+def test_load_shows_what_a_broken_module_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "broken_compare_module.py").write_text("raise RuntimeError('its own trouble')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    with pytest.raises(RuntimeError, match=r"\Aits own trouble\Z"):
+        user_functions.load("broken_compare_module.compare", "compare_fn")
+
+
+@pytest.mark.parametrize(
+    "function", [top_level, swapped, Comparing()], ids=["in order", "swapped", "callable"]
+)
+def test_parameter_names_in_any_order(function: Callable[..., Any]):
+    names = user_functions.parameter_names(function, "compare_fn")
+    user_functions.check_parameter_names(names, EXPECTED, "compare_fn", "f")
+
+
+@pytest.mark.parametrize(
+    ("function", "got"),
+    [
+        pytest.param(lambda best, current: True, "f(best, current)", id="other names"),
+        pytest.param(lambda best_eval_result: True, "f(best_eval_result)", id="one"),
+        pytest.param(lambda: True, "f()", id="none"),
+        pytest.param(
+            lambda best_eval_result, current_eval_result, delta=0: True,
+            "f(best_eval_result, current_eval_result, delta)",
+            id="one more",
+        ),
+        pytest.param(lambda **kwargs: True, "f(**kwargs)", id="kwargs"),
+        pytest.param(Comparing.method, "f(self, best_eval_result, current_eval_result)", id="self"),
+    ],
+)
+def test_check_parameter_names_refuses(function: Callable[..., Any], got: str):
+    names = user_functions.parameter_names(function, "compare_fn")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        user_functions.check_parameter_names(names, EXPECTED, "compare_fn", "f")
+    assert str(caught.value) == (
+        "compare_fn must take exactly the arguments best_eval_result and current_eval_result"
+        f" (got {got}). Rename them: they are passed by keyword."
+    )
+
+
+def test_parameter_names_refuses_what_has_no_signature():
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        user_functions.parameter_names(max, "compare_fn")
+    assert str(caught.value) == (
+        "compare_fn must be a Python function (got <built-in function max>: no signature found for"
+        " builtin <built-in function max>)."
+        " Wrap it in one that takes best_eval_result and current_eval_result."
+    )

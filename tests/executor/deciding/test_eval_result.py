@@ -1,0 +1,410 @@
+import dataclasses
+import math
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from tfx_best_exporter.executor.deciding.eval_result import (
+    EvalResult,
+    MetricKey,
+    MetricValue,
+    MissingMetricError,
+)
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+KEYS = [
+    pytest.param(MetricKey(name="auc"), "auc", id="name"),
+    pytest.param(MetricKey(name="auc", output_name="click"), "click/auc", id="output"),
+    pytest.param(MetricKey(name="auc", model_name="b"), "b:auc", id="model"),
+    pytest.param(
+        MetricKey(name="precision", sub_key=("top_k", 5)), "precision[top_k=5]", id="top_k"
+    ),
+    pytest.param(MetricKey(name="recall", sub_key=("k", 2)), "recall[k=2]", id="k"),
+    pytest.param(
+        MetricKey(name="recall", sub_key=("class_id", 0)), "recall[class_id=0]", id="class_id 0"
+    ),
+    pytest.param(
+        MetricKey(name="f1", aggregation="MICRO_AVERAGE"), "f1[micro_average]", id="aggregation"
+    ),
+    pytest.param(MetricKey(name="auc", example_weighted=True), "auc[weighted]", id="weighted"),
+    pytest.param(MetricKey(name="auc", example_weighted=False), "auc[unweighted]", id="unweighted"),
+    pytest.param(
+        MetricKey(
+            name="auc",
+            model_name="b",
+            output_name="click",
+            sub_key=("top_k", 3),
+            aggregation="WEIGHTED_MACRO_AVERAGE",
+            example_weighted=True,
+        ),
+        "b:click/auc[top_k=3,weighted_macro_average,weighted]",
+        id="everything",
+    ),
+]
+
+
+@pytest.mark.parametrize(("key", "text"), KEYS)
+def test_key_has_a_name_for_people(key: MetricKey, text: str):
+    assert str(key) == text
+
+
+@pytest.mark.parametrize(("key", "text"), KEYS)
+def test_key_survives_its_proto(key: MetricKey, text: str):
+    assert MetricKey.from_proto(pb.MetricKey.FromString(key.to_proto().SerializeToString())) == key
+
+
+def result_of(*keys: MetricKey, model_name: str = "") -> EvalResult:
+    metrics = {key: MetricValue(value=float(index)) for index, key in enumerate(keys)}
+    return EvalResult(metrics, uri="/evaluation/4", model_name=model_name)
+
+
+@pytest.mark.parametrize(
+    ("keys", "model_name", "wanted", "expected"),
+    [
+        pytest.param([MetricKey(name="auc")], "", MetricKey(name="auc"), 0, id="the same key"),
+        pytest.param([MetricKey(name="auc")], "", MetricKey(name="loss"), None, id="another name"),
+        pytest.param(
+            [MetricKey(name="auc")],
+            "",
+            MetricKey(name="auc", model_name="candidate"),
+            0,
+            id="the trained model is the candidate",
+        ),
+        pytest.param(
+            [MetricKey(name="auc")],
+            "mine",
+            MetricKey(name="auc", model_name="mine"),
+            0,
+            id="the trained model by its own name",
+        ),
+        pytest.param(
+            [MetricKey(name="auc")],
+            "mine",
+            MetricKey(name="auc", model_name="other"),
+            None,
+            id="another model",
+        ),
+        pytest.param(
+            [MetricKey(name="auc", model_name="a"), MetricKey(name="auc", model_name="b")],
+            "",
+            MetricKey(name="auc", model_name="b"),
+            1,
+            id="one of two models",
+        ),
+        pytest.param(
+            [MetricKey(name="auc", output_name="a"), MetricKey(name="auc", output_name="b")],
+            "",
+            MetricKey(name="auc", output_name="b"),
+            1,
+            id="one of two outputs",
+        ),
+        pytest.param(
+            [MetricKey(name="auc", output_name="a")],
+            "",
+            MetricKey(name="auc"),
+            None,
+            id="an output is never guessed",
+        ),
+        pytest.param(
+            [MetricKey(name="auc", sub_key=("k", 1)), MetricKey(name="auc", sub_key=("k", 2))],
+            "",
+            MetricKey(name="auc", sub_key=("k", 2)),
+            1,
+            id="one of two sub keys",
+        ),
+        pytest.param(
+            [MetricKey(name="auc"), MetricKey(name="auc", aggregation="MACRO_AVERAGE")],
+            "",
+            MetricKey(name="auc", aggregation="MACRO_AVERAGE"),
+            1,
+            id="an aggregation",
+        ),
+        pytest.param(
+            [MetricKey(name="auc", example_weighted=flag) for flag in (True, False)],
+            "",
+            MetricKey(name="auc", example_weighted=False),
+            1,
+            id="unweighted of both",
+        ),
+        pytest.param(
+            [MetricKey(name="auc", example_weighted=flag) for flag in (True, False)],
+            "",
+            MetricKey(name="auc"),
+            None,
+            id="one of both is never guessed",
+        ),
+    ],
+)
+def test_find(keys: list[MetricKey], model_name: str, wanted: MetricKey, expected: float | None):
+    found = result_of(*keys, model_name=model_name).find(wanted)
+    assert (found and found.value) == expected
+
+
+def test_is_a_read_only_mapping_by_name():
+    result = EvalResult.from_mapping({"loss": 1, "auc": 0.5})
+    assert dict(result) == {"loss": 1.0, "auc": 0.5}
+    assert len(result) == 2
+    assert "loss" in result
+    assert "acc" not in result
+    assert result.get("acc") is None
+    assert not hasattr(result, "__setitem__")
+    with pytest.raises(TypeError):
+        result.metrics[MetricKey(name="loss")] = MetricValue(value=0.0)  # type: ignore[index]
+    assert repr(result) == "EvalResult({'loss': 1.0, 'auc': 0.5}, uri='')"
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        pytest.param(
+            result_of(MetricKey(name="loss"), MetricKey(name="auc")),
+            "metric name must be a metric of the evaluation (got 'AUC', at /evaluation/4)."
+            " Found: auc, loss. Use one of these, or add it to Evaluator's EvalConfig.",
+            id="with a place",
+        ),
+        pytest.param(
+            EvalResult({}),
+            "metric name must be a metric of the evaluation (got 'AUC'). Found: none."
+            " Use one of these, or add it to Evaluator's EvalConfig.",
+            id="empty",
+        ),
+    ],
+)
+def test_a_missing_metric_lists_those_there_are(result: EvalResult, message: str):
+    with pytest.raises(MissingMetricError) as caught:
+        result["AUC"]
+    assert str(caught.value) == message
+    assert isinstance(caught.value, KeyError)
+
+
+@pytest.mark.parametrize(
+    ("keys", "name", "remedy"),
+    [
+        pytest.param(
+            [MetricKey(name="auc", example_weighted=flag) for flag in (True, False)],
+            "auc",
+            "Found: auc[unweighted], auc[weighted]. Set example_weighted beside name, to say which"
+            " of these is meant.",
+            id="weighted and unweighted",
+        ),
+        pytest.param(
+            [
+                MetricKey(name="auc", output_name="click", example_weighted=flag)
+                for flag in (True, False)
+            ],
+            "click/auc",
+            "Found: click/auc[unweighted], click/auc[weighted]. Set example_weighted beside name,"
+            " to say which of these is meant.",
+            id="weighted and unweighted of an output",
+        ),
+        pytest.param(
+            [MetricKey(name="auc", output_name="click"), MetricKey(name="loss")],
+            "auc",
+            "Found: click/auc, loss. Set output_name beside name, to say which of these is meant.",
+            id="of an output",
+        ),
+        pytest.param(
+            [
+                MetricKey(name="recall", sub_key=("top_k", 3)),
+                MetricKey(name="recall", aggregation="MICRO_AVERAGE"),
+            ],
+            "recall",
+            "Found: recall[micro_average], recall[top_k=3]. Set sub_key and aggregation beside"
+            " name, to say which of these is meant.",
+            id="of a part, or averaged",
+        ),
+        pytest.param(
+            [MetricKey(name="auc", example_weighted=flag) for flag in (True, False)],
+            "loss",
+            "Found: auc[unweighted], auc[weighted]. Use one of these, or add it to Evaluator's"
+            " EvalConfig.",
+            id="another metric",
+        ),
+    ],
+)
+def test_a_missing_metric_of_a_policy_says_what_tells_it_apart(
+    keys: list[MetricKey], name: str, remedy: str
+):
+    error = result_of(*keys).missing(name, "compare_policy.metric.name")
+    assert str(error) == (
+        f"compare_policy.metric.name must be a metric of the evaluation (got {name!r}, at"
+        f" /evaluation/4). {remedy}"
+    )
+
+
+def test_a_compare_function_reads_by_the_names_that_are_shown():
+    keys = [MetricKey(name="auc", example_weighted=flag) for flag in (True, False)]
+    result = result_of(*keys)
+    with pytest.raises(MissingMetricError) as caught:
+        result["auc"]
+    assert str(caught.value) == (
+        "metric name must be a metric of the evaluation (got 'auc', at /evaluation/4). Found:"
+        " auc[unweighted], auc[weighted]. Use one of these, or add it to Evaluator's EvalConfig."
+    )
+    assert result["auc[weighted]"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param({"a": 1}, 1.0, id="int"),
+        pytest.param({"a": Fraction(1, 4)}, 0.25, id="rational"),
+        pytest.param(MappingProxyType({"a": 2.5}), 2.5, id="other mapping"),
+        pytest.param({"a": math.inf}, math.inf, id="infinite"),
+    ],
+)
+def test_from_mapping(value: Any, expected: float):
+    result = EvalResult.from_mapping(value)
+    assert result["a"] == expected
+    assert result.source == pb.Evaluation.MAPPING
+    assert result.slices == {}
+
+
+def test_the_number_of_examples_in_a_mapping_is_a_metric_too():
+    result = EvalResult.from_mapping({"loss": 0.5, "example_count": 300})
+    assert (result.example_count, result["example_count"]) == (300.0, 300.0)
+    assert EvalResult.from_proto(result.to_proto()).example_count == 300.0
+
+
+def test_from_mapping_takes_numbers_of_numpy():
+    np = pytest.importorskip("numpy")
+    result = EvalResult.from_mapping({"a": np.float32(0.5), "b": np.int64(3)})
+    assert dict(result) == {"a": 0.5, "b": 3.0}
+    assert type(result["a"]) is float
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        pytest.param(
+            None,
+            TypeError,
+            "eval_result must be a mapping of metric name to number (got None)."
+            " Pass the metrics of the model's evaluation.",
+            id="None",
+        ),
+        pytest.param(
+            [1.0],
+            TypeError,
+            "eval_result must be a mapping of metric name to number (got [1.0])."
+            " Pass the metrics of the model's evaluation.",
+            id="list",
+        ),
+        pytest.param(
+            {},
+            ValueError,
+            "eval_result must be a non-empty mapping (got {})."
+            " Pass the metrics of the model's evaluation.",
+            id="empty",
+        ),
+        pytest.param(
+            {"loss": "0.5"},
+            TypeError,
+            "eval_result['loss'] must be a number (got '0.5')."
+            " Convert it to a float, or leave it out.",
+            id="str",
+        ),
+        pytest.param(
+            {"loss": True},
+            TypeError,
+            "eval_result['loss'] must be a number (got True)."
+            " Convert it to a float, or leave it out.",
+            id="bool",
+        ),
+        pytest.param(
+            {"loss": None},
+            TypeError,
+            "eval_result['loss'] must be a number (got None)."
+            " Convert it to a float, or leave it out.",
+            id="no value",
+        ),
+        *(
+            pytest.param(
+                {"loss": value},
+                ValueError,
+                "eval_result['loss'] must be a number that a float can hold (got a larger"
+                f" {type(value).__name__}). Scale it, or leave it out.",
+                id=f"a huge {type(value).__name__}",
+            )
+            for value in (10**5000, Fraction(-(10**400)))
+        ),
+        *(
+            pytest.param(
+                {name: 1.0},
+                TypeError,
+                "eval_result must be a mapping of metric name to number (got the name"
+                f" {name!r}). Convert it to a str, or leave it out.",
+                id=f"the name {name!r}",
+            )
+            for name in (5, None, b"loss")
+        ),
+        pytest.param(
+            {"a\udc80": 1.0},
+            ValueError,
+            "eval_result must have names that UTF-8 can encode (got 'a\\udc80')."
+            " Rename the metric, or leave it out.",
+            id="a name that cannot be encoded",
+        ),
+        *(
+            pytest.param(
+                {"loss": 1.0, "example_count": value},
+                ValueError,
+                "eval_result['example_count'] must be a number of examples, finite and 0 or larger"
+                f" (got {value!r}). Leave it out where it is not known.",
+                id=f"{value} examples",
+            )
+            for value in (-1.0, math.inf, math.nan)
+        ),
+    ],
+)
+def test_from_mapping_refuses(value: Any, error: type[Exception], message: str):
+    with pytest.raises(error) as caught:
+        EvalResult.from_mapping(value)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "value", [0.25, -3.0, 0.0, math.inf, -math.inf, math.nan], ids=lambda value: f"{value}"
+)
+def test_survives_its_proto(value: float):
+    key = MetricKey(name="auc", sub_key=("top_k", 3), aggregation="MICRO_AVERAGE")
+    original = EvalResult(
+        {key: MetricValue(value=value, lower_bound=0.0, upper_bound=math.inf)},
+        uri="/evaluation/4",
+        source=pb.Evaluation.TFMA,
+        example_count=0.0,
+        model_name="mine",
+    )
+    copy = EvalResult.from_proto(pb.Evaluation.FromString(original.to_proto().SerializeToString()))
+    assert repr(copy) == repr(original)
+    assert repr(copy.metrics[key]) == repr(original.metrics[key])
+    assert (copy.source, copy.example_count) == (pb.Evaluation.TFMA, 0.0)
+    assert copy.find(dataclasses.replace(key, model_name="mine")) is copy.metrics[key]
+
+
+def test_what_is_unknown_stays_unknown_in_the_proto():
+    copy = EvalResult.from_proto(EvalResult.from_mapping({"loss": 0.0}).to_proto())
+    assert copy.example_count is None
+    assert copy.metrics == {MetricKey(name="loss"): MetricValue(value=0.0)}
+
+
+def test_proto_is_sorted_by_name():
+    proto = EvalResult.from_mapping({"c": 1, "a": 2, "b": 3}).to_proto()
+    assert [metric.key.name for metric in proto.metrics] == ["a", "b", "c"]
+
+
+def test_slices_are_read_once_and_only_when_asked_for():
+    reads = []
+    part = EvalResult.from_mapping({"loss": 2.0})
+
+    def read() -> dict[Any, EvalResult]:
+        reads.append("read")
+        return {(("species", "a"),): part}
+
+    result = EvalResult.from_proto(EvalResult.from_mapping({"loss": 1}).to_proto(), slices=read)
+    assert reads == []
+    assert result.slices[(("species", "a"),)] is part
+    assert result.slices[(("species", "a"),)]["loss"] == 2.0
+    assert reads == ["read"]

@@ -1,0 +1,131 @@
+import pytest
+
+from tests.conftest import WriteModel
+from tfx_best_exporter.executor.deciding import signatures
+from tfx_best_exporter.executor.deciding.signatures import Shape, Signature, TensorSpec
+from tfx_best_exporter.executor.exports import saved_model
+from tfx_best_exporter.executor.exports.saved_model import InvalidModelError
+from tfx_best_exporter.executor.storage import location_of
+
+
+def tensor(shape: Shape = (None, 4), dtype: str = "DT_FLOAT") -> TensorSpec:
+    return TensorSpec(dtype=dtype, shape=shape)
+
+
+def signature(
+    inputs: dict[str, TensorSpec] | None = None,
+    outputs: dict[str, TensorSpec] | None = None,
+    method: str = "tensorflow/serving/predict",
+) -> Signature:
+    return Signature(
+        method=method,
+        inputs={"x": tensor()} if inputs is None else inputs,
+        outputs={"y": tensor()} if outputs is None else outputs,
+    )
+
+
+IN, OUT = "input 'x' of signature 's'", "output 'y' of signature 's'"
+
+
+@pytest.mark.parametrize(
+    ("best", "candidate", "text", "is_breaking"),
+    [
+        pytest.param({"s": signature()}, {}, "signature 's' is gone", True, id="gone"),
+        pytest.param({}, {"s": signature()}, "signature 's' is new", False, id="new"),
+        pytest.param(
+            {"s": signature()},
+            {"s": signature(method="tensorflow/serving/classify")},
+            "signature 's' is of 'tensorflow/serving/classify', was 'tensorflow/serving/predict'",
+            True,
+            id="another method",
+        ),
+        pytest.param(
+            {"s": signature()}, {"s": signature({})}, f"{IN} is gone", True, id="no input"
+        ),
+        pytest.param({"s": signature({})}, {"s": signature()}, f"{IN} is new", True, id="+input"),
+        pytest.param(
+            {"s": signature()}, {"s": signature(None, {})}, f"{OUT} is gone", True, id="-output"
+        ),
+        pytest.param(
+            {"s": signature(None, {})}, {"s": signature()}, f"{OUT} is new", False, id="+output"
+        ),
+        pytest.param(
+            {"s": signature()},
+            {"s": signature({"x": tensor(dtype="DT_INT64")})},
+            f"{IN} is int64[?,4], was float[?,4]",
+            True,
+            id="input's dtype",
+        ),
+        pytest.param(
+            {"s": signature()},
+            {"s": signature(None, {"y": tensor(dtype="DT_HALF")})},
+            f"{OUT} is half[?,4], was float[?,4]",
+            True,
+            id="output's dtype",
+        ),
+    ],
+)
+def test_changes(
+    best: dict[str, Signature], candidate: dict[str, Signature], text: str, is_breaking: bool
+):
+    assert signatures.changes(best, candidate) == [
+        signatures.Change(text=text, is_breaking=is_breaking)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "breaks_input", "breaks_output"),
+    [
+        pytest.param((None, 4), (None, 5), True, True, id="another size"),
+        pytest.param((None, 4), (None, None), False, True, id="any size now"),
+        pytest.param((None, None), (None, 4), True, False, id="one size now"),
+        pytest.param((None, 4), (None, 4, 1), True, True, id="more dimensions"),
+        pytest.param((None, 4), None, False, True, id="any rank now"),
+        pytest.param(None, (None, 4), True, False, id="one rank now"),
+        pytest.param((1, 4), (None, 4), False, True, id="any batch now"),
+    ],
+)
+def test_shapes(before: Shape, after: Shape, breaks_input: bool, breaks_output: bool):
+    (of_input,) = signatures.changes(
+        {"s": signature({"x": tensor(before)})}, {"s": signature({"x": tensor(after)})}
+    )
+    (of_output,) = signatures.changes(
+        {"s": signature(None, {"y": tensor(before)})}, {"s": signature(None, {"y": tensor(after)})}
+    )
+    assert (of_input.is_breaking, of_output.is_breaking) == (breaks_input, breaks_output)
+
+
+def test_no_change_and_breaking_changes_first():
+    both = {"s": signature()}
+    assert signatures.changes(both, both) == []
+    found = signatures.changes({"b": signature()}, {"a": signature()})
+    assert [change.text for change in found] == ["signature 'b' is gone", "signature 'a' is new"]
+
+
+def test_text_of_a_tensor():
+    assert str(tensor(None, "DT_STRING")) == "string[...]"
+    assert str(tensor(())) == "float[]"
+
+
+def test_signatures_of_a_real_model(tmp_path, write_model: WriteModel):
+    path = write_model(tmp_path / "model")
+    files = saved_model.files_of(location_of(str(path)))
+    binary = {file.path: file.source for file in files}
+    found = saved_model.signatures_of(binary)
+    assert set(found) == {"serving_default"}
+    serving = found["serving_default"]
+    assert serving.method == "tensorflow/serving/predict"
+    assert {str(each) for each in (*serving.inputs.values(), *serving.outputs.values())} == {
+        "float[?]"
+    }
+    text = saved_model.as_text(files, tmp_path / "text")
+    assert saved_model.signatures_of({file.path: file.source for file in text}) == found
+
+
+def test_signatures_of_what_is_no_model(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"no proto")
+    source = location_of(str(tmp_path / "saved_model.pb"))
+    with pytest.raises(InvalidModelError) as caught:
+        saved_model.signatures_of({"saved_model.pb": source})
+    assert str(caught.value).startswith("saved_model.pb must be that of a SavedModel (got ")
+    assert str(caught.value).endswith(f", at {source}). Check who wrote it.")

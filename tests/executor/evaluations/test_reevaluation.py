@@ -1,0 +1,419 @@
+"""Candidate and best on the same data: real Evaluator, real Beam, real models."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from google.protobuf import json_format
+from tfx import types
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.types import standard_artifacts
+
+from tests import served_models
+from tests.servers import s3_server
+from tests.tfx_runs import exec_properties, read_decision
+from tfx_best_exporter.component import ExportDecision
+from tfx_best_exporter.executor.beam_executor import Executor
+from tfx_best_exporter.executor.deciding.eval_result import MetricKey
+from tfx_best_exporter.executor.evaluations import reevaluation, tfma
+from tfx_best_exporter.executor.executor import uri_of
+from tfx_best_exporter.executor.exports.directory import RECORD_PATH
+from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.location import Location, copy_files
+from tfx_best_exporter.executor.storage.s3 import S3Storage
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+pytestmark = [
+    pytest.mark.slow,
+    # How TFMA and Beam use each other, NumPy and TensorFlow is not the matter of these tests.
+    pytest.mark.filterwarnings("ignore"),
+]
+
+_POLICY = {"metric": {"metric": {"name": "binary_accuracy"}, "direction": "HIGHER_IS_BETTER"}}
+
+
+@dataclasses.dataclass
+class Work:
+    """A directory of artifacts, and the models and evaluations that the tests share."""
+
+    root: Path
+    number: int = 0
+
+    def artifact(self, artifact_type: type[types.Artifact]) -> types.Artifact:
+        self.number += 1
+        artifact = artifact_type()
+        artifact.uri = str(self.root / artifact_type.__name__ / str(self.number))
+        Path(artifact.uri).mkdir(parents=True)
+        return artifact
+
+    def model(self, threshold: float, **others: Any) -> types.Artifact:
+        model = self.artifact(standard_artifacts.Model)
+        # As TFX's publisher does: without it, Evaluator looks where old versions put models.
+        model.set_string_custom_property("tfx_version", "1.21.0")
+        served_models.write_model(Path(model.uri) / "Format-Serving", threshold, **others)
+        return model
+
+    def examples(self, count: int) -> types.Artifact:
+        self.number += 1
+        return served_models.write_examples(self.root / "Examples" / str(self.number), count)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shared:
+    """Three models, and what Evaluator says of them.
+
+    The best has an accuracy of 0.9, the candidate one of 0.95, on 100 examples.
+    """
+
+    work: Work
+    examples: types.Artifact
+    more_examples: types.Artifact
+    best: types.Artifact
+    candidate: types.Artifact
+    best_alone: types.Artifact
+    candidate_alone: types.Artifact
+    candidate_on_more: types.Artifact
+    candidate_beside_best: types.Artifact
+    candidate_beside_another: types.Artifact
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    work = Work(tmp_path_factory.mktemp("artifacts"))
+    examples, more = work.examples(100), work.examples(200)
+    best, candidate, another = work.model(0.6), work.model(0.55), work.model(0.9)
+
+    def evaluate(
+        examples: types.Artifact, model: types.Artifact, baseline: types.Artifact | None = None
+    ) -> types.Artifact:
+        return served_models.evaluate(work.artifact, examples, model, baseline)
+
+    return Shared(
+        work=work,
+        examples=examples,
+        more_examples=more,
+        best=best,
+        candidate=candidate,
+        best_alone=evaluate(examples, best),
+        candidate_alone=evaluate(examples, candidate),
+        candidate_on_more=evaluate(more, candidate),
+        candidate_beside_best=evaluate(examples, candidate, best),
+        candidate_beside_another=evaluate(examples, candidate, another),
+    )
+
+
+@dataclasses.dataclass
+class Node:
+    """A BestExporter node whose base directory serves `shared.best`."""
+
+    shared: Shared
+    base_directory: Path
+    pipelines_made: int = 0
+
+    def make_pipeline(self) -> beam.Pipeline:
+        self.pipelines_made += 1
+        return beam.Pipeline()
+
+    def do(
+        self,
+        model: types.Artifact,
+        evaluated: types.Artifact,
+        *examples: types.Artifact,
+        policy: dict[str, Any] | None = None,
+        **properties: Any,
+    ) -> pb.ExportDecision:
+        inputs = {"model": [model], "evaluation": [evaluated]}
+        if examples:
+            inputs["examples"] = list(examples)
+        decision = self.shared.work.artifact(ExportDecision)
+        Executor(BaseBeamExecutor.Context(make_beam_pipeline_fn=self.make_pipeline)).Do(
+            inputs,
+            {
+                "pushed_model": [self.shared.work.artifact(standard_artifacts.PushedModel)],
+                "decision": [decision],
+            },
+            exec_properties(
+                self.base_directory,
+                compare_policy=json.dumps({**_POLICY, **(policy or {})}),
+                **properties,
+            ),
+        )
+        return read_decision(decision)
+
+    def record(self) -> pb.ExportRecord:
+        served = max(
+            int(path.name) for path in self.base_directory.iterdir() if path.name.isdecimal()
+        )
+        text = (self.base_directory / str(served) / RECORD_PATH).read_text()
+        return json_format.Parse(text, pb.ExportRecord())
+
+
+@pytest.fixture
+def node(shared: Shared, tmp_path: Path) -> Node:
+    node = Node(shared, tmp_path / "serving")
+    decision = node.do(shared.best, shared.best_alone, shared.examples)
+    assert decision.reason == pb.ExportDecision.FIRST_EXPORT
+    return node
+
+
+def compared(decision: pb.ExportDecision) -> tuple[float, float]:
+    [comparison] = decision.comparisons
+    return pytest.approx(comparison.candidate), pytest.approx(comparison.best)  # type: ignore[return-value]
+
+
+def test_the_first_export_is_not_evaluated_again_and_says_its_data(node: Node):
+    record = node.record()
+    assert node.pipelines_made == 0
+    assert record.evaluation.data == pb.EvaluatedData(
+        examples_uri=node.shared.examples.uri,
+        splits=["eval"],
+        eval_config_digest=tfma.from_tfma(node.shared.best_alone.uri).data.eval_config_digest,
+    )
+    assert record.evaluation.evaluated_at == record.decision.decided_at
+    assert record.evaluation.example_count == 100
+    assert record.decision.basis == pb.ExportDecision.BASIS_UNSPECIFIED
+
+
+def test_evaluated_together_is_preferred(node: Node):
+    shared = node.shared
+    decision = node.do(shared.candidate, shared.candidate_beside_best, shared.examples)
+    assert decision.basis == pb.ExportDecision.SAME_EVALUATION
+    assert node.pipelines_made == 0
+    assert decision.reason == pb.ExportDecision.BETTER
+    assert compared(decision) == (0.95, 0.9)
+    assert decision.best.evaluation.uri == shared.candidate_beside_best.uri
+    assert list(decision.warnings) == ["no blessing was given: the model is not validated"]
+    # As if it had been evaluated alone.
+    assert node.record().evaluation.data == decision.best.evaluation.data
+
+
+def test_the_best_is_evaluated_again_on_other_examples(node: Node):
+    shared = node.shared
+    decision = node.do(shared.candidate, shared.candidate_on_more, shared.more_examples)
+    assert node.pipelines_made == 1
+    assert decision.basis == pb.ExportDecision.EVALUATED_AGAIN
+    assert compared(decision) == (0.95, 0.9)
+    found = decision.best.evaluation
+    assert found.example_count == 200
+    assert found.data.examples_uri == shared.more_examples.uri
+    assert found.data == decision.candidate_evaluation.data
+    # It lies beside decision.json, slices and all.
+    assert Path(found.uri).name == str(decision.best.version)
+    again = tfma.from_tfma(found.uri)
+    assert len(again.slices) == 2
+    # Nobody asks how sure the difference is: the candidate is not evaluated once more.
+    assert again.baseline is None
+    assert decision.slice_count == 2
+
+
+@pytest.mark.parametrize("names", [None, ("mine", "theirs")])
+def test_noise_is_that_of_the_difference_though_the_best_was_no_baseline(
+    node: Node, names: tuple[str, str] | None
+):
+    """Of 100 examples the best is wrong on 10, and the candidate on 5 of these 10."""
+    shared = node.shared
+    config = served_models.EVAL_CONFIG + "options { compute_confidence_intervals { value: true } }"
+    baseline = None
+    if names:
+        # Another model was the baseline, and metrics that only that one was asked for.
+        baseline = shared.work.model(0.9)
+        config = config.replace("model_specs {", f'model_specs {{ name: "{names[0]}"', 1) + (
+            f' model_specs {{ name: "{names[1]}" is_baseline: true label_key: "label"'
+            ' signature_name: "serving_default" prediction_key: "above" }'
+            f' metrics_specs {{ model_names: "{names[1]}" metrics {{ class_name: "MeanLabel" }} }}'
+        )
+    evaluated = served_models.evaluate(
+        shared.work.artifact, shared.examples, shared.candidate, baseline, config
+    )
+    # TFMA draws the buckets at random. With this alpha, three times the true error still passes.
+    rule = {**_POLICY["metric"], "significance": {"alpha": 0.25}}
+    decision = node.do(shared.candidate, evaluated, shared.examples, policy={"metric": rule})
+    assert node.pipelines_made == 1
+    assert decision.basis == pb.ExportDecision.EVALUATED_AGAIN
+    assert compared(decision) == (0.95, 0.9)
+    significance = decision.comparisons[0].significance
+    assert significance.method == pb.SignificanceTest.PAIRED
+    # Of 5 examples of 100 that only one of both is right about: sqrt(0.05 * 0.95 / 100) = 0.022.
+    assert 0.022 / 3 < significance.standard_error < 0.022 * 3
+    assert decision.reason == pb.ExportDecision.BETTER
+    # It lies beside decision.json, with both.
+    again = tfma.from_tfma(decision.best.evaluation.uri)
+    assert again.baseline is not None
+    assert again["binary_accuracy"] == pytest.approx(0.95)
+    assert len(again.slices) == 2
+    difference = again.difference(MetricKey(name="binary_accuracy"))
+    assert difference is not None
+    assert significance.standard_error == difference.standard_error
+    assert node.record().evaluation.uri == evaluated.uri
+
+
+def test_two_models_that_are_not_the_baseline_are_not_evaluated_together(node: Node):
+    """Evaluator takes no third one: the best is evaluated alone, as if it were both."""
+    shared = node.shared
+    config = (
+        served_models.EVAL_CONFIG.replace("model_specs {", 'model_specs { name: "a"', 1)
+        + ' model_specs { name: "b" label_key: "label" signature_name: "serving_default"'
+        ' prediction_key: "above" } options { compute_confidence_intervals { value: true } }'
+    )
+    evaluated = served_models.evaluate(
+        shared.work.artifact, shared.examples, shared.candidate, None, config
+    )
+    rule = {
+        "metric": {"name": "binary_accuracy", "model_name": "a"},
+        "direction": "HIGHER_IS_BETTER",
+        "significance": {"alpha": 0.4},
+    }
+    decision = node.do(shared.candidate, evaluated, shared.examples, policy={"metric": rule})
+    assert decision.basis == pb.ExportDecision.EVALUATED_AGAIN
+    assert compared(decision) == (0.95, 0.9)
+    assert decision.comparisons[0].significance.method == pb.SignificanceTest.WELCH
+    assert decision.reason == pb.ExportDecision.BETTER
+
+
+def test_examples_that_the_candidate_was_not_evaluated_on(node: Node):
+    shared = node.shared
+    decision = node.do(shared.candidate, shared.candidate_alone, shared.more_examples)
+    [_, warning] = decision.warnings
+    assert warning == (
+        "the best could not be evaluated on the candidate's examples: 200 examples were found, and"
+        " the candidate was evaluated on 100"
+    )
+    assert decision.basis == pb.ExportDecision.RECORDED_OTHER_DATA
+
+
+def test_a_baseline_that_is_not_the_best_is_not_compared_with(node: Node):
+    shared = node.shared
+    decision = node.do(shared.candidate, shared.candidate_beside_another, shared.examples)
+    assert decision.basis == pb.ExportDecision.EVALUATED_AGAIN
+    assert compared(decision) == (0.95, 0.9)
+    [_, warning] = decision.warnings
+    assert warning.startswith("the evaluation's baseline is not the best: /")
+
+
+def test_without_examples_the_recorded_evaluation_is_compared_with(node: Node):
+    shared = node.shared
+    decision = node.do(shared.candidate, shared.candidate_alone)
+    assert node.pipelines_made == 0
+    # Nobody told on which examples the candidate was evaluated.
+    assert decision.basis == pb.ExportDecision.RECORDED_OTHER_DATA
+
+
+@pytest.mark.parametrize("has_same_examples", [True, False])
+def test_a_best_that_cannot_be_evaluated(node: Node, has_same_examples: bool):
+    shared = node.shared
+    served = node.base_directory / str(node.record().version)
+    # Features that the examples do not have.
+    replaced = served_models.write_model(node.base_directory.parent / "other", 0.5, feature="y")
+    shutil.copy(replaced / "saved_model.pb", served)
+    candidate_evaluation, examples = (
+        (shared.candidate_alone, shared.examples)
+        if has_same_examples
+        else (shared.candidate_on_more, shared.more_examples)
+    )
+    # The record knows the file's size.
+    record_path = served / RECORD_PATH
+    record = node.record()
+    for entry in record.manifest:
+        if entry.path == "saved_model.pb":
+            entry.size = (served / "saved_model.pb").stat().st_size
+    record_path.write_text(json_format.MessageToJson(record, preserving_proto_field_name=True))
+
+    with pytest.raises(RuntimeError) as caught:
+        node.do(
+            shared.candidate,
+            candidate_evaluation,
+            examples,
+            policy={"comparability": "REQUIRE_SAME_DATA"},
+        )
+    assert str(caught.value).startswith(
+        "the best must be evaluated on the candidate's examples, since"
+        " compare_policy.comparability is REQUIRE_SAME_DATA (got "
+    )
+    assert str(caught.value).endswith(
+        f", at {served}). Nothing was exported: mend the examples or the eval config, or set"
+        " PREFER_SAME_DATA for one run."
+    )
+    assert node.record().version == record.version
+    decision = node.do(shared.candidate, candidate_evaluation, examples)
+    [_, warning] = decision.warnings
+    assert warning.startswith("the best could not be evaluated on the candidate's examples: ")
+    assert decision.basis == (
+        pb.ExportDecision.RECORDED_SAME_DATA
+        if has_same_examples
+        else pb.ExportDecision.RECORDED_OTHER_DATA
+    )
+    assert compared(decision) == (0.95, 0.9)
+
+
+def test_what_is_decided_without_the_best_does_not_evaluate_it(node: Node):
+    shared = node.shared
+    again = node.do(shared.best, shared.best_alone, shared.examples)
+    assert again.reason == pb.ExportDecision.ALREADY_BEST
+    blessing = shared.work.artifact(standard_artifacts.ModelBlessing)
+    blessing.set_int_custom_property("blessed", 0)
+    decision = shared.work.artifact(ExportDecision)
+    Executor(BaseBeamExecutor.Context(make_beam_pipeline_fn=node.make_pipeline)).Do(
+        {
+            "model": [shared.candidate],
+            "evaluation": [shared.candidate_alone],
+            "examples": [shared.examples],
+            "model_blessing": [blessing],
+        },
+        {
+            "pushed_model": [shared.work.artifact(standard_artifacts.PushedModel)],
+            "decision": [decision],
+        },
+        exec_properties(node.base_directory),
+    )
+    assert read_decision(decision).reason == pb.ExportDecision.NOT_BLESSED
+    assert node.pipelines_made == 0
+
+
+def test_an_evaluation_of_another_model(node: Node):
+    shared = node.shared
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        node.do(shared.candidate, shared.best_alone)
+    assert str(caught.value) == (
+        f"evaluation must be one of the candidate, '{shared.candidate.uri}' (got one of"
+        f" '{shared.best.uri}', at {shared.best_alone.uri}). Give Evaluator and BestExporter the"
+        " same model channel."
+    )
+
+
+def test_an_export_that_tensorflow_cannot_read_where_it_lies(
+    shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source = location_of(f"{shared.best.uri}/Format-Serving")
+    with s3_server("models") as url:
+        for name, value in (
+            ("AWS_ENDPOINT_URL_S3", url),
+            ("AWS_ACCESS_KEY_ID", "a"),
+            ("AWS_SECRET_ACCESS_KEY", "b"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+        ):
+            monkeypatch.setenv(name, value)
+        export = Location(S3Storage(), "models/1732240000")
+        copy_files([(source / path, export / path) for path in source.sizes()])
+        evaluate = reevaluation.Reevaluation(
+            examples=[shared.examples],
+            examples_uri=shared.examples.uri,
+            splits=("eval",),
+            evaluation_uri=shared.candidate_beside_best.uri,
+            output_uri=str(tmp_path / "output"),
+            context=None,
+        )
+        reevaluated = evaluate(export, None)
+    result = reevaluated.best
+    assert result["binary_accuracy"] == pytest.approx(0.9)
+    assert result.uri == str(tmp_path / "output" / "1732240000")
+    # The same answer, not another evaluation: the server is gone.
+    assert evaluate(export, None) is reevaluated
+
+
+def test_examples_of_several_artifacts_have_one_name(shared: Shared):
+    uris = sorted([shared.examples.uri, shared.more_examples.uri])
+    assert uri_of([shared.more_examples, shared.examples]) == ",".join(uris)

@@ -1,0 +1,722 @@
+import contextlib
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.executor.bucket import Bucket, KilledError
+from tests.executor.plain import FILES, files_of, read_files, record_of, write_files
+from tfx_best_exporter.executor.exports.commit import (
+    Commit,
+    MarkerCommit,
+    RenameCommit,
+    VersionTakenError,
+    commit_for,
+)
+from tfx_best_exporter.executor.exports.directory import RECORD_PATH, Export, ExportDirectory
+from tfx_best_exporter.executor.exports.saved_model import ModelFile
+from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError, Storage, StorageError
+
+CONTENTS = {RECORD_PATH: b"{}"}
+WHOLE = {**FILES, **CONTENTS}
+# Content of the same size: nobody can tell it by the size.
+OTHER_FILES = {name: content.upper() for name, content in FILES.items()}
+
+
+class Disk(LocalStorage):
+    """A disk that tells its steps, and on which some of them fail or deceive.
+
+    Attributes:
+        steps: Names of the methods that were called.
+        failures: Error by method: it is raised once the method has done its work.
+        spoiled: End of the path of a file that does not keep what it was given.
+    """
+
+    def __init__(self, **failures: OSError):
+        self.steps: list[str] = []
+        self.failures = failures
+        self.spoiled = ""
+
+    def copy(self, source_path: str, path: str) -> FileDigest:
+        with self._step("copy"):
+            digest = super().copy(source_path, path)
+            if self.spoiled and path.endswith(self.spoiled):
+                Path(path).write_bytes(Path(path).read_bytes().swapcase())
+            return digest
+
+    def sync(self, path: str) -> None:
+        with self._step("sync"):
+            super().sync(path)
+
+    def rename(self, source_path: str, path: str) -> None:
+        with self._step("rename"):
+            super().rename(source_path, path)
+
+    def remove(self, path: str) -> None:
+        with self._step("remove"):
+            if "remove" not in self.failures:
+                super().remove(path)
+
+    @contextlib.contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        yield
+        self.steps.append(name)
+        if name in self.failures:
+            raise self.failures[name]
+
+
+@pytest.fixture
+def model_path(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "model")
+
+
+@pytest.fixture
+def base_path(tmp_path: Path) -> Path:
+    return tmp_path / "base"
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Bucket:
+    return Bucket(tmp_path)
+
+
+@pytest.fixture
+def marker_commit(bucket: Bucket) -> MarkerCommit:
+    return MarkerCommit(bucket.location("base"), bucket.location("base/.best_exporter"))
+
+
+def rename_commit(disk: LocalStorage, base_path: Path) -> RenameCommit:
+    base = Location(disk, str(base_path))
+    return RenameCommit(base, base / ".best_exporter")
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    return Bucket(tmp_path) if request.param == "bucket" else Disk()
+
+
+@pytest.fixture
+def commit(storage: Storage, base_path: Path) -> Commit:
+    base = Location(storage, str(base_path))
+    return commit_for(base, base / ".best_exporter")
+
+
+def held() -> None:
+    """The lease is held."""
+
+
+def lost() -> None:
+    raise LeaseLostError("another writer has the lock")
+
+
+def on(storage: Storage, files: list[ModelFile]) -> list[ModelFile]:
+    """Returns the files as lying in another storage of the same disk."""
+    return [
+        ModelFile(path=file.path, source=Location(storage, file.source.path), digest=file.digest)
+        for file in files
+    ]
+
+
+def left_in(base_path: Path) -> list[str]:
+    """Returns the files below .best_exporter/."""
+    return sorted(read_files(base_path / ".best_exporter"))
+
+
+def in_sight(base_path: Path) -> dict[str, dict[str, bytes]]:
+    """Returns the files of every version that is a SavedModel for a model server."""
+    return {
+        path.name: read_files(path)
+        for path in base_path.iterdir()
+        if path.name.isdecimal() and (path / "saved_model.pb").exists()
+    }
+
+
+# In every storage.
+
+
+def test_the_storage_decides(tmp_path: Path, bucket: Bucket):
+    disk = Location(LocalStorage(), str(tmp_path / "base"))
+    assert isinstance(commit_for(disk, disk / ".best_exporter"), RenameCommit)
+    assert isinstance(commit_for(bucket.location("b"), bucket.location("b/s")), MarkerCommit)
+
+
+def test_publish_and_retire(commit: Commit, base_path: Path, model_path: Path):
+    assert not commit.is_in_sight(5)
+    for version in (5, 6):
+        commit.publish(version, files_of(model_path), CONTENTS, held)
+    assert in_sight(base_path) == {"5": WHOLE, "6": WHOLE}
+    assert commit.is_in_sight(5)
+    commit.retire(5, held)
+    assert in_sight(base_path) == {"6": WHOLE}
+    assert (commit.is_in_sight(5), commit.is_in_sight(6)) == (False, True)
+    assert left_in(base_path) == []
+    assert commit.recover(held) == []
+
+
+@pytest.mark.parametrize("name", ["assets/words.txt", "saved_model.pb"])
+def test_a_file_that_changed_is_refused(
+    commit: Commit, base_path: Path, model_path: Path, name: str
+):
+    files = files_of(model_path)
+    (file,) = (each for each in files if each.path == name)
+    (model_path / name).write_bytes(b"other")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        commit.publish(5, files, CONTENTS, held)
+    assert str(caught.value) == (
+        f"{name} must be copied as it was read (got {file.source.digest()}, expected"
+        f" {file.digest}, at {file.source}). Nothing was published: run again, and see what else"
+        " writes there."
+    )
+    assert in_sight(base_path) == {}
+    assert read_files(base_path) == {}
+
+
+def test_a_version_that_is_taken_is_left_alone(commit: Commit, base_path: Path, model_path: Path):
+    write_files(base_path / "5", {"theirs": b"precious"})
+    with pytest.raises(VersionTakenError):
+        commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert read_files(base_path) == {"5/theirs": b"precious"}
+
+
+def test_without_the_lease_nothing_comes_into_sight(
+    commit: Commit, base_path: Path, model_path: Path
+):
+    seen = []
+
+    def lose() -> None:
+        seen.append(in_sight(base_path))
+        lost()
+
+    with pytest.raises(LeaseLostError):
+        commit.publish(5, files_of(model_path), CONTENTS, lose)
+    assert seen
+    assert not any(seen)
+    assert read_files(base_path) == {}
+
+
+def test_without_the_lease_nothing_is_retired(commit: Commit, base_path: Path, model_path: Path):
+    commit.publish(5, files_of(model_path), CONTENTS, held)
+    with pytest.raises(LeaseLostError):
+        commit.retire(5, lost)
+    assert in_sight(base_path) == {"5": WHOLE}
+
+
+def test_without_the_lease_nothing_is_recovered(commit: Commit, base_path: Path):
+    write_files(base_path / ".best_exporter" / "staging" / "4")
+    with pytest.raises(LeaseLostError):
+        commit.recover(lost)
+    assert len(left_in(base_path)) == len(FILES)
+
+
+def test_an_interrupt_leaves_nothing(commit: Commit, base_path: Path, model_path: Path):
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        commit.publish(5, files_of(model_path), CONTENTS, interrupt)
+    assert read_files(base_path) == {}
+
+
+# By rename.
+
+
+def test_a_disk_copies_verifies_syncs_and_renames(base_path: Path, model_path: Path):
+    disk = Disk()
+    files = on(disk, files_of(model_path))
+    rename_commit(disk, base_path).publish(5, files, CONTENTS, lambda: disk.steps.append("check"))
+    assert disk.steps == ["copy"] * len(FILES) + ["sync", "check", "rename"]
+
+
+def test_a_disk_that_keeps_something_else_is_found_out(base_path: Path, model_path: Path):
+    disk = Disk()
+    disk.spoiled = "words.txt"
+    files = on(disk, files_of(model_path))
+    (file,) = (each for each in files if each.path == "assets/words.txt")
+    (model_path / "words").write_bytes(b"WORDS")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        rename_commit(disk, base_path).publish(5, files, CONTENTS, held)
+    assert str(caught.value) == (
+        "assets/words.txt must be written as it was read (got"
+        f" {disk.digest(str(model_path / 'words'))}, expected {file.digest}, at {file.source})."
+        " Nothing was published: run again, and see what else writes there."
+    )
+    assert read_files(base_path) == {}
+
+
+@pytest.mark.parametrize("step", ["copy", "sync", "rename"])
+def test_a_disk_that_fails_leaves_nothing_in_sight(base_path: Path, model_path: Path, step: str):
+    # Each fails when it has done its work. A rename does so if the name cannot be made durable.
+    disk = Disk(**{step: OSError(5, "Input/output error")})
+    commit = rename_commit(disk, base_path)
+    with pytest.raises(OSError, match="Input/output error"):
+        commit.publish(5, on(disk, files_of(model_path)), CONTENTS, held)
+    assert not commit.is_in_sight(5)
+    assert read_files(base_path) == {}
+
+
+def test_a_rename_that_fails_leaves_nothing_in_sight(
+    base_path: Path, model_path: Path, other_file_system: Path
+):
+    # A rename to another file system fails, whoever asks.
+    (base_path / ".best_exporter").mkdir(parents=True)
+    (base_path / ".best_exporter" / "staging").symlink_to(other_file_system)
+    with pytest.raises(OSError, match="cross-device"):
+        rename_commit(Disk(), base_path).publish(5, files_of(model_path), CONTENTS, held)
+    assert in_sight(base_path) == {}
+    assert read_files(other_file_system) == {}
+
+
+def test_what_cannot_be_cleaned_up_does_not_hide_the_error(
+    base_path: Path, model_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.WARNING, "tfx_best_exporter")
+    disk = Disk(sync=OSError(28, "No space left"), remove=OSError(5, "Input/output error"))
+    commit = rename_commit(disk, base_path)
+    with pytest.raises(OSError, match="No space left"):
+        commit.publish(5, on(disk, files_of(model_path)), CONTENTS, held)
+    assert [record.message for record in caplog.records] == [
+        "cleaning up failed, the next run tries again: [Errno 5] Input/output error"
+    ]
+    (left_path,) = (base_path / ".best_exporter" / "staging").iterdir()
+    problem = "could not be removed, the next run tries again: [Errno 5] Input/output error"
+    assert commit.recover(held) == [f"{left_path} {problem}"]
+    del disk.failures["remove"]
+    assert commit.recover(held) == [f"removed {left_path.name} from staging: a run had left it"]
+    assert read_files(base_path) == {}
+
+
+def test_a_retired_version_is_out_of_sight_before_it_is_deleted(base_path: Path, model_path: Path):
+    disk = Disk()
+    commit = rename_commit(disk, base_path)
+    commit.publish(5, files_of(model_path), CONTENTS, held)
+    disk.steps.clear()
+    commit.retire(5, lambda: disk.steps.append("check"))
+    assert disk.steps == ["check", "rename", "remove"]
+    commit.publish(6, files_of(model_path), CONTENTS, held)
+    disk.failures["remove"] = OSError(5, "Input/output error")
+    with pytest.raises(OSError, match="Input/output error"):
+        commit.retire(6, held)
+    assert not commit.is_in_sight(6)
+    (left_path,) = (base_path / ".best_exporter" / "trash").iterdir()
+    assert read_files(left_path) == WHOLE
+    del disk.failures["remove"]
+    assert commit.recover(held) == [f"removed {left_path.name} from trash: a run had left it"]
+
+
+# By a marker.
+
+
+def test_the_marker_is_written_last(
+    marker_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
+):
+    marker_commit.publish(
+        5, files_of(model_path), CONTENTS, lambda: bucket.steps.append("check the lease")
+    )
+    staged = "base/.best_exporter/staging/5"
+    names = sorted(name for name in FILES if name != "saved_model.pb")
+    count = len(names)
+    assert bucket.steps[0] == f"write {staged}/claim.json"
+    uploads, copies = bucket.steps[1 : 1 + count], bucket.steps[1 + count : 1 + 2 * count]
+    assert sorted(uploads) == [f"upload {staged}/files/{name}" for name in names]
+    assert sorted(copies) == [f"copy base/5/{name}" for name in names]
+    assert bucket.steps[1 + 2 * count : -2 - count] == [
+        f"write base/5/{RECORD_PATH}",
+        f"upload {staged}/saved_model.pb",
+        "check the lease",
+        "copy base/5/saved_model.pb",
+    ]
+    assert all(step.startswith(f"remove {staged}/") for step in bucket.steps[-2 - count :])
+
+
+def test_what_is_in_the_store_is_copied_there(
+    marker_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
+):
+    marker_commit.publish(5, on(bucket, files_of(model_path)), CONTENTS, held)
+    staged = "base/.best_exporter/staging/5"
+    assert not [step for step in bucket.steps if step.startswith(("upload ", f"copy {staged}/f"))]
+    assert bucket.steps.index("copy base/5/saved_model.pb") > max(
+        bucket.steps.index(f"copy base/5/{name}") for name in FILES if name != "saved_model.pb"
+    )
+    assert in_sight(base_path) == {"5": WHOLE}
+
+
+@pytest.mark.parametrize("marker", ["saved_model.pb", "saved_model.pbtxt"])
+def test_the_marker_is_deleted_first(
+    marker_commit: MarkerCommit, bucket: Bucket, tmp_path: Path, marker: str
+):
+    files = {name: content for name, content in FILES.items() if name != "saved_model.pb"}
+    model_path = write_files(tmp_path / "model", {**files, marker: b"graph"})
+    marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert marker_commit.is_in_sight(5)
+    bucket.steps.clear()
+    marker_commit.retire(5, lambda: bucket.steps.append("check the lease"))
+    assert bucket.steps[:2] == ["check the lease", f"remove base/5/{marker}"]
+    assert sorted(bucket.steps[2:]) == sorted(
+        f"remove base/5/{name}" for name in (*files, *CONTENTS)
+    )
+
+
+def test_what_is_listed_must_be_what_was_written(
+    marker_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
+):
+    def spoil(step: str) -> None:
+        if step == "upload base/.best_exporter/staging/5/saved_model.pb":
+            (base_path / "5" / "assets" / "words.txt").write_bytes(b"more words")
+            (base_path / "5" / "assets" / "strange").write_bytes(b"")
+            (base_path / "5" / "fingerprint.pb").unlink()
+
+    bucket.before = spoil
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert str(caught.value) == (
+        "version must be written whole (got other sizes of assets/strange, assets/words.txt,"
+        " fingerprint.pb, at bucket://base/5). Nothing was published: run again, and see what else"
+        " writes there."
+    )
+    assert read_files(base_path) == {}
+
+
+def test_a_claim_keeps_a_version(
+    marker_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
+):
+    write_files(base_path / ".best_exporter" / "staging" / "5", {"claim.json": b"{}"})
+    with pytest.raises(VersionTakenError):
+        marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert bucket.steps == ["write base/.best_exporter/staging/5/claim.json"]
+    assert in_sight(base_path) == {}
+    # Its writer may still live. When there is a larger version, nobody will ask for it again.
+    assert marker_commit.recover(held) == []
+    assert left_in(base_path) == ["staging/5/claim.json"]
+    marker_commit.publish(6, files_of(model_path), CONTENTS, held)
+    assert left_in(base_path) == []
+    assert in_sight(base_path) == {"6": WHOLE}
+
+
+def test_a_claim_goes_when_a_larger_version_is_there(
+    marker_commit: MarkerCommit, base_path: Path, model_path: Path
+):
+    marker_commit.publish(6, files_of(model_path), CONTENTS, held)
+    # No number that a model server can read: it is no version.
+    write_files(base_path / str(2**63), {"notes": b""})
+    for version in ("5", "7"):
+        staging_path = base_path / ".best_exporter" / "staging" / version
+        write_files(staging_path, {"claim.json": b"{}"})
+    assert marker_commit.recover(held) == []
+    assert left_in(base_path) == ["staging/7/claim.json"]
+
+
+def test_a_half_written_version_is_recovered(
+    marker_commit: MarkerCommit, bucket: Bucket, base_path: Path
+):
+    staging_path = base_path / ".best_exporter" / "staging"
+    write_files(staging_path / "5", {"claim.json": b"{}", "saved_model.pb": b"graph"})
+    write_files(base_path / "5", {name: FILES[name] for name in FILES if name != "saved_model.pb"})
+    write_files(staging_path / "notes", {"a": b""})
+    assert marker_commit.recover(held) == [
+        "removed version 5: a run had left it half written",
+        "removed notes from staging: a run had left it",
+    ]
+    assert read_files(base_path) == {".best_exporter/staging/5/claim.json": b"{}"}
+    # What its writer would need for its commit goes first.
+    assert bucket.steps[0] == "remove base/.best_exporter/staging/5/saved_model.pb"
+    assert marker_commit.recover(held) == []
+
+
+def test_what_cannot_be_recovered_is_told(
+    marker_commit: MarkerCommit, bucket: Bucket, base_path: Path
+):
+    write_files(base_path / "5", {"assets/words.txt": b"words"})
+    write_files(base_path / ".best_exporter" / "staging" / "5", {"claim.json": b"{}"})
+
+    def refuse(step: str) -> None:
+        raise StorageError("permission must be given")
+
+    bucket.before = refuse
+    assert marker_commit.recover(held) == [
+        "bucket://base/5 could not be removed, the next run tries again: permission must be given"
+    ]
+    bucket.before = lambda step: None
+    assert marker_commit.recover(held) == ["removed version 5: a run had left it half written"]
+
+
+def test_a_marker_that_stays_is_told(marker_commit: MarkerCommit, bucket: Bucket, base_path: Path):
+    staging_path = base_path / ".best_exporter" / "staging" / "5"
+    write_files(staging_path, {"claim.json": b"{}", "saved_model.pb": b"graph"})
+    write_files(base_path / "5", {"assets/words.txt": b"words"})
+
+    def refuse(step: str) -> None:
+        raise StorageError("permission must be given")
+
+    bucket.before = refuse
+    assert marker_commit.recover(held) == [
+        "bucket://base/5 could not be removed, the next run tries again: permission must be given"
+    ]
+    assert len(read_files(base_path)) == 3
+
+
+def test_an_export_counts_whose_leftovers_cannot_be_removed(
+    marker_commit: MarkerCommit,
+    bucket: Bucket,
+    base_path: Path,
+    model_path: Path,
+    caplog: pytest.LogCaptureFixture,
+):
+    caplog.set_level(logging.WARNING, "tfx_best_exporter")
+
+    def refuse(step: str) -> None:
+        if step.startswith("remove "):
+            raise StorageError("permission must be given")
+
+    bucket.before = refuse
+    marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert in_sight(base_path) == {"5": WHOLE}
+    assert caplog.messages == [
+        "cleaning up failed, the next run tries again: permission must be given"
+    ]
+    bucket.before = lambda step: None
+    assert marker_commit.recover(held) == ["removed 5 from staging: a run had left it"]
+
+
+def test_a_version_in_sight_is_not_touched(
+    marker_commit: MarkerCommit, base_path: Path, model_path: Path
+):
+    # Died after its commit: only what was staged is left.
+    marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    staging_path = base_path / ".best_exporter" / "staging" / "5"
+    write_files(staging_path, {"claim.json": b"{}", "saved_model.pb": b"graph"})
+    assert marker_commit.recover(held) == ["removed 5 from staging: a run had left it"]
+    assert in_sight(base_path) == {"5": WHOLE}
+    assert left_in(base_path) == []
+
+
+def test_a_zombie_whose_marker_was_cleaned_up_cannot_commit(
+    marker_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
+):
+    other = MarkerCommit(bucket.location("base"), bucket.location("base/.best_exporter"))
+
+    def recover(step: str) -> None:
+        # The lease is checked, the commit is about to come.
+        if step.startswith("copy base/5/"):
+            bucket.before = lambda step: None
+            assert other.recover(held) == ["removed version 5: a run had left it half written"]
+
+    bucket.before = recover
+    with pytest.raises(FileNotFoundError):
+        marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert read_files(base_path) == {}
+
+
+def test_a_commit_whose_reply_is_lost_counts(
+    marker_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
+):
+    def lose_reply(step: str) -> None:
+        if step == "copy base/5/saved_model.pb":
+            (base_path / "5" / "saved_model.pb").write_bytes(FILES["saved_model.pb"])
+            raise StorageError("storage must answer")
+
+    bucket.before = lose_reply
+    marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert in_sight(base_path) == {"5": WHOLE}
+    assert left_in(base_path) == []
+
+
+def test_an_interrupt_in_the_commit_takes_nothing_out_of_sight(
+    marker_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
+):
+    def interrupt(step: str) -> None:
+        if step == "copy base/5/saved_model.pb":
+            (base_path / "5" / "saved_model.pb").write_bytes(FILES["saved_model.pb"])
+            raise KeyboardInterrupt
+
+    bucket.before = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert in_sight(base_path) == {"5": WHOLE}
+    bucket.before = lambda step: None
+    assert marker_commit.recover(held) == ["removed 5 from staging: a run had left it"]
+    assert in_sight(base_path) == {"5": WHOLE}
+
+
+def test_a_commit_that_nobody_can_look_at_is_left_to_the_next_run(
+    marker_commit: MarkerCommit,
+    bucket: Bucket,
+    base_path: Path,
+    model_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def go_away(step: str) -> None:
+        if step == "copy base/5/saved_model.pb":
+            (base_path / "5" / "saved_model.pb").write_bytes(FILES["saved_model.pb"])
+            monkeypatch.setattr(marker_commit, "is_in_sight", refuse)
+            raise StorageError("storage must answer")
+
+    def refuse(version: int) -> bool:
+        raise StorageError("storage must be there")
+
+    bucket.before = go_away
+    with pytest.raises(StorageError) as caught:
+        marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert str(caught.value) == "storage must answer"
+    assert in_sight(base_path) == {"5": WHOLE}
+
+
+def test_what_went_wrong_is_told_though_cleaning_up_fails_too(
+    marker_commit: MarkerCommit,
+    bucket: Bucket,
+    model_path: Path,
+    caplog: pytest.LogCaptureFixture,
+):
+    caplog.set_level(logging.WARNING, "tfx_best_exporter")
+
+    def refuse(step: str) -> None:
+        if step.startswith("remove "):
+            raise StorageError("permission must be given")
+        if step == "copy base/5/assets/words.txt":
+            raise StorageError("quota must suffice")
+
+    bucket.before = refuse
+    with pytest.raises(StorageError) as caught:
+        marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+    assert str(caught.value) == "quota must suffice"
+    assert "cleaning up failed, the next run tries again: permission must be given" in (
+        caplog.messages
+    )
+
+
+# At every step of it.
+
+
+def at_step(number: int, act: Callable[[], None], *, is_final: bool) -> Callable[[str], None]:
+    """Returns a hook that acts before a step: once, or before all that come after too."""
+    numbers = itertools.count()
+    guard = threading.Lock()
+
+    def hook(step: str) -> None:
+        with guard:
+            current = next(numbers)
+        if current == number or (is_final and current > number):
+            act()
+
+    return hook
+
+
+def export_and_retire(bucket: Bucket, model_path: Path) -> Export:
+    """Publishes version 5 or a later one, and retires version 3."""
+    exports = ExportDirectory(bucket.location("base"))
+    with exports.lock():
+        exports.recover()
+        published = exports.publish(5, files_of(model_path), record_of(name=model_path.name))
+        for export in exports.list().exports:
+            if export.version == 3:
+                # Whose lock is lost by now has published all the same.
+                with contextlib.suppress(LeaseLostError):
+                    exports.retire(export, why="too old", now=0)
+        return published
+
+
+def three_versions(tmp_path: Path, model_path: Path) -> Bucket:
+    bucket = Bucket(tmp_path)
+    exports = ExportDirectory(bucket.location("base"))
+    with exports.lock():
+        for version in (3, 4):
+            exports.publish(version, files_of(model_path), record_of())
+    return bucket
+
+
+def check_whole(bucket: Bucket) -> list[int]:
+    """Returns the versions in sight; each must be whole."""
+    exports = ExportDirectory(bucket.location("base"))
+    versions = sorted(int(name) for name in in_sight(bucket.directory / "base"))
+    for export in exports.list().exports:
+        if export.version in versions:
+            assert exports.verify(export) == []
+    return versions
+
+
+def steps_of(tmp_path: Path, model_path: Path) -> int:
+    bucket = three_versions(tmp_path / "undisturbed", model_path)
+    bucket.steps.clear()
+    export_and_retire(bucket, model_path)
+    return len(bucket.steps)
+
+
+def test_killed_at_every_step(tmp_path: Path, model_path: Path):
+    def kill() -> None:
+        raise KilledError
+
+    total = steps_of(tmp_path, model_path)
+    assert total > 15
+    seen = []
+    for number in range(total):
+        bucket = three_versions(tmp_path / str(number), model_path)
+        bucket.before = at_step(number, kill, is_final=True)
+        with pytest.raises(KilledError):
+            export_and_retire(bucket, model_path)
+        bucket.before = lambda step: None
+        versions = check_whole(bucket)
+        if versions not in seen:
+            seen.append(versions)
+        published = export_and_retire(bucket, model_path)
+        is_committed = 5 in versions or 3 not in versions
+        # Who died has claimed its version: another one is taken.
+        assert check_whole(bucket) == sorted({4, published.version, *([5] if is_committed else [])})
+        exports = ExportDirectory(bucket.location("base"))
+        assert [export.version for export in exports.list().exports] == check_whole(bucket)
+        assert [tombstone.record.version for tombstone in exports.tombstones()] == [3]
+        assert left_in(bucket.directory / "base") == ["retired/3.json"]
+    assert seen == [[3, 4], [3, 4, 5], [4, 5]]
+
+
+def test_failing_at_every_step(tmp_path: Path, model_path: Path):
+    def fail() -> None:
+        raise StorageError("storage must answer")
+
+    for number in range(steps_of(tmp_path, model_path)):
+        bucket = three_versions(tmp_path / str(number), model_path)
+        bucket.before = at_step(number, fail, is_final=False)
+        with contextlib.suppress(StorageError):
+            export_and_retire(bucket, model_path)
+        bucket.before = lambda step: None
+        check_whole(bucket)
+        published = export_and_retire(bucket, model_path)
+        assert published.version in check_whole(bucket)
+        assert 3 not in check_whole(bucket)
+        assert left_in(bucket.directory / "base") == ["retired/3.json"]
+
+
+def test_taken_over_at_every_step(tmp_path: Path, model_path: Path):
+    """A writer that has lost its lease without knowing goes on as if nothing had happened."""
+    other_path = write_files(tmp_path / "other", OTHER_FILES)
+    outcomes = set()
+    for number in range(steps_of(tmp_path, model_path)):
+        bucket = three_versions(tmp_path / str(number), model_path)
+        published: list[Export] = []
+
+        def take_over(bucket: Bucket = bucket, published: list[Export] = published) -> None:
+            published.append(export_and_retire(bucket, other_path))
+
+        bucket.before = at_step(number, take_over, is_final=False)
+        own = None
+        with contextlib.suppress(LeaseLostError):
+            own = export_and_retire(bucket, model_path)
+        bucket.before = lambda step: None
+        exports = ExportDirectory(bucket.location("base"))
+        names = {export.version: exports.record(export).name for export in exports.list().exports}
+        # What the other has published is there and whole, and nothing is mixed.
+        assert names[published[0].version] == "other"
+        assert set(check_whole(bucket)) == set(names)
+        contents = read_files(bucket.directory / "base" / str(published[0].version))
+        assert {name: contents[name] for name in OTHER_FILES} == OTHER_FILES
+        assert (own is not None) == (names.get(5) == "model")
+        assert 3 not in names
+        outcomes.add((own is not None, published[0].version))
+        # And the next run finds nothing that stands in its way.
+        export_and_retire(bucket, model_path)
+        assert left_in(bucket.directory / "base") == ["retired/3.json"]
+    assert outcomes == {(False, 5), (False, 6), (True, 6)}

@@ -1,0 +1,1005 @@
+import dataclasses
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.executor.bucket import Bucket
+from tests.executor.plain import (
+    FILES,
+    files_of,
+    publish,
+    read_files,
+    record_of,
+    recover,
+    retire,
+    write_files,
+)
+from tests.waiting import until
+from tfx_best_exporter.executor.exports import directory as exports_module
+from tfx_best_exporter.executor.exports.directory import (
+    RECORD_PATH,
+    Export,
+    ExportDirectory,
+    RecordError,
+    Served,
+)
+from tfx_best_exporter.executor.exports.saved_model import ModelFile
+from tfx_best_exporter.executor.storage import local, location_of
+from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError, StorageError
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+LARGEST = 2**63 - 1
+REPAIR = "A model server may be trying to load it: repair or remove it"
+
+
+@pytest.fixture
+def base_path(tmp_path: Path) -> Path:
+    return tmp_path / "base"
+
+
+@pytest.fixture
+def base(base_path: Path) -> ExportDirectory:
+    return ExportDirectory(location_of(base_path))
+
+
+@pytest.fixture
+def model_path(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "model")
+
+
+def versions_of(base: ExportDirectory) -> list[int]:
+    return [export.version for export in base.list().exports]
+
+
+def state_of(base: ExportDirectory) -> dict[str, list[str]]:
+    """Returns what lies below .best_exporter/, by folder."""
+    return {
+        path.name: sorted(entry.name for entry in path.iterdir())
+        for path in sorted((Path(base.base.path) / ".best_exporter").iterdir())
+        if path.is_dir()
+    }
+
+
+def make_undeletable(path: Path) -> Callable[[Path], Any]:
+    """Makes a directory keep its files, even for root; returns what undoes it wherever it lies."""
+    if os.geteuid() != 0:
+        path.chmod(0o555)
+        return lambda path: path.chmod(0o755)
+    if not shutil.which("chattr"):
+        pytest.skip("root deletes everything where there is no chattr")
+    if subprocess.run(["chattr", "+i", path], capture_output=True).returncode:
+        pytest.skip("this file system has no immutable files")
+    return lambda path: subprocess.run(["chattr", "-i", path], check=True)
+
+
+# Listing.
+
+
+def test_a_base_directory_need_not_exist(base: ExportDirectory, base_path: Path):
+    listing = base.list()
+    assert (listing.exports, listing.strays, listing.largest_version) == ((), (), 0)
+    assert base.served(listing) == Served(export=None, record=None, warnings=())
+    assert base.fingerprint() == "none"
+    assert list(base.tombstones()) == []
+    assert base.recover() == ()
+    assert not base_path.exists()
+
+
+def test_a_base_directory_that_is_a_file_is_refused(base: ExportDirectory, base_path: Path):
+    base_path.write_bytes(b"")
+    message = (
+        "push_destination.filesystem.base_directory must be a directory"
+        f" (got {str(base_path)!r}, which is a file)."
+        " Choose another path, or move the file away."
+    )
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        base.list()
+    assert str(caught.value) == message
+    with pytest.raises(ValueError) as caught, base.lock():  # noqa: PT011
+        pytest.fail("locked a file")
+    assert str(caught.value) == message
+
+
+NO_NUMBER = "its name is not a canonical decimal number"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "problem", "largest"),
+    [
+        pytest.param("007", "directory", NO_NUMBER, 7, id="leading zeros"),
+        pytest.param("-1", "directory", NO_NUMBER, 0, id="negative"),
+        pytest.param("+5", "directory", NO_NUMBER, 0, id="sign"),
+        pytest.param("1.5", "directory", NO_NUMBER, 0, id="fraction"),
+        pytest.param("\u0663", "directory", NO_NUMBER, 0, id="digit of another script"),
+        pytest.param("latest", "directory", NO_NUMBER, 0, id="word"),
+        pytest.param("1" * 40, "directory", NO_NUMBER, 0, id="40 digits"),
+        pytest.param(str(LARGEST + 1), "directory", NO_NUMBER, 0, id="one more than 63 bits"),
+        pytest.param(".DS_Store", "file", NO_NUMBER, 0, id=".DS_Store"),
+        pytest.param("12", "file", "it is a file", 12, id="numeric file"),
+        pytest.param("12", "link", "it is a link", 12, id="link to an export"),
+        pytest.param("12", "dangling link", "it is a link", 12, id="dangling link"),
+    ],
+)
+def test_strays_are_told_and_never_touched(
+    base: ExportDirectory,
+    base_path: Path,
+    model_path: Path,
+    name: str,
+    kind: str,
+    problem: str,
+    largest: int,
+):
+    publish(base, 3, model_path)
+    path = base_path / name
+    if kind == "directory":
+        write_files(path)
+    elif kind == "file":
+        path.write_bytes(b"")
+    else:
+        path.symlink_to("3" if kind == "link" else "nowhere")
+    listing = base.list()
+    assert [export.version for export in listing.exports] == [3]
+    assert listing.strays == (f"{name!r} is no version: {problem}",)
+    assert listing.largest_version == max(3, largest)
+    recover(base)
+    assert os.path.lexists(path)
+
+
+@pytest.mark.parametrize("version", [0, 1, LARGEST])
+def test_canonical_numbers_are_versions(base: ExportDirectory, base_path: Path, version: int):
+    write_files(base_path / str(version))
+    (export,) = base.list().exports
+    assert export == Export(version=version, base=base.base)
+    assert export.path == str(base_path / str(version))
+    assert not base.has_record(export)
+
+
+def test_exports_are_listed_as_numbers(base: ExportDirectory, model_path: Path):
+    for version in (9, 10, 100, 1):
+        publish(base, version, model_path)
+    assert versions_of(base) == [1, 9, 10, 100]
+
+
+# The best.
+
+
+def test_the_best_is_the_largest_complete_version(base: ExportDirectory, model_path: Path):
+    for version in (9, 10):
+        publish(base, version, model_path)
+    served = base.served(base.list())
+    assert served.export is not None
+    assert served.record is not None
+    assert (served.export.version, served.record.version, served.warnings) == (10, 10, ())
+    assert base.has_record(served.export)
+
+
+def test_a_foreign_version_may_be_the_best(
+    base: ExportDirectory, base_path: Path, model_path: Path
+):
+    publish(base, 9, model_path)
+    write_files(base_path / "10")
+    served = base.served(base.list())
+    assert served.export is not None
+    assert (served.export.version, served.record, served.warnings) == (10, None, ())
+    assert not base.has_record(served.export)
+    assert base.fingerprint() == "10:foreign"
+
+
+@pytest.mark.parametrize(
+    ("is_foreign", "damage", "problem"),
+    [
+        pytest.param(True, "saved_model.pb", "there is no saved_model.pb", id="foreign: pb"),
+        pytest.param(
+            True, "variables/variables.index", "there is no variables/variables.index", id="index"
+        ),
+        pytest.param(False, "saved_model.pb", "there is no saved_model.pb", id="ours: pb"),
+        pytest.param(
+            False,
+            "assets/words.txt",
+            "assets/words.txt is missing or does not have its 5 bytes",
+            id="ours: an asset",
+        ),
+    ],
+)
+def test_an_incomplete_newest_version_is_passed_over(
+    base: ExportDirectory,
+    base_path: Path,
+    model_path: Path,
+    is_foreign: bool,
+    damage: str,
+    problem: str,
+):
+    publish(base, 9, model_path)
+    if is_foreign:
+        write_files(base_path / "10")
+    else:
+        publish(base, 10, model_path)
+    (base_path / "10" / damage).unlink()
+    served = base.served(base.list())
+    assert served.export is not None
+    assert served.record is not None
+    assert served.export.version == served.record.version == 9
+    assert served.warnings == (
+        f"version 10 is not complete and is passed over: {problem}. {REPAIR}",
+    )
+    assert base.next_version(base.list(), 0) == 11
+
+
+def test_a_truncated_file_is_noticed(base: ExportDirectory, model_path: Path):
+    export = publish(base, 9, model_path)
+    name = "variables/variables.data-00000-of-00001"
+    (Path(export.path) / name).write_bytes(b"dat")
+    served = base.served(base.list())
+    assert served.export is None
+    problem = f"{name} is missing or does not have its 4 bytes"
+    assert served.warnings == (
+        f"version 9 is not complete and is passed over: {problem}. {REPAIR}",
+    )
+
+
+def test_fingerprint_changes_with_the_best(base: ExportDirectory, model_path: Path):
+    seen = [base.fingerprint()]
+    for version, digest in ((1, "sha256:a"), (2, "sha256:a"), (3, "sha256:b")):
+        model = pb.SourceModel(digest=digest)
+        publish(base, version, model_path, model=model)
+        seen.append(base.fingerprint())
+    assert seen == ["none", "1:sha256:a", "2:sha256:a", "3:sha256:b"]
+
+
+# Records.
+
+
+def test_a_record_is_read_as_it_was_written(base: ExportDirectory, model_path: Path):
+    metric = pb.MetricValue(key=pb.MetricKey(name="auc"), value=float("nan"))
+    export = publish(base, 5, model_path, evaluation=pb.Evaluation(metrics=[metric]), name="a name")
+    record = base.record(export)
+    assert record.name == "a name"
+    assert str(record.evaluation.metrics[0].value) == "nan"
+    assert [(entry.path, entry.size) for entry in record.manifest] == sorted(
+        (name, len(content)) for name, content in FILES.items()
+    )
+
+
+def test_a_record_with_fields_of_a_later_release_is_read(base: ExportDirectory, model_path: Path):
+    export = publish(base, 5, model_path)
+    path = Path(export.path) / RECORD_PATH
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "new_field": 1}))
+    assert base.record(export).version == 5
+
+
+REMEDY = " Restore it from a backup, or upgrade tfx-best-exporter if a newer one wrote it."
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        pytest.param(b"", "Expecting value: line 1 column 1 (char 0)", id="empty"),
+        pytest.param(
+            b'{"schema_version": 1, "ver',
+            "Unterminated string starting at: line 1 column 23 (char 22)",
+            id="truncated",
+        ),
+        pytest.param(
+            b"\x80abc",
+            "'utf-8' codec can't decode byte 0x80 in position 0: invalid start byte",
+            id="binary",
+        ),
+        pytest.param(b"[]", "schema_version None", id="another document"),
+        pytest.param(b"{}", "schema_version None", id="no schema"),
+        pytest.param(b'{"schema_version": 2}', "schema_version 2", id="newer schema"),
+        pytest.param(b'{"schema_version": "1"}', "schema_version '1'", id="schema as text"),
+    ],
+)
+def test_a_record_that_cannot_be_read(
+    base: ExportDirectory, model_path: Path, content: bytes, problem: str
+):
+    export = publish(base, 5, model_path)
+    path = Path(export.path) / RECORD_PATH
+    path.write_bytes(content)
+    message = f"record.json must be a file of schema_version 1 (got {problem}, at {path}).{REMEDY}"
+    for read in (
+        lambda: base.record(export),
+        lambda: base.served(base.list()),
+        base.fingerprint,
+        lambda: retire(base, export, why="", now=0),
+    ):
+        with pytest.raises(RecordError) as caught:
+            read()
+        assert str(caught.value) == message
+    assert versions_of(base) == [5]
+    assert list(base.tombstones()) == []
+
+
+def test_a_record_with_values_of_another_type(base: ExportDirectory, model_path: Path):
+    export = publish(base, 5, model_path)
+    (Path(export.path) / RECORD_PATH).write_text('{"schema_version": 1, "version": "five"}')
+    # The rest is protobuf's own text.
+    with pytest.raises(RecordError, match=r"\(got Failed to parse version field: .*five"):
+        base.record(export)
+
+
+def test_a_record_that_is_too_large_is_not_read(base: ExportDirectory, model_path: Path):
+    export = publish(base, 5, model_path)
+    path = Path(export.path) / RECORD_PATH
+    os.truncate(path, (64 << 20) + 1)
+    with pytest.raises(RecordError) as caught:
+        base.record(export)
+    assert str(caught.value) == (
+        "record.json must be a file of schema_version 1 (got file must have at most 67108864 bytes"
+        f" (got more, at {path}). Check that the right file lies there., at {path}).{REMEDY}"
+    )
+
+
+def test_a_copy_that_somebody_made_is_served_and_not_ours(
+    base: ExportDirectory, base_path: Path, model_path: Path
+):
+    export = publish(base, 5, model_path)
+    shutil.copytree(base_path / "5", base_path / "9")
+    served = base.served(base.list())
+    assert served.export
+    assert served.record
+    assert (served.export.version, served.record.version) == (9, 5)
+    assert export.version == base.record(export).version
+    with base.lock(), pytest.raises(RecordError) as caught:
+        base.retire(served.export, why="", now=0)
+    assert str(caught.value) == (
+        f"record.version must be the version of its export (got 5, at {base_path / '9'})."
+        " It is a copy that somebody made: it stays."
+    )
+    assert (base_path / "9").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_complete"),
+    [
+        ("saved_model.pb", False),
+        ("variables/variables.index", False),
+        ("assets/words.txt", False),
+        ("assets.extra/warmup", True),
+    ],
+)
+def test_what_an_export_needs_to_be_loaded(
+    base: ExportDirectory, model_path: Path, name: str, is_complete: bool
+):
+    write_files(model_path)
+    write_files(model_path, {"assets.extra/warmup": b"requests"})
+    export = publish(base, 5, model_path)
+    assert not base.contents(export).problem
+    (Path(export.path) / name).unlink()
+    assert (not base.contents(export).problem) == is_complete
+    assert (base.served(base.list()).export == export) == is_complete
+    assert base.verify(export) == [f"{name} is missing"]
+
+
+@pytest.mark.parametrize("name", ["assets.extra", "assets.extra/best_exporter"])
+def test_a_foreign_file_where_the_record_would_lie(
+    base: ExportDirectory, base_path: Path, name: str
+):
+    write_files(base_path / "5", {**FILES, name: b"theirs"})
+    served = base.served(base.list())
+    assert served.export is not None
+    assert served.record is None
+    assert not base.has_record(served.export)
+
+
+def test_verify(base: ExportDirectory, model_path: Path):
+    export = publish(base, 5, model_path)
+    path = Path(export.path)
+    assert base.verify(export) == []
+    write_files(path, {"assets/more.txt": b"", "assets/words.txt": b"Words", "empty.txt": b""})
+    (path / "fingerprint.pb").unlink()
+    os.truncate(path / "variables" / "variables.index", 2)
+    expected = {file.path: file.digest for file in files_of(model_path)}
+    actual = {file.path: file.digest for file in files_of(path)}
+    words, index = "assets/words.txt", "variables/variables.index"
+    assert base.verify(export) == [
+        "assets/more.txt is not in the record",
+        "empty.txt is not in the record",
+        f"{words} is {actual[words]}, not {expected[words]}",
+        "fingerprint.pb is missing",
+        f"{index} is {actual[index]}, not {expected[index]}",
+    ]
+
+
+def test_verify_without_a_record(base: ExportDirectory, base_path: Path):
+    write_files(base_path / "5")
+    (export,) = base.list().exports
+    with pytest.raises(RecordError) as caught:
+        base.verify(export)
+    path = base_path / "5" / RECORD_PATH
+    assert str(caught.value) == (
+        "record.json must be a file of schema_version 1 (got [Errno 2] No such file or directory:"
+        f" {str(path)!r}, at {path}).{REMEDY}"
+    )
+
+
+# Versions.
+
+
+@pytest.mark.parametrize(
+    ("now", "present", "expected"),
+    [
+        pytest.param(1732240000.9, [], 1732240000, id="first"),
+        pytest.param(1732240000.0, [1732239999], 1732240000, id="a second later"),
+        pytest.param(1732240000.5, [1732240000], 1732240001, id="in the same second"),
+        pytest.param(1000.0, [1732240000], 1732240001, id="clock backwards"),
+        pytest.param(-5.0, [], 1, id="clock before the epoch"),
+        pytest.param(1000.0, [LARGEST - 1], LARGEST, id="the last one"),
+    ],
+)
+def test_next_version(
+    base: ExportDirectory, base_path: Path, now: float, present: list[int], expected: int
+):
+    for version in present:
+        write_files(base_path / str(version))
+    assert base.next_version(base.list(), now) == expected
+
+
+def test_versions_end_somewhere(base: ExportDirectory, base_path: Path):
+    write_files(base_path / str(LARGEST))
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        base.next_version(base.list(), 0)
+    assert str(caught.value) == (
+        f"version must be at most {LARGEST} (got {LARGEST + 1}, at {base_path})."
+        " Remove the entry with the largest number from the base directory."
+    )
+
+
+def test_versions_increase_whatever_the_clock_does(base: ExportDirectory, model_path: Path):
+    versions = []
+    for now in (1000.0, 1000.0, 999.0, 0.0, 1003.0, 1003.9, 5.0):
+        version = base.next_version(base.list(), now)
+        versions.append(version)
+        export = publish(base, version, model_path)
+        # A version that is gone is never given again.
+        retire(base, export, why="", now=now)
+    assert versions == [1000, 1001, 1002, 1003, 1004, 1005, 1006]
+    assert base.next_version(base.list(), 0) == 1007
+
+
+# Publishing.
+
+
+def test_publish(base: ExportDirectory, base_path: Path, model_path: Path):
+    export = publish(base, 5, model_path)
+    assert (export.version, export.path) == (5, str(base_path / "5"))
+    assert base.has_record(export)
+    written = read_files(Path(export.path))
+    assert written.pop(RECORD_PATH).startswith(b"{")
+    assert written == FILES
+    assert state_of(base) == {"staging": []}
+    for name in FILES:
+        assert not (Path(export.path) / name).samefile(model_path / name)
+    assert base.served(base.list()).warnings == ()
+
+
+def test_publish_refuses_a_file_that_changed_since_it_was_chosen(
+    base: ExportDirectory, model_path: Path
+):
+    files = files_of(model_path)
+    (file,) = (each for each in files if each.path == "assets/words.txt")
+    Path(file.source.path).write_bytes(b"other words")
+    with base.lock(), pytest.raises(ValueError) as caught:  # noqa: PT011
+        base.publish(5, files, record_of())
+    now = file.source.digest()
+    assert str(caught.value) == (
+        f"assets/words.txt must be copied as it was read (got {now}, expected {file.digest}, at"
+        f" {file.source}). Nothing was published: run again, and see what else writes there."
+    )
+    assert versions_of(base) == []
+    assert state_of(base) == {"staging": []}
+
+
+def test_publish_never_replaces_a_version(base: ExportDirectory, base_path: Path, model_path: Path):
+    for version in (5, 6):
+        write_files(base_path / str(version), {"saved_model.pb": b"precious"})
+    export = publish(base, 5, model_path)
+    assert export == Export(version=7, base=base.base)
+    assert base.record(export).version == 7
+    assert read_files(base_path / "5") == {"saved_model.pb": b"precious"}
+    assert read_files(base_path / "6") == {"saved_model.pb": b"precious"}
+    assert state_of(base) == {"staging": []}
+
+
+def test_publish_gives_up_where_another_writer_takes_every_version(
+    base: ExportDirectory, base_path: Path, model_path: Path
+):
+    for version in range(5, 105):
+        write_files(base_path / str(version), {"theirs": b""})
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        publish(base, 5, model_path)
+    assert str(caught.value) == (
+        f"version must be free (got 5 and 99 larger ones, at {base_path})."
+        " See which other writer takes them."
+    )
+    assert versions_of(base) == list(range(5, 105))
+    assert state_of(base) == {"staging": []}
+    assert publish(base, 6, model_path).version == 105
+
+
+def test_publish_leaves_nothing_when_there_is_no_record(base: ExportDirectory, model_path: Path):
+    def fail(version: int, manifest: Any) -> pb.ExportRecord:
+        raise KeyboardInterrupt
+
+    with base.lock(), pytest.raises(KeyboardInterrupt):
+        base.publish(5, files_of(model_path), fail)
+    assert versions_of(base) == []
+    assert state_of(base) == {}
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
+def test_publish_and_retire_ask_for_the_lock(
+    base: ExportDirectory, base_path: Path, model_path: Path, is_replaced: bool
+):
+    export = publish(base, 4, model_path)
+    lock_path = base_path / ".best_exporter" / "lock"
+    message = (
+        "lock must be held until its owner frees it (got a lock file that was deleted or replaced,"
+        f" at {lock_path}). Leave lock files alone, and run again."
+    )
+    with base.lock():
+        lock_path.unlink()
+        if is_replaced:
+            lock_path.write_bytes(b"")
+        for write in (
+            lambda: base.publish(5, files_of(model_path), record_of()),
+            lambda: base.retire(export, why="", now=0),
+        ):
+            with pytest.raises(LeaseLostError) as caught:
+                write()
+            assert str(caught.value) == message
+    assert versions_of(base) == [4]
+    assert list(base.tombstones()) == []
+    assert state_of(base) == {"staging": []}
+
+
+def test_everything_is_on_disk_before_it_appears_and_so_is_its_name(
+    base: ExportDirectory, base_path: Path, model_path: Path
+):
+    steps: list[str] = []
+
+    def watch(frame: Any, event: str, function: Any) -> None:
+        name = getattr(function, "__name__", "") if event == "c_call" else ""
+        if name == "fsync":
+            path = os.readlink(f"/proc/self/fd/{descriptor_in(frame.f_locals)}")
+            steps.append(
+                path.partition("/staging/")[2].partition("/")[2] if "/staging/" in path else path
+            )
+        elif name == "rename":
+            steps.append("rename")
+
+    files = files_of(model_path)
+    with base.lock():
+        # Files are synced by several threads.
+        threading.setprofile(watch)
+        sys.setprofile(watch)
+        try:
+            base.publish(5, files, record_of())
+        finally:
+            sys.setprofile(None)
+            threading.setprofile(None)
+    commit = steps.index("rename")
+    assert sorted(steps[commit:]) == sorted(
+        ["rename", str(base_path), str(base_path / ".best_exporter" / "staging")]
+    )
+    before = steps[:commit]
+    record_directory = "assets.extra/best_exporter"
+    written = {*FILES, f"{record_directory}/.record.json.partial", RECORD_PATH}
+    directories = {"", "assets", "variables", "assets.extra", record_directory}
+    assert set(before) == written | directories
+    # A directory's last sync is after those of all files: their names are there by then.
+    last = {path: index for index, path in enumerate(before)}
+    assert max(last[path] for path in written) < min(last[path] for path in directories)
+
+
+def descriptor_in(variables: dict[str, Any]) -> int:
+    """Returns what a function syncs: its `descriptor`, or its open file."""
+    descriptor = variables.get("descriptor")
+    if descriptor is not None:
+        return descriptor
+    (file,) = (value for value in variables.values() if isinstance(value, io.IOBase))
+    return file.fileno()
+
+
+class Disk(LocalStorage):
+    """A disk that refuses whatever a path of a certain end is asked for, as a full one would."""
+
+    def __init__(self, end: str):
+        self.end = end
+
+    def copy(self, source_path: str, path: str) -> FileDigest:
+        self._refuse(path)
+        return super().copy(source_path, path)
+
+    def remove(self, path: str) -> None:
+        self._refuse(path)
+        super().remove(path)
+
+    def lock(self, path: str, timeout_seconds: float) -> Any:
+        self._refuse(path)
+        return super().lock(path, timeout_seconds)
+
+    def _refuse(self, path: str) -> None:
+        if path.endswith(self.end):
+            raise OSError(28, "No space left on device", path)
+
+
+def on(storage: LocalStorage, files: list[ModelFile]) -> list[ModelFile]:
+    return [dataclasses.replace(each, source=Location(storage, each.source.path)) for each in files]
+
+
+def test_an_error_of_the_disk_says_what_to_do(base_path: Path, model_path: Path, tmp_path: Path):
+    disk = Disk(end="/lock")
+    base = ExportDirectory(Location(disk, str(base_path)))
+    with pytest.raises(StorageError) as caught, base.lock():
+        pytest.fail("locked what cannot be written")
+    assert str(caught.value) == (
+        "push_destination.filesystem.base_directory must be a directory to read and write (got"
+        f" [Errno 28] No space left on device: '{base_path}/.best_exporter/lock', at {base_path})."
+        " Give the permission, free space, or choose another directory."
+    )
+    files = on(disk, files_of(model_path))
+    disk.end = "/words.txt"
+    with base.lock(), pytest.raises(StorageError) as caught:
+        base.publish(5, files, record_of())
+    problem, _, remedy = str(caught.value).partition("words.txt', ")
+    assert problem.startswith(
+        "export must be written whole (got [Errno 28] No space left on device:"
+        f" '{base_path}/.best_exporter/staging/"
+    )
+    assert remedy == (
+        f"at {base_path}/5). Nothing was published: see that the model can be read and that the"
+        " base directory has room, then run again."
+    )
+    assert read_files(base_path) == {".best_exporter/lock": b""}
+    disk.end = "nothing"
+    with base.lock():
+        export = base.publish(5, files, record_of())
+    disk.end = "/words.txt"
+    pushed_model_path = tmp_path / "pushed_model"
+    with pytest.raises(StorageError) as caught:
+        base.copy_to(export, Location(disk, str(pushed_model_path)), [])
+    assert str(caught.value) == (
+        "pushed_model must be written whole (got [Errno 28] No space left on device:"
+        f" '{pushed_model_path}/assets/words.txt', at {pushed_model_path})."
+        " What is served is complete: see that there is room, then run again."
+    )
+
+
+def test_an_error_that_says_so_itself_is_left_alone(base: ExportDirectory):
+    with base.lock(), pytest.raises(TimeoutError) as caught, base.lock(timeout_seconds=0):
+        pytest.fail("two writers")
+    assert str(caught.value).startswith("lock must be free within 0 seconds (held by another ")
+
+
+def test_an_error_of_what_is_done_with_the_lock_is_left_alone(base: ExportDirectory):
+    error = OSError(5, "Input/output error")
+    with pytest.raises(OSError, match="Input/output") as caught, base.lock():
+        raise error
+    assert caught.value is error
+
+
+PUBLISHER = """
+import sys
+from pathlib import Path
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.saved_model import ModelFile, files_of
+from tfx_best_exporter.proto.best_exporter_pb2 import ExportRecord
+from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.digest import FileDigest
+base, model, pipe = map(Path, sys.argv[1:])
+exports = ExportDirectory(location_of(base))
+digest = FileDigest(size=0, crc32c=0)
+slow = ModelFile(path="variables/slow", source=location_of(pipe), digest=digest)
+files = [*files_of(location_of(model)), slow]
+with exports.lock():
+    exports.publish(9, files, lambda version, manifest: ExportRecord())
+"""
+
+
+def test_killed_in_the_middle_of_a_file(
+    base: ExportDirectory, base_path: Path, model_path: Path, tmp_path: Path
+):
+    publish(base, 8, model_path)
+    pipe_path = tmp_path / "pipe"
+    os.mkfifo(pipe_path)
+    arguments = [str(path) for path in (base_path, model_path, pipe_path)]
+    staging_path = base_path / ".best_exporter" / "staging"
+    with (
+        subprocess.Popen([sys.executable, "-c", PUBLISHER, *arguments]) as publisher,
+        pipe_path.open("wb", buffering=0) as pipe,
+    ):
+        # More than is copied at once, and then nothing: the file stays half written.
+        pipe.write(bytes(4 << 20))
+        until(lambda: any(map(size_of, staging_path.glob("*/variables/slow"))))
+        assert versions_of(base) == [8]
+        with pytest.raises(TimeoutError), base.lock(timeout_seconds=0):
+            pytest.fail("two writers")
+        publisher.send_signal(signal.SIGKILL)
+        publisher.wait()
+    assert versions_of(base) == [8]
+    (left,) = state_of(base)["staging"]
+    with base.lock(timeout_seconds=5):
+        assert base.recover() == (f"removed {left} from staging: a run had left it",)
+        base.publish(9, files_of(model_path), record_of())
+    assert versions_of(base) == [8, 9]
+    assert state_of(base) == {"staging": []}
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size
+
+
+# Retiring.
+
+
+def test_retire(base: ExportDirectory, model_path: Path):
+    export = publish(base, 5, model_path)
+    publish(base, 6, model_path)
+    retire(base, export, why="too old", now=1000.5)
+    assert versions_of(base) == [6]
+    assert state_of(base) == {"retired": ["5.json"], "staging": [], "trash": []}
+    (tombstone,) = base.tombstones()
+    assert (tombstone.schema_version, tombstone.why) == (1, "too old")
+    assert tombstone.retired_at.ToNanoseconds() == 1000_500_000_000
+    assert tombstone.record.version == 5
+    assert not tombstone.record.manifest
+
+
+def test_tombstones_are_read_newest_first(base: ExportDirectory, base_path: Path, model_path: Path):
+    for version in (9, 10, 100):
+        retire(base, publish(base, version, model_path), why="", now=0)
+    (base_path / ".best_exporter" / "retired" / "notes.txt").write_text("not ours")
+    (base_path / ".best_exporter" / "retired" / "007.json").write_text("not ours")
+    assert [tombstone.record.version for tombstone in base.tombstones()] == [100, 10, 9]
+    assert base.list().largest_version == 100
+
+
+def test_a_tombstone_that_cannot_be_read_is_passed_over(
+    base: ExportDirectory,
+    base_path: Path,
+    model_path: Path,
+    caplog: pytest.LogCaptureFixture,
+):
+    retire(base, publish(base, 4, model_path), why="", now=0)
+    retire(base, publish(base, 5, model_path), why="", now=0)
+    path = base_path / ".best_exporter" / "retired" / "5.json"
+    path.write_text("{")
+    assert [tombstone.record.version for tombstone in base.tombstones()] == [4]
+    (message,) = caplog.messages
+    assert message == (
+        "passed over: 5.json must be a file of schema_version 1 (got Expecting property name"
+        f" enclosed in double quotes: line 1 column 2 (char 1), at {path}).{REMEDY}"
+    )
+
+
+def test_retire_that_cannot_take_it_out_of_service(
+    base: ExportDirectory, base_path: Path, model_path: Path, other_file_system: Path
+):
+    export = publish(base, 5, model_path)
+    # A rename to another file system fails, whoever asks.
+    (base_path / ".best_exporter" / "trash").symlink_to(other_file_system)
+    with pytest.raises(OSError, match="cross-device"):
+        retire(base, export, why="", now=0)
+    assert base.served(base.list()).export == export
+    assert list(base.tombstones()) == []
+    assert state_of(base)["retired"] == []
+
+
+def test_retire_that_cannot_delete_is_tried_again(
+    base: ExportDirectory, base_path: Path, model_path: Path
+):
+    export = publish(base, 5, model_path)
+    undo = make_undeletable(Path(export.path) / "variables")
+    path = Path(export.path)
+    try:
+        with pytest.raises(OSError, match=r"not permitted|denied"):
+            retire(base, export, why="", now=0)
+        # Out of service, with its tombstone: only the files are left.
+        (path,) = (base_path / ".best_exporter" / "trash").iterdir()
+        assert versions_of(base) == []
+        assert [tombstone.record.version for tombstone in base.tombstones()] == [5]
+        (found,) = recover(base)
+        assert found.startswith(f"{path} could not be removed, the next run tries again: ")
+    finally:
+        undo(path / "variables")
+    assert recover(base) == (f"removed {path.name} from trash: a run had left it",)
+    assert state_of(base)["trash"] == []
+
+
+def test_retire_that_was_interrupted_is_forgotten(
+    base: ExportDirectory, base_path: Path, model_path: Path
+):
+    for version in (5, 6):
+        publish(base, version, model_path)
+    # Killed between the tombstone and the rename.
+    interrupted = pb.Tombstone(schema_version=1, record=record_of()(5, []))
+    path = base_path / ".best_exporter" / "retired" / "5.json"
+    local.write(path, exports_module._to_json(interrupted))
+    assert list(base.tombstones()) == []
+    assert recover(base) == ("version 5 was being retired: it is looked at anew",)
+    assert versions_of(base) == [5, 6]
+    assert not path.exists()
+
+
+def test_recover_sweeps_half_written_tombstones(base: ExportDirectory, base_path: Path):
+    retired_path = base_path / ".best_exporter" / "retired"
+    names = (".5.json.partial", ".6.json.0123456789abcdef.partial")
+    write_files(retired_path, dict.fromkeys((*names, "notes.partial", ".notes"), b"{"))
+    assert recover(base) == tuple(
+        f"removed {name} from retired: a run had left it" for name in names
+    )
+    assert sorted(read_files(retired_path)) == [".notes", "notes.partial"]
+    assert recover(base) == ()
+
+
+def test_recover_tells_what_it_cannot_remove(base_path: Path, model_path: Path):
+    disk = Disk(end="/5.json")
+    base = ExportDirectory(Location(disk, str(base_path)))
+    publish(base, 5, model_path)
+    path = base_path / ".best_exporter" / "retired" / "5.json"
+    write_files(path.parent, {"5.json": b"{}"})
+    (told,) = recover(base)
+    assert told == (
+        f"{path} could not be removed, the next run tries again: [Errno 28] No space left on"
+        f" device: {str(path)!r}"
+    )
+    assert versions_of(base) == [5]
+
+
+def test_recover_finishes_a_retirement_without_a_rename(tmp_path: Path, model_path: Path):
+    bucket = Bucket(tmp_path)
+    base = ExportDirectory(bucket.location("base"))
+    for version in (5, 6):
+        publish(base, version, model_path)
+
+    def refuse(step: str) -> None:
+        if step == "remove base/5/variables/variables.index":
+            raise StorageError("storage must answer")
+
+    bucket.before = refuse
+    with base.lock(), pytest.raises(StorageError, match=r"\Astorage must answer\Z"):
+        base.retire(base.list().exports[0], why="too old", now=0)
+    # Out of service: the marker went first. A run that cannot delete the rest goes on.
+    assert [tombstone.record.version for tombstone in base.tombstones()] == []
+    assert base.served(base.list()).export == base.list().exports[-1]
+    assert recover(base) == (
+        "bucket://base/5 could not be removed, the next run tries again: storage must answer",
+    )
+    bucket.before = lambda step: None
+    assert recover(base) == ("removed what was left of version 5, which is retired",)
+    assert versions_of(base) == [6]
+    assert [tombstone.record.version for tombstone in base.tombstones()] == [5]
+
+
+def test_retire_that_cannot_delete_the_marker_is_forgotten(tmp_path: Path, model_path: Path):
+    bucket = Bucket(tmp_path)
+    base = ExportDirectory(bucket.location("base"))
+    export = publish(base, 5, model_path)
+
+    def refuse(step: str) -> None:
+        if step == "remove base/5/saved_model.pb":
+            raise StorageError("permission must be given")
+
+    bucket.before = refuse
+    with pytest.raises(StorageError, match=r"\Apermission must be given\Z"):
+        retire(base, export)
+    assert base.served(base.list()).export == export
+    assert read_files(tmp_path / "base" / ".best_exporter") == {}
+
+
+def test_recover_touches_nothing_in_sight(base: ExportDirectory, base_path: Path, model_path: Path):
+    publish(base, 5, model_path)
+    write_files(base_path / "6")
+    (base_path / "notes.txt").write_text("not ours")
+    state_path = base_path / ".best_exporter"
+    write_files(state_path / "staging" / "abc")
+    write_files(state_path / "trash" / "4-abc")
+    (state_path / "trash" / "file").write_bytes(b"")
+    retire(base, publish(base, 3, model_path), why="", now=0)
+    before = read_files(base_path)
+    assert recover(base) == (
+        "removed abc from staging: a run had left it",
+        "removed 4-abc from trash: a run had left it",
+        "removed file from trash: a run had left it",
+    )
+    after = read_files(base_path)
+    gone = set(before) - set(after)
+    assert all(name.startswith((".best_exporter/staging", ".best_exporter/trash")) for name in gone)
+    assert {name: before[name] for name in after} == after
+    assert state_of(base) == {"retired": ["3.json"], "staging": [], "trash": []}
+    assert recover(base) == ()
+
+
+def test_work_directory(base: ExportDirectory, base_path: Path):
+    with base.work_directory() as path:
+        assert path.parent == base_path / ".best_exporter" / "staging"
+        write_files(path)
+    assert state_of(base) == {"staging": []}
+    with pytest.raises(KeyboardInterrupt), base.work_directory() as path:
+        raise KeyboardInterrupt(write_files(path))
+    assert state_of(base) == {"staging": []}
+
+
+def test_work_directory_is_local(tmp_path: Path):
+    base = ExportDirectory(Bucket(tmp_path).location("base"))
+    with base.work_directory() as path:
+        assert path.is_dir()
+        assert not path.is_relative_to(tmp_path)
+    assert not path.exists()
+    assert not (tmp_path / "base").exists()
+
+
+# The copy for the pipeline.
+
+
+def test_copy_to_links_the_model_and_copies_the_rest(
+    base: ExportDirectory, model_path: Path, tmp_path: Path
+):
+    extra_path = tmp_path / "warmup"
+    extra_path.write_bytes(b"requests")
+    model_files = files_of(model_path)
+    files = [*model_files, ModelFile.read("assets.extra/warmup", location_of(extra_path))]
+    with base.lock():
+        export = base.publish(5, files, record_of())
+    copy_path = tmp_path / "pushed_model"
+    base.copy_to(export, location_of(copy_path), model_files)
+    assert read_files(copy_path) == read_files(Path(export.path))
+    for name in FILES:
+        assert (copy_path / name).samefile(model_path / name)
+    served = {path.stat().st_ino for path in Path(export.path).rglob("*") if path.is_file()}
+    copied = {path.stat().st_ino for path in copy_path.rglob("*") if path.is_file()}
+    assert not served & copied
+    # Again, as after a run that died.
+    (copy_path / "saved_model.pb").unlink()
+    (copy_path / "saved_model.pb").write_bytes(b"half")
+    base.copy_to(export, location_of(copy_path), model_files)
+    assert read_files(copy_path) == read_files(Path(export.path))
+
+
+def test_copy_to_copies_what_the_export_changed(
+    base: ExportDirectory, model_path: Path, tmp_path: Path
+):
+    export = publish(base, 5, model_path)
+    other_path = write_files(tmp_path / "other", {**FILES, "saved_model.pb": b"other"})
+    base.copy_to(export, location_of(tmp_path / "pushed_model"), files_of(other_path))
+    assert (tmp_path / "pushed_model" / "saved_model.pb").read_bytes() == b"graph"
+    assert (tmp_path / "pushed_model" / "assets/words.txt").samefile(
+        other_path / "assets/words.txt"
+    )
+
+
+def test_copy_to_of_a_foreign_export(
+    base: ExportDirectory, base_path: Path, model_path: Path, tmp_path: Path
+):
+    write_files(base_path / "5")
+    (export,) = base.list().exports
+    base.copy_to(export, location_of(tmp_path / "pushed_model"), files_of(model_path))
+    assert read_files(tmp_path / "pushed_model") == FILES
+
+
+def test_copy_to_another_storage(tmp_path: Path, model_path: Path):
+    bucket = Bucket(tmp_path)
+    base = ExportDirectory(bucket.location("base"))
+    export = publish(base, 5, model_path)
+    in_bucket = on(bucket, files_of(write_files(tmp_path / "model_in_bucket")))
+    for model_files, verbs in ((files_of(model_path), {"copy"}), (in_bucket, {"copy"})):
+        bucket.steps.clear()
+        base.copy_to(export, bucket.location("pushed_model"), model_files)
+        assert {step.partition(" ")[0] for step in bucket.steps} == verbs
+        assert read_files(tmp_path / "pushed_model") == read_files(tmp_path / "base" / "5")
+    base.copy_to(export, location_of(tmp_path / "local"), in_bucket)
+    assert read_files(tmp_path / "local") == read_files(tmp_path / "base" / "5")

@@ -1,0 +1,258 @@
+"""What a run tells, with many slices and with what cannot be read."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import WriteModel
+from tfx_best_exporter.executor.deciding import decide
+from tfx_best_exporter.executor.deciding.decide import Best, Candidate
+from tfx_best_exporter.executor.deciding.eval_result import (
+    EvalResult,
+    MetricKey,
+    MetricValue,
+    SliceKey,
+)
+from tfx_best_exporter.executor.deciding.slices import by_features, matched
+from tfx_best_exporter.executor.exporter import ModelExporter
+from tfx_best_exporter.executor.exports.directory import RECORD_PATH, ExportDirectory
+from tfx_best_exporter.executor.policies import at_least, compare_policy, larger
+from tfx_best_exporter.executor.reports import message as decisions
+from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+SLICES = 1000
+POLICY = compare_policy(
+    larger("auc"), guardrails=[at_least("auc", max_regression=0.1, every_slice_min_examples=0)]
+)
+
+
+def evaluation(auc: float, slices: Any = None) -> EvalResult:
+    return EvalResult(
+        {MetricKey(name="auc"): MetricValue(value=auc)},
+        uri="/eval/5",
+        example_count=10,
+        slices=slices,
+    )
+
+
+def sliced(auc: float, sign: int) -> EvalResult:
+    slices: Mapping[SliceKey, EvalResult] = {
+        (("number", number),): evaluation(auc + sign * number / SLICES / 2)
+        for number in range(SLICES)
+    }
+    return evaluation(auc, slices)
+
+
+def told(candidate: EvalResult, best: EvalResult) -> pb.ExportDecision:
+    values = (
+        Candidate(digest="c", eval_result=candidate),
+        Best(version=1, digest="b", eval_result=best, basis=pb.ExportDecision.SAME_EVALUATION),
+    )
+    policy = decide.policy_from_proto(POLICY, lambda _: bool)
+    decision = decide.decide(candidate=values[0], best=values[1], policy=policy)
+    result = pb.ExportDecision()
+    decisions.tell(result, decision, candidate=values[0], best=values[1], policy=policy, now=1.5)
+    return result
+
+
+def test_the_most_telling_of_many_slices_are_told():
+    result = told(sliced(0.9, -1), sliced(0.4, 0))
+    assert result.slice_count == SLICES
+    improvements = [change.improvement for change in result.slices]
+    assert len(improvements) == 2 * decisions.MAX_SLICES
+    assert improvements == sorted(improvements)
+    assert improvements[0] == pytest.approx(0.5 - 0.4995)
+    assert improvements[-1] == pytest.approx(0.5)
+    assert result.basis == pb.ExportDecision.SAME_EVALUATION
+
+
+def test_guardrails_that_fail_are_told_first():
+    result = told(sliced(0.9, -1), sliced(0.8, 0))
+    assert result.reason == pb.ExportDecision.GUARDRAIL_FAILED
+    assert result.guardrail_count == SLICES + 1
+    assert len(result.guardrails) == decisions.MAX_GUARDRAILS
+    assert not any(each.holds for each in result.guardrails)
+
+
+NAN = float("nan")
+
+
+def test_slices_that_are_undefined_stand_where_they_matter():
+    values = {"fine": (0.9, 0.8), "worse": (0.7, 0.8), "gone": (NAN, 0.9), "new": (0.1, NAN)}
+    values |= {"never": (NAN, NAN), "infinite": (float("inf"), float("inf"))}
+    sides = [
+        evaluation(
+            auc, {(("name", name),): evaluation(pair[side]) for name, pair in values.items()}
+        )
+        for side, auc in enumerate((0.9, 0.8))
+    ]
+    policy = decide.policy_from_proto(compare_policy(larger("auc")), lambda _: bool)
+    changes = decide.slice_changes(
+        candidate=Candidate(digest="c", eval_result=sides[0]),
+        best=Best(version=1, digest="b", eval_result=sides[1]),
+        policy=policy,
+    )
+    assert [dict(change.slice)["name"] for change in changes] == [
+        "gone",
+        "worse",
+        "infinite",
+        "never",
+        "fine",
+        "new",
+    ]
+
+
+def test_two_slices_with_one_text():
+    result = evaluation(0.9, {(("x", 1),): evaluation(0.9), (("x", "1"),): evaluation(0.8)})
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        by_features(result.slices)
+    assert str(caught.value) == (
+        "slices must differ in the texts of their features (got x=1 twice). Give the feature one"
+        " type."
+    )
+
+
+def test_what_was_not_compared_has_no_basis():
+    policy = decide.policy_from_proto(compare_policy(larger("auc")), lambda _: bool)
+    values = (
+        Candidate(digest="c", eval_result=evaluation(0.9)),
+        Best(
+            version=1,
+            digest="b",
+            eval_result=EvalResult.from_mapping({"loss": 0.1}),
+            is_foreign=True,
+            basis=pb.ExportDecision.RECORDED_OTHER_DATA,
+        ),
+    )
+    decision = decide.decide(candidate=values[0], best=values[1], policy=policy)
+    result = pb.ExportDecision()
+    decisions.tell(result, decision, candidate=values[0], best=values[1], policy=policy, now=1.5)
+    assert result.reason == pb.ExportDecision.BEST_UNKNOWN_EXPORTED
+    assert result.basis == pb.ExportDecision.BASIS_UNSPECIFIED
+
+
+def test_slices_of_the_best_that_cannot_be_read_are_only_told(tmp_path: Path):
+    def fail() -> Mapping[SliceKey, EvalResult]:
+        raise ValueError("evaluation must be a TFMA evaluation")
+
+    policy = decide.policy_from_proto(compare_policy(larger("auc")), lambda _: bool)
+    values = (
+        Candidate(digest="c", eval_result=sliced(0.9, -1)),
+        Best(version=1, digest="b", eval_result=evaluation(0.4, fail)),
+    )
+    decision = decide.decide(candidate=values[0], best=values[1], policy=policy)
+    result = pb.ExportDecision()
+    decisions.tell(result, decision, candidate=values[0], best=values[1], policy=policy, now=1.5)
+    assert result.reason == pb.ExportDecision.BETTER
+    assert list(result.warnings) == [
+        "slices were not compared: evaluation must be a TFMA evaluation"
+    ]
+
+
+def test_records_do_not_grow_with_slices(tmp_path: Path, write_model: WriteModel):
+    model_path = write_model(tmp_path / "model")
+    exporter = ModelExporter(tmp_path / "serving", compare_policy=POLICY, clock=lambda: 1000.0)
+    decision = exporter.run(model_path, sliced(0.9, -1))
+    assert decision.guardrail_count == SLICES + 1
+    exports = ExportDirectory(location_of(tmp_path / "serving"))
+    record = exports.record(exports.list().exports[0])
+    assert not record.decision.guardrails
+    assert not record.decision.slices
+
+
+def test_history_goes_on_from_record_to_record(tmp_path: Path, write_model: WriteModel):
+    decision = pb.ExportDecision()
+    for number in range(4):
+        exporter = ModelExporter(
+            tmp_path / "serving",
+            compare_policy=compare_policy(larger("auc")),
+            exports_to_keep=2,
+            clock=lambda number=number: 1000.0 + number,
+        )
+        model_path = write_model(tmp_path / f"model-{number}", scale=1.0 + number)
+        decision = exporter.run(model_path, {"auc": number / 4})
+    assert [(each.version, each.metric, each.value, each.retired) for each in decision.history] == [
+        (1000, "auc", 0.0, True),
+        (1001, "auc", 0.25, False),
+        (1002, "auc", 0.5, False),
+    ]
+
+
+def test_history_goes_on_after_an_export_by_other_means(tmp_path: Path, write_model: WriteModel):
+    base = tmp_path / "serving"
+    exporter = ModelExporter(
+        base, compare_policy=compare_policy(larger("auc")), clock=lambda: 1000.0
+    )
+    exporter.run(write_model(tmp_path / "first", scale=1.0), {"auc": 0.5})
+    shutil.copytree(write_model(tmp_path / "foreign", scale=2.0), base / "2000")
+    exporter.run(write_model(tmp_path / "second", scale=3.0), {"auc": 0.6})
+    decision = exporter.run(write_model(tmp_path / "third", scale=4.0), {"auc": 0.7})
+    # The foreign one has no record: nobody knows what it was better than.
+    assert [(each.version, each.value) for each in decision.history] == [(1000, 0.5), (2001, 0.6)]
+
+
+@pytest.mark.parametrize("damage", ["directory", "damaged"])
+def test_a_record_that_cannot_be_read_ends_the_history_alone(
+    tmp_path: Path, write_model: WriteModel, damage: str
+):
+    base = tmp_path / "serving"
+    exporter = ModelExporter(
+        base,
+        compare_policy=compare_policy(larger("auc")),
+        exports_to_keep=None,
+        clock=lambda: 1000.0,
+    )
+    exporter.run(write_model(tmp_path / "first", scale=1.0), {"auc": 0.5})
+    record_path = base / "1000" / RECORD_PATH
+    record_path.unlink()
+    if damage == "directory":
+        record_path.mkdir()
+    else:
+        record_path.write_text("{")
+    shutil.copytree(write_model(tmp_path / "foreign", scale=2.0), base / "2000")
+    decision = exporter.run(write_model(tmp_path / "second", scale=3.0), {"auc": 0.6})
+    assert decision.exported
+    assert not decision.history
+    [warning] = [each for each in decision.warnings if each.startswith("the history before")]
+    assert warning.startswith("the history before version 1000 is not known: ")
+
+
+def test_two_slices_of_the_best_with_one_text():
+    values: dict[SliceKey, float] = {(("x", 1),): 0.9, (("x", "1"),): 0.8}
+    with pytest.raises(ValueError, match="got x=1 twice"):
+        matched(values, [(("x", 2),)])
+
+
+def test_a_log_line_is_one_line(
+    tmp_path: Path, write_model: WriteModel, caplog: pytest.LogCaptureFixture
+):
+    exporter = ModelExporter(
+        tmp_path / "serving",
+        compare_policy=compare_policy(
+            larger("auc"), guardrails=[at_least("auc", 0.5, every_slice_min_examples=0)]
+        ),
+    )
+    slices = {(("name", "a\nnot exported: FORGED"),): evaluation(0.1)}
+    with caplog.at_level("INFO"):
+        exporter.run(write_model(tmp_path / "model"), evaluation(0.9, slices))
+    [line] = [
+        each.getMessage() for each in caplog.records if "GUARDRAIL_FAILED" in each.getMessage()
+    ]
+    assert "name=a\\nnot exported: FORGED" in line
+    assert "\n" not in line
+    # Whole, however long, and so are warnings.
+    long = {(("name", "a\n" * 1000),): evaluation(0.1)}
+    fine = {(("name", "a"),): evaluation(0.9)}
+    with caplog.at_level("INFO"):
+        caplog.clear()
+        exporter.run(
+            write_model(tmp_path / "b", scale=2.0), evaluation(0.9, fine), warnings=["a\nb"]
+        )
+        exporter.run(write_model(tmp_path / "c", scale=3.0), evaluation(0.95, long))
+    messages = [each.getMessage() for each in caplog.records]
+    assert any(message.count("a\\n") == 1000 for message in messages)
+    assert "a\\nb" in messages

@@ -1,0 +1,306 @@
+"""The report in a real browser; its screenshots are left in build/screenshots/."""
+
+import http.server
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import browser
+from tests.browser import Browser, Page
+from tests.executor.reports import decisions
+from tfx_best_exporter.executor.reports.report import to_html
+
+pytestmark = pytest.mark.slow
+
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
+PHONE, WIDE = 375, 1280
+CASES = list(decisions.CASES)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    path = browser.find_chromium()
+    if path is None:
+        pytest.skip("there is no chromium; make test-browser installs it")
+    with browser.running(path, tmp_path_factory.mktemp("profile")) as running:
+        yield running
+
+
+class Site:
+    """A server of pages that keeps what it was asked for."""
+
+    def __init__(self, url: str, pages: dict[str, str], asked: list[str]):
+        self.url, self.pages, self.asked = url, pages, asked
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    pages: dict[str, str] = {}
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            content = pages.get(self.path, "").encode()
+            self.send_response(200 if content else 404)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield Site(f"http://127.0.0.1:{server.server_port}", pages, asked)
+        server.shutdown()
+        thread.join()
+
+
+OpenReport = Callable[[str], Page]
+
+
+@pytest.fixture
+def open_report(chromium: Browser, site: Site) -> Iterator[OpenReport]:
+    """Returns a function that opens the report of a case; it must load nothing but itself."""
+    page = chromium.page()
+
+    def open_case(name: str) -> Page:
+        site.pages["/report.html"] = to_html(decisions.CASES[name]())
+        page.open(f"{site.url}/report.html")
+        return page
+
+    yield open_case
+    assert page.requests == [f"{site.url}/report.html"]
+    assert site.asked == ["/report.html"]
+    assert page.evaluate("performance.getEntriesByType('resource').length") == 0
+    # A style that the page's own policy refuses is told here.
+    assert page.complaints == []
+    page.close()
+
+
+def test_what_is_fetched_would_be_seen(chromium: Browser, site: Site):
+    site.pages["/"] = '<!doctype html><img src="/seen.png"><img src="http://host.invalid/x.png">'
+    page = chromium.page()
+    page.open(f"{site.url}/")
+    # A browser may ask for a /favicon.ico, too.
+    assert {f"{site.url}/", f"{site.url}/seen.png", "http://host.invalid/x.png"} <= set(
+        page.requests
+    )
+    assert "/seen.png" in site.asked
+    assert page.complaints != []
+    page.close()
+
+
+def test_the_policy_of_the_page_stops_what_would_be_fetched(chromium: Browser, site: Site):
+    report = to_html(decisions.better())
+    harm = (
+        '<img src="/image.png"><script>document.title = "run"</script>'
+        '<script src="/script.js"></script><style>body { background: url("/style.png") }</style>'
+        '<iframe src="/frame.html"></iframe><p style="color: red">'
+    )
+    site.pages["/"] = report.replace("</body>", f"{harm}</body>")
+    page = chromium.page()
+    page.open(f"{site.url}/")
+    assert site.asked == ["/"]
+    assert page.evaluate("document.title") == "Exported: better than the best · penguin"
+    complaints = "\n".join(page.complaints)
+    for directive in ("img-src", "script-src", "style-src", "frame-src"):
+        assert directive in complaints
+    page.close()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_is_wider_than_the_screen(open_report: OpenReport, name: str):
+    page = open_report(name)
+    for width in (320, PHONE, 703, 704, 959, 960, WIDE):
+        page.resize(width)
+        for is_open in (False, True):
+            page.evaluate(
+                f"document.querySelectorAll('details').forEach(each => each.open = {is_open:d})"
+            )
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_screenshots(open_report: OpenReport, name: str):
+    page = open_report(name)
+    for width, scheme in ((PHONE, "light"), (WIDE, "light"), (PHONE, "dark"), (WIDE, "dark")):
+        page.resize(width)
+        page.emulate(scheme=scheme)
+        path = SCREENSHOTS / f"{name}-{width}-{scheme}.png"
+        page.screenshot(path)
+        content = path.read_bytes()
+        # The width is in the image's header.
+        assert (content[:8], int.from_bytes(content[16:20], "big")) == (b"\x89PNG\r\n\x1a\n", width)
+
+
+@pytest.mark.parametrize("width", [PHONE, WIDE])
+def test_text_is_visible(open_report: OpenReport, width: int):
+    page = open_report("better")
+    page.resize(width)
+    text = page.evaluate("document.body.innerText")
+    for line in (
+        "Exported: better than the best",
+        "auc 0.951 is larger than the best's 0.93 by more than 0.005",
+        "better by 0.021",
+        "All 3 hold",
+        "Of 12,000 slices, the 28 that changed most.",
+        "not among the 5 latest exports",
+        decisions.DIGEST,
+    ):
+        assert line in text
+    # Folded, until somebody asks.
+    assert "cz" not in text
+    page.evaluate("document.querySelector('#slices ~ div summary').click()")
+    assert "cz" in page.evaluate("document.body.innerText")
+
+
+BOXES = """
+[...document.querySelectorAll(%r)].map(each => {
+  const box = each.getBoundingClientRect(), chart = each.closest('svg.plot').getBoundingClientRect()
+  return [box.left - chart.left, box.right - chart.left, box.top - chart.top, chart.width]
+})
+"""
+
+
+@pytest.mark.parametrize("width", [PHONE, WIDE])
+def test_marks_of_the_metrics(open_report: OpenReport, width: int):
+    page = open_report("better")
+    page.resize(width)
+    candidates = page.evaluate(BOXES % "td .plot circle.candidate-mark")
+    bests = page.evaluate(BOXES % "td .plot path.best-mark")
+    assert len(candidates) == len(bests) == 2
+    for left, right, _, chart in candidates + bests:
+        # Shapes keep their size, and lie on the chart.
+        assert 9 < right - left < 18
+        assert 0 <= left < right <= chart
+    # auc is larger, loss is smaller.
+    assert candidates[0][0] > bests[0][1]
+    assert candidates[1][1] < bests[1][0]
+    (goal,) = page.evaluate(BOXES % "td .plot line.goal")
+    assert bests[0][1] < goal[0] < candidates[0][0]
+    # The chart is as wide as there is room.
+    assert candidates[0][3] > (330 if width == PHONE else 250)
+
+
+@pytest.mark.parametrize("width", [PHONE, WIDE])
+def test_marks_of_the_history(open_report: OpenReport, width: int):
+    page = open_report("guardrail_failed")
+    page.resize(width)
+    marks = {
+        kind: page.evaluate(BOXES % f"g.point .{kind}-mark.shape")
+        for kind in ("retired", "kept", "served", "refused", "candidate")
+    }
+    assert {kind: len(boxes) for kind, boxes in marks.items()} == {
+        "retired": 4,
+        "kept": 4,
+        "served": 1,
+        "refused": 1,
+        "candidate": 0,
+    }
+    in_order = marks["retired"] + marks["kept"] + marks["served"] + marks["refused"]
+    assert [box[0] for box in in_order] == sorted(box[0] for box in in_order)
+    # The candidate, 0.942, lies above the best, 0.93.
+    assert marks["refused"][0][2] < marks["served"][0][2]
+
+
+@pytest.mark.parametrize("media", ["", "print"])
+@pytest.mark.parametrize("width", [320, PHONE, 704, 960, WIDE])
+def test_labels_of_an_axis_stand_apart(open_report: OpenReport, width: int, media: str):
+    page = open_report("crowded")
+    page.resize(width)
+    page.emulate(media=media)
+    labels = page.evaluate(BOXES % "td .plot .tick")
+    assert len(labels) == 3
+    for (_, right, *_), (left, *_) in itertools.pairwise(labels):
+        assert left - right > 4
+
+
+@pytest.mark.parametrize("width", [PHONE, WIDE])
+def test_marks_of_a_dense_history(open_report: OpenReport, width: int):
+    page = open_report("crowded")
+    page.resize(width)
+    faint = page.evaluate(
+        "[...document.querySelectorAll('.history .faint')].map("
+        "each => getComputedStyle(each)).map(each => [each.stroke, each.strokeWidth])"
+    )
+    # 198 intervals, and 198 steps of the line.
+    assert faint == [["rgb(223, 227, 232)", "1px"]] * 396
+    retired = page.evaluate(BOXES % "g.point .retired-mark")
+    kept = page.evaluate(BOXES % "g.point .kept-mark")
+    assert (len(retired), len(kept)) == (171, 27)
+    for left, right, *_ in retired + kept:
+        assert 3 < right - left < 6
+    (served,) = page.evaluate(BOXES % "g.point .served-mark")
+    (refused,) = page.evaluate(BOXES % "g.point .refused-mark")
+    # One does not hide the other.
+    assert refused[0] > served[1]
+
+
+def test_hostile_names_are_shown_and_not_run(open_report: OpenReport):
+    page = open_report("not_significant")
+    text = page.evaluate("document.body.innerText")
+    assert decisions.HOSTILE in text
+    assert "right\\u202eto left\\u2066 isolated\\nnew line\\x00" in text
+    assert page.evaluate("document.scripts.length + document.images.length") == 0
+    assert page.evaluate("document.title").endswith(f" · {decisions.HOSTILE}")
+
+
+@pytest.mark.parametrize(
+    ("media", "scheme", "color", "background"),
+    [
+        ("", "light", "rgb(23, 26, 32)", "rgb(255, 255, 255)"),
+        ("", "dark", "rgb(232, 235, 239)", "rgb(18, 21, 25)"),
+        ("print", "light", "rgb(0, 0, 0)", "rgb(255, 255, 255)"),
+        ("print", "dark", "rgb(0, 0, 0)", "rgb(255, 255, 255)"),
+    ],
+)
+def test_colors(open_report: OpenReport, media: str, scheme: str, color: str, background: str):
+    page = open_report("better")
+    page.emulate(media=media, scheme=scheme)
+    style = "getComputedStyle(document.body)"
+    assert page.evaluate(f"[{style}.color, {style}.backgroundColor]") == [color, background]
+
+
+def test_on_paper_everything_is_unfolded(open_report: OpenReport):
+    page = open_report("better")
+    visible = "[...document.querySelectorAll('details > *')].map(each => each.checkVisibility())"
+    # Of each, the summary; then all but the summary.
+    summaries = page.evaluate(
+        "[...document.querySelectorAll('details > *')].map(each => each.localName == 'summary')"
+    )
+    assert len(summaries) > summaries.count(True) > 3
+    page.resize(WIDE)
+    page.emulate()
+    # The rest of the history's table lies folded within what is folded.
+    folded = page.evaluate(visible)
+    assert all(is_summary for is_summary, is_seen in zip(summaries, folded, strict=True) if is_seen)
+    page.emulate(media="print")
+    unfolded = page.evaluate(visible)
+    assert unfolded == [not is_summary for is_summary in summaries]
+
+
+@pytest.mark.parametrize("width", [PHONE, WIDE])
+def test_what_a_screen_reader_is_told(open_report: OpenReport, width: int):
+    page = open_report("better")
+    page.resize(width)
+    nodes = page.accessible_nodes()
+    assert nodes.count(("heading", "Exported: better than the best")) == 1
+    assert ("region", "Metrics") in nodes
+    assert ("table", "The candidate beside the best") in nodes
+    # A row that is laid out as a card is a row all the same.
+    assert ("columnheader", "Candidate") in nodes
+    assert ("rowheader", "auc higher is better") in nodes
+    (chart,) = [
+        name for role, name in nodes if role == "image" and name.startswith("auc Candidate")
+    ]
+    assert chart == (
+        "auc Candidate 0.951, interval 0.944 to 0.958. Best 0.93, interval 0.922 to 0.938."
+        " To get past: 0.935."
+    )
