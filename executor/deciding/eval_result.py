@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from tfx_best_exporter.executor.arguments.checks import checked_number, is_encodable
+from tfx_best_exporter.executor.arguments.errors import PathError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 SliceKey: TypeAlias = tuple[tuple[str, "str | int | float"], ...]
@@ -60,6 +61,15 @@ class MetricKey:
         if self.example_weighted is not None:
             details.append("weighted" if self.example_weighted else "unweighted")
         return f"{text}[{','.join(details)}]" if details else text
+
+    def for_candidate(self, model_name: str) -> MetricKey:
+        """Returns the key without its model's name, where that is the candidate's.
+
+        The best's evaluations know the model by other names, or by none.
+        """
+        if not model_name or self.model_name != model_name:
+            return self
+        return dataclasses.replace(self, model_name="")
 
     @classmethod
     def from_proto(cls, proto: pb.MetricKey) -> MetricKey:
@@ -208,12 +218,8 @@ def _only_match(
     return matches[0] if len(matches) == 1 else None
 
 
-class MissingMetricError(KeyError):
+class MissingMetricError(PathError, KeyError):
     """An evaluation does not have the metric that was asked for."""
-
-    def __str__(self) -> str:
-        """Returns the message as it is: KeyError would quote it."""
-        return self.args[0]
 
 
 class EvalResult(Mapping[str, float]):
@@ -439,14 +445,15 @@ class EvalResult(Mapping[str, float]):
         except KeyError:
             raise self.missing(name) from None
 
-    def missing(self, name: str, field: str = "metric name") -> MissingMetricError:
+    def missing(self, name: str, path: str = "metric name") -> MissingMetricError:
         """Returns the error for a metric that this evaluation does not have."""
         where = f", at {self.uri}" if self.uri else ""
         return MissingMetricError(
-            f"{field} must be a metric of the evaluation (got {name!r}{where})."
+            path,
+            f"must be a metric of the evaluation (got {name!r}{where})."
             f" Found: {', '.join(sorted(self)) or 'none'}."
             # Only a policy has fields; a compare function reads by the names that are shown.
-            f" {self.remedy(name) if field.endswith('.name') else _USE_ANOTHER}"
+            f" {self.remedy(name) if path.endswith('.name') else _USE_ANOTHER}",
         )
 
     def remedy(self, name: str) -> str:

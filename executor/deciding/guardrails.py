@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from tfx_best_exporter.executor.arguments.checks import is_name
+from tfx_best_exporter.executor.arguments.errors import FieldValueError, PathError, within
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
@@ -14,7 +16,7 @@ from tfx_best_exporter.executor.deciding.eval_result import (
     MissingMetricError,
     SliceKey,
 )
-from tfx_best_exporter.executor.deciding.rules import check_metric
+from tfx_best_exporter.executor.deciding.metrics import check_metric
 from tfx_best_exporter.executor.deciding.slices import (
     Features,
     by_features,
@@ -29,12 +31,8 @@ _MAX_WARNED = 3
 _UNKNOWN = "nothing is known of the best there"
 
 
-class MissingSliceError(KeyError):
+class MissingSliceError(PathError, KeyError):
     """An evaluation does not have the slice that was asked for."""
-
-    def __str__(self) -> str:
-        """Returns the message as it is: KeyError would quote it."""
-        return self.args[0]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +51,72 @@ class GuardrailResult:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Guardrail:
+class Check:
+    """What became of a guardrail.
+
+    Attributes:
+        results: On each of its slices.
+        warnings: Where it says nothing.
+        problem: The error to raise where it is not tolerated: the best's evaluation lacks what the
+            guardrail needs of it. Nothing else is known then.
+    """
+
+    results: tuple[GuardrailResult, ...] = ()
+    warnings: tuple[str, ...] = ()
+    problem: Exception | None = None
+
+
+class Guardrail(Protocol):
+    """What a candidate must keep. A new kind is a class like this, and a row of `KINDS`.
+
+    Attributes:
+        key: The metric.
+        direction: pb.LOWER_IS_BETTER or pb.HIGHER_IS_BETTER.
+    """
+
+    @property
+    def key(self) -> MetricKey:
+        """The metric."""
+        ...
+
+    @property
+    def direction(self) -> pb.MetricDirection:
+        """pb.LOWER_IS_BETTER or pb.HIGHER_IS_BETTER."""
+        ...
+
+    @property
+    def limits_regression(self) -> bool:
+        """Whether the best's value counts."""
+        ...
+
+    @property
+    def needs_slices(self) -> bool:
+        """Whether it looks at slices other than the overall one."""
+        ...
+
+    def for_candidate(self, model_name: str) -> Guardrail:
+        """Returns the guardrail in which the candidate's own metric goes by no model's name."""
+        ...
+
+    def contradicts(self, other: Guardrail) -> str:
+        """Returns why no value of a metric could satisfy both, or an empty text."""
+        ...
+
+    def check(self, *, candidate: EvalResult, best: EvalResult | None) -> Check:
+        """Returns what becomes of it on each of its slices.
+
+        Args:
+            candidate: Its evaluation.
+            best: The best's; None where there is none, or nothing is known of it.
+
+        Raises:
+            PathError: The candidate's evaluation lacks what the guardrail needs of it.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MetricLimit:
     """A bound, or an allowed regression, of one metric on some slices.
 
     Attributes:
@@ -64,7 +127,6 @@ class Guardrail:
         max_relative_regression: How much worse, as a share of abs(best); None for any.
         slices: Where; empty for the overall slice.
         every_slice_min_examples: Every slice with at least so many examples; None for `slices`.
-        field: What to call it in an error.
     """
 
     key: MetricKey
@@ -74,16 +136,15 @@ class Guardrail:
     max_relative_regression: float | None = None
     slices: tuple[Features, ...] = ()
     every_slice_min_examples: float | None = None
-    field: str = "compare_policy.guardrails[0]"
 
     @classmethod
-    def from_proto(cls, proto: pb.Guardrail, field: str) -> Guardrail:
+    def from_proto(cls, proto: pb.Guardrail) -> MetricLimit:
         """Returns the guardrail that a proto states.
 
         Raises:
             ValueError: It is incomplete, or one that nothing or everything passes.
         """
-        check_metric(proto.metric, proto.direction, field)
+        check_metric(proto.metric, proto.direction)
         values = {
             name: getattr(proto, name) if proto.HasField(name) else None
             for name in (
@@ -95,50 +156,82 @@ class Guardrail:
         }
         limits = [values["bound"], values["max_absolute_regression"]]
         if all(value is None for value in (*limits, values["max_relative_regression"])):
-            raise ValueError(
-                f"{field} must have a limit (got none). Set bound, max_absolute_regression or"
-                " max_relative_regression."
+            raise FieldValueError(
+                "",
+                "must have a limit (got none). Set bound, max_absolute_regression or"
+                " max_relative_regression.",
             )
         for name, value in values.items():
             if value is None:
                 continue
             if not math.isfinite(value):
-                raise ValueError(
-                    f"{field}.{name} must be a finite number (got {value!r})."
-                    " Leave it out where nothing is asked."
+                raise FieldValueError(
+                    name,
+                    f"must be a finite number (got {value!r})."
+                    " Leave it out where nothing is asked.",
                 )
             if name != "bound" and value < 0:
-                raise ValueError(
-                    f"{field}.{name} must be 0 or larger (got {value!r})."
-                    " Whichever the direction, it is a size."
+                raise FieldValueError(
+                    name,
+                    f"must be 0 or larger (got {value!r}). Whichever the direction, it is a size.",
                 )
         if proto.slices and values["every_slice_min_examples"] is not None:
-            raise ValueError(
-                f"{field}.slices must be left out where every_slice_min_examples is given (got"
-                " both). Make two guardrails of it."
+            raise FieldValueError(
+                "slices",
+                "must be left out where every_slice_min_examples is given (got"
+                " both). Make two guardrails of it.",
             )
         if not all(each.features for each in proto.slices):
-            raise ValueError(
-                f"{field}.slices must have features (got a slice without any). Leave slices out to"
-                " guard the overall slice."
+            raise FieldValueError(
+                "slices",
+                "must have features (got a slice without any). Leave slices out to"
+                " guard the overall slice.",
             )
         for column in (name for each in proto.slices for name in each.features):
             if not is_name(column):
-                raise ValueError(
-                    f"{field}.slices must name the features of each slice (got {column!r})."
-                    " Name them as in the slicing_specs of Evaluator's EvalConfig."
+                raise FieldValueError(
+                    "slices",
+                    f"must name the features of each slice (got {column!r})."
+                    " Name them as in the slicing_specs of Evaluator's EvalConfig.",
                 )
         return cls(
             key=MetricKey.from_proto(proto.metric),
             direction=proto.direction,
             slices=tuple(tuple(sorted(each.features.items())) for each in proto.slices),
-            field=field,
             **values,
         )
 
-    def check(
-        self, *, candidate: EvalResult, best: EvalResult | None
-    ) -> tuple[list[GuardrailResult], list[str]]:
+    @property
+    def limits_regression(self) -> bool:
+        """Whether the best's value counts, and not the bound alone."""
+        return self.max_absolute_regression is not None or self.max_relative_regression is not None
+
+    @property
+    def needs_slices(self) -> bool:
+        """Whether it looks at slices other than the overall one."""
+        return bool(self.slices) or self.every_slice_min_examples is not None
+
+    def for_candidate(self, model_name: str) -> MetricLimit:
+        """Returns the guardrail in which the candidate's own metric goes by no model's name."""
+        return dataclasses.replace(self, key=self.key.for_candidate(model_name))
+
+    def contradicts(self, other: Guardrail) -> str:
+        """Returns why no value of a metric could satisfy both, or an empty text."""
+        if not isinstance(other, MetricLimit):
+            return ""
+        higher, lower = sorted((self, other), key=lambda each: each.direction, reverse=True)
+        if (
+            self.key != other.key
+            or self.direction == other.direction
+            or not _overlap(self, other)
+            or higher.bound is None
+            or lower.bound is None
+            or higher.bound <= lower.bound
+        ):
+            return ""
+        return f"{str(self.key)!r} at least {higher.bound!r} and at most {lower.bound!r}"
+
+    def check(self, *, candidate: EvalResult, best: EvalResult | None) -> Check:
         """Returns what becomes of it on each of its slices, and warnings where that says nothing.
 
         Args:
@@ -149,15 +242,38 @@ class Guardrail:
         Raises:
             MissingSliceError: The candidate's evaluation lacks a slice that is named, or has none
                 where every slice is to be looked at.
-            MissingMetricError: It lacks the metric on a slice, or the number of examples; or the
-                best's lacks the metric.
+            MissingMetricError: It lacks the metric on a slice, or the number of examples.
         """
-        results, warnings = [], []
+        results: list[GuardrailResult] = []
+        warnings = []
         if not self.slices:
-            results.append(self._overall(candidate, best))
-        if self.slices or self.every_slice_min_examples is not None:
-            on_slices, gone = self._on_slices(candidate, best)
-            results.extend(on_slices)
+            value = candidate.find(self.key)
+            if value is None:
+                raise self._missing_metric((), candidate)
+            best_value = best.find(self.key) if best is not None else None
+            if best is not None and best_value is None and self.limits_regression:
+                return Check(problem=self._missing_metric_of_best(best))
+            results.append(
+                self._result(
+                    (),
+                    value.value,
+                    best_value.value if best_value else None,
+                    candidate.example_count,
+                )
+            )
+        if self.needs_slices:
+            slice_keys = by_features(candidate.slice_example_counts())
+            if not self.slices and not slice_keys:
+                raise self._no_slices(candidate)
+            try:
+                best_values = self._slices_of_best(best)
+                matching = matched(best_values, candidate.slice_values(self.key))
+            except ValueError as error:
+                return Check(problem=error)
+            if best is not None and self.limits_regression and best.slices and not best_values:
+                return Check(problem=self._missing_metric_of_best(best))
+            results.extend(self._on_slices(candidate, slice_keys, matching))
+            gone = self._gone(best, best_values, slice_keys)
             if gone:
                 warnings.append(
                     f"{self.key} was not guarded on {_several(gone)}, which the best's evaluation"
@@ -170,50 +286,48 @@ class Guardrail:
                     f"{self.key} was not guarded on {_several(unlimited)}, where the best's gives"
                     " no limit"
                 )
-        return results, warnings
+        return Check(results=tuple(results), warnings=tuple(warnings))
 
-    def _overall(self, candidate: EvalResult, best: EvalResult | None) -> GuardrailResult:
-        value = candidate.find(self.key)
-        if value is None:
-            raise self._missing_metric((), candidate)
-        best_value = best.find(self.key) if best is not None else None
-        if best is not None and best_value is None and self.limits_regression:
-            raise self._missing_metric_of_best(best)
-        return self._result(
-            (), value.value, best_value.value if best_value else None, candidate.example_count
-        )
+    def _slices_of_best(self, best: EvalResult | None) -> Mapping[SliceKey, float]:
+        return {} if best is None else best.slice_values(self.key)
 
     def _on_slices(
-        self, candidate: EvalResult, best: EvalResult | None
-    ) -> tuple[list[GuardrailResult], list[str]]:
-        """Returns what becomes of it on slices, and the large ones that only the best has."""
+        self,
+        candidate: EvalResult,
+        slice_keys: Mapping[Features, SliceKey],
+        best_values: Mapping[SliceKey, float],
+    ) -> Iterator[GuardrailResult]:
+        """Yields what becomes of it on each slice that is named or large enough."""
         example_counts = candidate.slice_example_counts()
         values = candidate.slice_values(self.key)
-        slice_keys = by_features(example_counts)
-        if not self.slices and not slice_keys:
-            raise self._no_slices(candidate)
-        all_best_values = {} if best is None else best.slice_values(self.key)
-        if best is not None and self.limits_regression and best.slices and not all_best_values:
-            raise self._missing_metric_of_best(best)
-        best_values = matched(all_best_values, values)
-        results = []
         for features in self.slices or self._large_enough(slice_keys, example_counts, candidate):
             slice_key = slice_keys.get(features)
             if slice_key is None:
                 raise self._missing_slice(features, candidate, slice_keys)
             if slice_key not in values:
                 raise self._missing_metric(features, candidate.slices[slice_key])
-            best_value = best_values.get(slice_key)
-            example_count = example_counts[slice_key]
-            results.append(self._result(features, values[slice_key], best_value, example_count))
-        gone = []
-        for slice_key in all_best_values.keys() - example_counts.keys():
+            yield self._result(
+                features, values[slice_key], best_values.get(slice_key), example_counts[slice_key]
+            )
+
+    def _gone(
+        self,
+        best: EvalResult | None,
+        best_values: Mapping[SliceKey, float],
+        slice_keys: Mapping[Features, SliceKey],
+    ) -> list[str]:
+        """Returns the large slices that only the best has."""
+        if best is None or self.slices:
+            return []
+        found = []
+        known = {*slice_keys.values()}
+        for slice_key in best_values.keys() - known:
             features = features_of(slice_key)
-            if best is not None and not self.slices and features not in slice_keys:
+            if features not in slice_keys:
                 example_count = best.slices[slice_key].example_count
                 if example_count is None or example_count >= (self.every_slice_min_examples or 0):
-                    gone.append(text_of(features))
-        return results, sorted(gone)
+                    found.append(text_of(features))
+        return sorted(found)
 
     def _large_enough(
         self,
@@ -221,17 +335,18 @@ class Guardrail:
         example_counts: Mapping[SliceKey, float | None],
         candidate: EvalResult,
     ) -> Iterator[Features]:
-        assert self.every_slice_min_examples is not None
+        least = self.every_slice_min_examples or 0.0
         for features, slice_key in slice_keys.items():
             example_count = example_counts[slice_key]
             if example_count is None:
                 raise MissingMetricError(
-                    f"{self.field}.every_slice_min_examples must find the number of examples of"
+                    "every_slice_min_examples",
+                    "must find the number of examples of"
                     f" each slice (got none of {text_of(features)},"
                     f" at {candidate.uri or 'the evaluation'}). Add the metric ExampleCount to"
-                    " Evaluator's EvalConfig."
+                    " Evaluator's EvalConfig.",
                 )
-            if example_count >= self.every_slice_min_examples:
+            if example_count >= least:
                 yield features
 
     def _result(
@@ -286,11 +401,6 @@ class Guardrail:
     def _is_undefined(self, value: float, best: float | None) -> bool:
         return self.bound is None and math.isnan(value) and best is not None and math.isnan(best)
 
-    @property
-    def limits_regression(self) -> bool:
-        """Whether the best's value counts, and not the bound alone."""
-        return self.max_absolute_regression is not None or self.max_relative_regression is not None
-
     def _worst_allowed(self, best: float | None) -> tuple[float | None, str]:
         """Returns the strictest limit, and where it comes from."""
         limits = [] if self.bound is None else [(self.bound, "")]
@@ -318,25 +428,28 @@ class Guardrail:
 
     def _missing_metric_of_best(self, best: EvalResult) -> MissingMetricError:
         return MissingMetricError(
-            f"{self.field}.metric.name must be a metric of the best's evaluation too (got"
+            "metric.name",
+            "must be a metric of the best's evaluation too (got"
             f" {str(self.key)!r}, at {best.uri or 'its record'}). Found:"
             f" {', '.join(sorted(best)) or 'none'}. Give a bound only until a model with the"
-            " metric is exported."
+            " metric is exported.",
         )
 
     def _no_slices(self, candidate: EvalResult) -> MissingSliceError:
         return MissingSliceError(
-            f"{self.field}.every_slice_min_examples must find slices in the evaluation (got none,"
+            "every_slice_min_examples",
+            "must find slices in the evaluation (got none,"
             f" at {candidate.uri or 'the evaluation'}). Add slicing_specs to Evaluator's"
-            " EvalConfig, or guard the overall slice alone."
+            " EvalConfig, or guard the overall slice alone.",
         )
 
     def _missing_metric(self, features: Features, candidate: EvalResult) -> MissingMetricError:
         name = f"{str(self.key)!r} of {text_of(features)}" if features else repr(str(self.key))
         where = f", at {candidate.uri}" if candidate.uri else ""
         return MissingMetricError(
-            f"{self.field}.metric.name must be a metric of the evaluation (got {name}{where})."
-            f" Found: {', '.join(sorted(candidate)) or 'none'}. {candidate.remedy(str(self.key))}"
+            "metric.name",
+            f"must be a metric of the evaluation (got {name}{where})."
+            f" Found: {', '.join(sorted(candidate)) or 'none'}. {candidate.remedy(str(self.key))}",
         )
 
     def _missing_slice(
@@ -345,10 +458,11 @@ class Guardrail:
         names = sorted(text_of(each) for each in found)
         more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
         return MissingSliceError(
-            f"{self.field}.slices must be slices of the evaluation (got {text_of(features)}, at"
+            "slices",
+            f"must be slices of the evaluation (got {text_of(features)}, at"
             f" {candidate.uri or 'the evaluation'}). Found:"
             f" {', '.join(names[:_MAX_NAMED]) or 'none'}{more}. Use one of these, or add it to the"
-            " slicing_specs of Evaluator's EvalConfig."
+            " slicing_specs of Evaluator's EvalConfig.",
         )
 
 
@@ -358,32 +472,52 @@ def _several(names: Sequence[str]) -> str:
     return f"{'; '.join(names[:_MAX_WARNED])}{more}"
 
 
-def check_together(guardrails: Sequence[Guardrail]) -> None:
-    """Checks that guardrails do not contradict each other.
+def from_policy(
+    proto: pb.ComparePolicy, kinds: Sequence[Kind] | None = None
+) -> tuple[Guardrail, ...]:
+    """Returns the guardrails that a policy states.
+
+    Args:
+        proto: The policy.
+        kinds: Of guardrail, the first of which that a message states reads it. Default: `KINDS`.
 
     Raises:
-        ValueError: No value of a metric could satisfy two of them.
+        FieldValueError: One of them is invalid, or no value of a metric could satisfy two of them.
     """
-    for index, first in enumerate(guardrails):
-        for second in guardrails[index + 1 :]:
-            pair = sorted((first, second), key=lambda each: each.direction, reverse=True)
-            higher, lower = pair
-            if (
-                first.key == second.key
-                and first.direction != second.direction
-                and _overlap(first, second)
-                and higher.bound is not None
-                and lower.bound is not None
-                and higher.bound > lower.bound
-            ):
-                raise ValueError(
-                    f"{second.field} must not contradict {first.field} (got {str(first.key)!r} at"
-                    f" least {higher.bound!r} and at most {lower.bound!r}). No candidate could"
-                    " pass: mend one of both."
+    found: list[Guardrail] = []
+    for index, each in enumerate(proto.guardrails):
+        with within(f"guardrails[{index}]"):
+            kind = next(kind for kind in kinds or KINDS if kind.is_stated_by(each))
+            guardrail = kind.from_proto(each)
+        for other_index, other in enumerate(found):
+            contradiction = other.contradicts(guardrail)
+            if contradiction:
+                raise FieldValueError(
+                    f"guardrails[{index}]",
+                    f"must not contradict compare_policy.guardrails[{other_index}] (got"
+                    f" {contradiction}). No candidate could pass: mend one of both.",
                 )
+        found.append(guardrail)
+    return tuple(found)
 
 
-def _overlap(first: Guardrail, second: Guardrail) -> bool:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of guardrail.
+
+    Attributes:
+        is_stated_by: Returns whether a message states one of this kind.
+        from_proto: Returns the guardrail that a message states.
+    """
+
+    is_stated_by: Callable[[pb.Guardrail], bool]
+    from_proto: Callable[[pb.Guardrail], Guardrail]
+
+
+KINDS: tuple[Kind, ...] = (Kind(is_stated_by=lambda _: True, from_proto=MetricLimit.from_proto),)
+
+
+def _overlap(first: MetricLimit, second: MetricLimit) -> bool:
     """Returns whether two guardrails surely have a slice in common.
 
     The slices that they name do exist, or else they fail: each has at least 0 examples.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from tfx_best_exporter.executor.deciding import student
+from tfx_best_exporter.executor.arguments.errors import PathError
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -13,21 +13,22 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 DEFAULT_ALPHA = 0.05
 
 
-class MissingIntervalError(ValueError):
+class MissingIntervalError(PathError, ValueError):
     """Significance was asked for, and an evaluation has no confidence intervals.
 
     Attributes:
         is_candidates: Whether that is the candidate's evaluation, and not the best's.
     """
 
-    def __init__(self, text: str, *, is_candidates: bool):
+    def __init__(self, path: str, text: str, *, is_candidates: bool):
         """Makes the error.
 
         Args:
-            text: What is missing where, and what to do.
+            path: The field of the rule that asks for it.
+            text: The rest of the sentence, and the remedy.
             is_candidates: Whether it is missing in the candidate's evaluation.
         """
-        super().__init__(text)
+        super().__init__(path, text)
         self.is_candidates = is_candidates
 
 
@@ -52,7 +53,6 @@ def significance_of(
     together: EvalResult | None,
     alpha: float,
     required: float = 0.0,
-    field: str = "compare_policy.metric",
 ) -> SignificanceTest:
     """Returns whether an improvement is larger than required, at 1 - alpha, one-sided.
 
@@ -70,7 +70,6 @@ def significance_of(
         together: Evaluation of both together, whose differences are those to the best, or None.
         alpha: Share of candidates no better than the best that may pass.
         required: What the improvement has to be larger than.
-        field: What to call the rule in an error.
 
     Raises:
         MissingIntervalError: An evaluation has no confidence interval of the metric.
@@ -82,12 +81,12 @@ def significance_of(
     else:
         method = pb.SignificanceTest.WELCH
         standard_error, degrees_of_freedom = _welch(
-            _value_with_interval(key, candidate, field, is_candidates=True),
-            _value_with_interval(key, best, field, is_candidates=False),
+            _value_with_interval(key, candidate, is_candidates=True),
+            _value_with_interval(key, best, is_candidates=False),
         )
     margin = 0.0
     if standard_error:
-        margin = student.quantile(1 - alpha, degrees_of_freedom) * standard_error
+        margin = _upper_quantile(alpha, degrees_of_freedom) * standard_error
     lower_bound = improvement - margin
     return SignificanceTest(
         method=method,
@@ -97,6 +96,21 @@ def significance_of(
         lower_bound=lower_bound,
         is_significant=lower_bound > required,
     )
+
+
+def _upper_quantile(tail: float, degrees_of_freedom: float) -> float:
+    """Returns t with P(T > t) = tail for Student's t distribution.
+
+    Args:
+        tail: Larger than 0, smaller than 1.
+        degrees_of_freedom: Larger than 0, need not be whole; infinite for the normal distribution.
+    """
+    # SciPy loads NumPy, which takes as long as everything else here: only a test needs them.
+    from scipy import special
+
+    if math.isinf(degrees_of_freedom):
+        return -float(special.ndtri(tail))
+    return -float(special.stdtrit(degrees_of_freedom, tail))
 
 
 def _welch(candidate: MetricValue, best: MetricValue) -> tuple[float, float]:
@@ -111,14 +125,15 @@ def _welch(candidate: MetricValue, best: MetricValue) -> tuple[float, float]:
 
 
 def _value_with_interval(
-    key: MetricKey, eval_result: EvalResult, field: str, *, is_candidates: bool
+    key: MetricKey, eval_result: EvalResult, *, is_candidates: bool
 ) -> MetricValue:
     value = eval_result.find(key)
     if value is not None and _has_standard_error(value):
         return value
     whose, where = ("candidate", "no URI") if is_candidates else ("best", "its record")
     raise MissingIntervalError(
-        f"{field}.significance must find confidence intervals in the {whose}'s evaluation"
+        "significance",
+        f"must find confidence intervals in the {whose}'s evaluation"
         f" (got none of {str(key)!r}, at {eval_result.uri or where}). Set options {{"
         " compute_confidence_intervals { value: true } } in Evaluator's EvalConfig, or leave"
         " significance out until both evaluations have them.",

@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, SliceKey
-from tfx_best_exporter.executor.deciding.rules import improvement_of
+from tfx_best_exporter.executor.deciding.metrics import improvement_of
 
 # A slice as its features' values, numbers as text; the overall slice has none.
 Features = tuple[tuple[str, str], ...]

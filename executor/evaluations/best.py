@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey
+from tfx_best_exporter.executor.deciding.models import Best
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Below a Model artifact: the SavedModels that TFX's Trainer writes there.
@@ -28,42 +29,25 @@ class Reevaluated:
     together: EvalResult | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class BestEvaluation:
-    """What is known of the best.
-
-    Attributes:
-        eval_result: Its evaluation, or None if nothing is known.
-        basis: pb.ExportDecision.Basis: where that came from.
-        together: Evaluation of candidate and best together; None where each was evaluated alone.
-        warnings: Why it did not come from somewhere better.
-    """
-
-    eval_result: EvalResult | None
-    basis: int = pb.ExportDecision.BASIS_UNSPECIFIED
-    together: EvalResult | None = None
-    warnings: tuple[str, ...] = ()
-
-
-def best_evaluation(
+def with_evaluation(
+    best: Best,
     *,
     candidate: EvalResult,
-    recorded: EvalResult | None,
     model_uri: str,
     export_uri: str,
     needed: Sequence[MetricKey] | None = None,
     has_content_of_best: Callable[[str], bool] = lambda _: True,
     reevaluate: Callable[[], Reevaluated] | None = None,
     comparability: pb.ComparePolicy.Comparability = pb.ComparePolicy.PREFER_SAME_DATA,
-) -> BestEvaluation:
-    """Returns the evaluation of the best that says most about candidate and best.
+) -> tuple[Best, tuple[str, ...]]:
+    """Returns the best with the evaluation that says most about candidate and best, and warnings.
 
     In order: the baseline's in the candidate's own evaluation, if that baseline is the best; the
     best evaluated again; the recorded one.
 
     Args:
+        best: With the evaluation of its record, or from elsewhere, or None.
         candidate: Evaluation of the candidate.
-        recorded: Evaluation of the best, from its record or from elsewhere.
         model_uri: Of the Model that the best was made from; empty if that is not known.
         export_uri: Of the best itself.
         needed: Metrics that are going to be compared; None for all of the candidate's.
@@ -76,7 +60,6 @@ def best_evaluation(
         RuntimeError: It could not be evaluated again, and that is required.
     """
     warnings: list[str] = []
-    has_other_examples = False
     baseline = candidate.baseline
     if baseline is not None:
         path = baseline.model_paths.get(baseline.model_name, "")
@@ -86,9 +69,13 @@ def best_evaluation(
         )
         lacking = _lacking(candidate, baseline, needed) if is_best else []
         if is_best and not lacking:
-            return BestEvaluation(
-                eval_result=baseline, basis=pb.ExportDecision.SAME_EVALUATION, together=candidate
+            same = dataclasses.replace(
+                best,
+                eval_result=baseline,
+                basis=pb.ExportDecision.SAME_EVALUATION,
+                together=candidate,
             )
+            return same, ()
         if lacking:
             warnings.append(
                 f"the baseline, which is the best, was not evaluated by {', '.join(lacking)}"
@@ -97,47 +84,51 @@ def best_evaluation(
             warnings.append(
                 f"the evaluation's baseline is not the best: {path or 'it has no path'}"
             )
+    has_other_examples = False
     if reevaluate is not None:
-        found = None
-        try:
-            found = reevaluate()
-        except Exception as error:
-            # Beam and TFMA raise whatever the model's own code does.
-            problem, cause = f"{type(error).__name__}: {_first_line(error)}", error
-        else:
-            lacking = _lacking(candidate, found.best, needed)
-            other_examples = _why_other_examples(candidate, found, needed)
-            has_other_examples = bool(other_examples)
-            problem = f"it has no {', '.join(lacking)}" if lacking else other_examples
-            cause = None
-        if found and not problem:
-            return BestEvaluation(
+        found, problem, has_other_examples = _evaluated_again(reevaluate, candidate, needed)
+        if isinstance(found, Reevaluated) and not problem:
+            again = dataclasses.replace(
+                best,
                 eval_result=found.best,
                 basis=pb.ExportDecision.EVALUATED_AGAIN,
                 together=found.together,
-                warnings=tuple(warnings),
             )
+            return again, tuple(warnings)
         if comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
             raise RuntimeError(
                 "the best must be evaluated on the candidate's examples, since"
                 f" compare_policy.comparability is REQUIRE_SAME_DATA (got {problem}, at"
                 f" {export_uri}). Nothing was exported: mend the examples or the eval config,"
                 " or set PREFER_SAME_DATA for one run."
-            ) from cause
+            ) from (found if isinstance(found, Exception) else None)
         warnings.append(f"the best could not be evaluated on the candidate's examples: {problem}")
+    recorded = best.eval_result
     if recorded is None:
-        return BestEvaluation(eval_result=None, warnings=tuple(warnings))
+        return best, tuple(warnings)
     # Examples that are not the candidate's say nothing of what it was evaluated on.
     is_same = candidate.data.is_same(recorded.data) and not has_other_examples
-    return BestEvaluation(
-        eval_result=recorded,
-        basis=(
-            pb.ExportDecision.RECORDED_SAME_DATA
-            if is_same
-            else pb.ExportDecision.RECORDED_OTHER_DATA
-        ),
-        warnings=tuple(warnings),
+    basis = (
+        pb.ExportDecision.RECORDED_SAME_DATA if is_same else pb.ExportDecision.RECORDED_OTHER_DATA
     )
+    return dataclasses.replace(best, basis=basis), tuple(warnings)
+
+
+def _evaluated_again(
+    reevaluate: Callable[[], Reevaluated],
+    candidate: EvalResult,
+    needed: Sequence[MetricKey] | None,
+) -> tuple[Reevaluated | Exception, str, bool]:
+    """Returns what an evaluation found, what is wrong with it, and whether that is its examples."""
+    try:
+        found = reevaluate()
+    except Exception as error:
+        # Beam and TFMA raise whatever the model's own code does.
+        return error, f"{type(error).__name__}: {_first_line(error)}", False
+    other_examples = _why_other_examples(candidate, found, needed)
+    lacking = _lacking(candidate, found.best, needed)
+    problem = f"it has no {', '.join(lacking)}" if lacking else other_examples
+    return found, problem, bool(other_examples)
 
 
 def check_candidate(candidate: EvalResult, model_uri: str) -> None:

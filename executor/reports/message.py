@@ -1,4 +1,4 @@
-"""What a run tells: the ExportDecision message, made of what was decided."""
+"""What a run reports: the ExportDecision message, made of what was observed, decided and done."""
 
 from __future__ import annotations
 
@@ -6,107 +6,128 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from tfx_best_exporter.executor.deciding import decide
-from tfx_best_exporter.executor.deciding.slices import Features, SliceChange
-from tfx_best_exporter.executor.exports.directory import SCHEMA_VERSION, Listing, Served
+from tfx_best_exporter.executor.deciding.decide import slice_changes
+from tfx_best_exporter.executor.deciding.models import Best, Decision, Observation
+from tfx_best_exporter.executor.deciding.policy import Policy
+from tfx_best_exporter.executor.deciding.slices import SliceChange
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
+# Version of ExportDecision, ExportRecord and Tombstone.
+SCHEMA_VERSION = 1
 # Of the slices that changed most, from either end.
 MAX_SLICES = 100
-# Where the best was evaluated in this run, beside the candidate or after it.
-_EVALUATED_NOW = (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN)
 # What became of guardrails on slices.
 MAX_GUARDRAILS = 200
 # Of the latest exports.
 MAX_HISTORY = 200
 
+# Where the best was evaluated in this run, beside the candidate or after it.
+_EVALUATED_NOW = (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN)
+# Fields of a decision that its record has elsewhere, or that grow with slices.
+_NOT_RECORDED = ("candidate", "candidate_evaluation", "provenance", "slices", "guardrails")
 
-def tell(
-    result: pb.ExportDecision,
-    decision: decide.Decision,
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What is the same for all that a run reports.
+
+    Attributes:
+        base_directory: What the model server polls.
+        candidate_uri: Of the Model artifact, or the path of the candidate.
+        compare_policy: As it was given.
+        policy: The same as a value.
+        provenance: Pipeline and run.
+        decided_at: When the run looked at what is served; seconds since the epoch.
+        warnings: What was tolerated before the run began.
+    """
+
+    base_directory: str
+    candidate_uri: str
+    compare_policy: pb.ComparePolicy
+    policy: Policy
+    provenance: pb.Provenance
+    decided_at: float
+    warnings: tuple[str, ...] = ()
+
+
+def export_decision(
+    origin: Origin,
+    observation: Observation,
+    decision: Decision,
     *,
-    candidate: decide.Candidate,
-    best: decide.Best | None,
-    policy: decide.Policy,
-    now: float,
-) -> None:
-    """Fills in what is known of a decision before it is carried out.
+    version: int = 0,
+    kept: Sequence[pb.ExportDecision.Kept] = (),
+    retired: Sequence[pb.ExportDecision.Retired] = (),
+    warnings: Sequence[str] = (),
+) -> pb.ExportDecision:
+    """Returns the message that tells of a run.
 
     Args:
-        result: The message; what it has of an earlier attempt is replaced.
-        decision: What was decided.
-        candidate: About whom.
-        best: Against whom; None if nothing is served.
-        policy: By which.
-        now: Seconds since the epoch.
+        origin: Which run.
+        observation: What it found.
+        decision: What it decided.
+        version: That holds the candidate when the run ends; 0 if none does.
+        kept: Exports that are kept.
+        retired: Exports that the run retired, or tried to.
+        warnings: What was tolerated while the decision was carried out.
     """
-    result.schema_version = SCHEMA_VERSION
-    result.exported, result.version = False, 0
-    result.reason = decision.reason
-    result.explanation = decision.explanation
-    result.candidate.digest = candidate.digest
-    result.candidate_evaluation.CopyFrom(candidate.eval_result.to_proto())
-    for item in decision.comparisons:
-        result.comparisons.add(**_fields(item))
-    result.guardrail_count = len(decision.guardrails)
-    # Those that fail first.
-    for guardrail in sorted(decision.guardrails, key=lambda each: each.holds)[:MAX_GUARDRAILS]:
-        result.guardrails.add(**{**_fields(guardrail), "slice": _slice(guardrail.slice)})
-    result.signature_changes.extend(decision.signature_changes)
-    result.decided_at.FromNanoseconds(int(now * 1e9))
+    candidate, best = observation.candidate, observation.best
+    result = pb.ExportDecision(
+        schema_version=SCHEMA_VERSION,
+        exported=decision.is_export,
+        reason=decision.reason,
+        explanation=decision.explanation,
+        base_directory=origin.base_directory,
+        version=version,
+        candidate=pb.SourceModel(uri=origin.candidate_uri, digest=candidate.digest),
+        candidate_evaluation=candidate.eval_result.to_proto(),
+        comparisons=[pb.MetricComparison(**_fields(item)) for item in decision.comparisons],
+        retired=retired,
+        kept=kept,
+        provenance=origin.provenance,
+        compare_policy=origin.compare_policy,
+        signature_changes=decision.signature_changes,
+        guardrail_count=len(decision.guardrails),
+        # Those that fail first.
+        guardrails=[
+            pb.GuardrailResult(**_fields(each))
+            for each in sorted(decision.guardrails, key=lambda each: each.holds)[:MAX_GUARDRAILS]
+        ],
+        warnings=origin.warnings,
+    )
+    result.decided_at.FromNanoseconds(int(origin.decided_at * 1e9))
     if not result.candidate_evaluation.HasField("evaluated_at"):
         # TFMA does not write when: in this run, as far as anybody knows.
         result.candidate_evaluation.evaluated_at.CopyFrom(result.decided_at)
     if best and decision.was_compared:
         result.basis = best.basis
         try:
-            changes = decide.slice_changes(candidate=candidate, best=best, policy=policy)
+            changes = slice_changes(observation, origin.policy)
         except ValueError as error:
-            # What the best's evaluation has of slices is here only told.
+            # The decision did not need the best's slices: here they are only reported.
             changes = []
             result.warnings.append(f"slices were not compared: {error}")
         result.slice_count = len(changes)
         for change in most_changed(changes, MAX_SLICES):
-            result.slices.add(**{**_fields(change), "slice": _slice(change.slice)})
-
-
-def tell_best(
-    result: pb.ExportDecision,
-    served: Served,
-    best: decide.Best,
-    listing: Listing,
-    latest: pb.ExportRecord | None,
-) -> None:
-    """Fills in what is known of the export that is served, and of those before it.
-
-    Args:
-        result: The message.
-        served: The export that is served.
-        best: The same, as it was compared with.
-        listing: Of the base directory.
-        latest: Record of the newest export that has one: the served one's, where it has.
-    """
-    export, record = served.export, served.record
-    if export is None:
-        return
-    result.best.version = export.version
-    result.best.path = export.path
-    result.best.has_record = record is not None
-    result.best.model.digest = best.digest
-    if record:
-        result.best.model.CopyFrom(record.model)
-        result.best.pushed_model_uri = record.pushed_model_uri
-    if best.eval_result:
-        result.best.evaluation.CopyFrom(best.eval_result.to_proto())
+            result.slices.add(**_fields(change))
+    if best:
+        result.best.CopyFrom(_best(best))
         if best.basis in _EVALUATED_NOW:
             result.best.evaluation.evaluated_at.CopyFrom(result.decided_at)
-    if latest:
-        result.history.extend(latest.decision.history)
-        result.history.append(_history_entry(latest))
-        del result.history[:-MAX_HISTORY]
-        present = {each.version for each in listing.exports}
-        for entry in result.history:
-            entry.retired = entry.version not in present
+        result.history.extend(_history(observation))
+    result.warnings.extend(
+        [*observation.warnings, *candidate.eval_result.warnings, *decision.warnings, *warnings]
+    )
+    return result
+
+
+def recorded(decision: pb.ExportDecision) -> pb.ExportDecision:
+    """Returns a decision as the record of its export holds it."""
+    result = pb.ExportDecision()
+    result.CopyFrom(decision)
+    for field in _NOT_RECORDED:
+        result.ClearField(field)
+    return result
 
 
 def most_changed(changes: Sequence[SliceChange], count: int) -> list[SliceChange]:
@@ -114,6 +135,32 @@ def most_changed(changes: Sequence[SliceChange], count: int) -> list[SliceChange
     if len(changes) <= 2 * count:
         return list(changes)
     return [*changes[:count], *changes[-count:]]
+
+
+def _best(best: Best) -> pb.ExportDecision.Best:
+    result = pb.ExportDecision.Best(
+        version=best.version,
+        path=best.path,
+        has_record=best.record is not None,
+        model=pb.SourceModel(digest=best.digest),
+    )
+    if best.record is not None:
+        result.model.CopyFrom(best.record.model)
+        result.pushed_model_uri = best.record.pushed_model_uri
+    if best.eval_result:
+        result.evaluation.CopyFrom(best.eval_result.to_proto())
+    return result
+
+
+def _history(observation: Observation) -> Sequence[pb.HistoryEntry]:
+    """Returns the exports that the newest record knows of, and that of the record itself."""
+    latest = observation.latest_record
+    if latest is None:
+        return ()
+    entries = [*latest.decision.history, _history_entry(latest)][-MAX_HISTORY:]
+    for entry in entries:
+        entry.retired = entry.version not in observation.versions
+    return entries
 
 
 def _history_entry(record: pb.ExportRecord) -> pb.HistoryEntry:
@@ -133,8 +180,7 @@ def _history_entry(record: pb.ExportRecord) -> pb.HistoryEntry:
 
 def _fields(value: Any) -> dict[str, Any]:
     """Returns a dataclass's fields that are set, as a message's constructor takes them."""
-    return {name: item for name, item in dataclasses.asdict(value).items() if item is not None}
-
-
-def _slice(features: Features) -> pb.Slice | None:
-    return pb.Slice(features=dict(features)) if features else None
+    fields = {name: item for name, item in dataclasses.asdict(value).items() if item is not None}
+    if "slice" in fields:
+        fields["slice"] = pb.Slice(features=dict(fields["slice"])) if fields["slice"] else None
+    return fields

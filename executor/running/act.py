@@ -1,0 +1,179 @@
+"""Carries a decision out: saves the model again where asked, publishes, retires."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfx_best_exporter.executor.evaluations import tfma
+from tfx_best_exporter.executor.exports import retention, saved_model
+from tfx_best_exporter.executor.exports.directory import (
+    EVALUATION_DIRECTORY,
+    SCHEMA_VERSION,
+    Export,
+    ExportDirectory,
+    RecordError,
+)
+from tfx_best_exporter.executor.reports import message
+from tfx_best_exporter.executor.running.observe import CandidateModel, signatures_of
+from tfx_best_exporter.executor.running.outcome import Outcome
+from tfx_best_exporter.executor.running.settings import Settings
+from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+
+def with_new_signatures(
+    model: CandidateModel,
+    serving_signatures_fn: Callable[[Any], Mapping[str, Any]],
+    work_path: Path,
+) -> CandidateModel:
+    """Returns the candidate saved again with the signatures that a function returns.
+
+    Args:
+        model: The candidate.
+        serving_signatures_fn: Loaded model -> {signature name: tf.function}.
+        work_path: Where the new files are written.
+
+    Raises:
+        TypeError: The function returned no mapping of names to tf.functions.
+        RuntimeError: The function raised, or the model cannot be saved with its signatures.
+        ValueError: The model changed since its digests were taken.
+    """
+    files = saved_model.with_signatures(
+        model.model, model.files, serving_signatures_fn, work_path / "signatures"
+    )
+    candidate = dataclasses.replace(model.candidate, signatures=signatures_of(files))
+    return dataclasses.replace(model, files=files, candidate=candidate)
+
+
+def publish(
+    settings: Settings,
+    model: CandidateModel,
+    decision_for: Callable[[int], pb.ExportDecision],
+    *,
+    version: int,
+    pushed_model_uri: str,
+    work_path: Path,
+) -> int:
+    """Makes the candidate appear as a new version, and returns that.
+
+    Args:
+        settings: Of the run.
+        model: The candidate, as it is to be exported.
+        decision_for: Returns the decision that goes into the record of a version.
+        version: The least version it may have; larger if another writer takes that one.
+        pushed_model_uri: Of the PushedModel artifact; empty if there is none.
+        work_path: A local directory for files that have to be made.
+
+    Raises:
+        ValueError: A file changed since its digest was taken, or was not written as it was.
+        LeaseLostError: Another writer took over; nothing was published.
+        OSError: Something cannot be read or written; nothing is visible of the version.
+    """
+
+    def make_record(version: int, manifest: Sequence[pb.ManifestEntry]) -> pb.ExportRecord:
+        decision = decision_for(version)
+        return pb.ExportRecord(
+            schema_version=SCHEMA_VERSION,
+            version=version,
+            name=settings.name,
+            exported_at=decision.decided_at,
+            model=decision.candidate,
+            evaluation=decision.candidate_evaluation,
+            manifest=manifest,
+            decision=message.recorded(decision),
+            provenance=decision.provenance,
+            pushed_model_uri=pushed_model_uri,
+        )
+
+    files = model.files
+    if settings.as_text:
+        files = saved_model.as_text(files, work_path / "text")
+    files = [
+        *saved_model.with_assets_extra(files, settings.assets_extra),
+        *_evaluation_files(model.candidate.eval_result.source, model.candidate.eval_result.uri),
+    ]
+    return settings.exports.publish(version, files, make_record).version
+
+
+def _evaluation_files(source: int, uri: str) -> list[saved_model.ModelFile]:
+    """Returns the files of a TFMA evaluation, to be kept with the export byte for byte."""
+    if source != pb.Evaluation.TFMA:
+        return []
+    return [
+        saved_model.ModelFile.read(f"{EVALUATION_DIRECTORY}/{file.name}", file)
+        for file in tfma.tfma_files_of(location_of(uri))
+    ]
+
+
+def retire(
+    exports: ExportDirectory,
+    policy: pb.RetentionPolicy | None,
+    *,
+    versions: Sequence[int],
+    best_version: int | None,
+    best_record: pb.ExportRecord | None,
+    now: float,
+) -> Outcome:
+    """Retires the exports that a policy does not keep.
+
+    Args:
+        exports: The base directory.
+        policy: Which exports to keep; None keeps all.
+        versions: The version directories there are.
+        best_version: The export that is served, or None.
+        best_record: Its record; None if it is foreign.
+        now: Seconds since the epoch.
+
+    Returns:
+        An outcome without a version.
+    """
+    warnings: list[str] = []
+
+    def retained(version: int) -> retention.RetainedExport:
+        """Returns an export as retention sees it; one that cannot be read counts as foreign."""
+        export = Export(version=version, base=exports.base)
+        try:
+            if version == best_version:
+                record, problem = best_record, ""
+            else:
+                record, problem = exports.contents(export)
+            # One whose record names another version is a copy that somebody made.
+            if record is not None and record.version == version:
+                return retention.RetainedExport(
+                    version=version,
+                    is_foreign=False,
+                    exported_at=record.exported_at.ToNanoseconds() / 1e9,
+                    is_complete=not problem,
+                )
+        except (OSError, RecordError) as error:
+            warnings.append(f"version {version} is kept: {error}")
+        return retention.RetainedExport(version=version, is_foreign=True, exported_at=None)
+
+    plan = retention.plan(
+        # Without a policy everything is kept: whose it is does not matter.
+        [retained(version) for version in versions] if policy else [],
+        best_version=best_version,
+        policy=policy,
+        now=now,
+    )
+    retired = []
+    for item in plan.retire:
+        problem = ""
+        try:
+            exports.retire(Export(version=item.version, base=exports.base), why=item.why, now=now)
+        except (OSError, RecordError) as error:
+            problem = str(error)
+            warnings.append(
+                f"version {item.version} could not be deleted, the next run tries again: {error}"
+            )
+        retired.append(pb.ExportDecision.Retired(version=item.version, why=item.why, error=problem))
+    return Outcome(
+        kept=tuple(
+            pb.ExportDecision.Kept(version=item.version, why=item.why) for item in plan.keep
+        ),
+        retired=tuple(retired),
+        warnings=tuple(warnings),
+    )

@@ -1,0 +1,219 @@
+"""One run: lock, recover, observe, decide, act, and report; again if the lock was lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import tempfile
+from pathlib import Path
+
+from tfx_best_exporter.executor.deciding.decide import decide
+from tfx_best_exporter.executor.deciding.models import Decision, Observation
+from tfx_best_exporter.executor.exports import saved_model
+from tfx_best_exporter.executor.exports.directory import Export
+from tfx_best_exporter.executor.reports import message, wording
+from tfx_best_exporter.executor.running import act, observe
+from tfx_best_exporter.executor.running.observe import CandidateModel, ForeignBest, Reevaluate
+from tfx_best_exporter.executor.running.outcome import Outcome
+from tfx_best_exporter.executor.running.settings import Settings
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError
+from tfx_best_exporter.executor.version import VERSION
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+# Decisions that are made again because the lock was lost; then the run fails.
+_MAX_ATTEMPTS = 5
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What one run is asked for.
+
+    Attributes:
+        model: The candidate.
+        foreign_best: What is known of a best without a record.
+        reevaluate: Evaluates an export on the candidate's examples, or None.
+        pushed_model: Directory that is given the exported SavedModel too, or None.
+        pushed_model_uri: What the record calls that directory; empty if there is none.
+        provenance: Pipeline and run.
+        warnings: To be reported with the decision.
+    """
+
+    model: CandidateModel
+    foreign_best: ForeignBest | None = None
+    reevaluate: Reevaluate | None = None
+    pushed_model: Location | None = None
+    pushed_model_uri: str = ""
+    provenance: pb.Provenance = dataclasses.field(default_factory=pb.Provenance)
+    warnings: tuple[str, ...] = ()
+
+
+def run(settings: Settings, request: Request) -> pb.ExportDecision:
+    """Returns the decision, carried out.
+
+    Raises:
+        See ModelExporter.run.
+    """
+    request.provenance.exporter_version = VERSION
+    # Before the lock: a source that is missing stops the run with nothing written.
+    saved_model.with_assets_extra(request.model.files, settings.assets_extra)
+    attempts = 0
+    while True:
+        attempts += 1
+        try:
+            with settings.exports.lock():
+                result = _run_locked(settings, request)
+        except LeaseLostError:
+            # Somebody else may have exported meanwhile: look at what is served, decide again.
+            if attempts == _MAX_ATTEMPTS:
+                raise
+            _logger.warning("lost the lock of %s, deciding again", settings.exports.base)
+        else:
+            _log(result)
+            return result
+
+
+def retire(settings: Settings) -> pb.ExportDecision:
+    """Returns a decision of which only `kept`, `retired` and `warnings` are set.
+
+    Raises:
+        See ModelExporter.run.
+    """
+    with settings.exports.lock():
+        recovered = settings.exports.recover()
+        outcome = _retire(settings, settings.clock(), None)
+    return pb.ExportDecision(
+        schema_version=message.SCHEMA_VERSION,
+        kept=outcome.kept,
+        retired=outcome.retired,
+        warnings=[*recovered, *outcome.warnings],
+    )
+
+
+def decide_only(
+    settings: Settings, model: CandidateModel, foreign_best: ForeignBest | None
+) -> Decision:
+    """Returns what `run` would decide now by the recorded evaluation of the best.
+
+    Raises:
+        See ModelExporter.run.
+    """
+    observation = observe.observe(
+        settings.exports, model, settings.policy, foreign_best=foreign_best
+    )
+    with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
+        _, decision = _decide(settings, model, observation, settings.clock(), Path(work_path))
+    return decision
+
+
+def _run_locked(settings: Settings, request: Request) -> pb.ExportDecision:
+    exports = settings.exports
+    now = settings.clock()
+    recovered = exports.recover()
+    observation = observe.observe(
+        exports,
+        request.model,
+        settings.policy,
+        foreign_best=request.foreign_best,
+        reevaluate=request.reevaluate,
+    )
+    origin = message.Origin(
+        base_directory=str(exports.base),
+        candidate_uri=request.model.uri,
+        compare_policy=settings.compare_policy,
+        policy=settings.policy,
+        provenance=request.provenance,
+        decided_at=now,
+        warnings=request.warnings,
+    )
+    version = 0
+    with exports.work_directory() as work_path:
+        model, decision = _decide(settings, request.model, observation, now, work_path)
+        if decision.is_export:
+            version = act.publish(
+                settings,
+                model,
+                lambda version: message.export_decision(
+                    origin, observation, decision, version=version, warnings=recovered
+                ),
+                version=exports.next_version(observation.largest_version, now),
+                pushed_model_uri=request.pushed_model_uri,
+                work_path=work_path,
+            )
+    if decision.reason == pb.ExportDecision.ALREADY_BEST and observation.best is not None:
+        version = observation.best.version
+    if version and request.pushed_model is not None:
+        exports.copy_to(
+            Export(version=version, base=exports.base), request.pushed_model, model.files
+        )
+    # An export is one more to look at.
+    outcome = _retire(settings, now, None if decision.is_export else observation)
+    return message.export_decision(
+        origin,
+        observation,
+        decision,
+        version=version,
+        kept=outcome.kept,
+        retired=outcome.retired,
+        warnings=[*recovered, *outcome.warnings],
+    )
+
+
+def _decide(
+    settings: Settings,
+    model: CandidateModel,
+    observation: Observation,
+    now: float,
+    work_path: Path,
+) -> tuple[CandidateModel, Decision]:
+    """Returns the candidate as it would be exported, and the decision about it."""
+    decision = decide(observation, settings.policy, now)
+    if settings.serving_signatures_fn is None or not decision.is_export:
+        return model, decision
+    # Which signatures the export will have is known when they are made, and making them takes the
+    # whole model: only for one that is exported, as far as all the rest says.
+    model = act.with_new_signatures(model, settings.serving_signatures_fn, work_path)
+    observation = dataclasses.replace(observation, candidate=model.candidate)
+    return model, decide(observation, settings.policy, now, compared=decision.compared)
+
+
+def _retire(settings: Settings, now: float, observation: Observation | None) -> Outcome:
+    """Retires what the policy does not keep.
+
+    Args:
+        settings: Of the run.
+        now: Seconds since the epoch.
+        observation: What was found, if nothing has changed since; None to look again.
+    """
+    if observation is None:
+        served = settings.exports.served()
+        versions = tuple(export.version for export in served.exports)
+        best_version = served.export.version if served.export else None
+        best_record = served.record
+    else:
+        versions, best = observation.versions, observation.best
+        best_version = best.version if best else None
+        best_record = best.record if best else None
+    return act.retire(
+        settings.exports,
+        settings.retention_policy,
+        versions=versions,
+        best_version=best_version,
+        best_record=best_record,
+        now=now,
+    )
+
+
+def _log(result: pb.ExportDecision) -> None:
+    _logger.info(
+        "%s: %s: %s (base directory %s, version %s)",
+        "exported" if result.exported else "not exported",
+        pb.ExportDecision.Reason.Name(result.reason),
+        wording.line(result.explanation),
+        wording.line(result.base_directory),
+        result.version or "none",
+    )
+    for warning in result.warnings:
+        _logger.warning("%s", wording.line(warning))
