@@ -19,7 +19,8 @@ from tfx.types import standard_component_specs as tfx_keys
 
 from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.arguments import destination
-from tfx_best_exporter.executor.exports.directory import Export, ExportDirectory
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.versions import Export, Served
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -87,15 +88,15 @@ def look_up(
     """
     base_directory = destination.base_directory_of(exec_properties[tfx_keys.PUSH_DESTINATION_KEY])
     exports = ExportDirectory(location_of(base_directory))
-    # With the lock, no other run publishes or retires between two looks at the directory.
+    # The lock keeps other runs from publishing or retiring between the listing of the base
+    # directory and the reading of a record in it.
     with exports.lock():
-        fingerprint = exports.fingerprint()
-        served = exports.served(exports.list())
+        served = exports.served()
     pushed_models = _recent_pushed_models(store, pipeline_name)
     retired = _settle_retired(store, exports, pushed_models, pipeline_name, pushed_models_uri)
-    prior = _prior_export(store, exports, served.export, served.record, pushed_models, retired)
+    prior = _prior_export(store, exports, served, pushed_models, retired)
     return {
-        keys.BEST_FINGERPRINT_KEY: fingerprint,
+        keys.BEST_FINGERPRINT_KEY: served.fingerprint,
         keys.PRIOR_EXPORT_KEY: json.dumps(
             dataclasses.asdict(prior) if prior else {}, sort_keys=True
         ),
@@ -152,12 +153,12 @@ def _foreign_model_uri(store: MetadataStore, best: Export, pipelines: Sequence[s
 def _prior_export(
     store: MetadataStore,
     exports: ExportDirectory,
-    best: Export | None,
-    record: pb.ExportRecord | None,
+    served: Served,
     pushed_models: Sequence[mlmd.Artifact],
     retired: Collection[int],
 ) -> PriorExport | None:
     """Returns what is known of the best, and where the base directory lacks what MLMD says."""
+    best, record = served.export, served.record
     warnings = _disagreements(exports, best, pushed_models, retired)
     if best is None:
         return PriorExport(version=0, is_foreign=False, warnings=warnings) if warnings else None

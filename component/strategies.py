@@ -11,7 +11,8 @@ from tfx.dsl.components.common import resolver
 from tfx.types import artifact_utils, standard_artifacts
 
 from tfx_best_exporter.component import history
-from tfx_best_exporter.executor.exports.directory import ExportDirectory, RecordError
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.records import RecordError
 from tfx_best_exporter.executor.storage import location_of
 
 _logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class BestExportedModelStrategy(resolver.ResolverStrategy):
     ) -> list[types.Artifact]:
         exports = ExportDirectory(location_of(self._base_directory))
         try:
-            served = exports.served(exports.list())
+            served = exports.served()
         except RecordError as error:
             # BestExporter fails by it, where people look for it.
             _logger.warning("no baseline: %s", error)

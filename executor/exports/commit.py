@@ -16,11 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from tfx_best_exporter.executor.exports.saved_model import MARKERS, ModelFile, total_size
+from tfx_best_exporter.executor.exports.versions import MAX_VERSION
 from tfx_best_exporter.executor.storage.location import Location, copy_files, in_parallel
 from tfx_best_exporter.executor.storage.protocol import Kind
-
-# The largest number that a model server can read.
-MAX_VERSION = 2**63 - 1
 
 # In staging/<version>/: who writes this version.
 _CLAIM = "claim.json"
@@ -67,11 +65,11 @@ class Commit(Protocol):
         Raises:
             LeaseLostError: Another writer took over; the version stays.
             OSError: It could not be taken out of service, or what is left of it not be deleted:
-                `is_in_sight` tells.
+                `is_visible` tells.
         """
         ...
 
-    def is_in_sight(self, version: int) -> bool:
+    def is_visible(self, version: int) -> bool:
         """Returns whether a model server would load a version."""
         ...
 
@@ -144,7 +142,7 @@ class RenameCommit:
         trash.storage.rename((self._base / str(version)).path, trash.path)
         trash.remove()
 
-    def is_in_sight(self, version: int) -> bool:
+    def is_visible(self, version: int) -> bool:
         """Returns whether there is such a directory."""
         name = str(version)
         return any(entry.name == name for entry in self._base.children())
@@ -246,16 +244,16 @@ class MarkerCommit:
             _copy([ModelFile.read(name, staging / name) for name in names], destination)
         except (OSError, ValueError) as error:
             # It may be there and only the reply be lost. What is not what was staged is no commit.
-            if isinstance(error, OSError) and self._may_be_in_sight(version, error):
+            if isinstance(error, OSError) and self._may_be_visible(version, error):
                 return
             with _tolerated():
                 self._remove(version)
             check_lease()
             raise
 
-    def _may_be_in_sight(self, version: int, error: OSError) -> bool:
+    def _may_be_visible(self, version: int, error: OSError) -> bool:
         try:
-            return self.is_in_sight(version)
+            return self.is_visible(version)
         except OSError:
             # Nobody knows: nothing is touched, and the next run looks.
             raise error from None
@@ -267,7 +265,7 @@ class MarkerCommit:
             (self._base / str(version) / marker).remove()
         (self._base / str(version)).remove()
 
-    def is_in_sight(self, version: int) -> bool:
+    def is_visible(self, version: int) -> bool:
         """Returns whether there is a marker."""
         entries = (self._base / str(version)).children()
         return any(entry.name in MARKERS for entry in entries)
@@ -283,7 +281,7 @@ class MarkerCommit:
                     # From here on nobody can commit it: what is not in sight now never will be.
                     for marker in MARKERS:
                         (self._staging / entry.name / marker).remove()
-                if not is_version or self.is_in_sight(int(entry.name)):
+                if not is_version or self.is_visible(int(entry.name)):
                     found.append(remove_leftover(self._staging / entry.name))
                 elif self._remove_files(int(entry.name)):
                     found.append(f"removed version {entry.name}: a run had left it half written")

@@ -13,48 +13,27 @@ How a version appears and disappears, all or nothing, is the matter of commit.py
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import json
 import logging
-import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from google.protobuf import json_format
-from google.protobuf import message as protobuf_message
-
-from tfx_best_exporter.executor.exports import saved_model
+from tfx_best_exporter.executor.exports import records, saved_model, versions
 from tfx_best_exporter.executor.exports.commit import (
-    MAX_VERSION,
     VersionTakenError,
     commit_for,
     remove_leftover,
 )
-from tfx_best_exporter.executor.storage.digest import FileDigest
-from tfx_best_exporter.executor.storage.location import (
-    Location,
-    copy_files,
-    in_parallel,
-    link_files,
-)
+from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError, Tombstones
+from tfx_best_exporter.executor.exports.versions import MAX_VERSION, Export, Served
+from tfx_best_exporter.executor.storage.location import Location, copy_files, link_files
 from tfx_best_exporter.executor.storage.protocol import (
     Entry,
-    Kind,
     Lease,
     LeaseLostError,
     StorageError,
-    TooLargeError,
 )
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
-
-SCHEMA_VERSION = 1
-
-# Below an export. TensorFlow Serving gives assets.extra to nobody and asks nothing of it.
-RECORD_DIRECTORY = f"{saved_model.ASSETS_EXTRA}/{saved_model.RESERVED_ASSETS}"
-RECORD_PATH = f"{RECORD_DIRECTORY}/record.json"
-EVALUATION_DIRECTORY = f"{RECORD_DIRECTORY}/evaluation"
 
 # Below the base directory. No number: model servers ignore it.
 STATE_DIRECTORY = ".best_exporter"
@@ -63,84 +42,8 @@ LOCK_TIMEOUT_SECONDS = 3600.0
 
 _logger = logging.getLogger(__name__)
 
-_Message = TypeVar("_Message", bound=protobuf_message.Message)
-
-_MAX_RECORD_BYTES = 64 << 20
-_DIGITS = re.compile(r"[0-9]+")
-_CANONICAL_VERSION = re.compile(r"0|[1-9][0-9]{0,18}")
-_PARTIAL = re.compile(r"\.[0-9]+\.json(\.[0-9a-f]+)?\.partial")
 # Other writers' versions that are stepped over in one publish.
 _MAX_TAKEN = 100
-
-
-class RecordError(ValueError):
-    """A record or tombstone cannot be read: it is damaged, too large or of a newer schema."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
-    """One version directory.
-
-    Attributes:
-        version: Its name as a number.
-        base: Directory that it lies in.
-    """
-
-    version: int
-    base: Location
-
-    @property
-    def location(self) -> Location:
-        """Where it lies."""
-        return self.base / str(self.version)
-
-    @property
-    def path(self) -> str:
-        """Where it lies, as a person would write it."""
-        return self.location.uri
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """What lies in a version directory.
-
-    Attributes:
-        record: What the export says about itself; None for a foreign one.
-        problem: Why a model server cannot load it, as far as sizes tell; empty if it can.
-    """
-
-    record: pb.ExportRecord | None
-    problem: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """The export that is served, and what was found on the way to it.
-
-    Attributes:
-        export: The complete export with the largest version; None if there is none.
-        record: Its record; None for a foreign export.
-        warnings: A sentence for each newer version directory that is not complete.
-    """
-
-    export: Export | None
-    record: pb.ExportRecord | None
-    warnings: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """What lies in a base directory.
-
-    Attributes:
-        exports: Every version directory, by version.
-        strays: Sentences about entries that are neither an export nor ours; never deleted.
-        largest_version: Largest number seen among exports, strays and tombstones; 0 if none.
-    """
-
-    exports: tuple[Export, ...]
-    strays: tuple[str, ...]
-    largest_version: int
 
 
 class ExportDirectory:
@@ -157,7 +60,7 @@ class ExportDirectory:
         """
         self.base = base
         self._state = base / STATE_DIRECTORY
-        self._retired = self._state / "retired"
+        self._tombstones = Tombstones(self._state / "retired")
         self._commit = commit_for(base, self._state)
         self._lease: Lease | None = None
 
@@ -191,72 +94,55 @@ class ExportDirectory:
             finally:
                 self._lease = None
 
-    def list(self) -> Listing:
-        """Returns what lies in the base directory; empty if it does not exist.
+    def exports(self) -> tuple[Export, ...]:
+        """Returns every version directory, by version; none if the base directory does not exist.
 
         Raises:
             ValueError: The base directory is a file.
-            OSError: It cannot be read.
+            OSError: The base directory cannot be read.
         """
-        exports, strays, numbers = [], [], [0]
-        for entry in self._children():
-            if entry.name == STATE_DIRECTORY:
-                continue
-            number = _number(entry.name)
-            problem = _why_stray(entry, number)
-            if problem:
-                strays.append(f"{entry.name!r} is no version: {problem}")
-            else:
-                exports.append(Export(version=number, base=self.base))
-            # A model server takes "007" for 7: whatever may be a number counts as seen.
-            numbers.append(number)
-        numbers.extend(self._tombstone_versions())
-        return Listing(
-            exports=tuple(sorted(exports, key=lambda export: export.version)),
-            strays=tuple(strays),
-            largest_version=max(numbers),
-        )
+        return versions.exports_among(self._entries(), self.base)
 
-    def served(self, listing: Listing) -> Served:
-        """Returns the export that is served.
-
-        That is the complete one with the largest version, as in TensorFlow Serving.
+    def served(self) -> Served:
+        """Lists the base directory once, and finds the export that a model server serves.
 
         Raises:
-            RecordError: It has a record that cannot be read.
+            ValueError: The base directory is a file.
+            RecordError: The newest complete export, or a newer one, has an unreadable record.
+            OSError: The base directory cannot be read.
         """
-        warnings = []
-        for export in reversed(listing.exports):
-            contents = self.contents(export)
-            if not contents.problem:
-                return Served(export=export, record=contents.record, warnings=tuple(warnings))
-            warnings.append(
-                f"version {export.version} is not complete and is passed over: {contents.problem}."
-                " A model server may be trying to load it: repair or remove it"
-            )
-        return Served(export=None, record=None, warnings=tuple(warnings))
+        entries = self._entries()
+        exports = versions.exports_among(entries, self.base)
+        export, record, passed_over = self._newest_complete(exports)
+        # A stray entry takes its number too: a model server reads "007" as 7.
+        numbers = [versions.number_of(entry.name) for entry in entries]
+        return Served(
+            exports=exports,
+            export=export,
+            record=record,
+            warnings=(*versions.strays_among(entries), *passed_over),
+            largest_version=max([0, *numbers, *self._tombstones.versions()]),
+        )
 
-    def contents(self, export: Export) -> Contents:
-        """Returns what lies in a version directory; lists it once and reads its record once.
+    def contents(self, export: Export) -> tuple[pb.ExportRecord | None, str]:
+        """Lists a version directory once, and reads its record once.
+
+        Returns:
+            The record, None for a foreign export; and the problem that keeps a model server from
+            loading the export, as far as sizes show it, or an empty text.
 
         Raises:
             RecordError: The record cannot be read.
         """
         sizes = export.location.sizes()
         if RECORD_PATH not in sizes:
-            return Contents(record=None, problem=saved_model.why_not_loadable(sizes))
+            return None, saved_model.why_not_loadable(sizes)
         record = self.record(export)
-        problem = saved_model.why_incomplete(sizes) or _why_damaged(record, sizes)
-        return Contents(record=record, problem=problem)
+        return record, saved_model.why_incomplete(sizes) or records.why_damaged(record, sizes)
 
     def has_record(self, export: Export) -> bool:
         """Returns whether an export has a record; False for a foreign one."""
-        directory, _, name = RECORD_PATH.rpartition("/")
-        try:
-            return any(entry.name == name for entry in (export.location / directory).children())
-        except NotADirectoryError:
-            # Somebody else's assets.extra is none of our business.
-            return False
+        return records.has_record(export.location)
 
     def record(self, export: Export) -> pb.ExportRecord:
         """Returns what an export says about itself.
@@ -267,7 +153,7 @@ class ExportDirectory:
         Raises:
             RecordError: The record is damaged, too large or of a newer schema.
         """
-        return _read_message(export.location / RECORD_PATH, pb.ExportRecord())
+        return records.record_of(export.location)
 
     def verify(self, export: Export) -> list[str]:
         """Returns a sentence for each file that is not as the export's record says; reads them all.
@@ -275,27 +161,7 @@ class ExportDirectory:
         Raises:
             RecordError: There is no record, or it cannot be read.
         """
-        entries = {entry.path: entry for entry in self.record(export).manifest}
-        sizes = export.location.sizes()
-        problems = [
-            f"{path} is not in the record" for path in sorted({*sizes} - {*entries, RECORD_PATH})
-        ]
-
-        def problem_of(entry: pb.ManifestEntry) -> str:
-            expected = FileDigest(size=entry.size, crc32c=entry.crc32c)
-            if entry.path not in sizes:
-                return f"{entry.path} is missing"
-            actual = (export.location / entry.path).digest()
-            return "" if actual == expected else f"{entry.path} is {actual}, not {expected}"
-
-        found = in_parallel(
-            problem_of,
-            [*entries.values()],
-            export.location.storage,
-            total_bytes=sum(sizes.values()),
-        )
-        problems.extend(filter(None, found))
-        return problems
+        return records.differences(self.record(export), export.location)
 
     def tombstones(self) -> Iterator[pb.Tombstone]:
         """Yields what is left of retired exports, newest version first; reads as it goes.
@@ -304,32 +170,24 @@ class ExportDirectory:
         A tombstone that cannot be read is passed over and logged: nothing is decided by it.
         """
         present = {entry.name for entry in self._children()}
-        for version in sorted(self._tombstone_versions(), reverse=True):
+        for version in reversed(self._tombstones.versions()):
             if str(version) not in present:
                 try:
-                    yield _read_message(self._tombstone(version), pb.Tombstone())
+                    yield self._tombstones.read(version)
                 except RecordError as error:
                     _logger.warning("passed over: %s", error)
 
-    def fingerprint(self) -> str:
-        """Returns a short text that changes whenever the best does; "none" where there is none.
+    def next_version(self, largest_version: int, now: float) -> int:
+        """Returns unix seconds, or one more than the largest version if that is larger.
 
-        Raises:
-            RecordError: The best has a record that cannot be read.
-        """
-        served = self.served(self.list())
-        if served.export is None:
-            return "none"
-        digest = served.record.model.digest if served.record else "foreign"
-        return f"{served.export.version}:{digest}"
-
-    def next_version(self, listing: Listing, now: float) -> int:
-        """Returns unix seconds, or one more than any version seen before if that is larger.
+        Args:
+            largest_version: As `served` found it.
+            now: Seconds since the epoch.
 
         Raises:
             ValueError: The largest number that a model server can read is taken.
         """
-        version = max(int(now), listing.largest_version + 1)
+        version = max(int(now), largest_version + 1)
         if version > MAX_VERSION:
             raise ValueError(
                 f"version must be at most {MAX_VERSION} (got {version!r}, at {self.base})."
@@ -343,22 +201,19 @@ class ExportDirectory:
         No complete version that a model server sees changes.
         """
         found = self._commit.recover(self._check_lease)
-        tombstones = self._tombstone_versions()
+        tombstones = self._tombstones.versions()
         present = {entry.name for entry in self._children()} if tombstones else set()
         for version in tombstones:
             if str(version) not in present:
                 continue
             self._check_lease()
-            if self._commit.is_in_sight(version):
+            if self._commit.is_visible(version):
                 told = f"version {version} was being retired: it is looked at anew"
-                found.append(remove_leftover(self._tombstone(version), told))
+                found.append(remove_leftover(self._tombstones.location(version), told))
             else:
                 told = f"removed what was left of version {version}, which is retired"
                 found.append(remove_leftover(self.base / str(version), told))
-        for entry in self._retired.children():
-            # A disk's storage writes under such a name before it renames.
-            if _PARTIAL.fullmatch(entry.name):
-                found.append(remove_leftover(self._retired / entry.name))
+        found.extend(remove_leftover(location) for location in self._tombstones.half_written())
         return tuple(found)
 
     @contextlib.contextmanager
@@ -389,16 +244,10 @@ class ExportDirectory:
             LeaseLostError: Another writer took over; nothing was published.
             OSError: Something cannot be read or written; nothing is left in sight.
         """
-        manifest = _manifest_of(files)
+        manifest = records.manifest_of(files)
         for candidate_version in range(version, version + _MAX_TAKEN):
-            content = _to_json(make_record(candidate_version, manifest))
-            if len(content) > _MAX_RECORD_BYTES:
-                # Nobody could read it back.
-                raise ValueError(
-                    f"record must have at most {_MAX_RECORD_BYTES} bytes (got {len(content)}, for"
-                    f" {self.base}). Export a model of fewer files, or an evaluation of fewer"
-                    " metrics."
-                )
+            record = make_record(candidate_version, manifest)
+            content = records.content_of(record, self.base)
             location = self.base / str(candidate_version)
             try:
                 with _explained(
@@ -437,19 +286,16 @@ class ExportDirectory:
                 f"record.version must be the version of its export (got {record.version!r}, at"
                 f" {export.path}). It is a copy that somebody made: it stays."
             )
-        record.ClearField("manifest")
-        tombstone = pb.Tombstone(schema_version=SCHEMA_VERSION, record=record, why=why)
-        tombstone.retired_at.FromNanoseconds(int(now * 1e9))
         self._check_lease()
-        self._tombstone(export.version).write(_to_json(tombstone))
+        self._tombstones.write(record, why=why, now=now)
         try:
             self._commit.retire(export.version, self._check_lease)
         except LeaseLostError:
             # The version, and its tombstone with it, is the next writer's matter.
             raise
         except OSError:
-            if self._commit.is_in_sight(export.version):
-                self._tombstone(export.version).remove()
+            if self._commit.is_visible(export.version):
+                self._tombstones.location(export.version).remove()
             raise
 
     def copy_to(
@@ -477,7 +323,7 @@ class ExportDirectory:
         if self.has_record(export):
             manifest = [*self.record(export).manifest, pb.ManifestEntry(path=RECORD_PATH)]
         else:
-            manifest = _manifest_of(saved_model.files_of(export.location))
+            manifest = records.manifest_of(saved_model.files_of(export.location))
         for entry in manifest:
             source = sources.get((entry.path, entry.size, entry.crc32c))
             if source and source.source.storage is destination.storage:
@@ -494,19 +340,31 @@ class ExportDirectory:
             destination.storage.sync(destination.path)
 
     def _check_lease(self) -> None:
-        assert self._lease is not None, "the lock must be held"
+        if self._lease is None:
+            raise RuntimeError(
+                f"lock must be held to write (got no lock, of {self.base}). Call this within"
+                " `with exports.lock():`."
+            )
         self._lease.check()
 
-    def _tombstone(self, version: int) -> Location:
-        return self._retired / f"{version}.json"
+    def _newest_complete(
+        self, exports: Sequence[Export]
+    ) -> tuple[Export | None, pb.ExportRecord | None, list[str]]:
+        """Returns an export, its record, and a sentence for each newer one that is passed over."""
+        passed_over = []
+        for export in reversed(exports):
+            record, problem = self.contents(export)
+            if not problem:
+                return export, record, passed_over
+            passed_over.append(
+                f"version {export.version} is not complete and is passed over: {problem}."
+                " A model server may be trying to load it: repair or remove it"
+            )
+        return None, None, passed_over
 
-    def _tombstone_versions(self) -> Sequence[int]:
-        return [
-            int(stem)
-            for entry in self._retired.children()
-            for stem, _, suffix in [entry.name.partition(".")]
-            if suffix == "json" and _CANONICAL_VERSION.fullmatch(stem)
-        ]
+    def _entries(self) -> Sequence[Entry]:
+        """Returns what lies in the base directory, but for the exporter's own state."""
+        return [entry for entry in self._children() if entry.name != STATE_DIRECTORY]
 
     def _children(self) -> Sequence[Entry]:
         try:
@@ -529,63 +387,3 @@ def _explained(rule: str, location: Location, remedy: str) -> Iterator[None]:
         if error.errno is None:
             raise
         raise StorageError(f"{rule} (got {error}, at {location}). {remedy}") from error
-
-
-def _why_damaged(record: pb.ExportRecord, sizes: Mapping[str, int]) -> str:
-    """Returns which file is not as the record says, or an empty text. Looks at sizes only."""
-    for entry in record.manifest:
-        # What lies in assets.extra/ is not needed to load the model, and people put things there.
-        is_loaded = not entry.path.startswith(f"{saved_model.ASSETS_EXTRA}/")
-        if is_loaded and sizes.get(entry.path) != entry.size:
-            return f"{entry.path} is missing or does not have its {entry.size} bytes"
-    return ""
-
-
-def _why_stray(entry: Entry, number: int) -> str:
-    """Returns why an entry of the base directory is no export, or an empty text."""
-    if entry.name != str(number):
-        return "its name is not a canonical decimal number"
-    if entry.kind is Kind.LINK:
-        return "it is a link"
-    if entry.kind is Kind.FILE:
-        return "it is a file"
-    return ""
-
-
-def _number(name: str) -> int:
-    """Returns the number that a model server reads from a name, or 0."""
-    number = int(name) if _DIGITS.fullmatch(name) else 0
-    return number if number <= MAX_VERSION else 0
-
-
-def _manifest_of(files: Sequence[saved_model.ModelFile]) -> list[pb.ManifestEntry]:
-    return [
-        pb.ManifestEntry(path=file.path, size=file.digest.size, crc32c=file.digest.crc32c)
-        for file in sorted(files, key=lambda file: file.path)
-    ]
-
-
-def _to_json(message: protobuf_message.Message) -> bytes:
-    return json_format.MessageToJson(message, preserving_proto_field_name=True).encode()
-
-
-def _read_message(location: Location, message: _Message) -> _Message:
-    """Parses a record or a tombstone into an empty message, and returns it.
-
-    Raises:
-        RecordError: It is damaged, too large or of a newer schema.
-        OSError: The storage does not answer.
-    """
-    try:
-        content = json.loads(location.read(_MAX_RECORD_BYTES))
-        schema_version = content.get("schema_version") if isinstance(content, dict) else None
-        if schema_version == SCHEMA_VERSION:
-            return json_format.ParseDict(content, message, ignore_unknown_fields=True)
-        problem = f"schema_version {schema_version!r}"
-    except (FileNotFoundError, TooLargeError, ValueError, json_format.ParseError) as error:
-        problem = str(error)
-    raise RecordError(
-        f"{location.name} must be a file of schema_version {SCHEMA_VERSION} (got {problem}, at"
-        f" {location}). Restore it from a backup, or upgrade tfx-best-exporter if a newer one wrote"
-        " it."
-    )

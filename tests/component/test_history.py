@@ -279,7 +279,7 @@ def test_the_newest_version_was_retired(runs: PipelineRuns):
     runs.export(runs.candidate(scale=2.0, loss=0.4))
     exports = ExportDirectory(location_of(str(runs.base_directory)))
     with exports.lock():
-        exports.retire(exports.list().exports[-1], why="a test", now=1.0)
+        exports.retire(exports.exports()[-1], why="a test", now=1.0)
     assert prior_of(runs)["warnings"] == []
     assert prior_of(runs)["version"] == first.decision.version
 

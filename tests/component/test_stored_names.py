@@ -12,7 +12,7 @@ from tfx.utils import import_utils
 from tfx_best_exporter.component import BestExporter, ExportDecision, strategies
 from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.evaluations import tfma
-from tfx_best_exporter.executor.exports import directory
+from tfx_best_exporter.executor.exports import directory, records
 from tfx_best_exporter.proto import best_exporter_pb2
 
 PROTO = {
@@ -364,10 +364,10 @@ def test_stored_names():
         "SERVING_SIGNATURES_FN_NAME": "serving_signatures_fn",
     }
     assert {
-        "record": directory.RECORD_PATH,
-        "evaluation": directory.EVALUATION_DIRECTORY,
+        "record": records.RECORD_PATH,
+        "evaluation": records.EVALUATION_DIRECTORY,
         "state": directory.STATE_DIRECTORY,
-        "schema": directory.SCHEMA_VERSION,
+        "schema": records.SCHEMA_VERSION,
         "events": tfma.DEFAULT_EVENT_FILE_PATTERN,
     } == {
         "record": "assets.extra/best_exporter/record.json",

@@ -10,7 +10,7 @@ from tfx.types import standard_artifacts
 
 from tests.tfx_runs import PipelineRuns
 from tfx_best_exporter.component import BestExportedModelStrategy
-from tfx_best_exporter.executor.exports.directory import RECORD_PATH
+from tfx_best_exporter.executor.exports.records import RECORD_PATH
 
 
 def resolve(

@@ -99,8 +99,8 @@ def test_the_story_in_containers(
     for number, step_of_story in enumerate(demo.STORY):
         demo.check_decision(step_of_story, number + 1, decisions[number])
     # The versions are others, and what is kept is the same: the third run's and the fourth run's.
-    listing = ExportDirectory(location_of(base_directory)).list()
-    assert [export.version for export in listing.exports] == [
+    exports = ExportDirectory(location_of(base_directory)).exports()
+    assert [export.version for export in exports] == [
         decisions[2].version,
         decisions[3].version,
     ]

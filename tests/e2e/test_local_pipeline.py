@@ -173,8 +173,8 @@ def test_what_was_retired_is_deleted_by_the_run_after(finished: Finished):
         [kept] = run.nodes["BestExporter"].outputs["pushed_model"]
         assert mlmd.Artifact.State.Name(kept.state) == "LIVE"
         assert Path(kept.uri, "saved_model.pb").exists()
-    listing = ExportDirectory(location_of(finished.work_directory.base_directory)).list()
-    assert [export.version for export in listing.exports] == [
+    exports = ExportDirectory(location_of(finished.work_directory.base_directory)).exports()
+    assert [export.version for export in exports] == [
         finished.decisions[2].version,
         finished.decisions[3].version,
     ]
@@ -268,8 +268,8 @@ class Existing:
         return metadata.read_runs(metadata.connect(self.work_directory.metadata_path))[-1]
 
     def versions(self) -> list[int]:
-        listing = ExportDirectory(location_of(self.work_directory.base_directory)).list()
-        return [export.version for export in listing.exports]
+        exports = ExportDirectory(location_of(self.work_directory.base_directory)).exports()
+        return [export.version for export in exports]
 
 
 def with_pusher(evaluator: BaseNode, arguments: dict[str, Any]) -> BaseNode:

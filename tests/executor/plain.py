@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor.exports import saved_model
-from tfx_best_exporter.executor.exports.directory import SCHEMA_VERSION, Export, ExportDirectory
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.records import SCHEMA_VERSION
+from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -17,6 +19,27 @@ FILES = {
     "variables/variables.data-00000-of-00001": b"data",
     "assets/words.txt": b"words",
     "assets/empty.txt": b"",
+}
+
+# Content that no record or tombstone has, and the problem that the reader's error names.
+UNREADABLE_RECORDS = {
+    "empty": (b"", "Expecting value: line 1 column 1 (char 0)"),
+    "truncated": (
+        b'{"schema_version": 1, "ver',
+        "Unterminated string starting at: line 1 column 23 (char 22)",
+    ),
+    "only begun": (
+        b"{",
+        "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+    ),
+    "binary": (
+        b"\x80abc",
+        "'utf-8' codec can't decode byte 0x80 in position 0: invalid start byte",
+    ),
+    "another document": (b"[]", "schema_version None"),
+    "no schema": (b"{}", "schema_version None"),
+    "newer schema": (b'{"schema_version": 2}', "schema_version 2"),
+    "schema as text": (b'{"schema_version": "1"}', "schema_version '1'"),
 }
 
 

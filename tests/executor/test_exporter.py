@@ -17,7 +17,8 @@ from tfx_best_exporter.executor.deciding.decide import Blessing, BlessingStatus
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MissingMetricError
 from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.exporter import ForeignBest, ModelExporter
-from tfx_best_exporter.executor.exports.directory import RECORD_PATH, ExportDirectory, RecordError
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError
 from tfx_best_exporter.executor.exports.saved_model import InvalidModelError
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
@@ -72,13 +73,13 @@ Model = Callable[[float], Path]
 
 
 def versions_of(base_path: Path) -> list[int]:
-    return [export.version for export in ExportDirectory(location_of(base_path)).list().exports]
+    return [export.version for export in ExportDirectory(location_of(base_path)).exports()]
 
 
 def record_of(path: str | Path | None) -> pb.ExportRecord:
     assert path is not None
     exports = ExportDirectory(location_of(Path(path).parent))
-    (export,) = (each for each in exports.list().exports if each.path == str(path))
+    (export,) = (each for each in exports.exports() if each.path == str(path))
     return exports.record(export)
 
 

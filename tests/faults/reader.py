@@ -22,8 +22,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
 
-from tfx_best_exporter.executor.exports.directory import Export, ExportDirectory
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.saved_model import MARKERS
+from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.storage.location import Location, local_directory
 from tfx_best_exporter.executor.storage.protocol import Kind
 
@@ -121,11 +122,11 @@ class Reader:
             if signature:
                 self._look(Export(version=version, base=self._base), signature)
         # It may have been published after the listing was made, and before it was looked at.
-        if max(in_sight, default=-1) < self.largest and not self._is_in_sight(self.largest):
+        if max(in_sight, default=-1) < self.largest and not self._is_visible(self.largest):
             self.violations.append(f"version {self.largest} was the largest, and went away")
         self.largest = max([self.largest, *in_sight])
 
-    def _is_in_sight(self, version: int) -> bool:
+    def _is_visible(self, version: int) -> bool:
         entries = (self._base / str(version)).children()
         return any(entry.name in MARKERS for entry in entries)
 

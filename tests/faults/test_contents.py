@@ -15,7 +15,8 @@ from tests.faults.invariants import assert_safe, state_of
 from tests.faults.reader import Reader
 from tests.faults.storages import Step, SteppedStorage
 from tfx_best_exporter.executor.exporter import ModelExporter
-from tfx_best_exporter.executor.exports.directory import RECORD_PATH, ExportDirectory, RecordError
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError
 from tfx_best_exporter.executor.exports.saved_model import MARKERS, InvalidModelError
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.digest import FileDigest
@@ -251,14 +252,14 @@ def test_a_record_that_cannot_be_read(world: World, model: Model, content: bytes
     with pytest.raises(RecordError) as caught:
         exporter.run(model("b"), {"loss": 0.1})
     assert record.uri in str(caught.value)
-    assert [each.version for each in ExportDirectory(world / "base").list().exports] == [version]
+    assert [each.version for each in ExportDirectory(world / "base").exports()] == [version]
 
 
 def test_a_deletion_that_is_refused(world: World, model: Model) -> None:
     """What is told as retired with an error is retired by the next run."""
     for n in (1, 2):
         ModelExporter(world / "base").run(model(f"{n}"), {"loss": 1.0 / n})
-    old, best = [each.version for each in ExportDirectory(world / "base").list().exports]
+    old, best = [each.version for each in ExportDirectory(world / "base").exports()]
 
     def refuse(step: Step) -> None:
         is_old = f"/base/{old}" in step.path or "/trash/" in step.path

@@ -152,7 +152,7 @@ def test_killed_at_every_step(
 def test_killed_before_every_call(disk: World, model: Model, server: Server) -> None:
     """Between the steps too: before each call that may change the disk."""
     RETIRING.prepare(disk, model, server, "before")
-    before = [each.version for each in ExportDirectory(disk / "before/base").list().exports]
+    before = [each.version for each in ExportDirectory(disk / "before/base").exports()]
 
     def job(name: str, number: int | None = None) -> Job:
         copy_directory(disk / "before", disk / name)
@@ -170,14 +170,14 @@ def test_killed_before_every_call(disk: World, model: Model, server: Server) -> 
         with Reader(disk / name / "base") as reader:
             kills.append(server.run(disturbed).signal == 9)
             assert_safe(disk / name / "base", reader)
-            listing = ExportDirectory(disk / name / "base").list()
+            exports = ExportDirectory(disk / name / "base").exports()
             assert server.run(dataclasses.replace(disturbed, kill_at_call=None)).error == ""
         assert_safe(disk / name / "base", reader)
         assert final_state(disk, RETIRING, name) == expected, name
         version = str(int(CLOCK))
         assert (disk / name / "pushed").sizes() == (disk / name / "base" / version).sizes()
         (disk / name).remove()
-        return tuple(export.version for export in listing.exports)
+        return tuple(export.version for export in exports)
 
     kills: list[bool] = []
     in_sight = at_once(kill, range(undisturbed.calls))
@@ -200,7 +200,7 @@ def test_killed_after_the_commit(world: World, model: Model, server: Server) -> 
     with Reader(base) as reader:
         # Its last step is to release the lock.
         assert server.run(job.with_fault(steps - 1, "after")).signal == 9
-        (old, version) = [each.version for each in ExportDirectory(base).list().exports]
+        (old, version) = [each.version for each in ExportDirectory(base).exports()]
         again = server.run(job).decision
     assert_safe(base, reader)
     assert reader.versions == [old, version]

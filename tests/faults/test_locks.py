@@ -78,7 +78,7 @@ def test_who_waited_for_the_lock_looks_at_the_best_again(
     assert first.wait().is_stopped
     second = server.start(world.job("base", (model("b"), loser_loss), lease_seconds=30.0))
     time.sleep(0.3)
-    assert ExportDirectory(world / "base").list().exports == ()
+    assert ExportDirectory(world / "base").exports() == ()
     first.send(signal.SIGCONT)
 
     winner, loser = first.wait().decision, second.wait().decision
@@ -149,7 +149,7 @@ def test_a_writer_that_slept_through_its_lease_changes_nothing(
             sleeper.send(signal.SIGCONT)
             slow = sleeper.wait()
             assert quick_version in [
-                each.version for each in ExportDirectory(store / name).list().exports
+                each.version for each in ExportDirectory(store / name).exports()
             ]
         assert slow.error == "", name
         assert_safe(store / name, reader)

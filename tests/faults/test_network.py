@@ -158,7 +158,7 @@ def test_a_store_that_stays_away_is_an_error(line: Line, model: Model) -> None:
         assert f"{line.store.kind}://" in str(caught.value)
         assert time.monotonic() - started_at < 60
         assert_safe(line.store / "base", reader)
-        served = directory.served(directory.list()).export
+        served = directory.served().export
         assert served
         assert served.version == reader.largest == before
         # Its lock could not be deleted.
@@ -198,7 +198,7 @@ def test_a_step_that_fails_for_good(world: World, model: Model, when: str) -> No
                 # A disk that cannot make a name durable may lose it: the name is taken back.
                 reader.forgive_largest()
             assert_safe(world / name, reader)
-            largest = ExportDirectory(world / name).list().largest_version
+            largest = ExportDirectory(world / name).served().largest_version
             again = ModelExporter(world / name, exports_to_keep=1).run(
                 model("after"), {"loss": 0.1}
             )

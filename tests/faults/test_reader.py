@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from tests.faults.conftest import Model, World
 from tests.faults.reader import Reader
 from tfx_best_exporter.executor.exporter import ModelExporter
-from tfx_best_exporter.executor.exports.directory import RECORD_PATH
+from tfx_best_exporter.executor.exports.records import RECORD_PATH
 from tfx_best_exporter.executor.exports.saved_model import MARKERS
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location

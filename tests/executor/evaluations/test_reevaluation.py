@@ -21,7 +21,7 @@ from tfx_best_exporter.executor.beam_executor import Executor
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 from tfx_best_exporter.executor.evaluations import reevaluation, tfma
 from tfx_best_exporter.executor.executor import uri_of
-from tfx_best_exporter.executor.exports.directory import RECORD_PATH
+from tfx_best_exporter.executor.exports.records import RECORD_PATH
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location, copy_files
 from tfx_best_exporter.executor.storage.s3 import S3Storage

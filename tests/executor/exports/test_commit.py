@@ -16,8 +16,10 @@ from tfx_best_exporter.executor.exports.commit import (
     VersionTakenError,
     commit_for,
 )
-from tfx_best_exporter.executor.exports.directory import RECORD_PATH, Export, ExportDirectory
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.records import RECORD_PATH
 from tfx_best_exporter.executor.exports.saved_model import ModelFile
+from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location
@@ -147,14 +149,14 @@ def test_the_storage_decides(tmp_path: Path, bucket: Bucket):
 
 
 def test_publish_and_retire(commit: Commit, base_path: Path, model_path: Path):
-    assert not commit.is_in_sight(5)
+    assert not commit.is_visible(5)
     for version in (5, 6):
         commit.publish(version, files_of(model_path), CONTENTS, held)
     assert in_sight(base_path) == {"5": WHOLE, "6": WHOLE}
-    assert commit.is_in_sight(5)
+    assert commit.is_visible(5)
     commit.retire(5, held)
     assert in_sight(base_path) == {"6": WHOLE}
-    assert (commit.is_in_sight(5), commit.is_in_sight(6)) == (False, True)
+    assert (commit.is_visible(5), commit.is_visible(6)) == (False, True)
     assert left_in(base_path) == []
     assert commit.recover(held) == []
 
@@ -256,7 +258,7 @@ def test_a_disk_that_fails_leaves_nothing_in_sight(base_path: Path, model_path: 
     commit = rename_commit(disk, base_path)
     with pytest.raises(OSError, match="Input/output error"):
         commit.publish(5, on(disk, files_of(model_path)), CONTENTS, held)
-    assert not commit.is_in_sight(5)
+    assert not commit.is_visible(5)
     assert read_files(base_path) == {}
 
 
@@ -302,7 +304,7 @@ def test_a_retired_version_is_out_of_sight_before_it_is_deleted(base_path: Path,
     disk.failures["remove"] = OSError(5, "Input/output error")
     with pytest.raises(OSError, match="Input/output error"):
         commit.retire(6, held)
-    assert not commit.is_in_sight(6)
+    assert not commit.is_visible(6)
     (left_path,) = (base_path / ".best_exporter" / "trash").iterdir()
     assert read_files(left_path) == WHOLE
     del disk.failures["remove"]
@@ -353,7 +355,7 @@ def test_the_marker_is_deleted_first(
     files = {name: content for name, content in FILES.items() if name != "saved_model.pb"}
     model_path = write_files(tmp_path / "model", {**files, marker: b"graph"})
     marker_commit.publish(5, files_of(model_path), CONTENTS, held)
-    assert marker_commit.is_in_sight(5)
+    assert marker_commit.is_visible(5)
     bucket.steps.clear()
     marker_commit.retire(5, lambda: bucket.steps.append("check the lease"))
     assert bucket.steps[:2] == ["check the lease", f"remove base/5/{marker}"]
@@ -553,7 +555,7 @@ def test_a_commit_that_nobody_can_look_at_is_left_to_the_next_run(
     def go_away(step: str) -> None:
         if step == "copy base/5/saved_model.pb":
             (base_path / "5" / "saved_model.pb").write_bytes(FILES["saved_model.pb"])
-            monkeypatch.setattr(marker_commit, "is_in_sight", refuse)
+            monkeypatch.setattr(marker_commit, "is_visible", refuse)
             raise StorageError("storage must answer")
 
     def refuse(version: int) -> bool:
@@ -612,7 +614,7 @@ def export_and_retire(bucket: Bucket, model_path: Path) -> Export:
     with exports.lock():
         exports.recover()
         published = exports.publish(5, files_of(model_path), record_of(name=model_path.name))
-        for export in exports.list().exports:
+        for export in exports.exports():
             if export.version == 3:
                 # Whose lock is lost by now has published all the same.
                 with contextlib.suppress(LeaseLostError):
@@ -633,7 +635,7 @@ def check_whole(bucket: Bucket) -> list[int]:
     """Returns the versions in sight; each must be whole."""
     exports = ExportDirectory(bucket.location("base"))
     versions = sorted(int(name) for name in in_sight(bucket.directory / "base"))
-    for export in exports.list().exports:
+    for export in exports.exports():
         if export.version in versions:
             assert exports.verify(export) == []
     return versions
@@ -667,7 +669,7 @@ def test_killed_at_every_step(tmp_path: Path, model_path: Path):
         # Who died has claimed its version: another one is taken.
         assert check_whole(bucket) == sorted({4, published.version, *([5] if is_committed else [])})
         exports = ExportDirectory(bucket.location("base"))
-        assert [export.version for export in exports.list().exports] == check_whole(bucket)
+        assert [export.version for export in exports.exports()] == check_whole(bucket)
         assert [tombstone.record.version for tombstone in exports.tombstones()] == [3]
         assert left_in(bucket.directory / "base") == ["retired/3.json"]
     assert seen == [[3, 4], [3, 4, 5], [4, 5]]
@@ -707,7 +709,7 @@ def test_taken_over_at_every_step(tmp_path: Path, model_path: Path):
             own = export_and_retire(bucket, model_path)
         bucket.before = lambda step: None
         exports = ExportDirectory(bucket.location("base"))
-        names = {export.version: exports.record(export).name for export in exports.list().exports}
+        names = {export.version: exports.record(export).name for export in exports.exports()}
         # What the other has published is there and whole, and nothing is mixed.
         assert names[published[0].version] == "other"
         assert set(check_whole(bucket)) == set(names)

@@ -18,7 +18,8 @@ from tfx_best_exporter.executor.deciding.eval_result import (
 )
 from tfx_best_exporter.executor.deciding.slices import by_features, matched
 from tfx_best_exporter.executor.exporter import ModelExporter
-from tfx_best_exporter.executor.exports.directory import RECORD_PATH, ExportDirectory
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.records import RECORD_PATH
 from tfx_best_exporter.executor.policies import at_least, compare_policy, larger
 from tfx_best_exporter.executor.reports import message as decisions
 from tfx_best_exporter.executor.storage import location_of
@@ -159,7 +160,7 @@ def test_records_do_not_grow_with_slices(tmp_path: Path, write_model: WriteModel
     decision = exporter.run(model_path, sliced(0.9, -1))
     assert decision.guardrail_count == SLICES + 1
     exports = ExportDirectory(location_of(tmp_path / "serving"))
-    record = exports.record(exports.list().exports[0])
+    record = exports.record(exports.exports()[0])
     assert not record.decision.guardrails
     assert not record.decision.slices
 

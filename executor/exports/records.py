@@ -1,0 +1,214 @@
+"""Records: the JSON files in which an export, and the tombstone of a retired one, describes itself.
+
+    <version>/assets.extra/best_exporter/record.json    ExportRecord, with the export's manifest
+    <version>/assets.extra/best_exporter/evaluation/    the candidate's TFMA evaluation
+    .best_exporter/retired/<version>.json               Tombstone, with the record of the export
+
+Other programs can write all of these. `read` is the only function that parses a record or a
+tombstone, so that a check added there covers both.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from google.protobuf import json_format
+from google.protobuf import message as protobuf_message
+
+from tfx_best_exporter.executor.exports.saved_model import (
+    ASSETS_EXTRA,
+    RESERVED_ASSETS,
+    ModelFile,
+)
+from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.location import Location, in_parallel
+from tfx_best_exporter.executor.storage.protocol import TooLargeError
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+SCHEMA_VERSION = 1
+
+# Paths below an export. TensorFlow Serving loads nothing from assets.extra.
+RECORD_DIRECTORY = f"{ASSETS_EXTRA}/{RESERVED_ASSETS}"
+RECORD_PATH = f"{RECORD_DIRECTORY}/record.json"
+EVALUATION_DIRECTORY = f"{RECORD_DIRECTORY}/evaluation"
+
+_MAX_BYTES = 64 << 20
+_TOMBSTONE = re.compile(r"(0|[1-9][0-9]{0,18})\.json")
+# A local storage writes under such a name, and then renames.
+_PARTIAL_TOMBSTONE = re.compile(r"\.[0-9]+\.json(\.[0-9a-f]+)?\.partial")
+
+_Message = TypeVar("_Message", bound=protobuf_message.Message)
+
+
+class RecordError(ValueError):
+    """A record or tombstone cannot be read: it is damaged, too large or of a newer schema."""
+
+
+def read(location: Location, message: _Message) -> _Message:
+    """Parses a record or a tombstone into an empty message, and returns it.
+
+    Args:
+        location: The file.
+        message: An empty ExportRecord or Tombstone.
+
+    Raises:
+        RecordError: The file is missing, damaged, too large or of a newer schema.
+        OSError: The storage does not answer.
+    """
+    try:
+        content = json.loads(location.read(_MAX_BYTES))
+        schema_version = content.get("schema_version") if isinstance(content, dict) else None
+        if schema_version == SCHEMA_VERSION:
+            return json_format.ParseDict(content, message, ignore_unknown_fields=True)
+        problem = f"schema_version {schema_version!r}"
+    except (FileNotFoundError, TooLargeError, ValueError, json_format.ParseError) as error:
+        problem = str(error)
+    raise RecordError(
+        f"{location.name} must be a file of schema_version {SCHEMA_VERSION} (got {problem}, at"
+        f" {location}). Restore it from a backup, or upgrade tfx-best-exporter if a newer one wrote"
+        " it."
+    )
+
+
+def to_json(message: pb.ExportRecord | pb.Tombstone) -> bytes:
+    """Returns the content of the file that `read` parses into an equal message."""
+    return json_format.MessageToJson(message, preserving_proto_field_name=True).encode()
+
+
+def content_of(record: pb.ExportRecord, base: Location) -> bytes:
+    """Returns the content of a new export's record.json.
+
+    Args:
+        record: Of the new export.
+        base: The base directory that the export will lie in, for the error.
+
+    Raises:
+        ValueError: `read` would refuse the file as too large.
+    """
+    content = to_json(record)
+    if len(content) > _MAX_BYTES:
+        raise ValueError(
+            f"record must have at most {_MAX_BYTES} bytes (got {len(content)}, for {base}). Export"
+            " a model of fewer files, or an evaluation of fewer metrics."
+        )
+    return content
+
+
+def has_record(export: Location) -> bool:
+    """Returns whether a version directory has a record; False for a foreign one."""
+    directory, _, name = RECORD_PATH.rpartition("/")
+    try:
+        return any(entry.name == name for entry in (export / directory).children())
+    except NotADirectoryError:
+        # A foreign export may have a file named assets.extra.
+        return False
+
+
+def record_of(export: Location) -> pb.ExportRecord:
+    """Returns the record in a version directory.
+
+    Raises:
+        RecordError: The record is missing, damaged, too large or of a newer schema.
+    """
+    return read(export / RECORD_PATH, pb.ExportRecord())
+
+
+class Tombstones:
+    """The tombstones of a base directory: one file for each retired export."""
+
+    def __init__(self, directory: Location):
+        """Makes Tombstones; touches nothing.
+
+        Args:
+            directory: The directory of these files. It need not exist yet.
+        """
+        self._directory = directory
+
+    def location(self, version: int) -> Location:
+        """Returns the location of a version's tombstone."""
+        return self._directory / f"{version}.json"
+
+    def versions(self) -> list[int]:
+        """Returns the versions that have a tombstone, in order; lists the directory once."""
+        names = [entry.name for entry in self._directory.children()]
+        return sorted(int(match[1]) for match in map(_TOMBSTONE.fullmatch, names) if match)
+
+    def half_written(self) -> list[Location]:
+        """Returns the files that a killed writer has left under their temporary names."""
+        names = [entry.name for entry in self._directory.children()]
+        return [self._directory / name for name in names if _PARTIAL_TOMBSTONE.fullmatch(name)]
+
+    def read(self, version: int) -> pb.Tombstone:
+        """Returns the tombstone of a version.
+
+        Raises:
+            RecordError: The tombstone is missing, damaged, too large or of a newer schema.
+        """
+        return read(self.location(version), pb.Tombstone())
+
+    def write(self, record: pb.ExportRecord, *, why: str, now: float) -> None:
+        """Writes the tombstone of an export.
+
+        Args:
+            record: Of the export; the tombstone keeps all of it but the manifest.
+            why: Reason that the export is retired.
+            now: Seconds since the epoch.
+        """
+        tombstone = pb.Tombstone(schema_version=SCHEMA_VERSION, record=record, why=why)
+        tombstone.record.ClearField("manifest")
+        tombstone.retired_at.FromNanoseconds(int(now * 1e9))
+        self.location(record.version).write(to_json(tombstone))
+
+
+def manifest_of(files: Sequence[ModelFile]) -> list[pb.ManifestEntry]:
+    """Returns the manifest of an export that consists of these files, by path."""
+    return [
+        pb.ManifestEntry(path=file.path, size=file.digest.size, crc32c=file.digest.crc32c)
+        for file in sorted(files, key=lambda file: file.path)
+    ]
+
+
+def why_damaged(record: pb.ExportRecord, sizes: Mapping[str, int]) -> str:
+    """Returns a problem with the files that a model server loads, or an empty text.
+
+    Compares sizes alone and reads no file.
+
+    Args:
+        record: Of the export.
+        sizes: Size of each file of the export, by relative path.
+    """
+    for entry in record.manifest:
+        # Loading needs nothing in assets.extra/, and people add files there.
+        is_loaded = not entry.path.startswith(f"{ASSETS_EXTRA}/")
+        if is_loaded and sizes.get(entry.path) != entry.size:
+            return f"{entry.path} is missing or does not have its {entry.size} bytes"
+    return ""
+
+
+def differences(record: pb.ExportRecord, export: Location) -> list[str]:
+    """Returns a sentence for each file that differs from the record; reads every file.
+
+    Args:
+        record: Of the export.
+        export: Its version directory.
+    """
+    entries = {entry.path: entry for entry in record.manifest}
+    sizes = export.sizes()
+    unknown = [
+        f"{path} is not in the record" for path in sorted({*sizes} - {*entries, RECORD_PATH})
+    ]
+
+    def difference(entry: pb.ManifestEntry) -> str:
+        expected = FileDigest(size=entry.size, crc32c=entry.crc32c)
+        if entry.path not in sizes:
+            return f"{entry.path} is missing"
+        actual = (export / entry.path).digest()
+        return "" if actual == expected else f"{entry.path} is {actual}, not {expected}"
+
+    found = in_parallel(
+        difference, [*entries.values()], export.storage, total_bytes=sum(sizes.values())
+    )
+    return [*unknown, *filter(None, found)]

@@ -1,0 +1,189 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.executor.plain import (
+    FILES,
+    UNREADABLE_RECORDS,
+    files_of,
+    publish,
+    read_files,
+    record_of,
+    write_files,
+)
+from tfx_best_exporter.executor.exports import records
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError
+from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+REMEDY = " Restore it from a backup, or upgrade tfx-best-exporter if a newer one wrote it."
+MAX_BYTES = 64 << 20
+
+
+@pytest.fixture
+def model_path(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "model")
+
+
+@pytest.fixture
+def export(tmp_path: Path, model_path: Path) -> Location:
+    """A version directory with a record."""
+    return publish(ExportDirectory(location_of(tmp_path / "base")), 5, model_path).location
+
+
+# Reading.
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path, model_path: Path):
+    metric = pb.MetricValue(key=pb.MetricKey(name="auc"), value=float("nan"))
+    base = ExportDirectory(location_of(tmp_path / "base"))
+    export = publish(base, 5, model_path, evaluation=pb.Evaluation(metrics=[metric]), name="a name")
+    record = records.record_of(export.location)
+    assert record.name == "a name"
+    assert str(record.evaluation.metrics[0].value) == "nan"
+    assert [(entry.path, entry.size) for entry in record.manifest] == sorted(
+        (name, len(content)) for name, content in FILES.items()
+    )
+
+
+def test_a_tombstone_is_read_as_it_was_written(tmp_path: Path):
+    tombstone = pb.Tombstone(
+        schema_version=1, record=record_of(name="a name")(5, []), why="too old"
+    )
+    path = tmp_path / "5.json"
+    path.write_bytes(records.to_json(tombstone))
+    assert records.read(location_of(path), pb.Tombstone()) == tombstone
+
+
+def test_a_record_with_fields_of_a_later_release_is_read(export: Location):
+    path = Path((export / RECORD_PATH).path)
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "new_field": 1}))
+    assert records.record_of(export).version == 5
+
+
+@pytest.mark.parametrize(
+    ("message", "name"), [(pb.ExportRecord(), "record.json"), (pb.Tombstone(), "5.json")]
+)
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [pytest.param(*each, id=name) for name, each in UNREADABLE_RECORDS.items()],
+)
+def test_a_file_that_cannot_be_read(
+    tmp_path: Path, content: bytes, problem: str, message: pb.ExportRecord, name: str
+):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(RecordError) as caught:
+        records.read(location_of(path), message)
+    assert str(caught.value) == (
+        f"{name} must be a file of schema_version 1 (got {problem}, at {path}).{REMEDY}"
+    )
+
+
+def test_a_record_that_is_missing(tmp_path: Path):
+    export_path = write_files(tmp_path / "5")
+    with pytest.raises(RecordError) as caught:
+        records.record_of(location_of(export_path))
+    path = export_path / RECORD_PATH
+    assert str(caught.value) == (
+        "record.json must be a file of schema_version 1 (got [Errno 2] No such file or directory:"
+        f" {str(path)!r}, at {path}).{REMEDY}"
+    )
+
+
+def test_a_record_with_values_of_another_type(export: Location):
+    (export / RECORD_PATH).write(b'{"schema_version": 1, "version": "five"}')
+    # The rest is protobuf's own text.
+    with pytest.raises(RecordError, match=r"\(got Failed to parse version field: .*five"):
+        records.record_of(export)
+
+
+def test_a_record_that_is_too_large_is_not_read(export: Location):
+    path = (export / RECORD_PATH).path
+    os.truncate(path, MAX_BYTES + 1)
+    with pytest.raises(RecordError) as caught:
+        records.record_of(export)
+    assert str(caught.value) == (
+        "record.json must be a file of schema_version 1 (got file must have at most 67108864 bytes"
+        f" (got more, at {path}). Check that the right file lies there., at {path}).{REMEDY}"
+    )
+
+
+# Writing.
+
+
+def test_a_record_that_could_not_be_read_back_is_refused(tmp_path: Path):
+    base = location_of(tmp_path / "base")
+    small = len(records.to_json(pb.ExportRecord(name="a")))
+    largest = pb.ExportRecord(name="a" * (MAX_BYTES - small + 1))
+    assert len(records.content_of(largest, base)) == MAX_BYTES
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        records.content_of(pb.ExportRecord(name=f"{largest.name}a"), base)
+    assert str(caught.value) == (
+        f"record must have at most 67108864 bytes (got 67108865, for {base.path}). Export a model"
+        " of fewer files, or an evaluation of fewer metrics."
+    )
+
+
+# The files of an export.
+
+
+@pytest.mark.parametrize("name", ["assets.extra", "assets.extra/best_exporter"])
+def test_a_foreign_file_in_place_of_the_records_directory(
+    tmp_path: Path, export: Location, name: str
+):
+    assert records.has_record(export)
+    assert not records.has_record(location_of(write_files(tmp_path / "6", {name: b"theirs"})))
+    assert not records.has_record(location_of(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        pytest.param({}, "", id="as recorded"),
+        pytest.param({"assets/more.txt": 1}, "", id="an unknown file"),
+        pytest.param({"assets.extra/warmup": None}, "", id="what is not loaded is missing"),
+        pytest.param(
+            {"assets/words.txt": None},
+            "assets/words.txt is missing or does not have its 5 bytes",
+            id="missing",
+        ),
+        pytest.param(
+            {"variables/variables.index": 4},
+            "variables/variables.index is missing or does not have its 5 bytes",
+            id="another size",
+        ),
+    ],
+)
+def test_a_damaged_export(model_path: Path, changes: dict[str, int | None], problem: str):
+    write_files(model_path, {"assets.extra/warmup": b"requests"})
+    files = files_of(model_path)
+    record = pb.ExportRecord(manifest=records.manifest_of(files))
+    actual = {**{file.path: file.digest.size for file in files}, **changes}
+    sizes = {path: size for path, size in actual.items() if size is not None}
+    assert records.why_damaged(record, sizes) == problem
+
+
+def test_differences(export: Location, model_path: Path):
+    record = records.record_of(export)
+    path = Path(export.path)
+    assert records.differences(record, export) == []
+    write_files(path, {"assets/more.txt": b"", "assets/words.txt": b"Words", "empty.txt": b""})
+    (path / "fingerprint.pb").unlink()
+    os.truncate(path / "variables" / "variables.index", 2)
+    expected = {file.path: file.digest for file in files_of(model_path)}
+    actual = {file.path: file.digest for file in files_of(path)}
+    words, index = "assets/words.txt", "variables/variables.index"
+    before = read_files(path)
+    assert records.differences(record, export) == [
+        "assets/more.txt is not in the record",
+        "empty.txt is not in the record",
+        f"{words} is {actual[words]}, not {expected[words]}",
+        "fingerprint.pb is missing",
+        f"{index} is {actual[index]}, not {expected[index]}",
+    ]
+    assert read_files(path) == before
