@@ -22,7 +22,10 @@ from tfx_best_exporter.component import artifacts, driver, spec
 from tfx_best_exporter.executor import beam_executor, executor, keys
 from tfx_best_exporter.executor.arguments import destination, messages
 from tfx_best_exporter.executor.arguments import user_functions as functions
-from tfx_best_exporter.executor.deciding import decide, rules
+from tfx_best_exporter.executor.deciding import policy as policy_lib
+from tfx_best_exporter.executor.deciding import rules
+from tfx_best_exporter.executor.deciding.compare_function import COMPARE_FN_PARAMETERS
+from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.evaluations import tfma as evaluation_lib
 from tfx_best_exporter.executor.exports import retention, saved_model
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -335,17 +338,17 @@ def _compare_policy_of(
         return _check_late(
             compare_policy,
             "compare_policy",
-            lambda text: decide.check_policy(decide.policy_message_of(text)),
+            lambda text: policy_lib.check_policy(policy_lib.policy_message_of(text)),
         )
     if policy is not None and policy.WhichOneof("rule") == "metric":
-        decide.check_policy(policy)
+        policy_lib.check_policy(policy)
         return policy
     named = (policy.compare_fn or None) if policy is not None else compare_fn
     reference = _function_reference(
         named,
         keys.COMPARE_FN_NAME,
         keys.COMPARE_FN_NAME,
-        rules.COMPARE_FN_PARAMETERS,
+        COMPARE_FN_PARAMETERS,
         user_functions,
         module_file,
     )
@@ -360,7 +363,7 @@ def _compare_policy_of(
     if policy is not None:
         result.CopyFrom(policy)
     result.compare_fn = reference
-    decide.check_policy(result)
+    policy_lib.check_policy(result)
     return result
 
 
@@ -370,29 +373,31 @@ def _check_for_event_files(message: pb.ComparePolicy) -> None:
     Raises:
         ValueError: It does.
     """
-    policy = decide.policy_from_proto(message, lambda _: bool)
-    for rule in decide.metric_rules(policy.rule):
-        if rule.alpha is not None:
+    for index, rule in enumerate((message.metric, *message.tie_breakers)):
+        if rule.HasField("significance"):
             raise _never_met(
-                f"{rule.field}.significance", rule.alpha, "have no confidence intervals"
+                f"compare_policy.{rules.path_of(index)}.significance",
+                MetricRule.from_proto(rule).alpha,
+                "have no confidence intervals",
             )
-    if policy.min_example_count:
+    if message.min_example_count:
         raise _never_met(
             "compare_policy.min_example_count",
-            policy.min_example_count,
+            message.min_example_count,
             "do not tell the number of examples",
         )
-    for guardrail in policy.guardrails:
+    for index, guardrail in enumerate(message.guardrails):
+        path = f"compare_policy.guardrails[{index}]"
         if guardrail.slices:
-            slices = [dict(features) for features in guardrail.slices]
-            raise _never_met(f"{guardrail.field}.slices", slices, "have no slices")
-        if guardrail.every_slice_min_examples is not None:
+            slices = [dict(sorted(each.features.items())) for each in guardrail.slices]
+            raise _never_met(f"{path}.slices", slices, "have no slices")
+        if guardrail.HasField("every_slice_min_examples"):
             raise _never_met(
-                f"{guardrail.field}.every_slice_min_examples",
+                f"{path}.every_slice_min_examples",
                 guardrail.every_slice_min_examples,
                 "have no slices",
             )
-    if policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
+    if message.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
         raise _never_met(
             "compare_policy.comparability",
             "REQUIRE_SAME_DATA",

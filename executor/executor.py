@@ -16,7 +16,7 @@ from tfx.utils import path_utils
 
 from tfx_best_exporter.executor import exporter, keys
 from tfx_best_exporter.executor.arguments import destination, user_functions
-from tfx_best_exporter.executor.deciding import decide
+from tfx_best_exporter.executor.deciding import models, policy
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey
 from tfx_best_exporter.executor.evaluations import best, tfma
 from tfx_best_exporter.executor.storage import location_of
@@ -92,7 +92,7 @@ class Executor(base_executor.BaseExecutor):
         model_path: str,
         model_uri: str,
         eval_result: EvalResult,
-        blessings: Sequence[decide.Blessing],
+        blessings: Sequence[models.Blessing],
         reevaluate: exporter.Reevaluate | None,
         prior_export: Mapping[str, Any],
         pushed_model_uri: str,
@@ -146,7 +146,7 @@ class Executor(base_executor.BaseExecutor):
             )
         compare_fn, compare_policy = None, None
         if exec_properties.get(keys.COMPARE_POLICY_KEY):
-            compare_policy = decide.policy_message_of(exec_properties[keys.COMPARE_POLICY_KEY])
+            compare_policy = policy.policy_message_of(exec_properties[keys.COMPARE_POLICY_KEY])
         serving_signatures_fn = exec_properties.get(keys.SERVING_SIGNATURES_FN_KEY)
         return exporter.ModelExporter(
             destination.base_directory_of(exec_properties[keys.PUSH_DESTINATION_KEY]),
@@ -199,28 +199,28 @@ def _load(exec_properties: Mapping[str, Any], reference: str, field: str) -> Cal
         ) from error
 
 
-def _blessings_of(input_dict: _Artifacts) -> tuple[decide.Blessing, ...]:
+def _blessings_of(input_dict: _Artifacts) -> tuple[models.Blessing, ...]:
     blessings = []
     for key in (keys.MODEL_BLESSING_KEY, keys.INFRA_BLESSING_KEY):
         if input_dict.get(key):
             artifact = artifact_utils.get_single_instance(list(input_dict[key]))
             if not artifact.has_custom_property(_BLESSED_PROPERTY):
-                status = decide.BlessingStatus.NOT_COMPUTED
+                status = models.BlessingStatus.NOT_COMPUTED
             elif artifact.get_int_custom_property(_BLESSED_PROPERTY) == 1:
-                status = decide.BlessingStatus.BLESSED
+                status = models.BlessingStatus.BLESSED
             else:
-                status = decide.BlessingStatus.NOT_BLESSED
-            blessings.append(decide.Blessing(name=key, uri=artifact.uri, status=status))
+                status = models.BlessingStatus.NOT_BLESSED
+            blessings.append(models.Blessing(name=key, uri=artifact.uri, status=status))
     return tuple(blessings)
 
 
-def _model_of(input_dict: _Artifacts, blessings: Sequence[decide.Blessing]) -> tuple[str, str]:
+def _model_of(input_dict: _Artifacts, blessings: Sequence[models.Blessing]) -> tuple[str, str]:
     """Returns the URI of the artifact that has the candidate, and the path of its SavedModel."""
     if input_dict.get(keys.MODEL_KEY):
         model = artifact_utils.get_single_instance(list(input_dict[keys.MODEL_KEY]))
         return model.uri, _serving_model_path(model)
     infra_blessing = artifact_utils.get_single_instance(list(input_dict[keys.INFRA_BLESSING_KEY]))
-    is_blessed = decide.refusal_of(blessings) is None
+    is_blessed = all(each.status is models.BlessingStatus.BLESSED for each in blessings)
     if is_blessed and not infra_blessing.get_int_custom_property(_HAS_MODEL_PROPERTY):
         raise RuntimeError(
             "infra_blessing must contain a model where no model is given (got none, at"

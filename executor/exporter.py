@@ -11,17 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor.arguments import messages, user_functions
-from tfx_best_exporter.executor.deciding.compare_function import (
-    COMPARE_FN_PARAMETERS,
-    CompareFunction,
-)
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Blessing, Decision
-from tfx_best_exporter.executor.deciding.policy import (
-    DEFAULT_COMPARE_POLICY,
-    Policy,
-    policy_from_proto,
-)
 from tfx_best_exporter.executor.exports import retention, saved_model
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.running import run
@@ -31,7 +22,7 @@ from tfx_best_exporter.executor.running.observe import (
     Reevaluate,
     observe_candidate,
 )
-from tfx_best_exporter.executor.running.settings import Settings
+from tfx_best_exporter.executor.running.settings import Settings, compare_policy_of
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -105,7 +96,9 @@ class ModelExporter:
                 f"serving_signatures_fn must be a function (got {serving_signatures_fn!r})."
                 " It is given the loaded model and returns signature name -> tf.function."
             )
-        compare_policy_message, policy = _policy(compare_fn, compare_policy, load_function)
+        compare_policy_message, policy = compare_policy_of(
+            compare_fn, compare_policy, load_function
+        )
         self._settings = Settings(
             exports=ExportDirectory(_location(base_directory)),
             compare_policy=compare_policy_message,
@@ -272,56 +265,3 @@ class ModelExporter:
             blessings,
             has_own_signatures=self._settings.serving_signatures_fn is None,
         )
-
-
-def _policy(
-    compare_fn: Callable[..., bool] | str | None,
-    compare_policy: pb.ComparePolicy | Mapping[str, Any] | None,
-    load_function: Callable[[str, str], Callable[..., Any]],
-) -> tuple[pb.ComparePolicy, Policy]:
-    """Returns the policy that both arguments state together, as a message and as a value.
-
-    Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: Both were given, or one is invalid.
-    """
-    message = messages.message_of(compare_policy, pb.ComparePolicy, "compare_policy")
-    if compare_fn is not None and message is not None:
-        raise ValueError(
-            "compare_fn must be left out where compare_policy is given (got both)."
-            " Set compare_policy.compare_fn instead."
-        )
-
-    def load(reference: str) -> Callable[..., Any]:
-        function = load_function(reference, "compare_fn")
-        _check_compare_fn(function, reference)
-        return function
-
-    if message is None and compare_fn is None:
-        message = DEFAULT_COMPARE_POLICY
-    if isinstance(compare_fn, str):
-        message = pb.ComparePolicy(compare_fn=compare_fn)
-    if message is not None:
-        return message, policy_from_proto(message, load)
-    if not callable(compare_fn):
-        raise TypeError(
-            f"compare_fn must be a function or its dotted name (got {compare_fn!r})."
-            " It takes best_eval_result and current_eval_result and returns a bool."
-        )
-    name = getattr(compare_fn, "__qualname__", type(compare_fn).__name__)
-    _check_compare_fn(compare_fn, name)
-    rule = CompareFunction(function=compare_fn, name=name)
-    return pb.ComparePolicy(compare_fn=name), Policy(rule=rule)
-
-
-def _check_compare_fn(function: Callable[..., Any], name: str) -> None:
-    user_functions.check_parameter_names(
-        user_functions.parameter_names(function, "compare_fn"),
-        COMPARE_FN_PARAMETERS,
-        "compare_fn",
-        name,
-    )
-
-
-def _location(path: str | Path | Location) -> Location:
-    return path if isinstance(path, Location) else location_of(str(path))

@@ -1,5 +1,8 @@
 """Names that are stored: in pipelines, in ML Metadata and in artifacts. Stable once released."""
 
+# Version of ExportDecision, ExportRecord and Tombstone.
+SCHEMA_VERSION = 1
+
 # As in tfx.types.standard_component_specs, which imports TFMA and Apache Beam.
 MODEL_KEY = "model"
 EXAMPLES_KEY = "examples"

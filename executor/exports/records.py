@@ -23,12 +23,11 @@ from tfx_best_exporter.executor.exports.saved_model import (
     RESERVED_ASSETS,
     ModelFile,
 )
+from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location, in_parallel
 from tfx_best_exporter.executor.storage.protocol import TooLargeError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
-
-SCHEMA_VERSION = 1
 
 # Paths below an export. TensorFlow Serving loads nothing from assets.extra.
 RECORD_DIRECTORY = f"{ASSETS_EXTRA}/{RESERVED_ASSETS}"

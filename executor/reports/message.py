@@ -10,10 +10,9 @@ from tfx_best_exporter.executor.deciding.decide import slice_changes
 from tfx_best_exporter.executor.deciding.models import Best, Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Policy
 from tfx_best_exporter.executor.deciding.slices import SliceChange
+from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# Version of ExportDecision, ExportRecord and Tombstone.
-SCHEMA_VERSION = 1
 # Of the slices that changed most, from either end.
 MAX_SLICES = 100
 # What became of guardrails on slices.

@@ -9,13 +9,12 @@ from typing import Any
 
 from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.exports import retention, saved_model
-from tfx_best_exporter.executor.exports.directory import (
+from tfx_best_exporter.executor.exports.directory import Export, ExportDirectory
+from tfx_best_exporter.executor.exports.records import (
     EVALUATION_DIRECTORY,
-    SCHEMA_VERSION,
-    Export,
-    ExportDirectory,
     RecordError,
 )
+from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.reports import message
 from tfx_best_exporter.executor.running.observe import CandidateModel, signatures_of
 from tfx_best_exporter.executor.running.outcome import Outcome

@@ -14,13 +14,8 @@ from tfx_best_exporter.executor.deciding.policy import Needs, Policy
 from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.evaluations.best import Reevaluated, with_evaluation
 from tfx_best_exporter.executor.exports import saved_model
-from tfx_best_exporter.executor.exports.directory import (
-    EVALUATION_DIRECTORY,
-    Export,
-    ExportDirectory,
-    RecordError,
-    Served,
-)
+from tfx_best_exporter.executor.exports.directory import Export, ExportDirectory, Served
+from tfx_best_exporter.executor.exports.records import EVALUATION_DIRECTORY, RecordError
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb

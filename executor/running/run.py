@@ -11,6 +11,7 @@ from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.exports import saved_model
 from tfx_best_exporter.executor.exports.directory import Export
+from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.reports import message, wording
 from tfx_best_exporter.executor.running import act, observe
 from tfx_best_exporter.executor.running.observe import CandidateModel, ForeignBest, Reevaluate
@@ -85,7 +86,7 @@ def retire(settings: Settings) -> pb.ExportDecision:
         recovered = settings.exports.recover()
         outcome = _retire(settings, settings.clock(), None)
     return pb.ExportDecision(
-        schema_version=message.SCHEMA_VERSION,
+        schema_version=SCHEMA_VERSION,
         kept=outcome.kept,
         retired=outcome.retired,
         warnings=[*recovered, *outcome.warnings],

@@ -6,7 +6,16 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tfx_best_exporter.executor.deciding.policy import Policy
+from tfx_best_exporter.executor.arguments import messages, user_functions
+from tfx_best_exporter.executor.deciding.compare_function import (
+    COMPARE_FN_PARAMETERS,
+    CompareFunction,
+)
+from tfx_best_exporter.executor.deciding.policy import (
+    DEFAULT_COMPARE_POLICY,
+    Policy,
+    policy_from_proto,
+)
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -37,3 +46,57 @@ class Settings:
     as_text: bool
     name: str
     clock: Callable[[], float]
+
+
+def compare_policy_of(
+    compare_fn: Callable[..., bool] | str | None,
+    compare_policy: pb.ComparePolicy | Mapping[str, Any] | None,
+    load_function: Callable[[str, str], Callable[..., Any]],
+) -> tuple[pb.ComparePolicy, Policy]:
+    """Returns the policy that both arguments state together, as a message and as a value.
+
+    Args:
+        compare_fn: A compare function or its dotted name.
+        compare_policy: A message or a dict.
+        load_function: Returns the function for a name, given also the field that names it.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: Both were given, or one is invalid.
+    """
+    message = messages.message_of(compare_policy, pb.ComparePolicy, "compare_policy")
+    if compare_fn is not None and message is not None:
+        raise ValueError(
+            "compare_fn must be left out where compare_policy is given (got both)."
+            " Set compare_policy.compare_fn instead."
+        )
+
+    def load(reference: str) -> Callable[..., Any]:
+        function = load_function(reference, "compare_fn")
+        _check_compare_fn(function, reference)
+        return function
+
+    if message is None and compare_fn is None:
+        message = DEFAULT_COMPARE_POLICY
+    if isinstance(compare_fn, str):
+        message = pb.ComparePolicy(compare_fn=compare_fn)
+    if message is not None:
+        return message, policy_from_proto(message, load)
+    if not callable(compare_fn):
+        raise TypeError(
+            f"compare_fn must be a function or its dotted name (got {compare_fn!r})."
+            " It takes best_eval_result and current_eval_result and returns a bool."
+        )
+    name = getattr(compare_fn, "__qualname__", type(compare_fn).__name__)
+    _check_compare_fn(compare_fn, name)
+    rule = CompareFunction(function=compare_fn, name=name)
+    return pb.ComparePolicy(compare_fn=name), Policy(rule=rule)
+
+
+def _check_compare_fn(function: Callable[..., Any], name: str) -> None:
+    user_functions.check_parameter_names(
+        user_functions.parameter_names(function, "compare_fn"),
+        COMPARE_FN_PARAMETERS,
+        "compare_fn",
+        name,
+    )
