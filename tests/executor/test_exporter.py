@@ -1,5 +1,6 @@
 import logging
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from google.protobuf import json_format
 
 from tests.conftest import WriteModel
+from tests.errors import about
 from tests.executor.bucket import Bucket
 from tests.executor.plain import FILES, read_files, write_files
 from tfx_best_exporter.executor.deciding.decide import Blessing, BlessingStatus
@@ -93,6 +95,10 @@ def serve(path: str | Path | None, signature: str = "serving_default") -> dict[s
 # Arguments.
 
 
+BOTH = (
+    "compare_fn must be left out where compare_policy is given (got both)."
+    " Set compare_policy.compare_fn instead."
+)
 AUC = pb.MetricRule(metric=pb.MetricKey(name="auc"), direction=pb.HIGHER_IS_BETTER)
 
 
@@ -126,19 +132,6 @@ def swapped_larger_auc(current_eval_result, best_eval_result):
             id="base directory of another type",
         ),
         pytest.param(
-            {"base_directory": "gs://"},
-            ValueError,
-            "URI must name a bucket (got 'gs://'). Write it like gs://bucket/folder.",
-            id="no bucket",
-        ),
-        pytest.param(
-            {"base_directory": "file://serving/penguin"},
-            ValueError,
-            "URI must name a path of this machine (got 'file://serving/penguin')."
-            " Write three slashes: file:///a/path.",
-            id="another machine",
-        ),
-        pytest.param(
             {"name": ""},
             ValueError,
             "name must be a non-empty string (got ''). Name the exporter in its records.",
@@ -158,13 +151,6 @@ def swapped_larger_auc(current_eval_result, best_eval_result):
             id="serving_signatures_fn",
         ),
         pytest.param(
-            {"assets_extra": {"../x": "/a"}},
-            ValueError,
-            "assets_extra must have destinations below assets.extra/ (got '../x')."
-            " Give a relative path including the file name, without '..'.",
-            id="assets_extra",
-        ),
-        pytest.param(
             {"compare_fn": 3},
             TypeError,
             "compare_fn must be a function or its dotted name (got 3)."
@@ -172,97 +158,115 @@ def swapped_larger_auc(current_eval_result, best_eval_result):
             id="compare_fn of another type",
         ),
         pytest.param(
+            {"compare_fn": larger_auc, "compare_policy": pb.ComparePolicy()},
+            ValueError,
+            BOTH,
+            id="both",
+        ),
+        pytest.param(
+            {"compare_fn": larger_auc, "compare_policy": {"compare_fn": "a.b"}},
+            ValueError,
+            BOTH,
+            id="both, one as a dict",
+        ),
+    ],
+)
+def test_arguments_are_refused(
+    base_path: Path, arguments: dict[str, Any], error: type[Exception], message: str
+):
+    all_arguments: dict[str, Any] = {"base_directory": str(base_path), **arguments}
+    with pytest.raises(error) as caught:
+        ModelExporter(**all_arguments)
+    assert str(caught.value) == message
+    assert not base_path.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "field", "got"),
+    [
+        pytest.param({"base_directory": "gs://"}, ValueError, "URI", "'gs://'", id="no bucket"),
+        pytest.param(
+            {"base_directory": "file://serving/penguin"},
+            ValueError,
+            "URI",
+            "'file://serving/penguin'",
+            id="another machine",
+        ),
+        pytest.param(
+            {"assets_extra": {"../x": "/a"}},
+            ValueError,
+            "assets_extra",
+            "'../x'",
+            id="assets_extra",
+        ),
+        pytest.param(
             {"compare_fn": other_names},
             ValueError,
-            "compare_fn must take exactly the arguments best_eval_result and current_eval_result"
-            " (got other_names(best, current)). Rename them: they are passed by keyword.",
+            "compare_fn",
+            "other_names(best, current)",
             id="compare_fn with other arguments",
         ),
         pytest.param(
             {"compare_fn": "math.sqrt"},
             ValueError,
-            "compare_fn must take exactly the arguments best_eval_result and current_eval_result"
-            " (got math.sqrt(x, /)). Rename them: they are passed by keyword.",
+            "compare_fn",
+            "math.sqrt(x, /)",
             id="name of a function with other arguments",
         ),
         pytest.param(
             {"compare_fn": "no_such.function"},
             ValueError,
-            "compare_fn must be the dotted name of an importable function (got"
-            " 'no_such.function': No module named 'no_such'). Install its package where the"
-            " component runs, such as in the container's image, or pass its file as module_file.",
+            "compare_fn",
+            "'no_such.function': No module named 'no_such'",
             id="name of nothing",
-        ),
-        pytest.param(
-            {"compare_fn": larger_auc, "compare_policy": pb.ComparePolicy()},
-            ValueError,
-            "compare_fn must be left out where compare_policy is given (got both)."
-            " Set compare_policy.compare_fn instead.",
-            id="both",
         ),
         pytest.param(
             {"compare_policy": pb.ComparePolicy()},
             ValueError,
-            "compare_policy must have a rule (got none). Set metric or compare_fn, or pass no"
-            " compare_policy to ask for a smaller 'loss'.",
+            "compare_policy",
+            "none",
             id="empty policy",
         ),
         *(
             pytest.param(
-                {"compare_policy": policy},
-                TypeError,
-                f"compare_policy must be a ComparePolicy or a dict (got {got}). Build one with"
-                " tfx_best_exporter.proto.best_exporter_pb2.ComparePolicy.",
-                id=f"policy is {got}",
+                {"compare_policy": policy}, TypeError, "compare_policy", got, id=f"policy is {got}"
             )
             for policy, got in ((AUC, "MetricRule"), ("auc", "'auc'"), (3, "3"))
         ),
         pytest.param(
             {"compare_policy": {"metric": {"min_change": 1}}},
             ValueError,
-            "compare_policy must be a valid ComparePolicy (got {'metric': {'min_change': 1}}:"
-            ' Message type "tfx_best_exporter.MetricRule" has no field named "min_change" at'
-            ' "ComparePolicy.metric".\n Available Fields(except extensions):'
-            " \"['metric', 'direction', 'minAbsoluteChange', 'minRelativeChange', 'significance',"
-            " 'tieTolerance']\"). See the fields in its .proto file.",
+            "compare_policy",
+            "{'metric': {'min_change': 1}}",
             id="policy with an unknown field",
         ),
         pytest.param(
             {"compare_policy": {"compare_fn": "a.b", "min_example_count": 10**400}},
             ValueError,
-            "compare_policy must be a valid ComparePolicy (got {'compare_fn': 'a.b',"
-            f" 'min_example_count': {10**400}}}: int too large to convert to float). See the fields"
-            " in its .proto file.",
+            "compare_policy",
+            f"{{'compare_fn': 'a.b', 'min_example_count': {10**400}}}",
             id="policy with a number that no float can hold",
-        ),
-        pytest.param(
-            {"compare_fn": larger_auc, "compare_policy": {"compare_fn": "a.b"}},
-            ValueError,
-            "compare_fn must be left out where compare_policy is given (got both)."
-            " Set compare_policy.compare_fn instead.",
-            id="both, one as a dict",
         ),
         pytest.param(
             {"retention_policy": 5},
             TypeError,
-            "retention_policy must be a RetentionPolicy or a dict (got 5)."
-            " Build one with tfx_best_exporter.proto.best_exporter_pb2.RetentionPolicy.",
+            "retention_policy",
+            "5",
             id="retention_policy is a number",
         ),
         pytest.param(
             {"retention_policy": {}},
             ValueError,
-            "retention_policy must have a rule (got none). Set keep_latest,"
-            " keep_younger_than_seconds or keep_versions, or pass exports_to_keep=None to keep"
-            " every export.",
+            "retention_policy",
+            "none",
             id="retention_policy is empty",
         ),
         *(
             pytest.param(
                 {"exports_to_keep": value},
                 error,
-                f"exports_to_keep must be a positive number or None (got {value!r})."
-                " Use None to keep every export.",
+                "exports_to_keep",
+                repr(value),
                 id=f"exports_to_keep {value!r}",
             )
             for value, error in (
@@ -275,13 +279,12 @@ def swapped_larger_auc(current_eval_result, best_eval_result):
         ),
     ],
 )
-def test_arguments_are_refused(
-    base_path: Path, arguments: dict[str, Any], error: type[Exception], message: str
+def test_arguments_that_other_modules_refuse(
+    base_path: Path, arguments: dict[str, Any], error: type[Exception], field: str, got: str
 ):
     all_arguments: dict[str, Any] = {"base_directory": str(base_path), **arguments}
-    with pytest.raises(error) as caught:
+    with pytest.raises(error, match=about(field, got)):
         ModelExporter(**all_arguments)
-    assert str(caught.value) == message
     assert not base_path.exists()
 
 
@@ -316,7 +319,6 @@ def test_the_report_of_an_export(new_exporter: NewExporter, model: Model, base_p
         warnings=["look at this"],
     )
     assert (report.exported, report.reason, report.version) == (True, R.BETTER, 1001)
-    assert report.explanation == ("loss 0.25 is smaller than the best's 0.5")
     assert (report.schema_version, report.base_directory) == (1, str(base_path))
     assert report.decided_at.ToSeconds() == 1001
     assert report.candidate.uri == "/model/6"
@@ -328,10 +330,7 @@ def test_the_report_of_an_export(new_exporter: NewExporter, model: Model, base_p
     (compared,) = report.comparisons
     assert (compared.candidate, compared.best, compared.improvement) == (0.25, 0.5, 0.25)
     assert report.warnings == ["look at this"]
-    assert [(kept.version, kept.why) for kept in report.kept] == [
-        (1000, "among the 5 latest exports"),
-        (1001, "the best"),
-    ]
+    assert [(kept.version, bool(kept.why)) for kept in report.kept] == [(1000, True), (1001, True)]
     record = record_of(base_path / "1001")
     assert (record.version, record.name, exporter.name) == (1001, "penguins", "penguins")
     assert record.exported_at == report.decided_at
@@ -348,7 +347,8 @@ def test_the_report_of_a_refusal(new_exporter: NewExporter, model: Model):
     exporter.export(model(1.0), {"loss": 0.5})
     report = exporter.run(model(2.0), {"loss": 0.75})
     assert (report.exported, report.reason, report.version) == (False, R.NOT_BETTER, 0)
-    assert report.explanation == ("loss 0.75 is not smaller than the best's 0.5")
+    (compared,) = report.comparisons
+    assert (compared.candidate, compared.best, compared.improvement) == (0.75, 0.5, -0.25)
     assert report.warnings == []
     stored = json_format.MessageToDict(report, preserving_proto_field_name=True)
     assert (stored["exported"], stored["version"]) == (False, "0")
@@ -360,13 +360,12 @@ def test_one_line_is_logged_for_a_decision(
 ):
     caplog.set_level(logging.INFO, "tfx_best_exporter")
     exporter = new_exporter()
-    exporter.run(model(1.0), {"loss": 0.5}, blessings=[BLESSED])
-    exporter.run(model(2.0), {"loss": 0.5})
-    refusal = "loss 0.5 is not smaller than the best's 0.5"
+    first = exporter.run(model(1.0), {"loss": 0.5}, blessings=[BLESSED])
+    refused = exporter.run(model(2.0), {"loss": 0.5})
     where = f"(base directory {base_path}, version"
     assert [record.message for record in caplog.records] == [
-        f"exported: FIRST_EXPORT: nothing is served yet: loss is 0.5 {where} 1000)",
-        f"not exported: NOT_BETTER: {refusal} {where} none)",
+        f"exported: FIRST_EXPORT: {first.explanation} {where} 1000)",
+        f"not exported: NOT_BETTER: {refused.explanation} {where} none)",
     ]
 
 
@@ -504,10 +503,7 @@ def test_a_mapping_may_tell_the_number_of_examples(new_exporter: NewExporter, mo
         }
     )
     decision = exporter.run(model(1.0), {"auc": 0.5, "example_count": 99})
-    assert (decision.exported, decision.explanation) == (
-        False,
-        "the candidate was evaluated on 99 examples, fewer than 100",
-    )
+    assert (decision.exported, decision.reason) == (False, R.TOO_FEW_EXAMPLES)
     decision = exporter.run(model(1.0), {"auc": 0.5, "example_count": 100})
     assert decision.exported
     assert decision.candidate_evaluation.example_count == 100
@@ -522,9 +518,12 @@ def test_names_are_looked_up_by_the_caller(new_exporter: NewExporter, model: Mod
 
     exporter = new_exporter(compare_fn="user_code.compare", load_function=load)
     assert exporter.export(model(1.0), {"auc": 1.0})
-    assert exporter.run(model(2.0), {"auc": 1.0}).explanation == (
-        "user_code.compare returned False for auc 1 against the best's 1"
-    )
+    refused = exporter.run(model(2.0), {"auc": 1.0})
+    assert refused.reason == R.NOT_BETTER
+    assert [(each.metric, each.candidate, each.best) for each in refused.comparisons] == [
+        ("auc", 1.0, 1.0)
+    ]
+    assert "user_code.compare" in refused.explanation
     assert asked == [("user_code.compare", "compare_fn")]
 
 
@@ -544,7 +543,7 @@ def test_nothing_is_published_by_a_compare_function_that_fails(
     compare: Callable[..., Any],
     error: type[Exception],
 ):
-    with pytest.raises(error, match=r"nothing was exported\.\Z"):
+    with pytest.raises(error, match=about("compare_fn")):
         new_exporter(compare_fn=compare).export(model(1.0), {"loss": 1.0})
     assert versions_of(base_path) == []
 
@@ -625,7 +624,7 @@ def test_a_foreign_best_without_a_known_evaluation(
     )
     assert report.reason == reason
     assert not report.best.HasField("evaluation")
-    assert any("no evaluation of the best, version 900" in warning for warning in report.warnings)
+    assert any("version 900" in warning for warning in report.warnings)
 
 
 def test_a_foreign_best_whose_evaluation_lacks_the_metric(
@@ -636,14 +635,8 @@ def test_a_foreign_best_whose_evaluation_lacks_the_metric(
     report = exporter.run(model(2.0), {"auc": 0.5}, foreign_best=known, blessings=[BLESSED])
     assert report.reason == R.BEST_UNKNOWN_EXPORTED
     lacks, unknown = report.warnings
-    assert lacks == (
-        "compare_policy.metric.metric.name must be a metric of the best's evaluation too"
-        " (got 'auc', at its record). Found: loss. Compare by one of these until a model with the"
-        " metric is exported."
-    )
-    assert unknown == (
-        "no evaluation of the best, version 900, is known: the candidate was compared with nothing"
-    )
+    assert re.match(about("compare_policy.metric.metric.name", "'auc'"), lacks)
+    assert "version 900" in unknown
 
 
 def test_a_candidate_must_have_the_metric_whatever_the_best_has(
@@ -674,7 +667,7 @@ def test_a_foreign_best_with_links_of_its_own(
     (base_path / "900" / "assets" / "link").symlink_to(tmp_path / "words.txt")
     report = new_exporter().run(model(2.0), {"loss": 0.25}, foreign_best=known)
     assert report.reason == R.BETTER
-    assert any("model must have no link that leads out of it" in each for each in report.warnings)
+    assert any("'assets/link'" in each for each in report.warnings)
 
 
 def test_foreign_versions_are_never_retired(
@@ -697,10 +690,9 @@ def test_an_incomplete_newest_version_is_told(
     report = new_exporter().run(model(2.0), {"loss": 0.4}, blessings=[BLESSED])
     assert report.version == 2001
     assert report.best.version == 1000
-    assert [warning.partition(": ")[0] for warning in report.warnings] == [
-        "'007' is no version",
-        "version 2000 is not complete and is passed over",
-    ]
+    stray, incomplete = report.warnings
+    assert "'007'" in stray
+    assert "version 2000" in incomplete
 
 
 def test_best_removed_by_hand(new_exporter: NewExporter, model: Model, base_path: Path):
@@ -739,7 +731,9 @@ def test_a_missing_source_of_assets_extra_stops_before_anything_is_written(
     new_exporter: NewExporter, model: Model, base_path: Path, tmp_path: Path
 ):
     exporter = new_exporter(assets_extra={"a": str(tmp_path / "nothing")})
-    with pytest.raises(ValueError, match=r"\Aassets_extra\['a'\] must be the path of a file "):
+    with pytest.raises(
+        ValueError, match=about("assets_extra['a']", repr(str(tmp_path / "nothing")))
+    ):
         exporter.export(model(1.0), {"loss": 0.5})
     assert not base_path.exists()
 
@@ -853,7 +847,8 @@ def test_verify(new_exporter: NewExporter, model: Model, base_path: Path):
     assert exporter.verify(1000) == []
     (base_path / "1000" / "assets.extra" / "source").write_bytes(b"")
     (problem,) = exporter.verify(1000)
-    assert problem.startswith("assets.extra/source is 0 bytes with CRC-32C 00000000, not ")
+    assert problem.startswith("assets.extra/source ")
+    assert "00000000" in problem
 
 
 @pytest.mark.parametrize("version", [999, -1])
@@ -870,11 +865,15 @@ def test_verify_of_no_version(
 
 def test_verify_of_a_foreign_version(new_exporter: NewExporter, model: Model, base_path: Path):
     foreign_best(base_path, model(1.0))
-    with pytest.raises(RecordError, match=r"\Arecord\.json must be a file of schema_version 1 "):
+    with pytest.raises(RecordError, match=about("record.json")):
         new_exporter().verify(900)
 
 
 # Retiring.
+
+
+def not_deleted(version: int, problem: str) -> str:
+    return f"version {version} could not be deleted, the next run tries again: {problem}"
 
 
 def export_all(exporter: ModelExporter, model: Model, *scales: float) -> pb.ExportDecision:
@@ -887,14 +886,12 @@ def export_all(exporter: ModelExporter, model: Model, *scales: float) -> pb.Expo
 def test_exports_to_keep(new_exporter: NewExporter, model: Model, base_path: Path):
     report = export_all(new_exporter(exports_to_keep=2), model, 1.0, 2.0, 3.0)
     assert versions_of(base_path) == [1001, 1002]
-    assert [(each.version, each.why, each.error) for each in report.retired] == [
-        (1000, "not among the 2 latest exports", "")
-    ]
+    (retired,) = report.retired
+    assert (retired.version, retired.error) == (1000, "")
+    assert "2" in retired.why
     assert [each.version for each in report.kept] == [1001, 1002]
     tombstones = ExportDirectory(location_of(base_path)).tombstones()
-    assert [(each.record.version, each.why) for each in tombstones] == [
-        (1000, "not among the 2 latest exports")
-    ]
+    assert [(each.record.version, each.why) for each in tombstones] == [(1000, retired.why)]
 
 
 def test_five_are_kept_by_default_and_all_with_none(
@@ -923,9 +920,10 @@ def test_retention_policy_with_ages(new_exporter: NewExporter, model: Model, bas
         exporter = new_exporter(retention_policy=policy, clock=lambda now=now: float(now))
         report = export_all(exporter, model, scale)
     assert versions_of(base_path) == [1000, 1050, 1120]
-    assert [(each.version, each.why) for each in report.retired] == [
-        (1010, "not younger than 100 seconds, not named in keep_versions")
-    ]
+    (retired,) = report.retired
+    assert retired.version == 1010
+    assert "100" in retired.why
+    assert "keep_versions" in retired.why
 
 
 @pytest.mark.parametrize(
@@ -940,7 +938,7 @@ def test_retention_policy_with_ages(new_exporter: NewExporter, model: Model, bas
     [
         pytest.param(
             lambda path: path.write_text("{}"),
-            "record.json must be a file of schema_version 1 (got schema_version None",
+            "record.json ",
             id="damaged",
         ),
         pytest.param(
@@ -964,10 +962,7 @@ def test_an_old_export_with_a_damaged_record_stays(
     assert versions_of(base_path) == [1000, 1001]
     (warning,) = report.warnings
     assert warning.startswith(f"version 1000 is kept: {problem}")
-    assert [(each.version, each.why) for each in report.kept] == [
-        (1000, "not written by this exporter"),
-        (1001, "the best"),
-    ]
+    assert [each.version for each in report.kept] == [1000, 1001]
     assert not report.retired
 
 
@@ -980,10 +975,7 @@ def test_going_back_to_an_older_model_by_a_copy(
     # Compared with what is served again, and whoever made the copy may remove it.
     assert (report.best.version, report.reason) == (2000, R.NOT_BETTER)
     assert report.best.evaluation.metrics[0].value == -1.0
-    assert [(each.version, each.why) for each in report.kept] == [
-        (1001, "the last one"),
-        (2000, "the best"),
-    ]
+    assert [each.version for each in report.kept] == [1001, 2000]
     assert versions_of(base_path) == [1001, 2000]
     report = new_exporter(exports_to_keep=1).run(model(4.0), {"loss": -4.0}, blessings=[BLESSED])
     assert report.version == 2001
@@ -1007,7 +999,7 @@ def test_the_candidate_must_not_change_while_it_is_exported(
         (model(1.0) / "assets" / "words.txt").write_text("other words")
         return doubled(loaded)
 
-    with pytest.raises(ValueError, match=r"\Amodel must stay as it was when it was decided "):
+    with pytest.raises(ValueError, match=about("model")):
         new_exporter(serving_signatures_fn=train_on).export(model(1.0), {"loss": 0.5})
     assert versions_of(base_path) == []
 
@@ -1023,9 +1015,7 @@ def test_a_retirement_that_fails_is_told_and_tried_again(
     (retired,) = report.retired
     assert retired.version == 1000
     assert "cross-device" in retired.error
-    assert report.warnings == [
-        f"version 1000 could not be deleted, the next run tries again: {retired.error}"
-    ]
+    assert report.warnings == [not_deleted(1000, retired.error)]
     assert versions_of(base_path) == [1000, 1001]
     (base_path / ".best_exporter" / "trash").unlink()
     report = new_exporter(exports_to_keep=1).retire()
@@ -1036,7 +1026,9 @@ def test_a_retirement_that_fails_is_told_and_tried_again(
 def test_what_a_dead_run_left_is_told(new_exporter: NewExporter, model: Model, base_path: Path):
     write_files(base_path / ".best_exporter" / "staging" / "abc", FILES)
     report = new_exporter().run(model(1.0), {"loss": 1.0}, blessings=[BLESSED])
-    assert report.warnings == ["removed abc from staging: a run had left it"]
+    (warning,) = report.warnings
+    assert "abc" in warning
+    assert "staging" in warning
 
 
 def test_nothing_is_left_where_publishing_fails(
@@ -1133,8 +1125,6 @@ def test_an_export_counts_though_the_lock_is_lost_when_it_retires(model: Model, 
     assert (report.exported, report.version) == (True, 1001)
     problem = "another writer has the lock"
     assert [(each.version, each.error) for each in report.retired] == [(1000, problem)]
-    assert report.warnings == [
-        f"version 1000 could not be deleted, the next run tries again: {problem}"
-    ]
+    assert report.warnings == [not_deleted(1000, problem)]
     bucket.before = lambda step: None
     assert [each.error for each in exporter.retire().retired] == [""]

@@ -1,6 +1,8 @@
+from typing import Any
+
 import pytest
 
-from tfx_best_exporter.executor.arguments.checks import is_name, is_visible
+from tfx_best_exporter.executor.arguments.checks import checked_number, is_name, is_visible
 
 
 @pytest.mark.parametrize(
@@ -21,3 +23,28 @@ from tfx_best_exporter.executor.arguments.checks import is_name, is_visible
 )
 def test_text_that_is_visible_and_text_that_is_a_name(text: str, visible: bool, name: bool):
     assert (is_visible(text), is_name(text)) == (visible, name)
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [
+        pytest.param("0.5", "'0.5'", id="text"),
+        pytest.param(True, "True", id="a bool"),
+        pytest.param(None, "None", id="None"),
+    ],
+)
+def test_what_is_no_number_is_refused(value: Any, got: str):
+    with pytest.raises(TypeError) as caught:
+        checked_number(value, "bound")
+    assert str(caught.value) == (
+        f"bound must be a number (got {got}). Convert it to a float, or leave it out."
+    )
+
+
+def test_a_number_that_no_float_can_hold_is_refused():
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        checked_number(10**400, "bound")
+    assert str(caught.value) == (
+        "bound must be a number that a float can hold (got a larger int). Scale it, or leave it"
+        " out."
+    )

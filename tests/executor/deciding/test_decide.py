@@ -1,225 +1,46 @@
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfx_best_exporter.executor.deciding import decide as comparison
-from tfx_best_exporter.executor.deciding.decide import (
-    Best,
-    Blessing,
-    BlessingStatus,
-    Candidate,
-    CompareFunction,
-    Decision,
-    MetricRule,
-    Policy,
+from tests.executor.deciding.decided import (
+    AUC_THEN_LOSS,
+    BLESSED,
+    DE,
+    INF,
+    NAN,
+    NL,
+    RULE,
+    SIGNIFICANT,
+    Metrics,
+    R,
+    decide,
+    decide_by,
+    evaluation,
+    guarded,
+    interval,
 )
+from tfx_best_exporter.executor.deciding import decide as comparison
+from tfx_best_exporter.executor.deciding import guardrails
+from tfx_best_exporter.executor.deciding.decide import Blessing, BlessingStatus
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
-    MetricKey,
-    MetricValue,
+    EvaluatedData,
     MissingMetricError,
 )
+from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
+from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger, smaller
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-R = pb.ExportDecision
-NAN, INF = math.nan, math.inf
 UNKNOWN = "no evaluation of the best, version 7, is known"
-BLESSED = Blessing(name="model_blessing", uri="/blessing/5", status=BlessingStatus.BLESSED)
+
+
 NOT_BLESSED = Blessing(name="model_blessing", uri="/blessing/5", status=BlessingStatus.NOT_BLESSED)
+
+
 NOT_COMPUTED = Blessing(name="infra_blessing", uri="/infra/6", status=BlessingStatus.NOT_COMPUTED)
-
-LOWER = MetricRule(key=MetricKey(name="loss"), direction=pb.LOWER_IS_BETTER)
-HIGHER = MetricRule(key=MetricKey(name="auc"), direction=pb.HIGHER_IS_BETTER)
-
-
-def smaller_loss(best_eval_result, current_eval_result):
-    return current_eval_result["loss"] < best_eval_result["loss"]
-
-
-def swapped_smaller_loss(current_eval_result, best_eval_result):
-    return current_eval_result["loss"] < best_eval_result["loss"]
-
-
-def function(compare: Callable[..., Any], name: str = "compare") -> CompareFunction:
-    return CompareFunction(function=compare, name=name)
-
-
-def decide(
-    candidate: dict[str, float],
-    best: dict[str, float] | None = None,
-    *,
-    rule: comparison.Rule = LOWER,
-    is_served: bool = True,
-    **kwargs: Any,
-) -> Decision:
-    return comparison.decide(
-        candidate=Candidate(
-            digest="sha256:c",
-            eval_result=EvalResult.from_mapping(candidate),
-            blessings=kwargs.pop("blessings", (BLESSED,)),
-        ),
-        best=Best(
-            version=7,
-            digest=kwargs.pop("best_digest", "sha256:b"),
-            eval_result=None if best is None else EvalResult.from_mapping(best),
-        )
-        if is_served
-        else None,
-        policy=Policy(rule=rule, **kwargs),
-    )
-
-
-# Direction, ties and sizes of a change.
-
-
-@pytest.mark.parametrize(
-    ("rule", "candidate", "best", "reason", "explanation"),
-    [
-        pytest.param(
-            LOWER, 0.2, 0.3, R.BETTER, "loss 0.2 is smaller than the best's 0.3", id="lower: less"
-        ),
-        pytest.param(
-            LOWER,
-            0.3,
-            0.2,
-            R.NOT_BETTER,
-            "loss 0.3 is not smaller than the best's 0.2",
-            id="lower: more",
-        ),
-        pytest.param(
-            LOWER, 0.3, 0.3, R.NOT_BETTER, "loss 0.3 is not smaller than the best's 0.3", id="a tie"
-        ),
-        pytest.param(
-            HIGHER, 0.9, 0.8, R.BETTER, "auc 0.9 is larger than the best's 0.8", id="higher: more"
-        ),
-        pytest.param(
-            HIGHER,
-            0.8,
-            0.9,
-            R.NOT_BETTER,
-            "auc 0.8 is not larger than the best's 0.9",
-            id="higher: less",
-        ),
-        pytest.param(
-            HIGHER, 0.8, 0.8, R.NOT_BETTER, "auc 0.8 is not larger than the best's 0.8", id="tie"
-        ),
-        pytest.param(
-            LOWER,
-            math.nextafter(0.3, 0),
-            0.3,
-            R.BETTER,
-            "loss 0.2999999999999999 is smaller than the best's 0.3",
-            id="one bit less",
-        ),
-        pytest.param(
-            LOWER, -2.0, -1.0, R.BETTER, "loss -2 is smaller than the best's -1", id="negative"
-        ),
-        pytest.param(
-            HIGHER,
-            -2.0,
-            -1.0,
-            R.NOT_BETTER,
-            "auc -2 is not larger than the best's -1",
-            id="negative, higher",
-        ),
-        pytest.param(
-            LOWER, 0.0, -0.0, R.NOT_BETTER, "loss 0 is not smaller than the best's -0", id="zeros"
-        ),
-    ],
-)
-def test_metric_rule(
-    rule: MetricRule, candidate: float, best: float, reason: int, explanation: str
-):
-    decision = decide({rule.key.name: candidate}, {rule.key.name: best}, rule=rule)
-    assert (decision.reason, decision.explanation) == (reason, explanation)
-    assert decision.is_export == (reason == R.BETTER)
-    assert decision.warnings == ()
-
-
-@pytest.mark.parametrize(
-    ("direction", "candidate", "best", "absolute", "relative", "is_better", "required"),
-    [
-        # 0.5 and 0.25 are exact: a change of just the threshold is not larger than it.
-        pytest.param("lower", 0.5, 1.0, 0.5, 0.0, False, 0.5, id="absolute: just it"),
-        pytest.param("lower", 0.25, 1.0, 0.5, 0.0, True, 0.5, id="absolute: more"),
-        pytest.param("higher", 1.5, 1.0, 0.5, 0.0, False, 0.5, id="absolute, higher: just it"),
-        pytest.param("higher", 1.75, 1.0, 0.5, 0.0, True, 0.5, id="absolute, higher: more"),
-        pytest.param("lower", 1.5, 2.0, 0.0, 0.25, False, 0.5, id="relative: just it"),
-        pytest.param("lower", 1.25, 2.0, 0.0, 0.25, True, 0.5, id="relative: more"),
-        pytest.param("higher", 2.5, 2.0, 0.0, 0.25, False, 0.5, id="relative, higher: just it"),
-        pytest.param("higher", 2.75, 2.0, 0.0, 0.25, True, 0.5, id="relative, higher: more"),
-        pytest.param("lower", 0.25, 2.0, 1.0, 0.5, True, 1.0, id="both: equal"),
-        pytest.param("lower", 1.25, 2.0, 0.5, 0.5, False, 1.0, id="both: the larger counts"),
-        pytest.param("lower", 1.25, 2.0, 1.0, 0.25, False, 1.0, id="both: the other counts"),
-        pytest.param("lower", -2.75, -2.0, 0.0, 0.25, True, 0.5, id="relative to a negative best"),
-        pytest.param("lower", -2.5, -2.0, 0.0, 0.25, False, 0.5, id="negative: just it"),
-        pytest.param("higher", -1.25, -2.0, 0.0, 0.25, True, 0.5, id="higher, negative best"),
-        pytest.param("higher", -1.75, -2.0, 0.0, 0.25, False, 0.5, id="higher, negative: less"),
-        pytest.param("higher", 1e-300, 0.0, 0.0, 9.0, True, 0.0, id="relative to 0 asks nothing"),
-        pytest.param("higher", 0.0, 0.0, 0.0, 9.0, False, 0.0, id="0 and 0 tie"),
-        pytest.param("higher", 0.5, 0.0, 0.5, 9.0, False, 0.5, id="absolute counts at 0"),
-        pytest.param("lower", 5.0, INF, 1.0, 0.5, True, 1.0, id="infinite best"),
-        pytest.param("higher", 5.0, -INF, 0.0, 0.5, True, 0.0, id="higher, infinite best"),
-        pytest.param("lower", INF, 5.0, 0.0, 0.5, False, 2.5, id="infinite candidate"),
-        pytest.param("higher", INF, 5.0, 0.0, 0.5, True, 2.5, id="higher, infinite candidate"),
-        pytest.param("lower", INF, INF, 0.0, 0.0, False, 0.0, id="both infinite"),
-        pytest.param("lower", -INF, -INF, 0.0, 0.5, False, 0.0, id="both infinite, relative"),
-        pytest.param("lower", -INF, INF, 1.0, 1.0, True, 1.0, id="from one end to the other"),
-    ],
-)
-def test_smallest_change_that_counts(
-    direction: str,
-    candidate: float,
-    best: float,
-    absolute: float,
-    relative: float,
-    is_better: bool,
-    required: float,
-):
-    rule = MetricRule(
-        key=MetricKey(name="m"),
-        direction=pb.LOWER_IS_BETTER if direction == "lower" else pb.HIGHER_IS_BETTER,
-        min_absolute_change=absolute,
-        min_relative_change=relative,
-    )
-    decision = decide({"m": candidate}, {"m": best}, rule=rule)
-    assert decision.reason == (R.BETTER if is_better else R.NOT_BETTER)
-    (compared,) = decision.comparisons
-    assert compared.required == required
-    assert (f" by more than {required:.6g}" in decision.explanation) == bool(required)
-
-
-def test_comparison_holds_the_numbers():
-    rule = MetricRule(
-        key=MetricKey(name="auc", output_name="click"),
-        direction=pb.HIGHER_IS_BETTER,
-        min_absolute_change=0.25,
-    )
-    results = [
-        EvalResult({rule.key: MetricValue(value=value)}, uri="/evaluation/4")
-        for value in (0.5, 0.25)
-    ]
-    verdict = rule.compare(candidate=results[0], best=results[1])
-    assert verdict.explanation == (
-        "click/auc 0.5 is not larger than the best's 0.25 by more than 0.25"
-    )
-    assert verdict.comparisons == (
-        comparison.Comparison(
-            metric="click/auc",
-            direction=pb.HIGHER_IS_BETTER,
-            candidate=0.5,
-            best=0.25,
-            improvement=0.25,
-            required=0.25,
-        ),
-    )
-
-
-# The order of deciding.
 
 
 @pytest.mark.parametrize(
@@ -419,339 +240,389 @@ def test_a_missing_metric_is_an_error(
 
 
 @pytest.mark.parametrize(
-    ("metrics", "uri", "got"),
-    [
-        pytest.param({}, "/evaluation/3", "at /evaluation/3). Found: none.", id="none"),
-        pytest.param({"b": 1, "a": 2}, "", "at its record). Found: a, b.", id="others"),
-    ],
-)
-def test_a_metric_that_only_the_best_lacks_is_an_error(
-    metrics: dict[str, float], uri: str, got: str
-):
-    best = EvalResult(
-        {MetricKey(name=name): MetricValue(value=value) for name, value in metrics.items()}, uri=uri
-    )
-    with pytest.raises(MissingMetricError) as caught:
-        LOWER.compare(best=best, candidate=EvalResult.from_mapping({"loss": 1}))
-    assert str(caught.value) == (
-        "compare_policy.metric.metric.name must be a metric of the best's evaluation too (got"
-        f" 'loss', {got} Compare by one of these until a model with the metric is exported."
-    )
-
-
-# Compare functions.
-
-
-@pytest.mark.parametrize("compare", [smaller_loss, swapped_smaller_loss])
-@pytest.mark.parametrize(
-    ("candidate", "best", "reason"),
-    [(1, 2, R.BETTER), (2, 1, R.NOT_BETTER), (1, 1, R.NOT_BETTER)],
-)
-def test_compare_function_is_called_by_keyword(
-    compare: Callable[..., bool], candidate: float, best: float, reason: int
-):
-    decision = decide({"loss": candidate}, {"loss": best}, rule=function(compare))
-    assert decision.reason == reason
-    assert decision.explanation == (
-        f"compare returned {candidate < best} for loss {candidate} against the best's {best}"
-    )
-    assert decision.comparisons == (
-        comparison.Comparison(metric="loss", candidate=candidate, best=best),
-    )
-
-
-def test_compare_function_gets_whole_evaluations():
-    seen: dict[str, Any] = {}
-
-    def compare(best_eval_result, current_eval_result):
-        for name, result in (("best", best_eval_result), ("current", current_eval_result)):
-            seen[name] = (
-                result.uri,
-                result.source,
-                result.example_count,
-                result.model_name,
-                dict(result.slices),
-                result.find(MetricKey(name="auc")),
-            )
-        return True
-
-    part = EvalResult.from_mapping({"auc": 1})
-    results = [
-        EvalResult(
-            {MetricKey(name="auc"): MetricValue(value=value, lower_bound=0, upper_bound=1)},
-            uri=f"/{value}",
-            source=pb.Evaluation.TFMA,
-            example_count=9,
-            model_name="mine",
-            slices={(("a", 1),): part},
-        )
-        for value in (0.25, 0.5)
-    ]
-    function(compare).compare(best=results[0], candidate=results[1])
-    slices = {(("a", 1),): part}
-    for name, value in (("best", 0.25), ("current", 0.5)):
-        metric = MetricValue(value=value, lower_bound=0, upper_bound=1)
-        assert seen[name] == (f"/{value}", pb.Evaluation.TFMA, 9, "mine", slices, metric)
-
-
-def numpy_bool(value: bool) -> Any:
-    return pytest.importorskip("numpy").bool_(value)
-
-
-@pytest.mark.parametrize(
-    ("returned", "reason"),
-    [
-        pytest.param(lambda: True, R.BETTER, id="True"),
-        pytest.param(lambda: False, R.NOT_BETTER, id="False"),
-        pytest.param(lambda: numpy_bool(True), R.BETTER, id="numpy True"),
-        pytest.param(lambda: numpy_bool(False), R.NOT_BETTER, id="numpy False"),
-    ],
-)
-def test_compare_function_may_return(returned: Callable[[], Any], reason: int):
-    rule = function(lambda best_eval_result, current_eval_result: returned())
-    decision = decide({"loss": 1}, {"loss": 1}, rule=rule)
-    assert decision.reason == reason
-    assert decision.explanation == f"compare returned {reason == R.BETTER}"
-    assert decision.comparisons == ()
-
-
-@pytest.mark.parametrize("returned", [None, "True", 1, 0.0, (), [True]], ids=repr)
-@pytest.mark.parametrize("is_served", [True, False], ids=["best", "no best"])
-def test_compare_function_must_not_return(returned: Any, is_served: bool):
-    rule = function(lambda best_eval_result, current_eval_result: returned)
-    with pytest.raises(TypeError) as caught:
-        decide({"loss": 1}, {"loss": 2}, rule=rule, is_served=is_served)
-    assert str(caught.value) == (
-        f"compare_fn must return True or False (got {returned!r} from compare)."
-        " Mend the function; nothing was exported."
-    )
-
-
-@pytest.mark.parametrize("is_served", [True, False], ids=["best", "no best"])
-def test_compare_function_that_raises(is_served: bool):
-    def compare(best_eval_result, current_eval_result):
-        raise OSError("out of luck")
-
-    with pytest.raises(RuntimeError) as caught:
-        decide({"loss": 1}, {"loss": 2}, rule=function(compare), is_served=is_served)
-    assert str(caught.value) == (
-        "compare_fn must return True or False (got OSError from compare: out of luck)."
-        " Mend the function; nothing was exported."
-    )
-    assert isinstance(caught.value.__cause__, OSError)
-
-
-def test_compare_function_that_reads_a_missing_metric():
-    with pytest.raises(MissingMetricError) as caught:
-        decide({"auc": 1, "acc": 2}, is_served=False, rule=function(smaller_loss))
-    assert str(caught.value) == (
-        "metric name must be a metric of the evaluation (got 'loss'). Found: acc, auc."
-        " Use one of these, or add it to Evaluator's EvalConfig."
-    )
-
-
-@pytest.mark.parametrize(
-    ("rule", "explanation"),
+    ("policy", "candidate", "best"),
     [
         pytest.param(
-            function(smaller_loss), "nothing is served yet: loss 3", id="metrics it reads"
+            guarded(at_least("recall", max_regression=0.1)),
+            {"loss": 0.9, "recall": 0.9},
+            {"loss": 0.1},
+            id="metric of a guardrail",
         ),
+        pytest.param(SIGNIFICANT, {"auc": 0.6}, {"auc": 0.9}, id="intervals of what is worse"),
         pytest.param(
-            function(lambda best_eval_result, current_eval_result: False),
-            "nothing is served yet: compare reads no metric",
-            id="none",
+            AUC_THEN_LOSS, {"auc": 0.6, "loss": 0.1}, {"auc": 0.9}, id="metric of a tie-breaker"
         ),
     ],
 )
-def test_compare_function_does_not_decide_the_first_export(rule: CompareFunction, explanation: str):
-    decision = decide({"loss": 3, "auc": NAN}, is_served=False, rule=rule)
-    assert (decision.reason, decision.explanation) == (R.FIRST_EXPORT, explanation)
+def test_what_is_worse_is_not_exported_whatever_the_best_lacks(
+    policy: pb.ComparePolicy, candidate: Metrics, best: Metrics
+):
+    assert decide_by(policy, candidate, best, is_foreign=True).reason == R.NOT_BETTER
+
+
+def test_a_metric_that_decides_must_be_the_bests_too():
+    decision = decide_by(AUC_THEN_LOSS, {"auc": 0.9, "loss": 1}, {"auc": 0.9}, is_foreign=True)
+    assert decision.reason == R.BEST_UNKNOWN_EXPORTED
+    with pytest.raises(MissingMetricError):
+        decide_by(AUC_THEN_LOSS, {"auc": 0.9, "loss": 1}, {"auc": 0.9})
 
 
 @pytest.mark.parametrize(
-    ("candidate", "best", "reason"),
-    [
-        pytest.param({"loss": NAN}, {"loss": 1}, R.CANDIDATE_IS_NAN, id="candidate"),
-        pytest.param({"loss": 1}, {"loss": NAN}, R.BEST_IS_NAN, id="best"),
-        pytest.param({"loss": INF}, {"loss": NAN}, R.NOT_BETTER, id="neither is finite"),
-        pytest.param({"loss": 1, "x": NAN}, {"loss": 2}, R.BETTER, id="not read"),
-        pytest.param({"loss": 1}, {"loss": 2, "x": NAN}, R.BETTER, id="not read of the best"),
-    ],
+    ("on_unknown_best", "reason"), [("EXPORT", R.BEST_UNKNOWN_KEPT), ("KEEP", R.BEST_UNKNOWN_KEPT)]
 )
-def test_nan_that_a_compare_function_reads(
-    candidate: dict[str, float], best: dict[str, float], reason: int
+def test_a_best_of_which_nothing_is_known_is_kept_where_the_same_data_are_required(
+    on_unknown_best: str, reason: int
 ):
-    assert decide(candidate, best, rule=function(smaller_loss)).reason == reason
+    policy = compare_policy(
+        RULE, comparability="REQUIRE_SAME_DATA", on_unknown_best=on_unknown_best
+    )
+    assert decide_by(policy, {"auc": 0.9}).reason == reason
 
 
-def test_nan_in_one_of_two_metrics_of_the_best_leaves_it_to_the_function():
-    def compare(best_eval_result, current_eval_result):
-        dict(best_eval_result)
-        return current_eval_result["loss"] < best_eval_result["loss"]
-
-    best = {"loss": 0.1, "auc": NAN}
-    assert decide({"loss": 9, "auc": 1}, best, rule=function(compare)).reason == R.NOT_BETTER
-    assert decide({"loss": 0, "auc": 1}, best, rule=function(compare)).reason == R.BETTER
-
-
-def test_asking_whether_there_is_a_metric_is_not_reading_it():
-    def compare(best_eval_result, current_eval_result):
-        assert "auc" in current_eval_result
-        return current_eval_result["loss"] < best_eval_result["loss"]
-
-    decision = decide({"loss": 1, "auc": NAN}, {"loss": 2}, rule=function(compare))
-    assert decision.reason == R.BETTER
-
-
-def test_nan_is_no_first_export_with_a_compare_function():
-    decision = decide({"loss": NAN}, is_served=False, rule=function(smaller_loss))
+def test_the_candidates_own_nan_is_not_made_good_beside_the_best():
+    together = evaluation({"auc": 0.9}, differences={"auc": interval(0.1, 0.001)})
+    decision = decide_by(
+        SIGNIFICANT, {"auc": NAN}, {"auc": 0.8}, basis=R.EVALUATED_AGAIN, together=together
+    )
     assert decision.reason == R.CANDIDATE_IS_NAN
 
 
-def test_compare_function_that_always_agrees_does_not_export_nan():
-    def careless(best_eval_result, current_eval_result):
-        return not current_eval_result.get("loss") > best_eval_result.get("loss")
-
-    assert decide({"loss": NAN}, {"loss": 1}, rule=function(careless)).reason == R.CANDIDATE_IS_NAN
-
-
-def test_compare_function_may_read_what_only_one_side_has():
-    def compare(best_eval_result, current_eval_result):
-        return current_eval_result.get("new", 0.0) > best_eval_result.get("new", 0.0)
-
-    decision = decide({"new": 1}, {"loss": 1}, rule=function(compare))
-    assert decision.reason == R.BETTER
-    assert decision.explanation == "compare returned True for new 1 against the best's none"
+def test_force_against_a_best_where_the_candidate_has_no_interval():
+    policy = compare_policy(larger("auc", alpha=0.05), force="labels were wrong")
+    decision = decide_by(policy, {"auc": 0.9}, {"auc": 0.8})
+    assert decision.reason == R.FORCED
+    assert decision.warnings[0].startswith("compare_policy.metric.significance must find")
 
 
-# Policies.
-
-
-def load_nothing(reference: str) -> Callable[..., Any]:
-    raise AssertionError(reference)
-
-
-def metric_policy(**kwargs: Any) -> pb.ComparePolicy:
-    rule: dict[str, Any] = {
-        "metric": pb.MetricKey(name="auc"),
-        "direction": pb.HIGHER_IS_BETTER,
-        **kwargs,
-    }
-    return pb.ComparePolicy(metric=pb.MetricRule(**rule))
-
-
-def test_policy_of_a_metric():
-    proto = metric_policy(
-        metric=pb.MetricKey(name="auc", output_name="click", sub_key=pb.SubKey(top_k=3)),
-        min_absolute_change=0.5,
-        min_relative_change=0.25,
+def test_too_few_examples():
+    policy = compare_policy(larger("auc"), min_example_count=1000)
+    of_nan = evaluation({"auc": 0.9}, example_count=NAN)
+    assert decide_by(policy, of_nan, {"auc": 0.8}).explanation == (
+        "the candidate was evaluated on nan examples, fewer than 1,000"
     )
-    proto.on_unknown_best = pb.ComparePolicy.KEEP
-    assert comparison.policy_from_proto(proto, load_nothing) == Policy(
-        rule=MetricRule(
-            key=MetricKey(name="auc", output_name="click", sub_key=("top_k", 3)),
-            direction=pb.HIGHER_IS_BETTER,
-            min_absolute_change=0.5,
-            min_relative_change=0.25,
-        ),
-        on_unknown_best=pb.ComparePolicy.KEEP,
+    few = evaluation({"auc": 0.9}, example_count=999)
+    assert decide_by(policy, few, {"auc": 0.8}).reason == R.TOO_FEW_EXAMPLES
+    decision = decide_by(policy, few, is_served=False)
+    assert (decision.reason, decision.explanation) == (
+        R.TOO_FEW_EXAMPLES,
+        "the candidate was evaluated on 999 examples, fewer than 1,000",
     )
-
-
-def test_policy_of_a_function():
-    loaded = []
-
-    def load(reference: str) -> Callable[..., Any]:
-        loaded.append(reference)
-        return smaller_loss
-
-    policy = comparison.policy_from_proto(pb.ComparePolicy(compare_fn="my.compare"), load)
-    assert policy == Policy(rule=CompareFunction(function=smaller_loss, name="my.compare"))
-    assert loaded == ["my.compare"]
-
-
-def test_default_policy_is_a_smaller_loss():
-    policy = comparison.policy_from_proto(comparison.DEFAULT_COMPARE_POLICY, load_nothing)
-    assert policy == Policy(rule=LOWER, on_unknown_best=pb.ComparePolicy.EXPORT)
+    # Of weights, all but enough.
+    nearly = evaluation({"auc": 0.9}, example_count=999.9999999)
+    assert decide_by(policy, nearly, {"auc": 0.8}).explanation == (
+        "the candidate was evaluated on 999.9999999 examples, fewer than 1,000"
+    )
+    many = compare_policy(larger("auc"), min_example_count=2_000_000)
+    assert decide_by(many, evaluation({"auc": 0.9}, example_count=1_234_567.5)).explanation == (
+        "the candidate was evaluated on 1,234,568 examples, fewer than 2,000,000"
+    )
+    enough = evaluation({"auc": 0.9}, example_count=1000)
+    assert decide_by(policy, enough, {"auc": 0.8}).reason == R.BETTER
+    with pytest.raises(MissingMetricError) as caught:
+        decide_by(policy, {"auc": 0.9}, {"auc": 0.8})
+    assert str(caught.value) == (
+        "compare_policy.min_example_count must find the number of examples (got none, at /eval/5)."
+        " Add the metric ExampleCount to Evaluator's EvalConfig."
+    )
+    with pytest.raises(MissingMetricError) as caught:
+        decide_by(policy, EvalResult.from_mapping({"auc": 0.9}), {"auc": 0.8})
+    assert str(caught.value) == (
+        "compare_policy.min_example_count must find the number of examples (got none, at the"
+        " evaluation). Give it in the mapping, as 'example_count'."
+    )
 
 
 @pytest.mark.parametrize(
-    ("proto", "message"),
+    ("comparability", "basis", "reason", "suffix"),
     [
-        pytest.param(
-            pb.ComparePolicy(on_unknown_best=pb.ComparePolicy.KEEP),
-            "compare_policy must have a rule (got none). Set metric or compare_fn, or pass no"
-            " compare_policy to ask for a smaller 'loss'.",
-            id="no rule",
+        ("REQUIRE_SAME_DATA", R.SAME_EVALUATION, R.BETTER, ""),
+        ("REQUIRE_SAME_DATA", R.EVALUATED_AGAIN, R.BETTER, ""),
+        ("REQUIRE_SAME_DATA", R.RECORDED_SAME_DATA, R.BETTER, ""),
+        ("REQUIRE_SAME_DATA", R.RECORDED_OTHER_DATA, R.NOT_COMPARABLE, None),
+        ("REQUIRE_SAME_DATA", R.BASIS_UNSPECIFIED, R.NOT_COMPARABLE, None),
+        (
+            "PREFER_SAME_DATA",
+            R.RECORDED_OTHER_DATA,
+            R.BETTER,
+            "; the best was evaluated on other data",
         ),
+        ("PREFER_SAME_DATA", R.RECORDED_SAME_DATA, R.BETTER, ""),
+        ("ANY", R.RECORDED_OTHER_DATA, R.BETTER, ""),
+    ],
+)
+def test_comparability(comparability: str, basis: R.Basis, reason: int, suffix: str | None):
+    policy = compare_policy(larger("auc"), comparability=comparability)
+    data = [EvaluatedData(examples_uri=f"/examples/{n}", eval_config_digest="1") for n in (1, 2)]
+    decision = decide_by(
+        policy,
+        evaluation({"auc": 0.9}, data=data[0]),
+        evaluation({"auc": 0.8}, data=data[1]),
+        basis=basis,
+    )
+    assert decision.reason == reason
+    text = "auc 0.9 is larger than the best's 0.8"
+    if suffix is None:
+        assert decision.explanation == (
+            "the best, version 7, was not evaluated on the candidate's data, and"
+            f" compare_policy.comparability asks for that: {text}"
+        )
+    else:
+        assert decision.explanation == f"{text}{suffix}"
+
+
+def test_data_that_nobody_knows_are_not_called_other_data():
+    known = EvaluatedData(examples_uri="/examples/1", eval_config_digest="1")
+    decision = decide_by(
+        compare_policy(RULE),
+        evaluation({"auc": 0.9}, data=known),
+        {"auc": 0.8},
+        basis=R.RECORDED_OTHER_DATA,
+    )
+    assert decision.explanation == "auc 0.9 is larger than the best's 0.8"
+
+
+@pytest.mark.parametrize(
+    ("evaluated_at", "basis", "reason", "explanation"),
+    [
+        pytest.param(900.0, R.RECORDED_OTHER_DATA, R.BETTER, None, id="young"),
         pytest.param(
-            metric_policy(metric=pb.MetricKey(output_name="click")),
-            "compare_policy.metric.metric.name must be the name of a metric (got '')."
-            " Name a metric of Evaluator's EvalConfig.",
-            id="no name",
+            899.0,
+            R.RECORDED_SAME_DATA,
+            R.BEST_EVALUATION_TOO_OLD,
+            "the best, version 7, was evaluated 101 seconds ago, more than 100: auc 0.9 is larger"
+            " than the best's 0.8",
+            id="old",
         ),
+        pytest.param(899.0, R.SAME_EVALUATION, R.BETTER, None, id="the same evaluation"),
+        pytest.param(899.0, R.EVALUATED_AGAIN, R.BETTER, None, id="evaluated again"),
         pytest.param(
-            metric_policy(direction=pb.METRIC_DIRECTION_UNSPECIFIED),
-            "compare_policy.metric.direction must be HIGHER_IS_BETTER or LOWER_IS_BETTER (got"
-            " METRIC_DIRECTION_UNSPECIFIED). Say which way 'auc' improves.",
-            id="no direction",
+            None,
+            R.RECORDED_SAME_DATA,
+            R.BEST_EVALUATION_TOO_OLD,
+            "nobody knows when the best, version 7, was evaluated, and that must not be more than"
+            " 100 seconds ago: auc 0.9 is larger than the best's 0.8",
+            id="unknown",
         ),
-        *(
-            pytest.param(
-                metric_policy(**{field: value}),
-                f"compare_policy.metric.{field} must be a finite number, 0 or larger"
-                f" (got {value!r}). It is the size of an improvement, whichever the direction.",
-                id=f"{field} {value}",
-            )
-            for field in ("min_absolute_change", "min_relative_change")
-            for value in (-0.5, INF, -INF, NAN)
+        pytest.param(1100.0, R.RECORDED_SAME_DATA, R.BETTER, None, id="clocks differ a little"),
+        pytest.param(
+            1100.5,
+            R.RECORDED_SAME_DATA,
+            R.BEST_EVALUATION_TOO_OLD,
+            "the best, version 7, was evaluated 101 seconds from now, which only a wrong clock can"
+            " say; evaluate it again, or set compare_policy.max_best_evaluation_age_seconds to 0:"
+            " auc 0.9 is larger than the best's 0.8",
+            id="a clock is wrong",
         ),
     ],
 )
-def test_policy_is_refused(proto: pb.ComparePolicy, message: str):
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
-        comparison.policy_from_proto(proto, load_nothing)
-    assert str(caught.value) == message
+def test_age(evaluated_at: float | None, basis: R.Basis, reason: int, explanation: str | None):
+    policy = compare_policy(larger("auc"), max_best_evaluation_age_seconds=100, comparability="ANY")
+    best = evaluation({"auc": 0.8}, evaluated_at=evaluated_at)
+    decision = decide_by(policy, {"auc": 0.9}, best, basis=basis, now=1000.0)
+    assert decision.reason == reason
+    assert explanation in (None, decision.explanation)
 
 
-# Properties.
-
-anything = st.floats()
-rules = st.builds(
-    MetricRule,
-    key=st.just(MetricKey(name="m")),
-    direction=st.sampled_from([pb.LOWER_IS_BETTER, pb.HIGHER_IS_BETTER]),
-    min_absolute_change=st.floats(0, 1e6),
-    min_relative_change=st.floats(0, 10),
+FORCED = compare_policy(
+    larger("auc", alpha=0.05), force="labels were wrong", comparability="REQUIRE_SAME_DATA"
 )
 
 
-@given(rule=rules, best=anything, values=st.tuples(anything, anything))
-def test_a_better_metric_is_never_refused_where_a_worse_one_is_taken(
-    rule: MetricRule, best: float, values: tuple[float, float]
+def test_force():
+    decision = decide_by(FORCED, {"auc": interval(0.7, 0.1)}, {"auc": interval(0.9, 0.1)})
+    assert decision.reason == R.FORCED
+    assert decision.explanation == (
+        "forced, labels were wrong: auc 0.7 is not larger than the best's 0.9"
+    )
+    assert decision.warnings == (
+        "compare_policy.force is set, labels were wrong: take it out again",
+    )
+    # What cannot be compared is exported all the same.
+    assert decide_by(FORCED, {"auc": 0.7}, {"loss": 0.9}).reason == R.FORCED
+    assert decide_by(FORCED, {"auc": 0.7}).reason == R.FORCED
+
+
+def test_force_is_no_way_around_the_rest():
+    policy = pb.ComparePolicy()
+    policy.CopyFrom(FORCED)
+    policy.min_example_count = 10
+    policy.guardrails.append(at_least("auc", 0.5))
+    good = evaluation({"auc": 0.7}, example_count=10)
+    assert decide_by(policy, good, {"auc": 0.9}).reason == R.FORCED
+    assert decide_by(policy, good, is_served=False).reason == R.FIRST_EXPORT
+    # Though the rule finds nothing to compare with.
+    policy.guardrails[0].max_absolute_regression = 0.1
+    policy.guardrails[0].metric.name = "recall"
+    poor = evaluation({"auc": 0.7, "recall": 0.6}, example_count=10)
+    assert decide_by(policy, poor, {"recall": 0.9}).reason == R.GUARDRAIL_FAILED
+    policy.guardrails[0].metric.name = "auc"
+    policy.guardrails[0].ClearField("max_absolute_regression")
+    for value, count, reason in (
+        (NAN, 10.0, R.CANDIDATE_IS_NAN),
+        (0.7, 9.0, R.TOO_FEW_EXAMPLES),
+        (0.4, 10.0, R.GUARDRAIL_FAILED),
+    ):
+        candidate = evaluation({"auc": value}, example_count=count)
+        assert decide_by(policy, candidate, {"auc": 0.9}).reason == reason
+
+
+def signatures_of(*names: str) -> Any:
+    spec = TensorSpec(dtype="DT_FLOAT", shape=(None,))
+    return lambda: {
+        name: Signature(method="predict", inputs={"x": spec}, outputs={"y": spec}) for name in names
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "is_allowed", "reason", "changes"),
+    [
+        (("a", "b"), False, R.BETTER, ()),
+        (("a", "b", "c"), False, R.BETTER, ("signature 'c' is new",)),
+        (
+            ("b", "c"),
+            False,
+            R.SIGNATURES_CHANGED,
+            ("signature 'a' is gone", "signature 'c' is new"),
+        ),
+        (("b", "c"), True, R.BETTER, ("signature 'a' is gone", "signature 'c' is new")),
+    ],
+)
+def test_signatures(
+    names: tuple[str, ...], is_allowed: bool, reason: int, changes: tuple[str, ...]
 ):
-    is_higher_better = rule.direction == pb.HIGHER_IS_BETTER
-    worse, better = sorted(values, reverse=not is_higher_better)
-    if any(map(math.isnan, values)) or (math.isnan(best) and math.isinf(better)):
-        return
-    if decide({"m": worse}, {"m": best}, rule=rule).is_export:
-        assert decide({"m": better}, {"m": best}, rule=rule).is_export
+    decision = decide_by(
+        compare_policy(larger("auc"), allow_signature_change=is_allowed),
+        {"auc": 0.9},
+        {"auc": 0.8},
+        candidate_signatures=signatures_of(*names),
+        signatures=signatures_of("a", "b"),
+    )
+    assert (decision.reason, decision.signature_changes) == (reason, changes)
+    if reason == R.SIGNATURES_CHANGED:
+        assert decision.explanation == (
+            "clients of the best would break: signature 'a' is gone (allow it by"
+            " compare_policy.allow_signature_change); else: auc 0.9 is larger than the best's 0.8"
+        )
 
 
-@given(rule=rules, one=anything, other=anything)
-def test_of_two_models_at_most_one_is_better(rule: MetricRule, one: float, other: float):
-    there = decide({"m": one}, {"m": other}, rule=rule)
-    back = decide({"m": other}, {"m": one}, rule=rule)
-    assert not (there.is_export and back.is_export)
-    assert not decide({"m": one}, {"m": one}, rule=rule).is_export
+def test_signatures_are_read_only_for_what_would_be_exported():
+    def fail() -> Any:
+        raise AssertionError("nobody asked for signatures")
+
+    decision = decide_by(
+        compare_policy(larger("auc")),
+        {"auc": 0.7},
+        {"auc": 0.8},
+        candidate_signatures=fail,
+        signatures=fail,
+    )
+    assert decision.reason == R.NOT_BETTER
 
 
-@given(rule=rules, best=st.none() | anything, is_served=st.booleans())
-def test_nan_is_never_exported(rule: MetricRule, best: float | None, is_served: bool):
-    evaluation = None if best is None else {"m": best}
-    assert not decide({"m": NAN}, evaluation, rule=rule, is_served=is_served).is_export
+def test_signatures_that_cannot_be_read_break_no_client():
+    def fail() -> Any:
+        raise ValueError("saved_model.pb must be that of a SavedModel")
+
+    decision = decide_by(
+        compare_policy(larger("auc")),
+        {"auc": 0.9},
+        {"auc": 0.8},
+        candidate_signatures=signatures_of("a"),
+        signatures=fail,
+    )
+    assert decision.reason == R.BETTER
+    (warning,) = decision.warnings
+    assert warning == (
+        "the best's serving signatures were not compared: saved_model.pb must be that of a"
+        " SavedModel"
+    )
 
 
-@given(rule=rules, candidate=st.floats(allow_nan=False, allow_infinity=False))
-def test_nan_loses_to_every_finite_value(rule: MetricRule, candidate: float):
-    assert decide({"m": candidate}, {"m": NAN}, rule=rule).reason == R.BEST_IS_NAN
+_values = st.floats(-2, 2) | st.sampled_from([NAN, INF, -INF])
+
+
+_names = st.sampled_from(["auc", "loss", "recall"])
+
+
+@st.composite
+def _evaluations(draw: st.DrawFn) -> EvalResult:
+    def some() -> dict[str, float]:
+        return {name: draw(_values) for name in ("auc", "loss", "recall")}
+
+    return evaluation(
+        some(), {NL: {**some(), "example_count": 10}, DE: {**some(), "example_count": 99}}
+    )
+
+
+@st.composite
+def _guardrails(draw: st.DrawFn) -> pb.Guardrail:
+    make = draw(st.sampled_from([at_least, at_most]))
+    where: dict[str, Any] = draw(
+        st.sampled_from([{}, {"slices": [{"country": "nl"}]}, {"every_slice_min_examples": 50}])
+    )
+    bound = draw(st.none() | st.floats(-1, 1))
+    limit = draw(st.floats(0, 1))
+    return make(draw(_names), bound, max_regression=limit, **where)
+
+
+@st.composite
+def _policies(draw: st.DrawFn) -> pb.ComparePolicy:
+    policy = compare_policy(
+        larger("auc", by=draw(st.sampled_from([0.0, 0.1])), tie_tolerance=0.05),
+        tie_breakers=[smaller("loss")],
+        guardrails=draw(st.lists(_guardrails(), max_size=3)),
+        force=draw(st.sampled_from(["", "because"])),
+    )
+    try:
+        comparison.check_policy(policy)
+    except ValueError:
+        del policy.guardrails[:]
+    return policy
+
+
+@given(_policies(), _evaluations(), _evaluations(), st.booleans())
+def test_nothing_that_a_guardrail_forbids_is_exported(
+    policy: pb.ComparePolicy, candidate: EvalResult, best: EvalResult, is_served: bool
+):
+    decision = decide_by(policy, candidate, best, is_served=is_served)
+    if decision.is_export:
+        for each in policy.guardrails:
+            rail = guardrails.Guardrail.from_proto(each, "field")
+            known_best = best if is_served else None
+            for result in rail.check(candidate=candidate, best=known_best)[0]:
+                assert result.holds
+                if rail.bound is not None or not result.best or not math.isnan(result.best):
+                    assert not math.isnan(result.candidate)
+
+
+@given(_policies(), _evaluations(), _evaluations(), st.floats(0.001, 3))
+def test_a_better_metric_never_loses_an_export(
+    policy: pb.ComparePolicy, candidate: EvalResult, best: EvalResult, more: float
+):
+    # A guardrail may well forbid more of what it wants less of.
+    rails = [each for each in policy.guardrails if each.metric.name != "auc"]
+    del policy.guardrails[:]
+    policy.guardrails.extend(rails)
+    better = evaluation(
+        {**candidate, "auc": candidate["auc"] + more},
+        {key: dict(result) for key, result in candidate.slices.items()},
+    )
+    if decide_by(policy, candidate, best).is_export:
+        assert decide_by(policy, better, best).is_export
+
+
+@given(_policies(), _evaluations(), _evaluations(), st.randoms())
+def test_the_order_of_metrics_and_slices_is_of_no_matter(
+    policy: pb.ComparePolicy, candidate: EvalResult, best: EvalResult, random: Any
+):
+    def shuffled(result: EvalResult) -> EvalResult:
+        metrics, slices = list(result.items()), list(result.slices.items())
+        random.shuffle(metrics)
+        random.shuffle(slices)
+        return evaluation(dict(metrics), {key: dict(value) for key, value in slices})
+
+    first = decide_by(policy, candidate, best)
+    second = decide_by(policy, shuffled(candidate), shuffled(best))
+    assert first.reason == second.reason
+    assert first.explanation == second.explanation
+    assert sorted(map(str, first.guardrails)) == sorted(map(str, second.guardrails))

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from tests.executor.deciding.decided import R, decide_by
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
+    EvaluatedData,
     MetricKey,
     MetricValue,
     MissingMetricError,
 )
+from tfx_best_exporter.executor.policies import compare_policy, larger
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 KEYS = [
@@ -408,3 +411,21 @@ def test_slices_are_read_once_and_only_when_asked_for():
     assert result.slices[(("species", "a"),)] is part
     assert result.slices[(("species", "a"),)]["loss"] == 2.0
     assert reads == ["read"]
+
+
+def test_same_data():
+    data = EvaluatedData(examples_uri="/examples/1", splits=("eval",), eval_config_digest="sha:1")
+    assert data.is_same(dataclasses.replace(data))
+    assert not data.is_same(dataclasses.replace(data, splits=("test",)))
+    assert not data.is_same(dataclasses.replace(data, eval_config_digest="sha:2"))
+    # Nobody knows whether two unknown ones are the same.
+    assert not EvaluatedData().is_same(EvaluatedData())
+    unknown = dataclasses.replace(data, examples_uri="")
+    assert not unknown.is_same(unknown)
+
+
+def test_a_metric_by_its_models_name_in_an_evaluation_made_by_hand():
+    key = MetricKey(name="auc", model_name="m")
+    sides = [EvalResult({key: MetricValue(value=auc)}, model_name="m") for auc in (0.9, 0.8)]
+    decision = decide_by(compare_policy(larger(key.to_proto())), *sides)
+    assert decision.reason == R.BETTER

@@ -1,0 +1,205 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.executor.deciding.decided import (
+    INF,
+    NAN,
+    R,
+    decide,
+    function,
+    smaller_loss,
+    swapped_smaller_loss,
+)
+from tfx_best_exporter.executor.deciding import decide as comparison
+from tfx_best_exporter.executor.deciding.decide import CompareFunction
+from tfx_best_exporter.executor.deciding.eval_result import (
+    EvalResult,
+    MetricKey,
+    MetricValue,
+    MissingMetricError,
+)
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+
+@pytest.mark.parametrize("compare", [smaller_loss, swapped_smaller_loss])
+@pytest.mark.parametrize(
+    ("candidate", "best", "reason"),
+    [(1, 2, R.BETTER), (2, 1, R.NOT_BETTER), (1, 1, R.NOT_BETTER)],
+)
+def test_compare_function_is_called_by_keyword(
+    compare: Callable[..., bool], candidate: float, best: float, reason: int
+):
+    decision = decide({"loss": candidate}, {"loss": best}, rule=function(compare))
+    assert decision.reason == reason
+    assert decision.explanation == (
+        f"compare returned {candidate < best} for loss {candidate} against the best's {best}"
+    )
+    assert decision.comparisons == (
+        comparison.Comparison(metric="loss", candidate=candidate, best=best),
+    )
+
+
+def test_compare_function_gets_whole_evaluations():
+    seen: dict[str, Any] = {}
+
+    def compare(best_eval_result, current_eval_result):
+        for name, result in (("best", best_eval_result), ("current", current_eval_result)):
+            seen[name] = (
+                result.uri,
+                result.source,
+                result.example_count,
+                result.model_name,
+                dict(result.slices),
+                result.find(MetricKey(name="auc")),
+            )
+        return True
+
+    part = EvalResult.from_mapping({"auc": 1})
+    results = [
+        EvalResult(
+            {MetricKey(name="auc"): MetricValue(value=value, lower_bound=0, upper_bound=1)},
+            uri=f"/{value}",
+            source=pb.Evaluation.TFMA,
+            example_count=9,
+            model_name="mine",
+            slices={(("a", 1),): part},
+        )
+        for value in (0.25, 0.5)
+    ]
+    function(compare).compare(best=results[0], candidate=results[1])
+    slices = {(("a", 1),): part}
+    for name, value in (("best", 0.25), ("current", 0.5)):
+        metric = MetricValue(value=value, lower_bound=0, upper_bound=1)
+        assert seen[name] == (f"/{value}", pb.Evaluation.TFMA, 9, "mine", slices, metric)
+
+
+def numpy_bool(value: bool) -> Any:
+    return pytest.importorskip("numpy").bool_(value)
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        pytest.param(lambda: True, R.BETTER, id="True"),
+        pytest.param(lambda: False, R.NOT_BETTER, id="False"),
+        pytest.param(lambda: numpy_bool(True), R.BETTER, id="numpy True"),
+        pytest.param(lambda: numpy_bool(False), R.NOT_BETTER, id="numpy False"),
+    ],
+)
+def test_compare_function_may_return(returned: Callable[[], Any], reason: int):
+    rule = function(lambda best_eval_result, current_eval_result: returned())
+    decision = decide({"loss": 1}, {"loss": 1}, rule=rule)
+    assert decision.reason == reason
+    assert decision.explanation == f"compare returned {reason == R.BETTER}"
+    assert decision.comparisons == ()
+
+
+@pytest.mark.parametrize("returned", [None, "True", 1, 0.0, (), [True]], ids=repr)
+@pytest.mark.parametrize("is_served", [True, False], ids=["best", "no best"])
+def test_compare_function_must_not_return(returned: Any, is_served: bool):
+    rule = function(lambda best_eval_result, current_eval_result: returned)
+    with pytest.raises(TypeError) as caught:
+        decide({"loss": 1}, {"loss": 2}, rule=rule, is_served=is_served)
+    assert str(caught.value) == (
+        f"compare_fn must return True or False (got {returned!r} from compare)."
+        " Mend the function; nothing was exported."
+    )
+
+
+@pytest.mark.parametrize("is_served", [True, False], ids=["best", "no best"])
+def test_compare_function_that_raises(is_served: bool):
+    def compare(best_eval_result, current_eval_result):
+        raise OSError("out of luck")
+
+    with pytest.raises(RuntimeError) as caught:
+        decide({"loss": 1}, {"loss": 2}, rule=function(compare), is_served=is_served)
+    assert str(caught.value) == (
+        "compare_fn must return True or False (got OSError from compare: out of luck)."
+        " Mend the function; nothing was exported."
+    )
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_compare_function_that_reads_a_missing_metric():
+    with pytest.raises(MissingMetricError) as caught:
+        decide({"auc": 1, "acc": 2}, is_served=False, rule=function(smaller_loss))
+    assert str(caught.value) == (
+        "metric name must be a metric of the evaluation (got 'loss'). Found: acc, auc."
+        " Use one of these, or add it to Evaluator's EvalConfig."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "explanation"),
+    [
+        pytest.param(
+            function(smaller_loss), "nothing is served yet: loss 3", id="metrics it reads"
+        ),
+        pytest.param(
+            function(lambda best_eval_result, current_eval_result: False),
+            "nothing is served yet: compare reads no metric",
+            id="none",
+        ),
+    ],
+)
+def test_compare_function_does_not_decide_the_first_export(rule: CompareFunction, explanation: str):
+    decision = decide({"loss": 3, "auc": NAN}, is_served=False, rule=rule)
+    assert (decision.reason, decision.explanation) == (R.FIRST_EXPORT, explanation)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "best", "reason"),
+    [
+        pytest.param({"loss": NAN}, {"loss": 1}, R.CANDIDATE_IS_NAN, id="candidate"),
+        pytest.param({"loss": 1}, {"loss": NAN}, R.BEST_IS_NAN, id="best"),
+        pytest.param({"loss": INF}, {"loss": NAN}, R.NOT_BETTER, id="neither is finite"),
+        pytest.param({"loss": 1, "x": NAN}, {"loss": 2}, R.BETTER, id="not read"),
+        pytest.param({"loss": 1}, {"loss": 2, "x": NAN}, R.BETTER, id="not read of the best"),
+    ],
+)
+def test_nan_that_a_compare_function_reads(
+    candidate: dict[str, float], best: dict[str, float], reason: int
+):
+    assert decide(candidate, best, rule=function(smaller_loss)).reason == reason
+
+
+def test_nan_in_one_of_two_metrics_of_the_best_leaves_it_to_the_function():
+    def compare(best_eval_result, current_eval_result):
+        dict(best_eval_result)
+        return current_eval_result["loss"] < best_eval_result["loss"]
+
+    best = {"loss": 0.1, "auc": NAN}
+    assert decide({"loss": 9, "auc": 1}, best, rule=function(compare)).reason == R.NOT_BETTER
+    assert decide({"loss": 0, "auc": 1}, best, rule=function(compare)).reason == R.BETTER
+
+
+def test_asking_whether_there_is_a_metric_is_not_reading_it():
+    def compare(best_eval_result, current_eval_result):
+        assert "auc" in current_eval_result
+        return current_eval_result["loss"] < best_eval_result["loss"]
+
+    decision = decide({"loss": 1, "auc": NAN}, {"loss": 2}, rule=function(compare))
+    assert decision.reason == R.BETTER
+
+
+def test_nan_is_no_first_export_with_a_compare_function():
+    decision = decide({"loss": NAN}, is_served=False, rule=function(smaller_loss))
+    assert decision.reason == R.CANDIDATE_IS_NAN
+
+
+def test_compare_function_that_always_agrees_does_not_export_nan():
+    def careless(best_eval_result, current_eval_result):
+        return not current_eval_result.get("loss") > best_eval_result.get("loss")
+
+    assert decide({"loss": NAN}, {"loss": 1}, rule=function(careless)).reason == R.CANDIDATE_IS_NAN
+
+
+def test_compare_function_may_read_what_only_one_side_has():
+    def compare(best_eval_result, current_eval_result):
+        return current_eval_result.get("new", 0.0) > best_eval_result.get("new", 0.0)
+
+    decision = decide({"new": 1}, {"loss": 1}, rule=function(compare))
+    assert decision.reason == R.BETTER
+    assert decision.explanation == "compare returned True for new 1 against the best's none"

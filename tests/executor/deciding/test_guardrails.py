@@ -1,0 +1,540 @@
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.executor.deciding.decided import (
+    BEST_SLICES,
+    DE,
+    FR,
+    INF,
+    NAN,
+    NL,
+    RULE,
+    SLICES,
+    Metrics,
+    R,
+    decide_by,
+    evaluation,
+    guarded,
+    metrics_of,
+)
+from tfx_best_exporter.executor.deciding import decide as comparison
+from tfx_best_exporter.executor.deciding import guardrails
+from tfx_best_exporter.executor.deciding.eval_result import (
+    EvalResult,
+    MetricKey,
+    MissingMetricError,
+    SliceKey,
+)
+from tfx_best_exporter.executor.deciding.guardrails import MissingSliceError
+from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+
+@pytest.mark.parametrize(
+    ("policy", "candidate", "best", "reason"),
+    [
+        pytest.param(
+            compare_policy(larger("auc"), guardrails=[at_least("recall", max_regression=0.1)]),
+            {"auc": 0.9, "recall": 0.7},
+            {"auc": 0.8, "recall": 0.8},
+            R.BETTER,
+            id="0.8 less 0.1",
+        ),
+        pytest.param(
+            compare_policy(larger("auc"), guardrails=[at_most("ms", max_relative_regression=0.1)]),
+            {"auc": 0.9, "ms": 0.33},
+            {"auc": 0.8, "ms": 0.3},
+            R.BETTER,
+            id="0.3 and a tenth",
+        ),
+        pytest.param(
+            compare_policy(larger("auc"), guardrails=[at_least("recall", max_regression=0.1)]),
+            {"auc": 0.9, "recall": 0.7 - 1e-12},
+            {"auc": 0.8, "recall": 0.8},
+            R.GUARDRAIL_FAILED,
+            id="surely less",
+        ),
+        pytest.param(
+            compare_policy(larger("auc"), guardrails=[at_least("recall", 0.7)]),
+            {"auc": 0.9, "recall": math.nextafter(0.7, 0)},
+            {"auc": 0.8, "recall": 0.8},
+            R.GUARDRAIL_FAILED,
+            id="a bound is exact",
+        ),
+    ],
+)
+def test_decimals(policy: pb.ComparePolicy, candidate: Any, best: Any, reason: int):
+    assert decide_by(policy, candidate, best).reason == reason
+
+
+def test_what_holds_by_its_decimals_is_told_by_them():
+    rail = at_least("recall", max_regression=0.1)
+    decision = decide_by(
+        compare_policy(larger("auc"), guardrails=[rail]),
+        {"auc": 0.9, "recall": 0.7},
+        {"auc": 0.8, "recall": 0.8},
+    )
+    [result] = decision.guardrails
+    assert result.explanation == "recall 0.7 is at least 0.7, the best's 0.8 less 0.1"
+    assert result.worst_allowed == 0.7
+
+
+@pytest.mark.parametrize(
+    ("rails", "expected"),
+    [
+        pytest.param([at_least("auc", 0.7)], [(True, "auc 0.75 is at least 0.7")], id="bound"),
+        pytest.param([at_least("auc", 0.75)], [(True, "auc 0.75 is at least 0.75")], id="equal"),
+        pytest.param(
+            [at_least("auc", 0.76)], [(False, "auc 0.75 is not at least 0.76")], id="too low"
+        ),
+        pytest.param([at_most("auc", 0.7)], [(False, "auc 0.75 is not at most 0.7")], id="high"),
+        pytest.param(
+            [at_least("auc", max_regression=0.03)],
+            [(False, "auc 0.75 is not at least 0.77, the best's 0.8 less 0.03")],
+            id="regression",
+        ),
+        pytest.param(
+            [at_least("auc", max_relative_regression=0.1)],
+            [(True, "auc 0.75 is at least 0.72, the best's 0.8 less 0.08")],
+            id="relative regression",
+        ),
+        pytest.param(
+            [at_least("auc", 0.6, max_regression=0.1, max_relative_regression=0.01)],
+            [(False, "auc 0.75 is not at least 0.792, the best's 0.8 less 0.008")],
+            id="the strictest",
+        ),
+        pytest.param(
+            [at_most("ms", max_relative_regression=0.1)],
+            [(True, "ms 5.4 is at most 5.5, the best's 5 and 0.5")],
+            id="lower is better",
+        ),
+        pytest.param(
+            [at_least("auc", 0.7, slices=[{"country": "nl"}, {"country": "de"}])],
+            [
+                (True, "auc of country=nl 0.8 is at least 0.7"),
+                (False, "auc of country=de 0.6 is not at least 0.7"),
+            ],
+            id="named slices",
+        ),
+        pytest.param(
+            [at_least("auc", max_regression=0.06, every_slice_min_examples=100)],
+            [
+                (True, "auc 0.75 is at least 0.74, the best's 0.8 less 0.06"),
+                (False, "auc of country=de 0.6 is not at least 0.64, the best's 0.7 less 0.06"),
+            ],
+            id="every slice that is large enough",
+        ),
+        pytest.param(
+            [at_least("auc", max_regression=0.2, every_slice_min_examples=0)],
+            [
+                (True, "auc 0.75 is at least 0.6, the best's 0.8 less 0.2"),
+                (True, "auc of country=de 0.6 is at least 0.5, the best's 0.7 less 0.2"),
+                (True, "auc of country=nl 0.8 is at least 0.65, the best's 0.85 less 0.2"),
+            ],
+            id="every slice",
+        ),
+    ],
+)
+def test_guardrails(rails: list[pb.Guardrail], expected: list[tuple[bool, str]]):
+    decision = decide_by(
+        guarded(*rails),
+        evaluation({"loss": 0.1, "auc": 0.75, "ms": 5.4}, SLICES),
+        evaluation({"loss": 0.2, "auc": 0.8, "ms": 5.0}, BEST_SLICES),
+    )
+    assert [(each.holds, each.explanation) for each in decision.guardrails] == expected
+    failed = [explanation for holds, explanation in expected if not holds]
+    assert decision.reason == (R.GUARDRAIL_FAILED if failed else R.BETTER)
+    else_ = "loss 0.1 is smaller than the best's 0.2"
+    assert decision.explanation == (f"{failed[0]}; else: {else_}" if failed else else_)
+
+
+def test_several_guardrails_that_fail():
+    decision = decide_by(
+        guarded(at_least("auc", 0.9), at_most("auc", 0.99), at_least("auc", 0.95)),
+        {"loss": 0.1, "auc": 0.8},
+        {"loss": 0.2, "auc": 0.8},
+    )
+    assert decision.explanation == (
+        "auc 0.8 is not at least 0.9, and 1 more guardrails fail; else: loss 0.1 is smaller than"
+        " the best's 0.2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "best", "holds"),
+    [
+        pytest.param(NAN, 0.8, False, id="NaN"),
+        pytest.param(0.1, NAN, True, id="a best that is NaN"),
+        pytest.param(0.1, INF, True, id="an infinite best"),
+        pytest.param(-INF, 0.8, False, id="minus infinity"),
+        pytest.param(INF, 0.8, True, id="infinity"),
+    ],
+)
+def test_guardrails_on_what_is_not_finite(value: float, best: float, holds: bool):
+    decision = decide_by(
+        guarded(at_least("auc", max_regression=0.1)),
+        {"loss": 0.1, "auc": value},
+        {"loss": 0.2, "auc": best},
+    )
+    assert [each.holds for each in decision.guardrails] == [holds]
+
+
+def test_a_slice_that_the_best_does_not_have():
+    decision = decide_by(
+        guarded(at_least("auc", 0.5, max_regression=0.1, slices=[{"country": "nl"}])),
+        evaluation({"loss": 0.1}, SLICES),
+        evaluation({"loss": 0.2}),
+    )
+    (result,) = decision.guardrails
+    assert result.explanation == (
+        "auc of country=nl 0.8 is at least 0.5; nothing is known of the best there"
+    )
+    decision = decide_by(
+        guarded(at_least("auc", max_regression=0.1, slices=[{"country": "nl"}])),
+        evaluation({"loss": 0.1}, SLICES),
+        evaluation({"loss": 0.2}),
+    )
+    (result,) = decision.guardrails
+    assert result.explanation == "auc of country=nl is 0.8, and nothing is known of the best there"
+
+
+def test_a_first_export_must_keep_the_bounds():
+    policy = guarded(at_least("auc", 0.7, max_regression=0.01))
+    decision = decide_by(policy, {"loss": 0.1, "auc": 0.6}, is_served=False)
+    assert decision.reason == R.GUARDRAIL_FAILED
+    assert decision.explanation == (
+        "auc 0.6 is not at least 0.7; nothing is known of the best there; else: nothing is served"
+        " yet: loss is 0.1"
+    )
+    assert decide_by(policy, {"loss": 0.1, "auc": 0.8}, is_served=False).is_export
+
+
+def test_numbers_in_slices_are_text():
+    key: SliceKey = (("age", 30), ("ratio", 0.5))
+    policy = guarded(at_least("auc", 0.9, slices=[{"ratio": 0.5, "age": 30}]))
+    decision = decide_by(policy, evaluation({"loss": 0.1}, {key: {"auc": 0.8}}), {"loss": 0.2})
+    assert decision.explanation.startswith("auc of age=30, ratio=0.5 0.8 is not at least 0.9")
+
+
+@pytest.mark.parametrize(
+    ("rail", "candidate", "best", "kind", "error"),
+    [
+        pytest.param(
+            at_least("f1", 0.5),
+            evaluation({"loss": 0.1}),
+            {"loss": 0.2},
+            MissingMetricError,
+            "compare_policy.guardrails[0].metric.name must be a metric of the evaluation (got 'f1',"
+            " at /eval/5). Found: loss. Use one of these, or add it to Evaluator's EvalConfig.",
+            id="metric",
+        ),
+        pytest.param(
+            at_least("f1", 0.5, slices=[{"country": "nl"}]),
+            evaluation({"loss": 0.1}, SLICES),
+            {"loss": 0.2},
+            MissingMetricError,
+            "compare_policy.guardrails[0].metric.name must be a metric of the evaluation (got 'f1'"
+            " of country=nl, at /eval/5). Found: auc, example_count. Use one of these, or add it to"
+            " Evaluator's EvalConfig.",
+            id="metric of a slice",
+        ),
+        pytest.param(
+            at_least("auc", 0.5),
+            evaluation(
+                {
+                    "loss": 0.1,
+                    MetricKey(name="auc", example_weighted=True): 0.6,
+                    MetricKey(name="auc", example_weighted=False): 0.7,
+                }
+            ),
+            {"loss": 0.2},
+            MissingMetricError,
+            "compare_policy.guardrails[0].metric.name must be a metric of the evaluation (got"
+            " 'auc', at /eval/5). Found: auc[unweighted], auc[weighted], loss. Set example_weighted"
+            " beside name, to say which of these is meant.",
+            id="weighted and unweighted",
+        ),
+        pytest.param(
+            at_least("f1", max_regression=0.5),
+            evaluation({"loss": 0.1, "f1": 0.5}),
+            {"loss": 0.2},
+            MissingMetricError,
+            "compare_policy.guardrails[0].metric.name must be a metric of the best's evaluation too"
+            " (got 'f1', at /eval/5). Found: loss. Give a bound only until a model with the metric"
+            " is exported.",
+            id="metric of the best",
+        ),
+        pytest.param(
+            at_least("auc", 0.5, slices=[{"country": "be"}]),
+            evaluation({"loss": 0.1}, SLICES),
+            {"loss": 0.2},
+            MissingSliceError,
+            "compare_policy.guardrails[0].slices must be slices of the evaluation (got country=be,"
+            " at /eval/5). Found: country=de, country=nl. Use one of these, or add it to the"
+            " slicing_specs of Evaluator's EvalConfig.",
+            id="slice",
+        ),
+        pytest.param(
+            at_least("auc", 0.5, slices=[{"country": "be"}]),
+            evaluation({"loss": 0.1}, {(("n", i),): {"auc": 0.1} for i in range(25)}),
+            {"loss": 0.2},
+            MissingSliceError,
+            "compare_policy.guardrails[0].slices must be slices of the evaluation (got country=be,"
+            " at /eval/5). Found: "
+            + ", ".join(f"n={i}" for i in sorted(map(str, range(25)))[:20])
+            + " and 5 more. Use one of these, or add it to the slicing_specs of Evaluator's"
+            " EvalConfig.",
+            id="slice of many",
+        ),
+        pytest.param(
+            at_least("auc", 0.5, every_slice_min_examples=10),
+            evaluation({"loss": 0.1, "auc": 0.7}, {NL: {"auc": 0.8}}),
+            {"loss": 0.2},
+            MissingMetricError,
+            "compare_policy.guardrails[0].every_slice_min_examples must find the number of examples"
+            " of each slice (got none of country=nl, at /eval/5). Add the metric ExampleCount to"
+            " Evaluator's EvalConfig.",
+            id="number of examples",
+        ),
+    ],
+)
+def test_what_a_guardrail_does_not_find(
+    rail: pb.Guardrail, candidate: EvalResult, best: Metrics, kind: type[Exception], error: str
+):
+    with pytest.raises(kind) as caught:
+        decide_by(guarded(rail), candidate, best)
+    assert str(caught.value) == error
+
+
+def test_a_slice_that_is_undefined_for_both_models():
+    values = {NL: {"auc": NAN}}
+    policy = guarded(at_least("auc", max_regression=0.01, slices=[{"country": "nl"}]))
+    candidate, best = evaluation({"loss": 0.1}, values), evaluation({"loss": 0.2}, values)
+    (result,) = decide_by(policy, candidate, best).guardrails
+    assert (result.holds, result.explanation) == (
+        True,
+        "auc of country=nl is defined for neither model",
+    )
+    # It was defined once, or has a bound to keep.
+    assert not decide_by(policy, candidate, evaluation({"loss": 0.2}, SLICES)).guardrails[0].holds
+    policy = guarded(at_least("auc", 0.5, max_regression=0.01, slices=[{"country": "nl"}]))
+    assert not decide_by(policy, candidate, best).guardrails[0].holds
+
+
+def test_a_guardrail_on_slices_of_which_the_best_has_not_the_metric():
+    """That a slice is new says nothing; that nobody ever looked is somebody's oversight."""
+    rail = at_least("recall", max_regression=0.01, slices=[{"country": "nl"}])
+    policy = compare_policy(larger("auc"), guardrails=[rail])
+    candidate = evaluation({"auc": 0.9}, {NL: {"recall": 0.0}})
+    best = evaluation({"auc": 0.8, "recall": 0.8}, {NL: {"auc": 0.8}})
+    with pytest.raises(MissingMetricError) as caught:
+        decide_by(policy, candidate, best)
+    assert str(caught.value).startswith(
+        "compare_policy.guardrails[0].metric.name must be a metric of the best's evaluation too"
+        " (got 'recall'"
+    )
+    # Somebody else's best need not have it: that is a warning.
+    decision = decide_by(policy, candidate, best, is_foreign=True)
+    assert decision.reason == R.BETTER
+    assert decision.warnings[0].startswith("compare_policy.guardrails[0].metric.name must be")
+
+
+def test_slices_of_a_foreign_best_that_cannot_be_read():
+    class Unreadable(Mapping[SliceKey, EvalResult]):
+        def __getitem__(self, key: Any) -> Any:
+            raise ValueError("evaluation must be a TFMA evaluation")
+
+        def __iter__(self) -> Any:
+            return iter([NL])
+
+        def __len__(self) -> int:
+            return 1
+
+    rail = at_least("recall", 0.5, max_regression=0.01, slices=[{"country": "nl"}])
+    policy = compare_policy(larger("auc"), guardrails=[rail])
+    candidate = evaluation({"auc": 0.9}, {NL: {"recall": 0.6}})
+    best = EvalResult(metrics_of({"auc": 0.8, "recall": 0.8}), slices=Unreadable())
+    decision = decide_by(policy, candidate, best, is_foreign=True)
+    assert decision.reason == R.BETTER
+    assert decision.warnings == ("evaluation must be a TFMA evaluation",)
+    with pytest.raises(ValueError, match="must be a TFMA evaluation"):
+        decide_by(policy, candidate, best)
+
+
+def test_slices_that_are_not_guarded_are_warned_of():
+    rail = at_least("recall", max_regression=0.1, every_slice_min_examples=100)
+    policy = compare_policy(larger("auc"), guardrails=[rail])
+    overall = {"auc": 0.9, "recall": 0.8}
+    names = "abcde"
+    candidate = evaluation(
+        overall,
+        {NL: {"recall": 0.8, "example_count": 100}, DE: {"recall": 0.1, "example_count": 9}},
+    )
+    best = evaluation(
+        {**overall, "auc": 0.8},
+        {(("country", name),): {"recall": 0.8, "example_count": 500} for name in names},
+    )
+    decision = decide_by(policy, candidate, best)
+    assert decision.reason == R.BETTER
+    gone, unlimited = decision.warnings
+    assert gone == (
+        "recall was not guarded on country=a; country=b; country=c and 2 more, which the best's"
+        " evaluation has and the candidate's has not"
+    )
+    assert unlimited == "recall was not guarded on country=nl, where the best's gives no limit"
+    # Of how many examples a slice was that is gone, nobody may have counted.
+    uncounted = evaluation(
+        {**overall, "auc": 0.8}, {NL: {"recall": 0.8}, DE: {"recall": 0.8}, FR: {"recall": 0.8}}
+    )
+    [gone] = decide_by(policy, candidate, uncounted).warnings
+    assert gone.startswith("recall was not guarded on country=fr, which the best's evaluation")
+    # Nobody asked for those that are not named.
+    named_rail = at_least("recall", max_regression=0.1, slices=[{"country": "nl"}])
+    policy_of_one = compare_policy(larger("auc"), guardrails=[named_rail])
+    assert decide_by(policy_of_one, candidate, uncounted).warnings == ()
+    # What was small before is not missed, and a new slice can be bounded.
+    small = evaluation(
+        {**overall, "auc": 0.8},
+        {NL: {"recall": 0.8, "example_count": 5}, FR: {"recall": 0.8, "example_count": 5}},
+    )
+    assert decide_by(policy, candidate, small).warnings == ()
+
+
+def test_every_slice_of_an_evaluation_without_slices():
+    rail = at_least("recall", 0.5, every_slice_min_examples=100)
+    with pytest.raises(guardrails.MissingSliceError) as caught:
+        decide_by(compare_policy(larger("auc"), guardrails=[rail]), {"auc": 0.9, "recall": 0.8})
+    assert str(caught.value) == (
+        "compare_policy.guardrails[0].every_slice_min_examples must find slices in the evaluation"
+        " (got none, at /eval/5). Add slicing_specs to Evaluator's EvalConfig, or guard the overall"
+        " slice alone."
+    )
+
+
+@pytest.mark.parametrize("value", [NAN, math.inf])
+def test_a_best_that_gives_no_limit(value: float):
+    rail = at_least("recall", max_regression=0.1)
+    decision = decide_by(
+        compare_policy(larger("auc"), guardrails=[rail]),
+        {"auc": 0.9, "recall": 0.0},
+        {"auc": 0.8, "recall": value},
+    )
+    [result] = decision.guardrails
+    assert result.explanation == f"recall is 0, and the best's {value} gives no limit"
+    assert decision.warnings == (
+        "recall was not guarded on the overall slice, where the best's gives no limit",
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "error"),
+    [
+        pytest.param(
+            compare_policy(RULE, guardrails=[at_least("loss")]),
+            "compare_policy.guardrails[0] must have a limit (got none). Set bound,"
+            " max_absolute_regression or max_relative_regression.",
+            id="no limit",
+        ),
+        pytest.param(
+            compare_policy(RULE, guardrails=[at_least("loss", 1), at_least("loss", NAN)]),
+            "compare_policy.guardrails[1].bound must be a finite number (got nan). Leave it out"
+            " where nothing is asked.",
+            id="NaN",
+        ),
+        pytest.param(
+            compare_policy(RULE, guardrails=[at_least("loss", max_regression=INF)]),
+            "compare_policy.guardrails[0].max_absolute_regression must be a finite number (got"
+            " inf). Leave it out where nothing is asked.",
+            id="infinite",
+        ),
+        pytest.param(
+            compare_policy(RULE, guardrails=[at_least("loss", max_relative_regression=-0.1)]),
+            "compare_policy.guardrails[0].max_relative_regression must be 0 or larger (got -0.1)."
+            " Whichever the direction, it is a size.",
+            id="negative",
+        ),
+        pytest.param(
+            compare_policy(
+                RULE,
+                guardrails=[at_least("loss", 1, slices=[{"a": 1}], every_slice_min_examples=1)],
+            ),
+            "compare_policy.guardrails[0].slices must be left out where every_slice_min_examples is"
+            " given (got both). Make two guardrails of it.",
+            id="slices twice",
+        ),
+        pytest.param(
+            compare_policy(RULE, guardrails=[at_least("loss", 1, slices=[{}])]),
+            "compare_policy.guardrails[0].slices must have features (got a slice without any)."
+            " Leave slices out to guard the overall slice.",
+            id="a slice of nothing",
+        ),
+        pytest.param(
+            compare_policy(RULE, guardrails=[at_most("loss", 0.1), at_least("loss", 0.2)]),
+            "compare_policy.guardrails[1] must not contradict compare_policy.guardrails[0] (got"
+            " 'loss' at least 0.2 and at most 0.1). No candidate could pass: mend one of both.",
+            id="contradiction",
+        ),
+        *(
+            pytest.param(
+                compare_policy(RULE, guardrails=rails),
+                "compare_policy.guardrails[1] must not contradict compare_policy.guardrails[0] (got"
+                " 'r' at least 0.9 and at most 0.8). No candidate could pass: mend one of both.",
+                id=f"contradiction on a slice {number}",
+            )
+            for number, rails in enumerate(
+                [
+                    [
+                        at_least("r", 0.9, slices=[{"c": "nl"}]),
+                        at_most("r", 0.8, every_slice_min_examples=0),
+                    ],
+                    [
+                        at_least("r", 0.9, every_slice_min_examples=0),
+                        at_most("r", 0.8, slices=[{"c": "nl"}]),
+                    ],
+                    [
+                        at_least("r", 0.9, slices=[{"c": "nl"}]),
+                        at_most("r", 0.8, slices=[{"c": "de"}, {"c": "nl"}]),
+                    ],
+                ]
+            )
+        ),
+        *(
+            pytest.param(
+                compare_policy(RULE, guardrails=[at_least("r", 0.9, slices=[{column: "nl"}])]),
+                "compare_policy.guardrails[0].slices must name the features of each slice (got"
+                f" {column!r}). Name them as in the slicing_specs of Evaluator's EvalConfig.",
+                id=f"a feature called {column!r}",
+            )
+            for column in ("", " ", "c\n")
+        ),
+    ],
+)
+def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
+    with pytest.raises(ValueError, match="must") as caught:
+        comparison.check_policy(policy)
+    assert str(caught.value) == error
+
+
+@pytest.mark.parametrize(
+    "rails",
+    [
+        pytest.param([at_most("loss", 0.2), at_least("loss", 0.1)], id="a range"),
+        pytest.param([at_most("auc", 0.99)], id="a bound against the rule"),
+        pytest.param(
+            [at_most("loss", 0.1), at_least("loss", 0.2, slices=[{"a": "b"}])], id="elsewhere"
+        ),
+        pytest.param([at_most("loss", 0.1), at_least("gain", 0.2)], id="another metric"),
+        pytest.param(
+            [
+                at_most("loss", 0.1, every_slice_min_examples=1),
+                at_least("loss", 0.2, slices=[{"a": ""}]),
+            ],
+            id="a slice that may be too small, of a feature without a value",
+        ),
+    ],
+)
+def test_guardrails_that_go_together(rails: list[pb.Guardrail]):
+    comparison.check_policy(compare_policy(RULE, guardrails=rails))
