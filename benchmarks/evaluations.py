@@ -15,6 +15,8 @@ from benchmarks.ratios import Ratio, ratio_of
 
 if TYPE_CHECKING:
     from tfx_best_exporter.executor.deciding.eval_result import EvalResult
+    from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
+    from tfx_best_exporter.executor.deciding.policy import policy_from_proto
 
 SLICES = 10_000
 METRICS = 20
@@ -108,7 +110,7 @@ def decide(candidate_path: Path, best_path: Path | None) -> Callable[[Path], Non
     from tfx_best_exporter.executor.evaluations import tfma as evaluation
     from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-    policy = comparison.policy_from_proto(
+    policy = policy_from_proto(
         pb.ComparePolicy(
             metric={"metric": {"name": "metric_1"}, "direction": pb.HIGHER_IS_BETTER},
             guardrails=[
@@ -127,9 +129,12 @@ def decide(candidate_path: Path, best_path: Path | None) -> Callable[[Path], Non
         candidate = evaluation.from_tfma(candidate_path)
         best = evaluation.from_tfma(best_path) if best_path else candidate.baseline
         decision = comparison.decide(
-            candidate=comparison.Candidate(digest="candidate", eval_result=candidate),
-            best=comparison.Best(version=1, digest="best", eval_result=best),
-            policy=policy,
+            Observation(
+                candidate=Candidate(digest="candidate", eval_result=candidate),
+                best=Best(version=1, digest="best", eval_result=best),
+            ),
+            policy,
+            0.0,
         )
         assert decision.reason == pb.ExportDecision.BETTER
         assert len(decision.guardrails) == SLICES + 1

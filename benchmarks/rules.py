@@ -17,6 +17,8 @@ from scipy import special
 from benchmarks.streams import BUCKETS, Array, Estimates, Scenario, mean_accuracies
 from tfx_best_exporter.executor.deciding import decide
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
+from tfx_best_exporter.executor.deciding.policy import Policy, policy_from_proto
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 ACCURACY = MetricKey(name="accuracy")
@@ -152,7 +154,7 @@ class Ours:
             the differences to the best.
     """
 
-    policy: decide.Policy
+    policy: Policy
     basis: pb.ExportDecision.Basis
 
     def __call__(self, run: Run) -> Array:
@@ -171,15 +173,18 @@ class Ours:
         differences = {ACCURACY: difference} if difference else None
         candidate_result = EvalResult({ACCURACY: candidate}, differences=differences)
         decision = decide.decide(
-            candidate=decide.Candidate(digest="sha256:candidate", eval_result=candidate_result),
-            best=decide.Best(
-                version=1,
-                digest="sha256:best",
-                eval_result=EvalResult({ACCURACY: best}),
-                basis=self.basis,
-                together=candidate_result if difference else None,
+            Observation(
+                candidate=Candidate(digest="sha256:candidate", eval_result=candidate_result),
+                best=Best(
+                    version=1,
+                    digest="sha256:best",
+                    eval_result=EvalResult({ACCURACY: best}),
+                    basis=self.basis,
+                    together=candidate_result if difference else None,
+                ),
             ),
-            policy=self.policy,
+            self.policy,
+            0.0,
         )
         return decision.is_export
 
@@ -203,7 +208,7 @@ def ours(
     )
     if alpha is not None:
         rule.significance.alpha = alpha
-    policy = decide.policy_from_proto(pb.ComparePolicy(metric=rule), _no_function)
+    policy = policy_from_proto(pb.ComparePolicy(metric=rule), _no_function)
     return Ours(policy=policy, basis=basis)
 
 

@@ -263,5 +263,4 @@ class ModelExporter:
             model_uri or str(model),
             eval_result,
             blessings,
-            has_own_signatures=self._settings.serving_signatures_fn is None,
         )

@@ -446,7 +446,7 @@ def from_policy(proto: pb.ComparePolicy) -> Rule:
                     f" (got {rule.tie_tolerance!r}). A tie that nothing breaks is not better.",
                 )
         rules.append(rule)
-    return InOrder(rules=tuple(rules))
+    return InOrder(rules=tuple(rules)) if len(rules) > 1 else rules[0]
 
 
 def _is_more(improvement: float, required: float, value: float, best_value: float) -> bool:

@@ -16,7 +16,7 @@ from tfx_best_exporter.executor.exports.records import (
 )
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.reports import message
-from tfx_best_exporter.executor.running.observe import CandidateModel, signatures_of
+from tfx_best_exporter.executor.running.observe import CandidateModel
 from tfx_best_exporter.executor.running.outcome import Outcome
 from tfx_best_exporter.executor.running.settings import Settings
 from tfx_best_exporter.executor.storage import location_of
@@ -43,8 +43,7 @@ def with_new_signatures(
     files = saved_model.with_signatures(
         model.model, model.files, serving_signatures_fn, work_path / "signatures"
     )
-    candidate = dataclasses.replace(model.candidate, signatures=signatures_of(files))
-    return dataclasses.replace(model, files=files, candidate=candidate)
+    return dataclasses.replace(model, files=files)
 
 
 def publish(

@@ -73,8 +73,6 @@ def observe_candidate(
     uri: str,
     eval_result: EvalResult,
     blessings: Sequence[Blessing],
-    *,
-    has_own_signatures: bool,
 ) -> CandidateModel:
     """Returns a candidate that was read and checked.
 
@@ -84,7 +82,6 @@ def observe_candidate(
         eval_result: Its evaluation.
         blessings: Those that were given. A model that is not blessed is not touched: it need not
             even be there.
-        has_own_signatures: Whether the export will have the model's own serving signatures.
 
     Raises:
         InvalidModelError: The candidate is no complete SavedModel.
@@ -97,23 +94,8 @@ def observe_candidate(
         saved_model.check(model, Path(work_path))
     # A candidate that was an export once has a record already: it gets one of its own.
     files = [file for file in saved_model.files_of(model) if not file.is_reserved]
-    candidate = dataclasses.replace(
-        candidate,
-        digest=saved_model.digest_of(files),
-        signatures=signatures_of(files) if has_own_signatures else None,
-    )
+    candidate = dataclasses.replace(candidate, digest=saved_model.digest_of(files))
     return CandidateModel(model=model, uri=uri, files=files, candidate=candidate)
-
-
-def signatures_of(
-    files: Sequence[saved_model.ModelFile],
-) -> Mapping[str, saved_model.Signature]:
-    """Returns the serving signatures that a model of these files has.
-
-    Raises:
-        InvalidModelError: They cannot be read.
-    """
-    return saved_model.signatures_of({file.path: file.source for file in files})
 
 
 def observe(
@@ -223,12 +205,36 @@ def _compared_best(
                 best.record.evaluation, slices=_recorded_slices(export, best.record)
             ),
         )
-    if needs.signatures:
-        try:
-            found = dataclasses.replace(found, signatures=_signatures_of_export(export))
-        except saved_model.InvalidModelError as error:
-            found = dataclasses.replace(found, signatures_problem=str(error))
     return found, warnings
+
+
+def observe_signatures(
+    observation: Observation, exports: ExportDirectory, model: CandidateModel
+) -> Observation:
+    """Returns an observation with the serving signatures of candidate and best.
+
+    They lie in the largest files that a decision reads, and only a candidate that would be exported
+    without them is compared by them.
+
+    Args:
+        observation: Without signatures.
+        exports: The base directory.
+        model: The candidate, with the files that the export will have.
+
+    Raises:
+        InvalidModelError: Those of the candidate cannot be read.
+    """
+    best = observation.best
+    if best is None:
+        return observation
+    export = Export(version=best.version, base=exports.base)
+    try:
+        best = dataclasses.replace(best, signatures=_signatures_of_export(export))
+    except saved_model.InvalidModelError as error:
+        best = dataclasses.replace(best, signatures_problem=str(error))
+    signatures = saved_model.signatures_of({file.path: file.source for file in model.files})
+    candidate = dataclasses.replace(observation.candidate, signatures=signatures)
+    return dataclasses.replace(observation, best=best, candidate=candidate)
 
 
 def _recorded_slices(

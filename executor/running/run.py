@@ -171,12 +171,13 @@ def _decide(
 ) -> tuple[CandidateModel, Decision]:
     """Returns the candidate as it would be exported, and the decision about it."""
     decision = decide(observation, settings.policy, now)
-    if settings.serving_signatures_fn is None or not decision.is_export:
+    if not decision.is_export or not settings.policy.needs(model.candidate).signatures:
         return model, decision
-    # Which signatures the export will have is known when they are made, and making them takes the
-    # whole model: only for one that is exported, as far as all the rest says.
-    model = act.with_new_signatures(model, settings.serving_signatures_fn, work_path)
-    observation = dataclasses.replace(observation, candidate=model.candidate)
+    # Making other signatures takes the whole model: only for one that is exported, as far as all
+    # the rest says.
+    if settings.serving_signatures_fn is not None:
+        model = act.with_new_signatures(model, settings.serving_signatures_fn, work_path)
+    observation = observe.observe_signatures(observation, settings.exports, model)
     return model, decide(observation, settings.policy, now, compared=decision.compared)
 
 

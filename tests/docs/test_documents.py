@@ -21,15 +21,17 @@ from google.protobuf import json_format
 
 from tests.tfx_runs import write_evaluation
 from tfx_best_exporter.executor import keys, policies
-from tfx_best_exporter.executor.deciding import decide as comparison
-from tfx_best_exporter.executor.deciding.decide import (
+from tfx_best_exporter.executor.deciding.decide import decide
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.executor.deciding.models import (
     Best,
     Blessing,
     BlessingStatus,
     Candidate,
-    decide,
+    Decision,
+    Observation,
 )
-from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.executor.deciding.policy import DEFAULT_COMPARE_POLICY, policy_from_proto
 from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
 from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -424,7 +426,7 @@ CASES: dict[str, SimpleNamespace] = {
 }
 
 
-def decision_of(case: SimpleNamespace) -> comparison.Decision:
+def decision_of(case: SimpleNamespace) -> Decision:
     def result_of(loss: float, auc: float) -> EvalResult:
         return EvalResult(
             {
@@ -447,22 +449,24 @@ def decision_of(case: SimpleNamespace) -> comparison.Decision:
             version=1795331909,
             digest="sha256:best",
             eval_result=None if case.best is None else result_of(case.best, 0.9),
-            signatures=lambda: signature_of(inputs),
+            signatures=signature_of(inputs),
         )
     blessings = ()
     if hasattr(case, "blessing"):
         blessings = (Blessing(name="model_blessing", uri=BLESSING_URI, status=case.blessing),)
-    proto = getattr(case, "policy", comparison.DEFAULT_COMPARE_POLICY)
+    proto = getattr(case, "policy", DEFAULT_COMPARE_POLICY)
     return decide(
-        candidate=Candidate(
-            digest=getattr(case, "digest", "sha256:candidate"),
-            eval_result=result_of(case.loss, 0.86),
-            blessings=blessings,
-            signatures=lambda: signature_of(getattr(case, "inputs", inputs)),
+        Observation(
+            candidate=Candidate(
+                digest=getattr(case, "digest", "sha256:candidate"),
+                eval_result=result_of(case.loss, 0.86),
+                blessings=blessings,
+                signatures=signature_of(getattr(case, "inputs", inputs)),
+            ),
+            best=best,
         ),
-        best=best,
-        policy=comparison.policy_from_proto(proto, lambda name: min),
-        now=31 * DAY,
+        policy_from_proto(proto, lambda name: min),
+        31 * DAY,
     )
 
 
@@ -515,15 +519,18 @@ def example_of(
     key = MetricKey(name=rule.metric.name)
     candidate_result = result_of(candidate, slices, {key: difference} if difference else None)
     decision = decide(
-        candidate=Candidate(digest="sha256:candidate", eval_result=candidate_result),
-        best=Best(
-            version=1,
-            digest="sha256:best",
-            eval_result=result_of(best, best_slices),
-            basis=pb.ExportDecision.SAME_EVALUATION,
-            together=candidate_result,
+        Observation(
+            candidate=Candidate(digest="sha256:candidate", eval_result=candidate_result),
+            best=Best(
+                version=1,
+                digest="sha256:best",
+                eval_result=result_of(best, best_slices),
+                basis=pb.ExportDecision.SAME_EVALUATION,
+                together=candidate_result,
+            ),
         ),
-        policy=comparison.policy_from_proto(policies.compare_policy(rule, **kwargs), lambda _: min),
+        policy_from_proto(policies.compare_policy(rule, **kwargs), lambda _: min),
+        0.0,
     )
     return Shown(f"{pb.ExportDecision.Reason.Name(decision.reason)}: {decision.explanation}")
 

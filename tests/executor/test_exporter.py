@@ -15,8 +15,8 @@ from tests.conftest import WriteModel
 from tests.errors import about
 from tests.executor.bucket import Bucket
 from tests.executor.plain import FILES, read_files, write_files
-from tfx_best_exporter.executor.deciding.decide import Blessing, BlessingStatus
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MissingMetricError
+from tfx_best_exporter.executor.deciding.models import Blessing, BlessingStatus
 from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.exporter import ForeignBest, ModelExporter
 from tfx_best_exporter.executor.exports.directory import ExportDirectory

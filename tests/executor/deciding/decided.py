@@ -5,23 +5,23 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from tfx_best_exporter.executor.deciding import decide as comparison
-from tfx_best_exporter.executor.deciding.decide import (
-    Best,
-    Blessing,
-    BlessingStatus,
-    Candidate,
-    CompareFunction,
-    Decision,
-    MetricRule,
-    Policy,
-    Rule,
-)
+from tfx_best_exporter.executor.deciding.compare_function import CompareFunction
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     MetricKey,
     MetricValue,
     SliceKey,
 )
+from tfx_best_exporter.executor.deciding.models import (
+    Best,
+    Blessing,
+    BlessingStatus,
+    Candidate,
+    Decision,
+    Observation,
+)
+from tfx_best_exporter.executor.deciding.policy import Policy, policy_from_proto
+from tfx_best_exporter.executor.deciding.rules import MetricRule, Rule
 from tfx_best_exporter.executor.policies import compare_policy, larger, smaller
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -92,7 +92,7 @@ def result_of(value: EvalResult | Metrics) -> EvalResult:
 
 
 def rule_of(policy: pb.ComparePolicy) -> Rule:
-    return comparison.policy_from_proto(policy, lambda _: smaller_loss).rule
+    return policy_from_proto(policy, lambda _: smaller_loss).rule
 
 
 def said(
@@ -150,7 +150,7 @@ def decide_by(
     best: EvalResult | Metrics | None = None,
     *,
     is_served: bool = True,
-    now: float | None = None,
+    now: float = 0.0,
     candidate_signatures: Any = None,
     **kwargs: Any,
 ) -> Decision:
@@ -158,19 +158,21 @@ def decide_by(
     if kwargs.get("basis") == R.SAME_EVALUATION:
         kwargs["together"] = candidate
     return comparison.decide(
-        candidate=Candidate(
-            digest="sha256:c", eval_result=candidate, signatures=candidate_signatures
+        Observation(
+            candidate=Candidate(
+                digest="sha256:c", eval_result=candidate, signatures=candidate_signatures
+            ),
+            best=Best(
+                version=7,
+                digest="sha256:b",
+                eval_result=None if best is None else result_of(best),
+                **kwargs,
+            )
+            if is_served
+            else None,
         ),
-        best=Best(
-            version=7,
-            digest="sha256:b",
-            eval_result=None if best is None else result_of(best),
-            **kwargs,
-        )
-        if is_served
-        else None,
-        policy=comparison.policy_from_proto(policy, lambda _: smaller_loss),
-        now=now,
+        policy_from_proto(policy, lambda _: smaller_loss),
+        now,
     )
 
 
@@ -178,22 +180,25 @@ def decide(
     candidate: dict[str, float],
     best: dict[str, float] | None = None,
     *,
-    rule: comparison.Rule = LOWER,
+    rule: Rule = LOWER,
     is_served: bool = True,
     **kwargs: Any,
 ) -> Decision:
     return comparison.decide(
-        candidate=Candidate(
-            digest="sha256:c",
-            eval_result=EvalResult.from_mapping(candidate),
-            blessings=kwargs.pop("blessings", (BLESSED,)),
+        Observation(
+            candidate=Candidate(
+                digest="sha256:c",
+                eval_result=EvalResult.from_mapping(candidate),
+                blessings=kwargs.pop("blessings", (BLESSED,)),
+            ),
+            best=Best(
+                version=7,
+                digest=kwargs.pop("best_digest", "sha256:b"),
+                eval_result=None if best is None else EvalResult.from_mapping(best),
+            )
+            if is_served
+            else None,
         ),
-        best=Best(
-            version=7,
-            digest=kwargs.pop("best_digest", "sha256:b"),
-            eval_result=None if best is None else EvalResult.from_mapping(best),
-        )
-        if is_served
-        else None,
-        policy=Policy(rule=rule, **kwargs),
+        Policy(rule=rule, **kwargs),
+        0.0,
     )

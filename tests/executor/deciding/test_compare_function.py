@@ -12,14 +12,14 @@ from tests.executor.deciding.decided import (
     smaller_loss,
     swapped_smaller_loss,
 )
-from tfx_best_exporter.executor.deciding import decide as comparison
-from tfx_best_exporter.executor.deciding.decide import CompareFunction
+from tfx_best_exporter.executor.deciding.compare_function import CompareFunction
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     MetricKey,
     MetricValue,
     MissingMetricError,
 )
+from tfx_best_exporter.executor.deciding.rules import Comparison
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
@@ -36,9 +36,7 @@ def test_compare_function_is_called_by_keyword(
     assert decision.explanation == (
         f"compare returned {candidate < best} for loss {candidate} against the best's {best}"
     )
-    assert decision.comparisons == (
-        comparison.Comparison(metric="loss", candidate=candidate, best=best),
-    )
+    assert decision.comparisons == (Comparison(metric="loss", candidate=candidate, best=best),)
 
 
 def test_compare_function_gets_whole_evaluations():

@@ -22,14 +22,15 @@ from tests.executor.deciding.decided import (
     guarded,
     interval,
 )
-from tfx_best_exporter.executor.deciding import decide as comparison
 from tfx_best_exporter.executor.deciding import guardrails
-from tfx_best_exporter.executor.deciding.decide import Blessing, BlessingStatus
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     EvaluatedData,
     MissingMetricError,
 )
+from tfx_best_exporter.executor.deciding.models import Blessing, BlessingStatus
+from tfx_best_exporter.executor.deciding.policy import check_policy
+from tfx_best_exporter.executor.deciding.rules import Comparison
 from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
 from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger, smaller
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -106,7 +107,7 @@ def test_first_export_whatever_its_metric(value: float):
     assert decision.is_export
     assert decision.explanation == f"nothing is served yet: loss is {value:.6g}"
     assert decision.comparisons == (
-        comparison.Comparison(metric="loss", direction=pb.LOWER_IS_BETTER, candidate=value),
+        Comparison(metric="loss", direction=pb.LOWER_IS_BETTER, candidate=value),
     )
 
 
@@ -468,7 +469,7 @@ def test_force_is_no_way_around_the_rest():
 
 def signatures_of(*names: str) -> Any:
     spec = TensorSpec(dtype="DT_FLOAT", shape=(None,))
-    return lambda: {
+    return {
         name: Signature(method="predict", inputs={"x": spec}, outputs={"y": spec}) for name in names
     }
 
@@ -505,30 +506,25 @@ def test_signatures(
         )
 
 
-def test_signatures_are_read_only_for_what_would_be_exported():
-    def fail() -> Any:
-        raise AssertionError("nobody asked for signatures")
-
+def test_signatures_are_compared_only_for_what_would_be_exported():
     decision = decide_by(
         compare_policy(larger("auc")),
         {"auc": 0.7},
         {"auc": 0.8},
-        candidate_signatures=fail,
-        signatures=fail,
+        candidate_signatures=signatures_of("a"),
+        signatures=signatures_of("b"),
     )
     assert decision.reason == R.NOT_BETTER
+    assert not decision.signature_changes
 
 
 def test_signatures_that_cannot_be_read_break_no_client():
-    def fail() -> Any:
-        raise ValueError("saved_model.pb must be that of a SavedModel")
-
     decision = decide_by(
         compare_policy(larger("auc")),
         {"auc": 0.9},
         {"auc": 0.8},
         candidate_signatures=signatures_of("a"),
-        signatures=fail,
+        signatures_problem="saved_model.pb must be that of a SavedModel",
     )
     assert decision.reason == R.BETTER
     (warning,) = decision.warnings
@@ -574,7 +570,7 @@ def _policies(draw: st.DrawFn) -> pb.ComparePolicy:
         force=draw(st.sampled_from(["", "because"])),
     )
     try:
-        comparison.check_policy(policy)
+        check_policy(policy)
     except ValueError:
         del policy.guardrails[:]
     return policy
@@ -587,9 +583,9 @@ def test_nothing_that_a_guardrail_forbids_is_exported(
     decision = decide_by(policy, candidate, best, is_served=is_served)
     if decision.is_export:
         for each in policy.guardrails:
-            rail = guardrails.Guardrail.from_proto(each, "field")
+            rail = guardrails.MetricLimit.from_proto(each)
             known_best = best if is_served else None
-            for result in rail.check(candidate=candidate, best=known_best)[0]:
+            for result in rail.check(candidate=candidate, best=known_best).results:
                 assert result.holds
                 if rail.bound is not None or not result.best or not math.isnan(result.best):
                     assert not math.isnan(result.candidate)

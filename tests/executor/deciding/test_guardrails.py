@@ -20,7 +20,6 @@ from tests.executor.deciding.decided import (
     guarded,
     metrics_of,
 )
-from tfx_best_exporter.executor.deciding import decide as comparison
 from tfx_best_exporter.executor.deciding import guardrails
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
@@ -29,6 +28,7 @@ from tfx_best_exporter.executor.deciding.eval_result import (
     SliceKey,
 )
 from tfx_best_exporter.executor.deciding.guardrails import MissingSliceError
+from tfx_best_exporter.executor.deciding.policy import check_policy
 from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -514,7 +514,7 @@ def test_a_best_that_gives_no_limit(value: float):
 )
 def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
     with pytest.raises(ValueError, match="must") as caught:
-        comparison.check_policy(policy)
+        check_policy(policy)
     assert str(caught.value) == error
 
 
@@ -537,4 +537,4 @@ def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
     ],
 )
 def test_guardrails_that_go_together(rails: list[pb.Guardrail]):
-    comparison.check_policy(compare_policy(RULE, guardrails=rails))
+    check_policy(compare_policy(RULE, guardrails=rails))

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.executor.deciding.decided import RULE, load_nothing, metric_policy
-from tfx_best_exporter.executor.deciding import decide as comparison
+from tfx_best_exporter.executor.deciding.policy import check_policy, policy_from_proto
 from tfx_best_exporter.executor.policies import compare_policy, larger, metric, smaller
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -85,7 +85,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 )
 def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
     with pytest.raises(ValueError, match="must") as caught:
-        comparison.check_policy(policy)
+        check_policy(policy)
     assert str(caught.value) == error
 
 
@@ -108,5 +108,5 @@ def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
 )
 def test_a_metric_is_refused(proto: pb.ComparePolicy, message: str):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        comparison.policy_from_proto(proto, load_nothing)
+        policy_from_proto(proto, load_nothing)
     assert str(caught.value) == message

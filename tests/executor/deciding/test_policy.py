@@ -12,10 +12,18 @@ from tests.executor.deciding.decided import (
     metric_policy,
     smaller_loss,
 )
-from tfx_best_exporter.executor.deciding import decide as comparison
 from tfx_best_exporter.executor.deciding import guardrails
-from tfx_best_exporter.executor.deciding.decide import CompareFunction, MetricRule, Policy
+from tfx_best_exporter.executor.deciding.compare_function import CompareFunction
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.executor.deciding.models import Candidate
+from tfx_best_exporter.executor.deciding.policy import (
+    DEFAULT_COMPARE_POLICY,
+    Policy,
+    check_policy,
+    policy_from_proto,
+    policy_message_of,
+)
+from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger, smaller
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -27,7 +35,7 @@ def test_policy_of_a_metric():
         min_relative_change=0.25,
     )
     proto.on_unknown_best = pb.ComparePolicy.KEEP
-    assert comparison.policy_from_proto(proto, load_nothing) == Policy(
+    assert policy_from_proto(proto, load_nothing) == Policy(
         rule=MetricRule(
             key=MetricKey(name="auc", output_name="click", sub_key=("top_k", 3)),
             direction=pb.HIGHER_IS_BETTER,
@@ -45,13 +53,13 @@ def test_policy_of_a_function():
         loaded.append(reference)
         return smaller_loss
 
-    policy = comparison.policy_from_proto(pb.ComparePolicy(compare_fn="my.compare"), load)
+    policy = policy_from_proto(pb.ComparePolicy(compare_fn="my.compare"), load)
     assert policy == Policy(rule=CompareFunction(function=smaller_loss, name="my.compare"))
     assert loaded == ["my.compare"]
 
 
 def test_default_policy_is_a_smaller_loss():
-    policy = comparison.policy_from_proto(comparison.DEFAULT_COMPARE_POLICY, load_nothing)
+    policy = policy_from_proto(DEFAULT_COMPARE_POLICY, load_nothing)
     assert policy == Policy(rule=LOWER, on_unknown_best=pb.ComparePolicy.EXPORT)
 
 
@@ -68,7 +76,7 @@ def test_default_policy_is_a_smaller_loss():
 )
 def test_a_policy_is_refused(proto: pb.ComparePolicy, message: str):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        comparison.policy_from_proto(proto, load_nothing)
+        policy_from_proto(proto, load_nothing)
     assert str(caught.value) == message
 
 
@@ -142,13 +150,13 @@ def test_a_policy_is_refused(proto: pb.ComparePolicy, message: str):
         ),
         # Enums of proto3 are open.
         pytest.param(
-            comparison.policy_message_of('{"compare_fn": "a.b", "on_unknown_best": 9}'),
+            policy_message_of('{"compare_fn": "a.b", "on_unknown_best": 9}'),
             "compare_policy.on_unknown_best must be EXPORT, KEEP or FAIL (got 9). Leave it out for"
             " EXPORT.",
             id="an unknown choice",
         ),
         pytest.param(
-            comparison.policy_message_of('{"compare_fn": "a.b", "comparability": 9}'),
+            policy_message_of('{"compare_fn": "a.b", "comparability": 9}'),
             "compare_policy.comparability must be REQUIRE_SAME_DATA, PREFER_SAME_DATA or ANY (got"
             " 9). Leave it out for PREFER_SAME_DATA.",
             id="an unknown comparability",
@@ -163,12 +171,12 @@ def test_a_policy_is_refused(proto: pb.ComparePolicy, message: str):
 )
 def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
     with pytest.raises(ValueError, match="must") as caught:
-        comparison.check_policy(policy)
+        check_policy(policy)
     assert str(caught.value) == error
 
 
 def test_a_policy_keeps_all_that_is_said():
-    policy = comparison.policy_from_proto(
+    policy = policy_from_proto(
         compare_policy(
             "my.compare",
             comparability="ANY",
@@ -188,7 +196,7 @@ def test_a_policy_keeps_all_that_is_said():
     assert (policy.allow_signature_change, policy.force) == (True, "why")
     assert (policy.min_example_count, policy.max_best_evaluation_age_seconds) == (3, 4)
     assert policy.guardrails == (
-        guardrails.Guardrail(key=MetricKey(name="auc"), direction=pb.HIGHER_IS_BETTER, bound=0.1),
+        guardrails.MetricLimit(key=MetricKey(name="auc"), direction=pb.HIGHER_IS_BETTER, bound=0.1),
     )
 
 
@@ -202,8 +210,8 @@ def test_a_policy_keeps_all_that_is_said():
     ],
 )
 def test_what_looks_at_noise(policy: pb.ComparePolicy, expected: bool):
-    read = comparison.policy_from_proto(policy, lambda _: smaller_loss)
-    assert comparison.looks_at_noise(read) == expected
+    read = policy_from_proto(policy, lambda _: smaller_loss)
+    assert read.rule.needs_intervals == expected
 
 
 def named(model_name: str, auc: float, **others: Any) -> EvalResult:
@@ -222,7 +230,8 @@ def test_the_candidates_name_is_its_own(name: str):
     for best in (named("", 0.8), named("theirs", 0.8), named("baseline", 0.8)):
         decision = decide_by(policy, named("mine", 0.9), best)
         assert decision.explanation.endswith("auc 0.9 is larger than the best's 0.8")
-    read = comparison.policy_from_proto(policy, lambda _: smaller_loss)
-    keys = comparison.metrics_of(read, named("mine", 0.9))
+    read = policy_from_proto(policy, lambda _: smaller_loss)
+    keys = read.for_candidate("mine").needs(Candidate(digest="", eval_result=named("mine", 0.9)))
+    keys = keys.metrics
     assert keys
     assert all(named("theirs", 0.8).find(key) for key in keys)

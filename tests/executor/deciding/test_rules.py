@@ -27,14 +27,14 @@ from tests.executor.deciding.decided import (
     said,
     smaller_loss,
 )
-from tfx_best_exporter.executor.deciding import decide as comparison
-from tfx_best_exporter.executor.deciding.decide import MetricRule
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     MetricKey,
     MetricValue,
     MissingMetricError,
 )
+from tfx_best_exporter.executor.deciding.policy import check_policy, policy_from_proto
+from tfx_best_exporter.executor.deciding.rules import Comparison, MetricRule
 from tfx_best_exporter.executor.policies import compare_policy, larger, smaller
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -189,7 +189,7 @@ def test_comparison_holds_the_numbers():
     verdict = rule.compare(candidate=results[0], best=results[1])
     assert verdict.explanation == compared("click/auc", "0.5", "not larger", "0.25", by="0.25")
     assert verdict.comparisons == (
-        comparison.Comparison(
+        Comparison(
             metric="click/auc",
             direction=pb.HIGHER_IS_BETTER,
             candidate=0.5,
@@ -513,7 +513,7 @@ def significant(alpha: float) -> str:
 )
 def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
     with pytest.raises(ValueError, match="must") as caught:
-        comparison.check_policy(policy)
+        check_policy(policy)
     assert str(caught.value) == error
 
 
@@ -533,13 +533,13 @@ def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
 )
 def test_a_rule_is_refused(proto: pb.ComparePolicy, message: str):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        comparison.policy_from_proto(proto, load_nothing)
+        policy_from_proto(proto, load_nothing)
     assert str(caught.value) == message
 
 
 def test_the_default_alpha():
     policy = compare_policy(changed(RULE, significance=pb.Significance()))
-    rule: Any = comparison.policy_from_proto(policy, lambda _: smaller_loss).rule
+    rule: Any = policy_from_proto(policy, lambda _: smaller_loss).rule
     assert rule.alpha == 0.05
 
 

@@ -1,11 +1,12 @@
 from tests.executor.deciding.decided import DE, NL, evaluation, smaller_loss
 from tfx_best_exporter.executor.deciding import decide as comparison
-from tfx_best_exporter.executor.deciding.decide import Best, Candidate
+from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
+from tfx_best_exporter.executor.deciding.policy import policy_from_proto
 from tfx_best_exporter.executor.policies import compare_policy, larger, smaller
 
 
 def test_slice_changes():
-    policy = comparison.policy_from_proto(
+    policy = policy_from_proto(
         compare_policy(larger("auc"), tie_breakers=[smaller("loss")]), lambda _: smaller_loss
     )
     candidate = evaluation(
@@ -16,9 +17,11 @@ def test_slice_changes():
         {"auc": 0.9}, {NL: {"auc": 0.7}, DE: {"auc": 0.75}, (("x", 2),): {"auc": 0.3}}
     )
     changes = comparison.slice_changes(
-        candidate=Candidate(digest="c", eval_result=candidate),
-        best=Best(version=1, digest="b", eval_result=best),
-        policy=policy,
+        Observation(
+            candidate=Candidate(digest="c", eval_result=candidate),
+            best=Best(version=1, digest="b", eval_result=best),
+        ),
+        policy,
     )
     assert [(each.slice, round(each.improvement, 3), each.example_count) for each in changes] == [
         ((("country", "de"),), -0.05, 5),

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -8,6 +9,7 @@ from tfx_best_exporter.executor.deciding.eval_result import (
     MetricKey,
     MetricValue,
 )
+from tfx_best_exporter.executor.deciding.models import Best
 from tfx_best_exporter.executor.evaluations import best as basis
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -31,18 +33,30 @@ def beside(path: str, *names: str, data: EvaluatedData = DATA) -> EvalResult:
     return evaluation(data, model_name="candidate", baseline=baseline)
 
 
+class Found(NamedTuple):
+    """What was found of the best, and the warnings."""
+
+    eval_result: EvalResult | None
+    basis: int = pb.ExportDecision.BASIS_UNSPECIFIED
+    together: EvalResult | None = None
+    warnings: tuple[str, ...] = ()
+
+
 def best_of(
     candidate: EvalResult,
     recorded: EvalResult | None = None,
     reevaluate: Callable[[], basis.Reevaluated] | None = None,
-    **others: object,
-) -> basis.BestEvaluation:
-    return basis.best_evaluation(
+    **others: Any,
+) -> Found:
+    best, warnings = basis.with_evaluation(
+        Best(version=7, digest="sha256:b", eval_result=recorded),
         candidate=candidate,
-        recorded=recorded,
         reevaluate=reevaluate,
-        **{"model_uri": MODEL_URI, "export_uri": EXPORT_URI, **others},  # type: ignore[arg-type]
+        model_uri=others.pop("model_uri", MODEL_URI),
+        export_uri=others.pop("export_uri", EXPORT_URI),
+        **others,
     )
+    return Found(best.eval_result, best.basis, best.together, warnings)
 
 
 def alone(best: EvalResult) -> basis.Reevaluated:
@@ -149,7 +163,7 @@ def test_a_baseline_without_the_candidates_metrics():
 def test_evaluated_again_rather_than_recorded():
     again = evaluation(DATA)
     found = best_of(evaluation(DATA), evaluation(DATA), lambda: alone(again))
-    assert found == basis.BestEvaluation(eval_result=again, basis=pb.ExportDecision.EVALUATED_AGAIN)
+    assert found == Found(eval_result=again, basis=pb.ExportDecision.EVALUATED_AGAIN)
 
 
 def test_evaluated_again_together():
@@ -159,9 +173,7 @@ def test_evaluated_again_together():
         evaluation(DATA),
         lambda: basis.Reevaluated(best=best, together=again),
     )
-    assert found == basis.BestEvaluation(
-        eval_result=best, basis=pb.ExportDecision.EVALUATED_AGAIN, together=again
-    )
+    assert found == Found(eval_result=best, basis=pb.ExportDecision.EVALUATED_AGAIN, together=again)
 
 
 def of_loss(loss: float, example_count: float | None = None, **others: object) -> EvalResult:
@@ -285,7 +297,7 @@ def test_recorded(candidate: EvaluatedData, recorded: EvaluatedData, expected: i
 
 
 def test_nothing_is_known():
-    assert best_of(evaluation(DATA)) == basis.BestEvaluation(eval_result=None)
+    assert best_of(evaluation(DATA)) == Found(eval_result=None)
 
 
 def raising() -> basis.Reevaluated:

@@ -9,13 +9,14 @@ import pytest
 
 from tests.conftest import WriteModel
 from tfx_best_exporter.executor.deciding import decide
-from tfx_best_exporter.executor.deciding.decide import Best, Candidate
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     MetricKey,
     MetricValue,
     SliceKey,
 )
+from tfx_best_exporter.executor.deciding.models import Best, Candidate, Decision, Observation
+from tfx_best_exporter.executor.deciding.policy import Policy, policy_from_proto
 from tfx_best_exporter.executor.deciding.slices import by_features, matched
 from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -48,16 +49,26 @@ def sliced(auc: float, sign: int) -> EvalResult:
     return evaluation(auc, slices)
 
 
+def reported(observation: Observation, decision: Decision, policy: Policy) -> pb.ExportDecision:
+    origin = decisions.Origin(
+        base_directory="/serving",
+        candidate_uri="/model",
+        compare_policy=POLICY,
+        policy=policy,
+        provenance=pb.Provenance(),
+        decided_at=1.5,
+    )
+    return decisions.export_decision(origin, observation, decision)
+
+
 def told(candidate: EvalResult, best: EvalResult) -> pb.ExportDecision:
     values = (
         Candidate(digest="c", eval_result=candidate),
         Best(version=1, digest="b", eval_result=best, basis=pb.ExportDecision.SAME_EVALUATION),
     )
-    policy = decide.policy_from_proto(POLICY, lambda _: bool)
-    decision = decide.decide(candidate=values[0], best=values[1], policy=policy)
-    result = pb.ExportDecision()
-    decisions.tell(result, decision, candidate=values[0], best=values[1], policy=policy, now=1.5)
-    return result
+    policy = policy_from_proto(POLICY, lambda _: bool)
+    decision = decide.decide(Observation(candidate=values[0], best=values[1]), policy, 0.0)
+    return reported(Observation(candidate=values[0], best=values[1]), decision, policy)
 
 
 def test_the_most_telling_of_many_slices_are_told():
@@ -91,11 +102,13 @@ def test_slices_that_are_undefined_stand_where_they_matter():
         )
         for side, auc in enumerate((0.9, 0.8))
     ]
-    policy = decide.policy_from_proto(compare_policy(larger("auc")), lambda _: bool)
+    policy = policy_from_proto(compare_policy(larger("auc")), lambda _: bool)
     changes = decide.slice_changes(
-        candidate=Candidate(digest="c", eval_result=sides[0]),
-        best=Best(version=1, digest="b", eval_result=sides[1]),
-        policy=policy,
+        Observation(
+            candidate=Candidate(digest="c", eval_result=sides[0]),
+            best=Best(version=1, digest="b", eval_result=sides[1]),
+        ),
+        policy,
     )
     assert [dict(change.slice)["name"] for change in changes] == [
         "gone",
@@ -118,7 +131,7 @@ def test_two_slices_with_one_text():
 
 
 def test_what_was_not_compared_has_no_basis():
-    policy = decide.policy_from_proto(compare_policy(larger("auc")), lambda _: bool)
+    policy = policy_from_proto(compare_policy(larger("auc")), lambda _: bool)
     values = (
         Candidate(digest="c", eval_result=evaluation(0.9)),
         Best(
@@ -129,9 +142,8 @@ def test_what_was_not_compared_has_no_basis():
             basis=pb.ExportDecision.RECORDED_OTHER_DATA,
         ),
     )
-    decision = decide.decide(candidate=values[0], best=values[1], policy=policy)
-    result = pb.ExportDecision()
-    decisions.tell(result, decision, candidate=values[0], best=values[1], policy=policy, now=1.5)
+    decision = decide.decide(Observation(candidate=values[0], best=values[1]), policy, 0.0)
+    result = reported(Observation(candidate=values[0], best=values[1]), decision, policy)
     assert result.reason == pb.ExportDecision.BEST_UNKNOWN_EXPORTED
     assert result.basis == pb.ExportDecision.BASIS_UNSPECIFIED
 
@@ -140,14 +152,13 @@ def test_slices_of_the_best_that_cannot_be_read_are_only_told(tmp_path: Path):
     def fail() -> Mapping[SliceKey, EvalResult]:
         raise ValueError("evaluation must be a TFMA evaluation")
 
-    policy = decide.policy_from_proto(compare_policy(larger("auc")), lambda _: bool)
+    policy = policy_from_proto(compare_policy(larger("auc")), lambda _: bool)
     values = (
         Candidate(digest="c", eval_result=sliced(0.9, -1)),
         Best(version=1, digest="b", eval_result=evaluation(0.4, fail)),
     )
-    decision = decide.decide(candidate=values[0], best=values[1], policy=policy)
-    result = pb.ExportDecision()
-    decisions.tell(result, decision, candidate=values[0], best=values[1], policy=policy, now=1.5)
+    decision = decide.decide(Observation(candidate=values[0], best=values[1]), policy, 0.0)
+    result = reported(Observation(candidate=values[0], best=values[1]), decision, policy)
     assert result.reason == pb.ExportDecision.BETTER
     assert list(result.warnings) == [
         "slices were not compared: evaluation must be a TFMA evaluation"

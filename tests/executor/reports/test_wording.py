@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from tfx_best_exporter.executor.deciding import decide
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
+from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
+from tfx_best_exporter.executor.deciding.policy import policy_from_proto
 from tfx_best_exporter.executor.reports import wording
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -321,11 +323,14 @@ def test_policy_says_of_an_unknown_best_what_is_decided(
         on_unknown_best=on_unknown_best,
     )
     decision = decide.decide(
-        candidate=decide.Candidate(
-            digest="sha256:aa", eval_result=EvalResult.from_mapping({"auc": 0.9})
+        Observation(
+            candidate=Candidate(
+                digest="sha256:aa", eval_result=EvalResult.from_mapping({"auc": 0.9})
+            ),
+            best=Best(version=7, digest="sha256:bb", eval_result=None),
         ),
-        best=decide.Best(version=7, digest="sha256:bb", eval_result=None),
-        policy=decide.policy_from_proto(policy, lambda _: bool),
+        policy_from_proto(policy, lambda _: bool),
+        0.0,
     )
     required = comparability == pb.ComparePolicy.REQUIRE_SAME_DATA
     sentence = dict(wording.policy(policy))["Best unknown"]
