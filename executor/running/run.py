@@ -130,8 +130,9 @@ def _run_locked(settings: Settings, request: Request) -> pb.ExportDecision:
         warnings=request.warnings,
     )
     version = 0
+    source = request.model
     with exports.work_directory() as work_path:
-        model, decision = _decide(settings, request.model, observation, now, work_path)
+        model, decision = _decide(settings, source, observation, now, work_path)
         if decision.is_export:
             version = act.publish(
                 settings,
@@ -147,7 +148,7 @@ def _run_locked(settings: Settings, request: Request) -> pb.ExportDecision:
         version = observation.best.version
     if version and request.pushed_model is not None:
         exports.copy_to(
-            Export(version=version, base=exports.base), request.pushed_model, model.files
+            Export(version=version, base=exports.base), request.pushed_model, source.files
         )
     # An export is one more to look at.
     outcome = _retire(settings, now, None if decision.is_export else observation)

@@ -27,14 +27,16 @@ from tests.executor.deciding.decided import (
     said,
     smaller_loss,
 )
+from tfx_best_exporter.executor.deciding import decide as decide_module
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     MetricKey,
     MetricValue,
     MissingMetricError,
 )
-from tfx_best_exporter.executor.deciding.policy import check_policy, policy_from_proto
-from tfx_best_exporter.executor.deciding.rules import Comparison, MetricRule
+from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
+from tfx_best_exporter.executor.deciding.policy import Policy, check_policy, policy_from_proto
+from tfx_best_exporter.executor.deciding.rules import Comparison, MetricRule, Outcome
 from tfx_best_exporter.executor.policies import compare_policy, larger, smaller
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -287,8 +289,16 @@ def test_a_metric_that_only_the_best_lacks_is_an_error(
     best = EvalResult(
         {MetricKey(name=name): MetricValue(value=value) for name, value in metrics.items()}, uri=uri
     )
+    candidate = EvalResult.from_mapping({"loss": 1})
+    verdict = LOWER.compare(best=best, candidate=candidate)
+    assert verdict.outcome is Outcome.NOT_COMPARABLE
+    assert isinstance(verdict.problem, MissingMetricError)
+    observation = Observation(
+        candidate=Candidate(digest="c", eval_result=candidate),
+        best=Best(version=7, digest="b", eval_result=best),
+    )
     with pytest.raises(MissingMetricError) as caught:
-        LOWER.compare(best=best, candidate=EvalResult.from_mapping({"loss": 1}))
+        decide_module.decide(observation, Policy(rule=LOWER), 0.0)
     assert str(caught.value) == (
         "compare_policy.metric.metric.name must be a metric of the best's evaluation too (got"
         f" 'loss', {got} Compare by one of these until a model with the metric is exported."
