@@ -189,6 +189,7 @@ class Situation:
 
 
 def _blessings(situation: Situation) -> Decision | None:
+    """Refuses a candidate if a blessing that was given says no, or was never computed."""
     for status, reason in (
         (BlessingStatus.NOT_BLESSED, pb.ExportDecision.NOT_BLESSED),
         (BlessingStatus.NOT_COMPUTED, pb.ExportDecision.BLESSING_NOT_COMPUTED),
@@ -203,6 +204,7 @@ def _blessings(situation: Situation) -> Decision | None:
 
 
 def _already_best(situation: Situation) -> Decision | None:
+    """Does nothing if the candidate has the same content as the best."""
     best = situation.best
     if best is None or best.digest != situation.candidate.digest:
         return None
@@ -213,6 +215,7 @@ def _already_best(situation: Situation) -> Decision | None:
 
 
 def _candidate_is_nan(situation: Situation) -> Decision | None:
+    """Refuses a candidate that has NaN for a metric of the rule."""
     verdict = situation.compared.verdict
     values = [each.candidate for each in verdict.comparisons if each.candidate is not None]
     if not any(map(math.isnan, values)):
@@ -223,6 +226,7 @@ def _candidate_is_nan(situation: Situation) -> Decision | None:
 
 
 def _too_few_examples(situation: Situation) -> Decision | None:
+    """Refuses a candidate that was evaluated on fewer than `min_example_count` examples."""
     required, candidate = situation.policy.min_example_count, situation.candidate.eval_result
     if not required:
         return None
@@ -248,7 +252,7 @@ def _too_few_examples(situation: Situation) -> Decision | None:
 
 
 def _unknown_best(situation: Situation) -> Decision | None:
-    """Keeps a best of which no evaluation is known, where the policy says so."""
+    """Keeps a best without a known evaluation, where `on_unknown_best` or `comparability` asks."""
     policy, best = situation.policy, situation.best
     if best is None or policy.force or situation.compared.known_best is not None:
         return None
@@ -268,6 +272,7 @@ def _unknown_best(situation: Situation) -> Decision | None:
 
 
 def _not_comparable(situation: Situation) -> Decision | None:
+    """Refuses to compare with a best on other data, under `REQUIRE_SAME_DATA`."""
     best = situation.compared_best
     is_required = situation.policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA
     if best is None or not is_required or best.basis in _SAME_DATA:
@@ -280,6 +285,7 @@ def _not_comparable(situation: Situation) -> Decision | None:
 
 
 def _best_evaluation_too_old(situation: Situation) -> Decision | None:
+    """Refuses to compare with an evaluation older than `max_best_evaluation_age_seconds`."""
     best, limit = situation.compared_best, situation.policy.max_best_evaluation_age_seconds
     known_best = situation.compared.known_best
     if best is None or known_best is None or not limit:
@@ -313,6 +319,7 @@ def _best_evaluation_too_old(situation: Situation) -> Decision | None:
 
 
 def _not_better(situation: Situation) -> Decision | None:
+    """Refuses a candidate that is not better by the rule, or by no more than noise."""
     if situation.compared_best is None:
         return None
     outcome = situation.compared.verdict.outcome
@@ -326,6 +333,7 @@ def _not_better(situation: Situation) -> Decision | None:
 
 
 def _signatures_changed(situation: Situation) -> Decision | None:
+    """Refuses a candidate whose signatures would break clients of the best."""
     breaking = [change.text for change in situation.signature_changes if change.is_breaking]
     if not breaking or situation.policy.allow_signature_change:
         return None
@@ -338,6 +346,7 @@ def _signatures_changed(situation: Situation) -> Decision | None:
 
 
 def _guardrail_failed(situation: Situation) -> Decision | None:
+    """Refuses a candidate that fails a guardrail."""
     failed = [result for result in situation.compared.guardrails if not result.holds]
     if not failed:
         return None
@@ -354,7 +363,7 @@ def _vetoed(situation: Situation, reason: Reason, veto: str) -> Decision:
 
 
 def _export(situation: Situation) -> Decision:
-    """Exports: no gate before this one was against it."""
+    """Exports the candidate."""
     policy, best = situation.policy, situation.best
     explanation = situation.compared.verdict.explanation
     if best is None:
@@ -402,9 +411,11 @@ def _are_other_data(one: EvaluatedData, other: EvaluatedData) -> bool:
 class Gate:
     """One place where a decision is made.
 
+    The docstring of its function is its line in docs/deciding.md.
+
     Attributes:
         decide: Returns the decision, or None to leave it to the gates after this one.
-        reasons: Those that its decisions have.
+        reasons: Those that its decisions have, in the order of the table in docs/deciding.md.
     """
 
     decide: Callable[[Situation], Decision | None]

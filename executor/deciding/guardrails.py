@@ -1,38 +1,18 @@
-"""What a candidate must keep, however much better it is by the rule."""
+"""What a candidate must keep, however much better it is by the rule: the protocol of a guardrail.
+
+The table of the kinds of guardrail is `GUARDRAILS` in policy.py.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from tfx_best_exporter.executor.arguments.checks import is_name
-from tfx_best_exporter.executor.arguments.errors import FieldValueError, PathError, within
-from tfx_best_exporter.executor.deciding import numbers
-from tfx_best_exporter.executor.deciding.eval_result import (
-    EvalResult,
-    MetricKey,
-    MissingMetricError,
-    SliceKey,
-)
-from tfx_best_exporter.executor.deciding.metrics import check_metric
-from tfx_best_exporter.executor.deciding.slices import (
-    Features,
-    by_features,
-    features_of,
-    matched,
-    text_of,
-)
+from tfx_best_exporter.executor.arguments.errors import FieldValueError, within
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey
+from tfx_best_exporter.executor.deciding.slices import Features
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
-
-_MAX_NAMED = 20
-_MAX_WARNED = 3
-_UNKNOWN = "nothing is known of the best there"
-
-
-class MissingSliceError(PathError, KeyError):
-    """An evaluation does not have the slice that was asked for."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +47,9 @@ class Check:
 
 
 class Guardrail(Protocol):
-    """What a candidate must keep. A new kind is a class like this, and a row of `KINDS`.
+    """What a candidate must keep. A new kind is a class like this, and a row of a table.
+
+    The table is `GUARDRAILS` in policy.py.
 
     Attributes:
         key: The metric.
@@ -116,392 +98,6 @@ class Guardrail(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class MetricLimit:
-    """A bound, or an allowed regression, of one metric on some slices.
-
-    Attributes:
-        key: The metric.
-        direction: pb.LOWER_IS_BETTER or pb.HIGHER_IS_BETTER.
-        bound: Worst value allowed, in the metric's unit; None for any.
-        max_absolute_regression: How much worse than the best, in the metric's unit; None for any.
-        max_relative_regression: How much worse, as a share of abs(best); None for any.
-        slices: Where; empty for the overall slice.
-        every_slice_min_examples: Every slice with at least so many examples; None for `slices`.
-    """
-
-    key: MetricKey
-    direction: pb.MetricDirection
-    bound: float | None = None
-    max_absolute_regression: float | None = None
-    max_relative_regression: float | None = None
-    slices: tuple[Features, ...] = ()
-    every_slice_min_examples: float | None = None
-
-    @classmethod
-    def from_proto(cls, proto: pb.Guardrail) -> MetricLimit:
-        """Returns the guardrail that a proto states.
-
-        Raises:
-            ValueError: It is incomplete, or one that nothing or everything passes.
-        """
-        check_metric(proto.metric, proto.direction)
-        values = {
-            name: getattr(proto, name) if proto.HasField(name) else None
-            for name in (
-                "bound",
-                "max_absolute_regression",
-                "max_relative_regression",
-                "every_slice_min_examples",
-            )
-        }
-        limits = [values["bound"], values["max_absolute_regression"]]
-        if all(value is None for value in (*limits, values["max_relative_regression"])):
-            raise FieldValueError(
-                "",
-                "must have a limit (got none). Set bound, max_absolute_regression or"
-                " max_relative_regression.",
-            )
-        for name, value in values.items():
-            if value is None:
-                continue
-            if not math.isfinite(value):
-                raise FieldValueError(
-                    name,
-                    f"must be a finite number (got {value!r})."
-                    " Leave it out where nothing is asked.",
-                )
-            if name != "bound" and value < 0:
-                raise FieldValueError(
-                    name,
-                    f"must be 0 or larger (got {value!r}). Whichever the direction, it is a size.",
-                )
-        if proto.slices and values["every_slice_min_examples"] is not None:
-            raise FieldValueError(
-                "slices",
-                "must be left out where every_slice_min_examples is given (got"
-                " both). Make two guardrails of it.",
-            )
-        if not all(each.features for each in proto.slices):
-            raise FieldValueError(
-                "slices",
-                "must have features (got a slice without any). Leave slices out to"
-                " guard the overall slice.",
-            )
-        for column in (name for each in proto.slices for name in each.features):
-            if not is_name(column):
-                raise FieldValueError(
-                    "slices",
-                    f"must name the features of each slice (got {column!r})."
-                    " Name them as in the slicing_specs of Evaluator's EvalConfig.",
-                )
-        return cls(
-            key=MetricKey.from_proto(proto.metric),
-            direction=proto.direction,
-            slices=tuple(tuple(sorted(each.features.items())) for each in proto.slices),
-            **values,
-        )
-
-    @property
-    def limits_regression(self) -> bool:
-        """Whether the best's value counts, and not the bound alone."""
-        return self.max_absolute_regression is not None or self.max_relative_regression is not None
-
-    @property
-    def needs_slices(self) -> bool:
-        """Whether it looks at slices other than the overall one."""
-        return bool(self.slices) or self.every_slice_min_examples is not None
-
-    def for_candidate(self, model_name: str) -> MetricLimit:
-        """Returns the guardrail in which the candidate's own metric goes by no model's name."""
-        return dataclasses.replace(self, key=self.key.for_candidate(model_name))
-
-    def contradicts(self, other: Guardrail) -> str:
-        """Returns why no value of a metric could satisfy both, or an empty text."""
-        if not isinstance(other, MetricLimit):
-            return ""
-        higher, lower = sorted((self, other), key=lambda each: each.direction, reverse=True)
-        if (
-            self.key != other.key
-            or self.direction == other.direction
-            or not _overlap(self, other)
-            or higher.bound is None
-            or lower.bound is None
-            or higher.bound <= lower.bound
-        ):
-            return ""
-        return f"{str(self.key)!r} at least {higher.bound!r} and at most {lower.bound!r}"
-
-    def check(self, *, candidate: EvalResult, best: EvalResult | None) -> Check:
-        """Returns what becomes of it on each of its slices, and warnings where that says nothing.
-
-        Args:
-            candidate: Its evaluation.
-            best: The best's; None where there is none, or nothing is known of it. Then the bound
-                alone counts, as on a slice that the best's evaluation does not have.
-
-        Raises:
-            MissingSliceError: The candidate's evaluation lacks a slice that is named, or has none
-                where every slice is to be looked at.
-            MissingMetricError: It lacks the metric on a slice, or the number of examples.
-        """
-        results: list[GuardrailResult] = []
-        warnings = []
-        if not self.slices:
-            value = candidate.find(self.key)
-            if value is None:
-                raise self._missing_metric((), candidate)
-            best_value = best.find(self.key) if best is not None else None
-            if best is not None and best_value is None and self.limits_regression:
-                return Check(problem=self._missing_metric_of_best(best))
-            results.append(
-                self._result(
-                    (),
-                    value.value,
-                    best_value.value if best_value else None,
-                    candidate.example_count,
-                )
-            )
-        if self.needs_slices:
-            slice_keys = by_features(candidate.slice_example_counts())
-            if not self.slices and not slice_keys:
-                raise self._no_slices(candidate)
-            try:
-                best_values = self._slices_of_best(best)
-                matching = matched(best_values, candidate.slice_values(self.key))
-            except ValueError as error:
-                return Check(problem=error)
-            if best is not None and self.limits_regression and best.slices and not best_values:
-                return Check(problem=self._missing_metric_of_best(best))
-            results.extend(self._on_slices(candidate, slice_keys, matching))
-            gone = self._gone(best, best_values, slice_keys)
-            if gone:
-                warnings.append(
-                    f"{self.key} was not guarded on {_several(gone)}, which the best's evaluation"
-                    " has and the candidate's has not"
-                )
-        if best is not None:
-            unlimited = [text_of(each.slice) for each in results if each.worst_allowed is None]
-            if unlimited:
-                warnings.append(
-                    f"{self.key} was not guarded on {_several(unlimited)}, where the best's gives"
-                    " no limit"
-                )
-        return Check(results=tuple(results), warnings=tuple(warnings))
-
-    def _slices_of_best(self, best: EvalResult | None) -> Mapping[SliceKey, float]:
-        return {} if best is None else best.slice_values(self.key)
-
-    def _on_slices(
-        self,
-        candidate: EvalResult,
-        slice_keys: Mapping[Features, SliceKey],
-        best_values: Mapping[SliceKey, float],
-    ) -> Iterator[GuardrailResult]:
-        """Yields what becomes of it on each slice that is named or large enough."""
-        example_counts = candidate.slice_example_counts()
-        values = candidate.slice_values(self.key)
-        for features in self.slices or self._large_enough(slice_keys, example_counts, candidate):
-            slice_key = slice_keys.get(features)
-            if slice_key is None:
-                raise self._missing_slice(features, candidate, slice_keys)
-            if slice_key not in values:
-                raise self._missing_metric(features, candidate.slices[slice_key])
-            yield self._result(
-                features, values[slice_key], best_values.get(slice_key), example_counts[slice_key]
-            )
-
-    def _gone(
-        self,
-        best: EvalResult | None,
-        best_values: Mapping[SliceKey, float],
-        slice_keys: Mapping[Features, SliceKey],
-    ) -> list[str]:
-        """Returns the large slices that only the best has."""
-        if best is None or self.slices:
-            return []
-        found = []
-        known = {*slice_keys.values()}
-        for slice_key in best_values.keys() - known:
-            features = features_of(slice_key)
-            if features not in slice_keys:
-                example_count = best.slices[slice_key].example_count
-                if example_count is None or example_count >= (self.every_slice_min_examples or 0):
-                    found.append(text_of(features))
-        return sorted(found)
-
-    def _large_enough(
-        self,
-        slice_keys: Mapping[Features, SliceKey],
-        example_counts: Mapping[SliceKey, float | None],
-        candidate: EvalResult,
-    ) -> Iterator[Features]:
-        least = self.every_slice_min_examples or 0.0
-        for features, slice_key in slice_keys.items():
-            example_count = example_counts[slice_key]
-            if example_count is None:
-                raise MissingMetricError(
-                    "every_slice_min_examples",
-                    "must find the number of examples of"
-                    f" each slice (got none of {text_of(features)},"
-                    f" at {candidate.uri or 'the evaluation'}). Add the metric ExampleCount to"
-                    " Evaluator's EvalConfig.",
-                )
-            if example_count >= least:
-                yield features
-
-    def _result(
-        self,
-        features: Features,
-        value: float,
-        best_value: float | None,
-        example_count: float | None,
-    ) -> GuardrailResult:
-        worst_allowed, why = self._worst_allowed(best_value)
-        metric = str(self.key)
-        name = f"{metric} of {text_of(features)}" if features else metric
-        if self._is_undefined(value, best_value):
-            # AUC of a slice with one class, for example: nothing can have become worse.
-            holds = True
-            explanation = f"{name} is defined for neither model"
-        elif worst_allowed is None:
-            holds = not math.isnan(value)
-            why = _UNKNOWN if best_value is None else f"the best's {best_value:.6g} gives no limit"
-            explanation = f"{name} is {value:.6g}, and {why}"
-        else:
-            is_higher_better = self.direction == pb.HIGHER_IS_BETTER
-            # NaN is neither: it never holds.
-            holds = value >= worst_allowed if is_higher_better else value <= worst_allowed
-            # A limit that was computed is as exact as the numbers that it comes from.
-            if (
-                not holds
-                and why
-                and best_value is not None
-                and abs(value - worst_allowed) <= numbers.rounding_of(best_value, worst_allowed)
-            ):
-                holds, worst_allowed = True, value
-            value_text, limit_text = numbers.apart(value, worst_allowed)
-            explanation = (
-                f"{name} {value_text} is {'' if holds else 'not '}"
-                f"{'at least' if is_higher_better else 'at most'} {limit_text}{why}"
-            )
-            if best_value is None and self.limits_regression:
-                explanation += f"; {_UNKNOWN}"
-        return GuardrailResult(
-            metric=metric,
-            direction=self.direction,
-            slice=features,
-            candidate=value,
-            best=best_value,
-            worst_allowed=worst_allowed,
-            holds=holds,
-            explanation=explanation,
-            example_count=example_count,
-        )
-
-    def _is_undefined(self, value: float, best: float | None) -> bool:
-        return self.bound is None and math.isnan(value) and best is not None and math.isnan(best)
-
-    def _worst_allowed(self, best: float | None) -> tuple[float | None, str]:
-        """Returns the strictest limit, and where it comes from."""
-        limits = [] if self.bound is None else [(self.bound, "")]
-        # Of a best that is NaN or infinite nothing can be kept.
-        if best is not None and math.isfinite(best):
-            sign = -1 if self.direction == pb.HIGHER_IS_BETTER else 1
-            for regression in (
-                self.max_absolute_regression,
-                None
-                if self.max_relative_regression is None
-                else self.max_relative_regression * abs(best),
-            ):
-                if regression is not None:
-                    word = "less" if sign < 0 else "and"
-                    limits.append(
-                        (
-                            best + sign * regression,
-                            f", the best's {best:.6g} {word} {regression:.6g}",
-                        )
-                    )
-        if not limits:
-            return None, ""
-        strictest = max if self.direction == pb.HIGHER_IS_BETTER else min
-        return strictest(limits, key=lambda limit: limit[0])
-
-    def _missing_metric_of_best(self, best: EvalResult) -> MissingMetricError:
-        return MissingMetricError(
-            "metric.name",
-            "must be a metric of the best's evaluation too (got"
-            f" {str(self.key)!r}, at {best.uri or 'its record'}). Found:"
-            f" {', '.join(sorted(best)) or 'none'}. Give a bound only until a model with the"
-            " metric is exported.",
-        )
-
-    def _no_slices(self, candidate: EvalResult) -> MissingSliceError:
-        return MissingSliceError(
-            "every_slice_min_examples",
-            "must find slices in the evaluation (got none,"
-            f" at {candidate.uri or 'the evaluation'}). Add slicing_specs to Evaluator's"
-            " EvalConfig, or guard the overall slice alone.",
-        )
-
-    def _missing_metric(self, features: Features, candidate: EvalResult) -> MissingMetricError:
-        name = f"{str(self.key)!r} of {text_of(features)}" if features else repr(str(self.key))
-        where = f", at {candidate.uri}" if candidate.uri else ""
-        return MissingMetricError(
-            "metric.name",
-            f"must be a metric of the evaluation (got {name}{where})."
-            f" Found: {', '.join(sorted(candidate)) or 'none'}. {candidate.remedy(str(self.key))}",
-        )
-
-    def _missing_slice(
-        self, features: Features, candidate: EvalResult, found: Iterable[Features]
-    ) -> MissingSliceError:
-        names = sorted(text_of(each) for each in found)
-        more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-        return MissingSliceError(
-            "slices",
-            f"must be slices of the evaluation (got {text_of(features)}, at"
-            f" {candidate.uri or 'the evaluation'}). Found:"
-            f" {', '.join(names[:_MAX_NAMED]) or 'none'}{more}. Use one of these, or add it to the"
-            " slicing_specs of Evaluator's EvalConfig.",
-        )
-
-
-def _several(names: Sequence[str]) -> str:
-    """Returns the first of several names, and how many more there are."""
-    more = f" and {len(names) - _MAX_WARNED} more" if len(names) > _MAX_WARNED else ""
-    return f"{'; '.join(names[:_MAX_WARNED])}{more}"
-
-
-def from_policy(
-    proto: pb.ComparePolicy, kinds: Sequence[Kind] | None = None
-) -> tuple[Guardrail, ...]:
-    """Returns the guardrails that a policy states.
-
-    Args:
-        proto: The policy.
-        kinds: Of guardrail, the first of which that a message states reads it. Default: `KINDS`.
-
-    Raises:
-        FieldValueError: One of them is invalid, or no value of a metric could satisfy two of them.
-    """
-    found: list[Guardrail] = []
-    for index, each in enumerate(proto.guardrails):
-        with within(f"guardrails[{index}]"):
-            kind = next(kind for kind in kinds or KINDS if kind.is_stated_by(each))
-            guardrail = kind.from_proto(each)
-        for other_index, other in enumerate(found):
-            contradiction = other.contradicts(guardrail)
-            if contradiction:
-                raise FieldValueError(
-                    f"guardrails[{index}]",
-                    f"must not contradict compare_policy.guardrails[{other_index}] (got"
-                    f" {contradiction}). No candidate could pass: mend one of both.",
-                )
-        found.append(guardrail)
-    return tuple(found)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """A kind of guardrail.
 
@@ -514,18 +110,28 @@ class Kind:
     from_proto: Callable[[pb.Guardrail], Guardrail]
 
 
-KINDS: tuple[Kind, ...] = (Kind(is_stated_by=lambda _: True, from_proto=MetricLimit.from_proto),)
+def from_policy(proto: pb.ComparePolicy, kinds: Sequence[Kind]) -> tuple[Guardrail, ...]:
+    """Returns the guardrails that a policy states.
 
+    Args:
+        proto: The policy.
+        kinds: Of guardrail; the first one that a message states reads it.
 
-def _overlap(first: MetricLimit, second: MetricLimit) -> bool:
-    """Returns whether two guardrails surely have a slice in common.
-
-    The slices that they name do exist, or else they fail: each has at least 0 examples.
+    Raises:
+        FieldValueError: One of them is invalid, or no value of a metric could satisfy two of them.
     """
-    if any(each.every_slice_min_examples == 0 for each in (first, second)):
-        return True
-    places = [
-        {()} if each.every_slice_min_examples is not None or not each.slices else {*each.slices}
-        for each in (first, second)
-    ]
-    return not places[0].isdisjoint(places[1])
+    found: list[Guardrail] = []
+    for index, each in enumerate(proto.guardrails):
+        with within(f"guardrails[{index}]"):
+            kind = next(kind for kind in kinds if kind.is_stated_by(each))
+            guardrail = kind.from_proto(each)
+        for other_index, other in enumerate(found):
+            contradiction = other.contradicts(guardrail)
+            if contradiction:
+                raise FieldValueError(
+                    f"guardrails[{index}]",
+                    f"must not contradict compare_policy.guardrails[{other_index}] (got"
+                    f" {contradiction}). No candidate could pass: mend one of both.",
+                )
+        found.append(guardrail)
+    return tuple(found)

@@ -14,6 +14,7 @@ from tfx_best_exporter.executor.arguments.errors import FieldValueError, within
 from tfx_best_exporter.executor.deciding import compare_function, guardrails, rules
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 from tfx_best_exporter.executor.deciding.guardrails import Guardrail
+from tfx_best_exporter.executor.deciding.metric_limit import MetricLimit
 from tfx_best_exporter.executor.deciding.models import Candidate
 from tfx_best_exporter.executor.deciding.rules import Rule
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -26,6 +27,11 @@ RULES: Mapping[str, Callable[[pb.ComparePolicy, LoadFunction], Rule]] = {
     "metric": lambda proto, _: rules.from_policy(proto),
     "compare_fn": compare_function.from_policy,
 }
+
+# The kinds of guardrail; the first one that a message states reads it.
+GUARDRAILS: tuple[guardrails.Kind, ...] = (
+    guardrails.Kind(is_stated_by=lambda _: True, from_proto=MetricLimit.from_proto),
+)
 
 # tf.estimator.BestExporter's default: a smaller "loss" is better.
 DEFAULT_COMPARE_POLICY = pb.ComparePolicy(
@@ -131,14 +137,17 @@ def policy_message_of(text: str) -> pb.ComparePolicy:
 def policy_from_proto(
     proto: pb.ComparePolicy,
     load_function: LoadFunction,
-    kinds: Mapping[str, Callable[[pb.ComparePolicy, LoadFunction], Rule]] = RULES,
+    *,
+    rule_kinds: Mapping[str, Callable[[pb.ComparePolicy, LoadFunction], Rule]] = RULES,
+    guardrail_kinds: Sequence[guardrails.Kind] = GUARDRAILS,
 ) -> Policy:
     """Returns the policy that a proto states.
 
     Args:
         proto: The policy.
         load_function: Returns the compare function that a name refers to.
-        kinds: How each kind of rule is read.
+        rule_kinds: How each kind of rule is read.
+        guardrail_kinds: The kinds of guardrail.
 
     Raises:
         FieldValueError: The policy has no rule, or something in it is not valid.
@@ -151,8 +160,8 @@ def policy_from_proto(
                 "must have a rule (got none). Set metric or compare_fn, or pass no"
                 " compare_policy to ask for a smaller 'loss'.",
             )
-        rule = kinds[kind](proto, load_function)
-        found = guardrails.from_policy(proto)
+        rule = rule_kinds[kind](proto, load_function)
+        found = guardrails.from_policy(proto, guardrail_kinds)
         _check_against(rule, found)
         _check_sizes(proto)
         _check_choices(proto)

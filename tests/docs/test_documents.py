@@ -21,7 +21,7 @@ from google.protobuf import json_format
 
 from tests.tfx_runs import write_evaluation
 from tfx_best_exporter.executor import keys, policies
-from tfx_best_exporter.executor.deciding.decide import decide
+from tfx_best_exporter.executor.deciding.decide import GATES, decide
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
 from tfx_best_exporter.executor.deciding.models import (
     Best,
@@ -553,9 +553,17 @@ def test_worked_examples(document: Path):
     assert not problems
 
 
-def test_reasons_are_the_enums():
+def test_reasons_are_those_of_the_gates_in_their_order():
+    names = [pb.ExportDecision.Reason.Name(each) for gate in GATES for each in gate.reasons]
+    assert sorted(names) == sorted(pb.ExportDecision.Reason.keys()[1:])
     rows = rows_of(section_of(DECIDING, "Reasons"))
-    assert [row[0].strip("`") for row in rows] == pb.ExportDecision.Reason.keys()[1:]
+    assert [row[0].strip("`") for row in rows] == names
+
+
+def test_the_list_has_the_gates_in_their_order():
+    page = DECIDING.read_text(encoding="utf-8")
+    lines = re.findall(r"^\d+\. (.*)$", page[: page.index("## Reasons")], re.MULTILINE)
+    assert lines == [gate.decide.__doc__ for gate in GATES]
 
 
 @pytest.mark.parametrize("row", rows_of(section_of(DECIDING, "Reasons")), ids=lambda row: row[0])

@@ -22,12 +22,12 @@ from tests.executor.deciding.decided import (
     guarded,
     interval,
 )
-from tfx_best_exporter.executor.deciding import guardrails
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     EvaluatedData,
     MissingMetricError,
 )
+from tfx_best_exporter.executor.deciding.metric_limit import MetricLimit
 from tfx_best_exporter.executor.deciding.models import Blessing, BlessingStatus
 from tfx_best_exporter.executor.deciding.policy import check_policy
 from tfx_best_exporter.executor.deciding.rules import Comparison
@@ -583,7 +583,7 @@ def test_nothing_that_a_guardrail_forbids_is_exported(
     decision = decide_by(policy, candidate, best, is_served=is_served)
     if decision.is_export:
         for each in policy.guardrails:
-            rail = guardrails.MetricLimit.from_proto(each)
+            rail = MetricLimit.from_proto(each)
             known_best = best if is_served else None
             for result in rail.check(candidate=candidate, best=known_best).results:
                 assert result.holds

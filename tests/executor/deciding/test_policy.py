@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -8,22 +9,32 @@ from tests.executor.deciding.decided import (
     NAN,
     RULE,
     decide_by,
+    evaluation,
     load_nothing,
     metric_policy,
     smaller_loss,
 )
-from tfx_best_exporter.executor.deciding import guardrails
+from tfx_best_exporter.executor.deciding import decide as comparison
 from tfx_best_exporter.executor.deciding.compare_function import CompareFunction
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
-from tfx_best_exporter.executor.deciding.models import Candidate
+from tfx_best_exporter.executor.deciding.guardrails import (
+    Check,
+    Guardrail,
+    GuardrailResult,
+    Kind,
+)
+from tfx_best_exporter.executor.deciding.metric_limit import MetricLimit
+from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
 from tfx_best_exporter.executor.deciding.policy import (
     DEFAULT_COMPARE_POLICY,
+    GUARDRAILS,
+    RULES,
     Policy,
     check_policy,
     policy_from_proto,
     policy_message_of,
 )
-from tfx_best_exporter.executor.deciding.rules import MetricRule
+from tfx_best_exporter.executor.deciding.rules import MetricRule, Outcome, Verdict
 from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger, smaller
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -196,7 +207,7 @@ def test_a_policy_keeps_all_that_is_said():
     assert (policy.allow_signature_change, policy.force) == (True, "why")
     assert (policy.min_example_count, policy.max_best_evaluation_age_seconds) == (3, 4)
     assert policy.guardrails == (
-        guardrails.MetricLimit(key=MetricKey(name="auc"), direction=pb.HIGHER_IS_BETTER, bound=0.1),
+        MetricLimit(key=MetricKey(name="auc"), direction=pb.HIGHER_IS_BETTER, bound=0.1),
     )
 
 
@@ -235,3 +246,87 @@ def test_the_candidates_name_is_its_own(name: str):
     keys = keys.metrics
     assert keys
     assert all(named("theirs", 0.8).find(key) for key in keys)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Newest:
+    """A third kind of rule: every candidate is better than the one before."""
+
+    metrics: tuple[MetricKey, ...] = ()
+    needs_intervals: bool = False
+    leading: None = None
+
+    def for_candidate(self, model_name: str) -> "Newest":
+        return self
+
+    def compare(
+        self,
+        *,
+        best: EvalResult | None,
+        candidate: EvalResult,
+        together: EvalResult | None = None,
+    ) -> Verdict:
+        return Verdict(outcome=Outcome.BETTER, explanation="newest", comparisons=())
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Forbidden:
+    """A second kind of guardrail: no candidate keeps it."""
+
+    key: MetricKey
+    direction: pb.MetricDirection = pb.HIGHER_IS_BETTER
+    limits_regression: bool = False
+    needs_slices: bool = False
+
+    def for_candidate(self, model_name: str) -> "Forbidden":
+        return self
+
+    def contradicts(self, other: Guardrail) -> str:
+        return ""
+
+    def check(self, *, candidate: EvalResult, best: EvalResult | None) -> Check:
+        result = GuardrailResult(
+            metric=str(self.key),
+            direction=self.direction,
+            slice=(),
+            candidate=0.0,
+            best=None,
+            worst_allowed=None,
+            holds=False,
+            explanation="forbidden",
+            example_count=None,
+        )
+        return Check(results=(result,))
+
+
+def test_a_third_kind_of_rule_is_a_class_and_a_row():
+    policy = policy_from_proto(
+        pb.ComparePolicy(compare_fn="newest"),
+        load_nothing,
+        rule_kinds={**RULES, "compare_fn": lambda proto, load_function: Newest()},
+    )
+    worse, best = evaluation({"auc": 0.1}), evaluation({"auc": 0.9})
+    observation = Observation(
+        candidate=Candidate(digest="c", eval_result=worse),
+        best=Best(version=7, digest="b", eval_result=best),
+    )
+    decision = comparison.decide(observation, policy, 0.0)
+    assert (decision.reason, decision.explanation) == (pb.ExportDecision.BETTER, "newest")
+
+
+def test_a_second_kind_of_guardrail_is_a_class_and_a_row():
+    kind = Kind(
+        is_stated_by=lambda proto: proto.metric.name == "forbidden",
+        from_proto=lambda proto: Forbidden(key=MetricKey.from_proto(proto.metric)),
+    )
+    policy = policy_from_proto(
+        compare_policy(
+            larger("auc"), guardrails=[at_least("auc", 0.5), at_least("forbidden", 0.0)]
+        ),
+        load_nothing,
+        guardrail_kinds=(kind, *GUARDRAILS),
+    )
+    candidate = Candidate(digest="c", eval_result=evaluation({"auc": 0.9}))
+    decision = comparison.decide(Observation(candidate=candidate, best=None), policy, 0.0)
+    assert decision.reason == pb.ExportDecision.GUARDRAIL_FAILED
+    assert [each.holds for each in decision.guardrails] == [True, False]

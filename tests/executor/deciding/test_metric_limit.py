@@ -20,14 +20,13 @@ from tests.executor.deciding.decided import (
     guarded,
     metrics_of,
 )
-from tfx_best_exporter.executor.deciding import guardrails
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     MetricKey,
     MissingMetricError,
     SliceKey,
 )
-from tfx_best_exporter.executor.deciding.guardrails import MissingSliceError
+from tfx_best_exporter.executor.deciding.metric_limit import MissingSliceError
 from tfx_best_exporter.executor.deciding.policy import check_policy
 from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -405,7 +404,7 @@ def test_slices_that_are_not_guarded_are_warned_of():
 
 def test_every_slice_of_an_evaluation_without_slices():
     rail = at_least("recall", 0.5, every_slice_min_examples=100)
-    with pytest.raises(guardrails.MissingSliceError) as caught:
+    with pytest.raises(MissingSliceError) as caught:
         decide_by(compare_policy(larger("auc"), guardrails=[rail]), {"auc": 0.9, "recall": 0.8})
     assert str(caught.value) == (
         "compare_policy.guardrails[0].every_slice_min_examples must find slices in the evaluation"
