@@ -1,0 +1,117 @@
+"""Fields of a decision as a page shows them: values that may be unset, and tables that unfold."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from typing import Generic, TypeAlias, TypeVar
+
+from google.protobuf.message import Message
+
+from tfx_best_exporter.executor.reports import charts, wording
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+# Rows of a table that are seen at once, and rows of a table at all. decision.json has the others;
+# but it does not have all either: only the first of many guardrails, the slices that changed most,
+# and the latest exports of a history.
+OPEN_ROWS = 8
+_MOST_ROWS = 200
+_MOST_FEATURES = 12
+
+# A value, and the bounds of its confidence interval.
+Interval: TypeAlias = tuple[float | None, float | None, float | None]
+_Row = TypeVar("_Row")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rows(Generic[_Row]):
+    """Rows that are seen at once, rows that unfold, and how many more there are."""
+
+    open: Sequence[_Row]
+    folded: Sequence[_Row]
+    left_out: int
+
+    @classmethod
+    def of(cls, rows: Iterable[_Row], at_least_open: int = 0) -> Rows[_Row]:
+        """Returns rows as they are shown; `at_least_open` of them at once."""
+        rows = list(rows)
+        shown = rows[:_MOST_ROWS]
+        split = max(OPEN_ROWS, at_least_open)
+        # A single row is not worth a click.
+        split = split if len(shown) > split + 1 else len(shown)
+        return cls(shown[:split], shown[split:], len(rows) - len(shown))
+
+    def __len__(self) -> int:
+        return len(self.open) + len(self.folded) + self.left_out
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A value and its interval, as words and as a mark of a chart."""
+
+    value: str
+    interval: str
+    mark: charts.Mark | None
+
+
+def value(interval: Interval, scale: charts.Scale | None, *beside: float | None) -> Value:
+    """Returns a value as it is shown on a scale, and beside other values."""
+    value, lower, upper = interval
+    bounds = ""
+    if lower is not None and upper is not None:
+        bounds = f"{number(lower, upper, value)} to {number(upper, lower, value)}"
+    return Value(
+        value=number(value, *beside),
+        interval=bounds,
+        mark=None if scale is None or value is None else scale.mark(value, lower, upper),
+    )
+
+
+def slice_features(value: pb.Slice) -> Rows[tuple[str, str]]:
+    """Returns the features of a slice, the first of them open."""
+    features = wording.features(value)
+    return Rows(features[:_MOST_FEATURES], (), max(len(features) - _MOST_FEATURES, 0))
+
+
+def optional(message: Message, field: str) -> float | None:
+    """Returns a field, or None if it is unset."""
+    return getattr(message, field) if message.HasField(field) else None
+
+
+def interval(message: Message, name: str) -> Interval:
+    """Returns a value and its bounds, of a message that has them as `name` and `name_lower_bound`.
+
+    Args:
+        message: Has these fields.
+        name: Empty for "value" and "lower_bound".
+    """
+    front = f"{name}_" if name else ""
+    fields = type(message).DESCRIPTOR.fields_by_name
+    value = name or "value"
+    return (
+        optional(message, value) if fields[value].has_presence else getattr(message, value),
+        optional(message, f"{front}lower_bound"),
+        optional(message, f"{front}upper_bound"),
+    )
+
+
+def is_finite(interval: Interval) -> bool:
+    """Returns whether the value of an interval is known and finite."""
+    return interval[0] is not None and math.isfinite(interval[0])
+
+
+def number(value: float | None, *beside: float | None) -> str:
+    """Returns a number as text, empty for None; arguments as those of `wording.number`."""
+    return "" if value is None else wording.number(value, *beside)
+
+
+def count(message: Message) -> str:
+    """Returns a message's number of examples as text, empty if it is unset."""
+    count = optional(message, "example_count")
+    return "" if count is None else wording.count(count)
+
+
+def time(message: Message, field: str) -> str:
+    """Returns a time as text, empty if it is unset."""
+    return wording.time(getattr(message, field)) if message.HasField(field) else ""

@@ -1,0 +1,99 @@
+"""Where candidate, best and decision come from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from tfx_best_exporter.executor.reports.sections import fields
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+# On which data, and by what.
+BASES: Mapping[int, tuple[str, str]] = {
+    pb.ExportDecision.SAME_EVALUATION: ("the same data", "one evaluation of both models"),
+    pb.ExportDecision.EVALUATED_AGAIN: (
+        "the same data",
+        "the best was evaluated again on the candidate's examples",
+    ),
+    pb.ExportDecision.RECORDED_SAME_DATA: ("the same data", "the best's recorded evaluation"),
+    pb.ExportDecision.RECORDED_OTHER_DATA: (
+        "other data, or data that nobody recorded",
+        "the best's recorded evaluation",
+    ),
+}
+_SOURCES: Mapping[int, str] = {
+    pb.Evaluation.TFMA: "TensorFlow Model Analysis",
+    pb.Evaluation.EVENT_FILES: "event files",
+    pb.Evaluation.MAPPING: "given by the caller",
+}
+
+
+def basis(decision: pb.ExportDecision) -> tuple[str, str]:
+    """Returns the data that was compared on, and the source of the best's evaluation."""
+    return BASES.get(decision.basis, (f"basis {decision.basis}", ""))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Field:
+    """A row of the provenance: the same fact of both models."""
+
+    label: str
+    candidate: str
+    best: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Provenance:
+    run: Sequence[tuple[str, str]]
+    models: Sequence[_Field]
+    has_best: bool
+
+
+def section(decision: pb.ExportDecision) -> _Provenance:
+    """Returns the origin of the decision, and what is known of both models."""
+    run = (
+        ("Base directory", decision.base_directory),
+        ("Pipeline", decision.provenance.pipeline_name),
+        ("Run", decision.provenance.run_id),
+        ("Component", decision.provenance.node_id),
+        ("tfx-best-exporter", decision.provenance.exporter_version),
+        ("Decided", fields.time(decision, "decided_at")),
+        ("Compared on", ": ".join(filter(None, basis(decision))) if decision.basis else ""),
+        ("Schema of the decision", str(decision.schema_version or "")),
+    )
+    candidate = _model(decision.version, decision.candidate, decision.candidate_evaluation)
+    best: Mapping[str, str] = {}
+    if decision.HasField("best"):
+        best = {
+            **_model(decision.best.version, decision.best.model, decision.best.evaluation),
+            "Directory": decision.best.path,
+            "PushedModel": decision.best.pushed_model_uri,
+            "Record": "yes" if decision.best.has_record else "none: pushed by other means",
+        }
+    labels = dict.fromkeys([*candidate, *best])
+    return _Provenance(
+        run=[(label, value) for label, value in run if value],
+        models=[
+            _Field(label=label, candidate=candidate.get(label, ""), best=best.get(label, ""))
+            for label in labels
+            if candidate.get(label) or best.get(label)
+        ],
+        has_best=bool(best),
+    )
+
+
+def _model(version: int, model: pb.SourceModel, evaluation: pb.Evaluation) -> dict[str, str]:
+    """Returns what is known of a model and its evaluation, by label."""
+    return {
+        "Version": str(version or ""),
+        "Model": model.uri,
+        "Digest": model.digest,
+        "Evaluation": evaluation.uri,
+        "Kind of evaluation": _SOURCES.get(evaluation.source, ""),
+        "Model in the evaluation": evaluation.model_name,
+        "Evaluated": fields.time(evaluation, "evaluated_at"),
+        "Evaluated on": evaluation.data.examples_uri,
+        "Splits": ", ".join(evaluation.data.splits),
+        "Examples": fields.count(evaluation),
+        "Eval config": evaluation.data.eval_config_digest,
+    }
