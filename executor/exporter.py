@@ -15,12 +15,17 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Blessing, Decision
 from tfx_best_exporter.executor.exports import retention, saved_model
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
-from tfx_best_exporter.executor.running import run
 from tfx_best_exporter.executor.running.observe import (
     CandidateModel,
     ForeignBest,
     Reevaluate,
     observe_candidate,
+)
+from tfx_best_exporter.executor.running.run import (
+    Request,
+    decide_only,
+    export_if_better,
+    retire_only,
 )
 from tfx_best_exporter.executor.running.settings import Settings, compare_policy_of
 from tfx_best_exporter.executor.storage import location_of
@@ -154,7 +159,7 @@ class ModelExporter:
         Raises:
             See `run`.
         """
-        return run.decide_only(
+        return decide_only(
             self._settings,
             self._candidate(model_path, eval_result, blessings, ""),
             foreign_best,
@@ -169,7 +174,7 @@ class ModelExporter:
         Raises:
             See `run`.
         """
-        return run.retire(self._settings)
+        return retire_only(self._settings)
 
     def run(
         self,
@@ -215,9 +220,9 @@ class ModelExporter:
             LeaseLostError: The lock was lost again and again.
             OSError: Something could not be read or written; the best is as it was.
         """
-        return run.run(
+        return export_if_better(
             self._settings,
-            run.Request(
+            Request(
                 model=self._candidate(model_path, eval_result, blessings, model_uri),
                 foreign_best=foreign_best,
                 reevaluate=reevaluate,

@@ -51,7 +51,7 @@ class Request:
     warnings: tuple[str, ...] = ()
 
 
-def run(settings: Settings, request: Request) -> pb.ExportDecision:
+def export_if_better(settings: Settings, request: Request) -> pb.ExportDecision:
     """Returns the decision, carried out.
 
     Raises:
@@ -76,7 +76,7 @@ def run(settings: Settings, request: Request) -> pb.ExportDecision:
             return result
 
 
-def retire(settings: Settings) -> pb.ExportDecision:
+def retire_only(settings: Settings) -> pb.ExportDecision:
     """Returns a decision of which only `kept`, `retired` and `warnings` are set.
 
     Raises:
