@@ -1,8 +1,80 @@
-"""How a version directory appears and disappears: all or nothing, in each kind of storage.
+"""Publishing and retiring a version: all or nothing, in each kind of storage.
 
-On a disk, by one rename. In an object store, where a directory is no more than the beginning of
-its objects' names, by one object: without saved_model.pb a directory is no SavedModel, so that is
-written last and deleted first.
+There are two ways, and `commit_for` chooses by the storage's `has_atomic_rename`. A disk moves a
+whole directory by one rename. An object store has no directories, only names of objects: there
+saved_model.pb is copied last and deleted first, because a directory without it is no SavedModel.
+
+In the diagrams each arrow names the call that makes the move. <version>/ lies in the base
+directory, the other paths in .best_exporter/. `publish` and `retire` move a version down, and can
+be killed in every state, also by SIGKILL. The right column names the repair: the next run begins
+with ExportDirectory.recover, which calls the commit's own `recover`. A killed `recover` is repeated
+by the run after that. The lease is checked right before a version appears, before it disappears,
+and before each repair of a version.
+
+On a disk, RenameCommit:
+
+    state       files                                  killed here: the next run
+    absent
+      |  copy_files(model, staging/<token>)
+    copying     staging/<token>/, partial              RenameCommit.recover removes it: absent
+      |  sync(staging/<token>), once the record is written and all copies are verified
+    staged      staging/<token>/, whole and durable    RenameCommit.recover removes it: absent
+      |  rename(staging/<token>, <version>)            THE COMMIT
+    visible     <version>/                             finds it served: nothing to repair
+      |  write(retired/<version>.json)
+    condemned   <version>/, tombstone                  ExportDirectory.recover removes the
+      |                                                tombstone: visible
+      |  rename(<version>, trash/<version>-<token>)    OUT OF SERVICE
+    trashed     trash/<version>-<token>/, tombstone    RenameCommit.recover removes it: retired
+      |  remove(trash/<version>-<token>)
+    retired     tombstone
+
+A process killed after the first rename leaves a complete version that is served. The next run takes
+it as the best; the same candidate is ALREADY_BEST and is not exported twice. A machine that loses
+power before the rename is synced comes up with the version staged or visible, never with a part.
+
+In an object store, MarkerCommit. A *marker* is saved_model.pb, or saved_model.pbtxt:
+
+    state       staging/<version>/   <version>/        killed here: the next run
+    absent
+      |  write(staging/<version>/claim.json, if_absent=True)
+    claimed     claim                                  as copying
+      |  copy_files(model, <version>), from staging/<version>/files if it had to be uploaded
+    copying     claim, files         some              MarkerCommit.recover removes all but the
+      |                                                claim, the staged marker first: burned
+      |  copy_files(marker, staging/<version>), once the record is written
+    staged      claim, files, marker all but marker    as copying
+      |  copy_files(staged marker, <version>)          THE COMMIT
+    committed   claim, files, marker all               MarkerCommit.recover removes
+      |                                                staging/<version>/: visible
+      |  remove(staging/<version>)
+    visible                          all               finds it served: nothing to repair
+      |  write(retired/<version>.json)
+    condemned                        all; tombstone    ExportDirectory.recover removes the
+      |                                                tombstone: visible
+      |  remove(<version>/<marker>)                    OUT OF SERVICE
+    deleting                         some; tombstone   ExportDirectory.recover removes the
+      |                                                rest: retired
+      |  remove(<version>)
+    retired                          tombstone
+
+    burned      claim                                  MarkerCommit.recover, or a publish, removes
+                                                       the claim once a larger version is there
+
+Nobody else takes a burned number, so a writer that lost its lease without noticing shares files
+with nobody. Such a writer cannot commit either: `recover` has deleted the staged marker.
+
+Each failure is retried in one place:
+
+- The storage's client sends a failed request again, a bounded number of times.
+- A commit retries nothing: `publish` takes back what it wrote, also a rename that could not be
+  synced, and raises. If the copy of the marker fails, `publish` looks once whether the version is
+  visible: the copy may have succeeded and only its response been lost.
+- ExportDirectory.retire removes its tombstone again if the version is still visible.
+- ExportDirectory.publish takes the next number after VersionTakenError, a bounded number of times.
+- ModelExporter.run takes the lock, recovers and decides again after LeaseLostError, a
+  bounded number of times.
+- Every other error ends the run. The next run recovers, and decides by what is visible then.
 """
 
 from __future__ import annotations
@@ -31,9 +103,13 @@ class VersionTakenError(Exception):
 
 
 class Commit(Protocol):
-    """One way to publish and to retire; every step may be the last one of its process.
+    """Publishes and retires versions, whichever call is the last one of its process.
 
-    All methods ask that the base directory's lock is held.
+    The promise: a visible version is complete and never changes, until it is retired. All methods
+    require the base directory's lock.
+
+    RenameCommit and MarkerCommit are the only two: a storage has an atomic rename or it has none,
+    and a new storage says which in `has_atomic_rename`. The module's text says who may retry.
     """
 
     def publish(
@@ -65,7 +141,7 @@ class Commit(Protocol):
         Raises:
             LeaseLostError: Another writer took over; the version stays.
             OSError: It could not be taken out of service, or what is left of it not be deleted:
-                `is_visible` tells.
+                `is_visible` reports which.
         """
         ...
 
@@ -83,7 +159,7 @@ class Commit(Protocol):
 
 
 def commit_for(base: Location, state: Location) -> Commit:
-    """Returns the way to publish and to retire below a base directory.
+    """Returns the one of both commits that suits the storage of a base directory.
 
     Args:
         base: The base directory.

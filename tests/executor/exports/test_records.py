@@ -15,7 +15,7 @@ from tests.executor.plain import (
 )
 from tfx_best_exporter.executor.exports import records
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
-from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError
+from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError, Tombstones
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -127,6 +127,42 @@ def test_a_record_that_could_not_be_read_back_is_refused(tmp_path: Path):
         f"record must have at most 67108864 bytes (got 67108865, for {base.path}). Export a model"
         " of fewer files, or an evaluation of fewer metrics."
     )
+
+
+# Tombstones.
+
+
+def test_a_tombstone_keeps_all_of_a_record_but_the_manifest(tmp_path: Path):
+    tombstones = Tombstones(location_of(tmp_path / "retired"))
+    record = record_of(name="a name")(5, [pb.ManifestEntry(path="saved_model.pb")])
+    tombstones.write(record, why="too old", now=1000.5)
+    tombstone = tombstones.read(5)
+    assert len(record.manifest) == 1
+    record.ClearField("manifest")
+    assert tombstone.record == record
+    assert (tombstone.schema_version, tombstone.why) == (1, "too old")
+    assert tombstone.retired_at.ToNanoseconds() == 1000_500_000_000
+    with pytest.raises(RecordError, match=r"\A6\.json "):
+        tombstones.read(6)
+
+
+def test_tombstones_among_other_files(tmp_path: Path):
+    tombstones = Tombstones(location_of(tmp_path / "retired"))
+    assert (tombstones.versions(), tombstones.half_written()) == ([], [])
+    own = ["0.json", "10.json", "9.json", f"{2**63 - 1}.json"]
+    half_written = [".5.json.partial", ".6.json.0123456789abcdef.partial"]
+    others = [
+        "007.json",
+        "-1.json",
+        "1.json.bak",
+        "notes.txt",
+        ".notes.partial",
+        "1" * 40 + ".json",
+    ]
+    write_files(tmp_path / "retired", dict.fromkeys((*own, *half_written, *others), b"{}"))
+    assert tombstones.versions() == [0, 9, 10, 2**63 - 1]
+    assert [location.name for location in tombstones.half_written()] == half_written
+    assert tombstones.location(9).path == str(tmp_path / "retired" / "9.json")
 
 
 # The files of an export.
