@@ -72,8 +72,8 @@ Each failure is retried in one place:
   visible: the copy may have succeeded and only its response been lost.
 - ExportDirectory.retire removes its tombstone again if the version is still visible.
 - ExportDirectory.publish takes the next number after VersionTakenError, a bounded number of times.
-- ModelExporter.run takes the lock, recovers and decides again after LeaseLostError, a
-  bounded number of times.
+- `export_if_better` in running/run.py takes the lock, recovers and decides again after
+  LeaseLostError, a bounded number of times.
 - Every other error ends the run. The next run recovers, and decides by what is visible then.
 """
 
