@@ -26,7 +26,7 @@ from tfx_best_exporter.executor.deciding import policy as policy_lib
 from tfx_best_exporter.executor.deciding import rules
 from tfx_best_exporter.executor.deciding.compare_function import COMPARE_FN_PARAMETERS
 from tfx_best_exporter.executor.deciding.rules import MetricRule
-from tfx_best_exporter.executor.evaluations import tfma as evaluation_lib
+from tfx_best_exporter.executor.evaluations import event_files
 from tfx_best_exporter.executor.exports import retention, saved_model
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -83,7 +83,7 @@ class BestExporter(base_component.BaseComponent):
         model_run: types.BaseChannel | None = None,
         examples: types.BaseChannel | None = None,
         example_splits: Sequence[str] | None = None,
-        event_file_pattern: str = evaluation_lib.DEFAULT_EVENT_FILE_PATTERN,
+        event_file_pattern: str = event_files.DEFAULT_EVENT_FILE_PATTERN,
         compare_fn: Callable[..., bool] | str | None = None,
         compare_policy: (
             pb.ComparePolicy

@@ -18,7 +18,7 @@ from tfx_best_exporter.executor import exporter, keys
 from tfx_best_exporter.executor.arguments import destination, user_functions
 from tfx_best_exporter.executor.deciding import models, policy
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey
-from tfx_best_exporter.executor.evaluations import best, tfma
+from tfx_best_exporter.executor.evaluations import best, event_files, tfma
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -267,9 +267,9 @@ def _eval_result_of(input_dict: _Artifacts, exec_properties: Mapping[str, Any]) 
             splits=splits_of(exec_properties),
         )
     artifact = artifact_utils.get_single_instance(list(input_dict[keys.MODEL_RUN_KEY]))
-    return tfma.from_event_files(
+    return event_files.from_event_files(
         artifact.uri,
-        exec_properties.get(keys.EVENT_FILE_PATTERN_KEY) or tfma.DEFAULT_EVENT_FILE_PATTERN,
+        exec_properties.get(keys.EVENT_FILE_PATTERN_KEY) or event_files.DEFAULT_EVENT_FILE_PATTERN,
     )
 
 

@@ -73,8 +73,9 @@ class CompareFunction:
             RuntimeError: The function raised.
             TypeError: It returned something that is not a bool.
         """
-        best_view = _RecordingEvalResult(candidate if best is None else best)
-        candidate_view = _RecordingEvalResult(candidate)
+        names_read: set[str] = set()
+        best_view = (candidate if best is None else best).reporting_reads(names_read.add)
+        candidate_view = candidate.reporting_reads(names_read.add)
         try:
             result = self.function(best_eval_result=best_view, current_eval_result=candidate_view)
         except MissingMetricError as error:
@@ -94,8 +95,7 @@ class CompareFunction:
                 f"compare_fn must return True or False (got {result!r} from {self.name})."
                 " Mend the function; nothing was exported."
             )
-        names = sorted(set(best_view.names_read) | set(candidate_view.names_read))
-        comparisons = tuple(_comparison_of(name, candidate, best) for name in names)
+        comparisons = tuple(_comparison_of(name, candidate, best) for name in sorted(names_read))
         values = ", ".join(
             f"{comparison.metric} {_text(comparison.candidate)}"
             + ("" if best is None else f" against the best's {_text(comparison.best)}")
@@ -165,31 +165,3 @@ def _is_nan(value: float | None) -> bool:
 
 def _text(value: float | None) -> str:
     return "none" if value is None else f"{value:.6g}"
-
-
-class _RecordingEvalResult(EvalResult):
-    """An EvalResult that remembers which metrics were read."""
-
-    __slots__ = ("names_read",)
-
-    def __init__(self, eval_result: EvalResult):
-        super().__init__(
-            eval_result.metrics,
-            uri=eval_result.uri,
-            source=eval_result.source,
-            example_count=eval_result.example_count,
-            model_name=eval_result.model_name,
-            warnings=eval_result.warnings,
-            slices=lambda: eval_result.slices,
-            data=eval_result.data,
-            evaluated_at=eval_result.evaluated_at,
-            baseline=eval_result.baseline,
-            differences=eval_result.differences,
-            model_paths=eval_result.model_paths,
-        )
-        self.names_read: list[str] = []
-
-    def __getitem__(self, name: str) -> float:
-        value = super().__getitem__(name)
-        self.names_read.append(name)
-        return value

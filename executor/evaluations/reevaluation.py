@@ -16,6 +16,7 @@ from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as tfx_keys
 from tfx.utils import json_utils
 
+from tfx_best_exporter.executor.evaluations import eval_config as eval_config_lib
 from tfx_best_exporter.executor.evaluations import tfma as evaluation
 from tfx_best_exporter.executor.evaluations.best import Reevaluated
 from tfx_best_exporter.executor.storage.location import Location, local_directory
@@ -113,7 +114,7 @@ class Reevaluation:
         It is without what a model must keep to be blessed. One model has no name there: to such a
         config Evaluator adds a baseline where it is given one.
         """
-        eval_config = evaluation.eval_config_of(self._evaluation_uri)
+        eval_config = eval_config_lib.eval_config_of(self._evaluation_uri)
         specs = eval_config.get("modelSpecs", [])
         metrics_specs = eval_config.get("metricsSpecs", [])
         candidates = [spec for spec in specs if not spec.get("isBaseline")]
@@ -131,7 +132,7 @@ class Reevaluation:
         eval_config["metricsSpecs"] = metrics_specs
         for spec in metrics_specs:
             for thresholds in (spec, *spec.get("metrics", [])):
-                for field in evaluation.THRESHOLD_FIELDS:
+                for field in eval_config_lib.THRESHOLD_FIELDS:
                     thresholds.pop(field, None)
         return eval_config, len(candidates) == 1
 

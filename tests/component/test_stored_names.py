@@ -11,7 +11,7 @@ from tfx.utils import import_utils
 
 from tfx_best_exporter.component import BestExporter, ExportDecision, strategies
 from tfx_best_exporter.executor import keys
-from tfx_best_exporter.executor.evaluations import tfma
+from tfx_best_exporter.executor.evaluations import event_files
 from tfx_best_exporter.executor.exports import directory, records
 from tfx_best_exporter.proto import best_exporter_pb2
 
@@ -367,8 +367,8 @@ def test_stored_names():
         "record": records.RECORD_PATH,
         "evaluation": records.EVALUATION_DIRECTORY,
         "state": directory.STATE_DIRECTORY,
-        "schema": records.SCHEMA_VERSION,
-        "events": tfma.DEFAULT_EVENT_FILE_PATTERN,
+        "schema": keys.SCHEMA_VERSION,
+        "events": event_files.DEFAULT_EVENT_FILE_PATTERN,
     } == {
         "record": "assets.extra/best_exporter/record.json",
         "evaluation": "assets.extra/best_exporter/evaluation",

@@ -4,21 +4,19 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
-from tensorflow_model_analysis.proto import config_pb2, metrics_for_slice_pb2
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.types import standard_component_specs
 
 from tests.containers.processes import Containers, Ended
 from tests.image.inputs import INPUTS_SPEC, artifact, executor_input
 from tfx_best_exporter.executor import container, keys
-from tfx_best_exporter.proto import tfma_pb2
 
 RESOURCE = "projects/1/locations/here/metadataStores/default/artifacts/7"
 
@@ -215,44 +213,3 @@ def test_exec_properties_are_read_as_with_tfx(has_spec: bool):
 )
 def test_names_are_those_of_tfx(name: str):
     assert getattr(keys, name) == getattr(standard_component_specs, name)
-
-
-def messages_of(descriptor: Any) -> Iterator[Any]:
-    yield descriptor
-    for nested in descriptor.nested_types:
-        yield from messages_of(nested)
-
-
-def shape_of(field: Any) -> tuple[Any, ...]:
-    kind = field.message_type and field.message_type.full_name.rpartition(".")[2]
-    oneof = field.containing_oneof and field.containing_oneof.name
-    return field.number, field.type, kind, oneof, field.is_repeated
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        message
-        for top in tfma_pb2.DESCRIPTOR.message_types_by_name.values()
-        for message in messages_of(top)
-    ],
-    ids=lambda message: message.full_name,
-)
-def test_messages_are_those_of_tfma(message: Any):
-    name = message.full_name.removeprefix("tfx_best_exporter.tfma.")
-    files = (metrics_for_slice_pb2.DESCRIPTOR, config_pb2.DESCRIPTOR)
-    [theirs] = (
-        nested
-        for file in files
-        for top in file.message_types_by_name.values()
-        for nested in messages_of(top)
-        if nested.full_name == f"tensorflow_model_analysis.{name}"
-    )
-    for field in message.fields:
-        their_field = theirs.fields_by_name[field.name]
-        number, kind, message_name, *rest = shape_of(their_field)
-        if field.type == field.TYPE_BYTES and kind == field.TYPE_MESSAGE:
-            # What has a length can be read as bytes, and be parsed when it is asked for.
-            assert message_name in message.nested_types_by_name
-            kind, message_name = field.TYPE_BYTES, None
-        assert shape_of(field) == (number, kind, message_name, *rest)

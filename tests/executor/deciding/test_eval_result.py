@@ -1,61 +1,23 @@
 import dataclasses
 import math
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from tests.executor.deciding.decided import R, decide_by
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     EvaluatedData,
     MetricKey,
     MetricValue,
     MissingMetricError,
+    Provenance,
+    SliceKey,
 )
-from tfx_best_exporter.executor.policies import compare_policy, larger
+from tfx_best_exporter.executor.deciding.metric_source import Metrics
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
-
-KEYS = [
-    pytest.param(MetricKey(name="auc"), "auc", id="name"),
-    pytest.param(MetricKey(name="auc", output_name="click"), "click/auc", id="output"),
-    pytest.param(MetricKey(name="auc", model_name="b"), "b:auc", id="model"),
-    pytest.param(
-        MetricKey(name="precision", sub_key=("top_k", 5)), "precision[top_k=5]", id="top_k"
-    ),
-    pytest.param(MetricKey(name="recall", sub_key=("k", 2)), "recall[k=2]", id="k"),
-    pytest.param(
-        MetricKey(name="recall", sub_key=("class_id", 0)), "recall[class_id=0]", id="class_id 0"
-    ),
-    pytest.param(
-        MetricKey(name="f1", aggregation="MICRO_AVERAGE"), "f1[micro_average]", id="aggregation"
-    ),
-    pytest.param(MetricKey(name="auc", example_weighted=True), "auc[weighted]", id="weighted"),
-    pytest.param(MetricKey(name="auc", example_weighted=False), "auc[unweighted]", id="unweighted"),
-    pytest.param(
-        MetricKey(
-            name="auc",
-            model_name="b",
-            output_name="click",
-            sub_key=("top_k", 3),
-            aggregation="WEIGHTED_MACRO_AVERAGE",
-            example_weighted=True,
-        ),
-        "b:click/auc[top_k=3,weighted_macro_average,weighted]",
-        id="everything",
-    ),
-]
-
-
-@pytest.mark.parametrize(("key", "text"), KEYS)
-def test_key_has_a_name_for_people(key: MetricKey, text: str):
-    assert str(key) == text
-
-
-@pytest.mark.parametrize(("key", "text"), KEYS)
-def test_key_survives_its_proto(key: MetricKey, text: str):
-    assert MetricKey.from_proto(pb.MetricKey.FromString(key.to_proto().SerializeToString())) == key
 
 
 def result_of(*keys: MetricKey, model_name: str = "") -> EvalResult:
@@ -413,19 +375,123 @@ def test_slices_are_read_once_and_only_when_asked_for():
     assert reads == ["read"]
 
 
-def test_same_data():
-    data = EvaluatedData(examples_uri="/examples/1", splits=("eval",), eval_config_digest="sha:1")
-    assert data.is_same(dataclasses.replace(data))
-    assert not data.is_same(dataclasses.replace(data, splits=("test",)))
-    assert not data.is_same(dataclasses.replace(data, eval_config_digest="sha:2"))
-    # Nobody knows whether two unknown ones are the same.
-    assert not EvaluatedData().is_same(EvaluatedData())
-    unknown = dataclasses.replace(data, examples_uri="")
-    assert not unknown.is_same(unknown)
+@pytest.mark.parametrize(
+    "name", ["uri", "source", "warnings", "data", "evaluated_at", "model_name", "example_count"]
+)
+def test_attributes_cannot_be_set(name: str):
+    result = EvalResult.from_mapping({"loss": 1})
+    with pytest.raises(AttributeError):
+        setattr(result, name, None)
 
 
-def test_a_metric_by_its_models_name_in_an_evaluation_made_by_hand():
-    key = MetricKey(name="auc", model_name="m")
-    sides = [EvalResult({key: MetricValue(value=auc)}, model_name="m") for auc in (0.9, 0.8)]
-    decision = decide_by(compare_policy(larger(key.to_proto())), *sides)
-    assert decision.reason == R.BETTER
+def test_reads_by_name_are_reported():
+    reads: list[str] = []
+    result = EvalResult.from_mapping({"loss": 1, "auc": 0.5})
+    view = result.reporting_reads(reads.append)
+    assert "loss" in view
+    assert "acc" not in view
+    assert list(view) == ["loss", "auc"]
+    assert (len(view), bool(view), view.by_name("loss")) == (2, True, MetricValue(value=1.0))
+    with pytest.raises(MissingMetricError):
+        view["acc"]
+    assert view.get("acc", 0.0) == 0.0
+    assert reads == []
+    assert (view["auc"], view.get("loss"), view["auc"]) == (0.5, 1.0, 0.5)
+    assert reads == ["auc", "loss", "auc"]
+    # The result itself reports nothing.
+    assert result["loss"] == 1.0
+    assert reads == ["auc", "loss", "auc"]
+
+
+def test_a_view_that_reports_reads_has_everything_else():
+    part = EvalResult.from_mapping({"loss": 2.0})
+    baseline = EvalResult.from_mapping({"loss": 3.0})
+    key = MetricKey(name="loss")
+    result = EvalResult(
+        {key: MetricValue(value=1.0)},
+        uri="/evaluation/4",
+        source=pb.Evaluation.TFMA,
+        example_count=5.0,
+        model_name="mine",
+        warnings=("a warning",),
+        slices={(("species", "a"),): part},
+        data=EvaluatedData(examples_uri="/examples/1"),
+        evaluated_at=6.0,
+        baseline=baseline,
+        differences={key: MetricValue(value=-2.0)},
+        model_paths={"mine": "/model"},
+    )
+    view = result.reporting_reads(lambda _: None)
+    assert view.to_proto() == result.to_proto()
+    assert (view.baseline, view.warnings, view.slices) == (
+        baseline,
+        ("a warning",),
+        {(("species", "a"),): part},
+    )
+    assert view.slice_values(key) == {(("species", "a"),): 2.0}
+    assert view.slice_example_counts() == {(("species", "a"),): None}
+    assert view.difference(MetricKey(name="loss", model_name="mine")) == MetricValue(value=-2.0)
+    assert (view.metrics, view.differences) == (result.metrics, result.differences)
+    assert dict(view.model_paths) == {"mine": "/model"}
+
+
+class NumberedSource:
+    """A source of its own kind: metric_0 to metric_9, whose values are their numbers."""
+
+    model_name = "numbered"
+
+    def __init__(self) -> None:
+        self.decoded: list[int] = []
+
+    def _decode(self, index: int) -> MetricValue:
+        self.decoded.append(index)
+        return MetricValue(value=float(index))
+
+    def items(self) -> Iterator[tuple[MetricKey, MetricValue]]:
+        return ((MetricKey(name=f"metric_{i}"), self._decode(i)) for i in range(10))
+
+    def get(self, key: MetricKey) -> MetricValue | None:
+        return self._decode(int(key.name[-1])) if key.name.startswith("metric_") else None
+
+    find = get
+
+    def example_count(self) -> float | None:
+        return 100.0
+
+    def differences(self) -> Metrics:
+        return self
+
+    def baseline(self) -> EvalResult | None:
+        return EvalResult.from_source(self, Provenance(uri="/baseline"))
+
+    def slices(self) -> Mapping[SliceKey, EvalResult]:
+        return {}
+
+    def slice_values(self, key: MetricKey) -> dict[SliceKey, float]:
+        return {(("index", 1),): 1.0}
+
+    def slice_example_counts(self) -> dict[SliceKey, float | None]:
+        return {(("index", 1),): 50.0}
+
+
+def test_a_source_of_another_kind_decodes_what_is_asked_for():
+    source = NumberedSource()
+    result = EvalResult.from_source(source, Provenance(uri="/evaluation/4", evaluated_at=1.0))
+    seven = MetricKey(name="metric_7")
+    assert (result.uri, result.model_name, result.example_count) == (
+        "/evaluation/4",
+        "numbered",
+        100.0,
+    )
+    assert result.baseline is not None
+    assert result.baseline.uri == "/baseline"
+    assert result.slice_values(seven) == {(("index", 1),): 1.0}
+    assert result.slice_example_counts() == {(("index", 1),): 50.0}
+    assert source.decoded == []
+    assert result.find(seven) == result.difference(seven) == result.metrics[seven]
+    assert source.decoded == [7, 7, 7]
+    assert bool(result)
+    assert source.decoded == [7, 7, 7, 0]
+    assert MetricKey(name="auc") not in result.metrics
+    assert result["metric_3"] == 3.0
+    assert len(result.metrics) == len(result.differences) == len(result) == 10

@@ -1,30 +1,22 @@
-import json
 import math
 import shutil
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf import json_format
 
 from tests import folder_filesystem
 from tests.executor.plain import read_files
+from tests.proto_subset import messages_of, shape_of, the_message
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.executor.evaluations import eval_config
 from tfx_best_exporter.executor.evaluations import tfma as evaluation
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 from tfx_best_exporter.proto import tfma_pb2
 
 Evaluations = dict[str, Path]
-
-
-def test_pattern_is_that_of_the_predecessor():
-    assert evaluation.DEFAULT_EVENT_FILE_PATTERN == "eval/*.tfevents.*"
-
-
-# TFMA.
 
 
 def test_metrics_of_one_model(evaluations: Evaluations):
@@ -333,126 +325,17 @@ def test_a_metric_that_is_damaged_in_a_slice(tmp_path: Path, evaluations: Evalua
         assert f", at {path})" in str(caught.value)
 
 
-# The EvalConfig.
-
-
-def digest_of(text: str, *, has_baseline: bool | None = None) -> str:
-    """The digest of a config as its author wrote it, or as Evaluator rewrites it."""
-    from google.protobuf import text_format
-    from tensorflow_model_analysis.proto import config_pb2
-    from tensorflow_model_analysis.utils import config_util
-
-    eval_config = text_format.Parse(text, config_pb2.EvalConfig())
-    if has_baseline is not None:
-        eval_config = config_util.update_eval_config_with_defaults(
-            eval_config, has_baseline=has_baseline, rubber_stamp=True
-        )
-    return evaluation.eval_config_digest(json.loads(json_format.MessageToJson(eval_config)))
-
-
-_ONE_MODEL = """
-    model_specs { signature_name: "serving_default" label_key: "label" prediction_key: "p" }
-    slicing_specs {}
-    slicing_specs { feature_keys: "species" }
-    metrics_specs {
-      metrics { class_name: "ExampleCount" }
-      metrics {
-        class_name: "AUC"
-        threshold {
-          value_threshold { lower_bound { value: 0.5 } }
-          change_threshold { absolute { value: -1 } direction: HIGHER_IS_BETTER }
-        }
-      }
-    }
-"""
-_TWO_MODELS = """
-    model_specs { name: "mine" label_key: "label" prediction_key: "p" }
-    model_specs { name: "theirs" label_key: "label" prediction_key: "p" is_baseline: true }
-    slicing_specs { feature_keys: "species" }
-    slicing_specs {}
-    metrics_specs {
-      model_names: ["theirs", "mine"]
-      metrics { class_name: "AUC" }
-      metrics { class_name: "ExampleCount" }
-    }
-    metrics_specs { model_names: "theirs" metrics { class_name: "MeanLabel" } }
-    options { compute_confidence_intervals { value: true } }
-"""
-
-
-def test_the_digest_of_an_eval_config_is_stable():
-    """It is in records: another one would make the same data look like others."""
-    assert digest_of(_ONE_MODEL) == (
-        "sha256:cc1e20a6959fbd8f23786fb26b7cb47dc7b57c07132dbeb6e58f7f6f4e7122d7"
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "has_baseline"),
-    [
-        pytest.param(_ONE_MODEL, False, id="evaluated alone"),
-        pytest.param(_ONE_MODEL, True, id="beside a baseline"),
-        pytest.param(_TWO_MODELS, None, id="written for two models, in another order"),
-        pytest.param(_TWO_MODELS, True, id="two models"),
-        pytest.param(_ONE_MODEL.replace("0.5", "0.7"), False, id="another bound"),
-        pytest.param(_ONE_MODEL.replace("serving_default", "serve"), False, id="a signature"),
-    ],
-)
-def test_the_same_metrics_slices_and_labels_have_the_same_digest(
-    text: str, has_baseline: bool | None
-):
-    assert digest_of(text, has_baseline=has_baseline) == digest_of(_ONE_MODEL)
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        pytest.param('label_key: "label"', 'label_key: "other"', id="label"),
-        pytest.param('prediction_key: "p"', 'prediction_key: "q"', id="prediction"),
-        pytest.param(
-            'prediction_key: "p"', 'prediction_key: "p" example_weight_key: "w"', id="weight"
-        ),
-        pytest.param('"species"', '"island"', id="slices"),
-        pytest.param('"AUC"', '"Recall"', id="metrics"),
-        pytest.param('class_name: "AUC"', "class_name: 'AUC' config: '{}'", id="their config"),
-        pytest.param("metrics_specs {", 'metrics_specs { output_names: "o"', id="outputs"),
-        pytest.param(
-            "slicing_specs {}",
-            "slicing_specs {} options { min_slice_size { value: 9 } }",
-            id="size",
-        ),
-    ],
-)
-def test_other_metrics_slices_or_labels_have_another_digest(old: str, new: str):
-    assert old in _ONE_MODEL
-    for has_baseline in (None, False, True):
-        changed = digest_of(_ONE_MODEL.replace(old, new), has_baseline=has_baseline)
-        assert changed != digest_of(_ONE_MODEL)
-
-
 def test_data_of_an_evaluation(evaluations: Evaluations):
     result = evaluation.from_tfma(
         evaluations["paired_bounds"], examples_uri="/examples/1", splits=["eval"]
     )
     assert result.data.examples_uri == "/examples/1"
     assert result.data.splits == ("eval",)
-    eval_config = evaluation.eval_config_of(evaluations["paired_bounds"])
-    assert result.data.eval_config_digest == evaluation.eval_config_digest(eval_config)
+    content = eval_config.eval_config_of(evaluations["paired_bounds"])
+    assert result.data.eval_config_digest == eval_config.eval_config_digest(content)
     assert result.data.is_same(EvalResult.from_proto(result.to_proto()).data)
     # Predictions that came with the examples: there was no model.
     assert dict(result.model_paths) == {}
-
-
-def test_an_evaluation_without_its_config_has_no_digest(tmp_path: Path, evaluations: Evaluations):
-    shutil.copytree(evaluations["bounds"], tmp_path / "evaluation")
-    (tmp_path / "evaluation" / "eval_config.json").unlink()
-    assert evaluation.from_tfma(tmp_path / "evaluation").data.eval_config_digest == ""
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
-        evaluation.eval_config_of(tmp_path / "evaluation")
-    assert str(caught.value) == (
-        f"evaluation must have its eval_config.json (got none, at {tmp_path / 'evaluation'})."
-        " Check that Evaluator finished writing it."
-    )
 
 
 def test_values_of_other_kinds(tmp_path: Path, evaluations: Evaluations):
@@ -588,190 +471,6 @@ def test_what_is_kept_of_an_evaluation_gives_the_same(tmp_path: Path, evaluation
     }
 
 
-# Event files.
-
-
-def write_v1(directory: Path, *steps: tuple[int, dict[str, float]], suffix: str = "") -> Path:
-    import tensorflow as tf
-
-    with tf.Graph().as_default():
-        writer = tf.compat.v1.summary.FileWriter(str(directory), filename_suffix=suffix)
-        for step, values in steps:
-            summary = tf.compat.v1.Summary()
-            for tag, value in values.items():
-                summary.value.add(tag=tag, simple_value=value)
-            writer.add_summary(summary, step)
-        writer.close()
-    return max(directory.iterdir(), key=lambda path: path.stat().st_mtime_ns)
-
-
-def write_v2(directory: Path, *steps: tuple[int, dict[str, Any]]) -> None:
-    """Writes tensors, as tf.summary.scalar, text and histogram do; these need TensorBoard."""
-    import tensorflow as tf
-
-    writer = tf.summary.create_file_writer(str(directory), filename_suffix=".v2")
-    with writer.as_default():
-        for step, values in steps:
-            for tag, value in values.items():
-                tf.summary.write(tag, tf.constant(value), step=step)
-    writer.close()
-
-
-def test_v1_summaries(tmp_path: Path):
-    write_v1(tmp_path / "eval", (1, {"loss": 3.0}), (2, {"loss": 2.0, "auc": 0.5}))
-    result = evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")
-    assert dict(result) == {"loss": 2.0, "auc": 0.5}
-    assert (result.uri, result.source) == (str(tmp_path), pb.Evaluation.EVENT_FILES)
-    assert (result.example_count, result.slices) == (None, {})
-
-
-def test_v2_summaries(tmp_path: Path):
-    write_v2(
-        tmp_path / "eval",
-        (1, {"loss": 3.0, "auc": 0.25}),
-        (2, {"loss": 2.0, "note": "not a number", "weights": [[1.0, 2.0, 3.0]], "count": 7}),
-        (2, {"empty": [], "one": [[5.0]]}),
-    )
-    result = evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")
-    assert dict(result) == {"loss": 2.0, "auc": 0.25, "count": 7.0, "one": 5.0}
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf], ids=str)
-def test_values_that_are_not_finite(tmp_path: Path, value: float):
-    write_v1(tmp_path / "eval", (1, {"loss": value}))
-    write_v2(tmp_path / "eval", (1, {"epoch_loss": value}))
-    result = evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")
-    assert dict(result) == pytest.approx({"loss": value, "epoch_loss": value}, nan_ok=True)
-
-
-def test_the_last_value_has_the_largest_step(tmp_path: Path):
-    # As after a restart from an earlier checkpoint: files in one order, steps in another.
-    write_v1(tmp_path / "eval", (30, {"loss": 3.0}), suffix=".a")
-    write_v1(tmp_path / "eval", (20, {"loss": 2.0}), (10, {"loss": 1.0}), suffix=".b")
-    write_v1(tmp_path / "eval", (5, {"auc": 0.5}), suffix=".c")
-    assert dict(evaluation.from_event_files(tmp_path, "eval/*")) == {"loss": 3.0, "auc": 0.5}
-
-
-@pytest.mark.parametrize(
-    "times",
-    [
-        pytest.param((1.0, 3.0, 2.0), id="of the same step: the latest"),
-        pytest.param((1.0, 2.0, 2.0), id="of the same time: the last in the file"),
-    ],
-)
-def test_of_one_step_the_last_written_counts(tmp_path: Path, times: tuple[float, ...]):
-    import tensorflow as tf
-
-    (tmp_path / "eval").mkdir()
-    with tf.io.TFRecordWriter(str(tmp_path / "eval" / "events")) as writer:
-        for index, time in enumerate(times):
-            event = tf.compat.v1.Event(wall_time=time, step=1)
-            event.summary.value.add(tag="loss", simple_value=index)
-            writer.write(event.SerializeToString())
-    last = max(range(len(times)), key=lambda index: (times[index], index))
-    assert dict(evaluation.from_event_files(tmp_path, "eval/*")) == {"loss": last}
-
-
-def test_pattern_chooses_files(tmp_path: Path):
-    write_v1(tmp_path / "train", (1, {"loss": 1.0}))
-    write_v1(tmp_path / "eval", (1, {"loss": 2.0}))
-    write_v1(tmp_path / "eval" / "below", (9, {"loss": 3.0}))
-    assert evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")["loss"] == 2.0
-    assert evaluation.from_event_files(tmp_path, "train/*.tfevents.*")["loss"] == 1.0
-    assert evaluation.from_event_files(tmp_path, "**/*.tfevents.*")["loss"] == 3.0
-
-
-@pytest.mark.parametrize(
-    ("pattern", "matches"),
-    [
-        pytest.param("a/b/events.1", {"a/b/events.1"}, id="a name"),
-        pytest.param("*", {"events.1"}, id="not below"),
-        pytest.param("*/events.*", {"a/events.1"}, id="one folder"),
-        pytest.param("a/**/events.*", {"a/events.1", "a/b/events.1"}, id="any number of folders"),
-        pytest.param("**/*", {"events.1", "a/events.1", "a/b/events.1"}, id="everything"),
-        pytest.param("**", set(), id="folders only"),
-        pytest.param("**/b/*", {"a/b/events.1"}, id="folders and then a name"),
-        pytest.param("[ab]/events.?", {"a/events.1"}, id="characters"),
-        pytest.param("A/*", set(), id="case"),
-        pytest.param("a", set(), id="a folder"),
-        pytest.param("b/*", set(), id="not anchored"),
-    ],
-)
-def test_patterns(tmp_path: Path, pattern: str, matches: set[str]):
-    paths = ("events.1", "a/events.1", "a/b/events.1")
-    for path in paths:
-        file_path = write_v1((tmp_path / path).parent, (1, {path: 1.0}), suffix=".new")
-        file_path.rename(tmp_path / path)
-    if matches:
-        assert set(evaluation.from_event_files(tmp_path, pattern)) == matches
-    else:
-        with pytest.raises(ValueError, match=r"\Aevent_file_pattern must match an event file "):
-            evaluation.from_event_files(tmp_path, pattern)
-
-
-def test_a_file_cut_in_the_middle_is_read_up_to_there(tmp_path: Path):
-    path = write_v1(tmp_path / "eval", (1, {"loss": 3.0}), (2, {"loss": 2.0}))
-    path.write_bytes(path.read_bytes()[:-5])
-    result = evaluation.from_event_files(tmp_path, "eval/*")
-    assert dict(result) == {"loss": 3.0}
-    told = f"{path} ends in the middle of an event, and is read up to there"
-    assert result.warnings == (told,)
-
-
-def test_a_file_that_is_damaged_in_the_middle(tmp_path: Path):
-    path = write_v1(tmp_path / "eval", (1, {"loss": 3.0}), (2, {"loss": 2.0}))
-    content = path.read_bytes()
-    path.write_bytes(content.replace(b"loss", b"lose", 1))
-    with pytest.raises(ValueError, match=r"\Aevent files must be whole \(got ") as caught:
-        evaluation.from_event_files(tmp_path, "eval/*")
-    assert str(caught.value).endswith(
-        f", at {tmp_path}/eval/{path.name}). What stands behind the damage is lost: evaluate again."
-    )
-
-
-def test_no_file(tmp_path: Path):
-    write_v1(tmp_path / "train", (1, {"loss": 1.0}))
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
-        evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")
-    assert str(caught.value) == (
-        f"event_file_pattern must match an event file (got 'eval/*.tfevents.*', at {tmp_path})."
-        " Write summaries of the evaluation there, or change the pattern."
-    )
-
-
-def test_no_scalar(tmp_path: Path):
-    write_v2(tmp_path / "eval", (1, {"note": "not a number"}))
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
-        evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")
-    assert str(caught.value) == (
-        "event_file_pattern must match files with scalar summaries (got 'eval/*.tfevents.*' with 1"
-        f" files and no scalar, at {tmp_path})."
-        " Write summaries of the evaluation there, or change the pattern."
-    )
-
-
-def test_a_directory_that_matches_is_no_event_file(tmp_path: Path):
-    write_v1(tmp_path / "eval", (1, {"loss": 2.0}))
-    (tmp_path / "eval" / "events.out.tfevents.1.profile-empty").mkdir()
-    result = evaluation.from_event_files(tmp_path, "eval/*.tfevents.*")
-    assert dict(result) == {"loss": 2.0}
-
-
-def test_what_is_read_here_is_not_needed_elsewhere():
-    # Who exports metrics of their own must not wait for TFMA.
-    import subprocess
-
-    code = (
-        "import sys; from tfx_best_exporter.executor import exporter;"
-        "print([name for name in ('tensorflow', 'tensorflow_model_analysis', 'tfx', 'apache_beam')"
-        " if name in sys.modules])"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert result.stdout == "[]\n"
-
-
 def test_nothing_of_an_evaluation_is_changed(tmp_path: Path, evaluations: Evaluations):
     shutil.copytree(evaluations["paired"], tmp_path / "evaluation")
     evaluation.from_tfma(tmp_path / "evaluation")
@@ -793,6 +492,11 @@ def test_an_evaluation_elsewhere(tmp_path: Path, evaluations: Evaluations, folde
     result = evaluation.from_tfma(f"{folder}/evaluation")
     assert result.uri == f"{folder}/evaluation"
     assert dict(result) == {"example_count": 4.0, "binary_accuracy": 0.75}
+    copies = tmp_path / "copies"
+    evaluation.from_tfma(f"{folder}/evaluation", work_path=copies)
+    kept = {"eval_config.json", "metrics-00000-of-00001.tfrecord"}
+    whole = read_files(evaluations["paired"])
+    assert read_files(copies) == {name: whole[name] for name in kept}
     (metrics_path,) = (tmp_path / "bucket" / "evaluation").glob("metrics-*")
     metrics_path.write_bytes(b"not a record file")
     with pytest.raises(ValueError, match=r"\Aevaluation must be a TFMA evaluation \(") as caught:
@@ -800,8 +504,25 @@ def test_an_evaluation_elsewhere(tmp_path: Path, evaluations: Evaluations, folde
     assert f", at {folder}/evaluation). Check that Evaluator finished" in str(caught.value)
 
 
-def test_event_files_elsewhere(tmp_path: Path, folder: str):
-    write_v1(tmp_path / "bucket" / "run" / "eval", (1, {"loss": 2.0}))
-    result = evaluation.from_event_files(f"{folder}/run", "eval/*.tfevents.*")
-    assert dict(result) == {"loss": 2.0}
-    assert result.uri == f"{folder}/run"
+# The messages.
+
+
+@pytest.mark.parametrize(
+    "message", messages_of(tfma_pb2.DESCRIPTOR), ids=lambda message: message.full_name
+)
+def test_messages_are_those_of_tfma(message: Any):
+    from tensorflow_model_analysis.proto import config_pb2, metrics_for_slice_pb2
+
+    name = message.full_name.removeprefix("tfx_best_exporter.tfma.")
+    theirs = the_message(
+        f"tensorflow_model_analysis.{name}",
+        [metrics_for_slice_pb2.DESCRIPTOR, config_pb2.DESCRIPTOR],
+    )
+    for field in message.fields:
+        their_field = theirs.fields_by_name[field.name]
+        number, kind, message_name, *rest = shape_of(their_field)
+        if field.type == field.TYPE_BYTES and kind == field.TYPE_MESSAGE:
+            # What has a length can be read as bytes, and be parsed when it is asked for.
+            assert message_name in message.nested_types_by_name
+            kind, message_name = field.TYPE_BYTES, None
+        assert shape_of(field) == (number, kind, message_name, *rest)

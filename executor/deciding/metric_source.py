@@ -1,0 +1,208 @@
+"""MetricSource: an EvalResult reads its metrics from one; and the source that is in memory.
+
+A source of another kind of evaluation is one class with these methods, handed to
+EvalResult.from_source. It may decode a metric when it is asked for.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, Protocol, TypeVar
+
+from tfx_best_exporter.executor.deciding.metric_key import (
+    CANDIDATE_MODEL_NAME,
+    MetricKey,
+    MetricValue,
+    SliceKey,
+)
+
+
+class SliceResult(Protocol):
+    """The part of an EvalResult that a source uses; the class itself is above this module."""
+
+    @property
+    def example_count(self) -> float | None:
+        """Number of examples in the slice, or None if unknown."""
+        ...
+
+    def find(self, key: MetricKey) -> MetricValue | None:
+        """Returns the value of a metric, or None."""
+        ...
+
+
+ResultT_co = TypeVar("ResultT_co", bound=SliceResult, covariant=True)
+
+
+class Metrics(Protocol):
+    """Metrics by key."""
+
+    def items(self) -> Iterable[tuple[MetricKey, MetricValue]]:
+        """Yields each metric that has a value, in order."""
+        ...
+
+    def get(self, key: MetricKey) -> MetricValue | None:
+        """Returns the value of the metric with exactly this key, or None."""
+        ...
+
+    def find(self, key: MetricKey) -> MetricValue | None:
+        """Returns the value of the one metric that a key means (see only_match), or None."""
+        ...
+
+
+class MetricSource(Metrics, Protocol[ResultT_co]):
+    """Metrics of one model on one slice of an evaluation, and what belongs to them.
+
+    The source of the overall slice has the other slices too.
+    """
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model in the evaluation; often empty."""
+        ...
+
+    def example_count(self) -> float | None:
+        """Returns the number of examples in the slice, or None if it is unknown."""
+        ...
+
+    def differences(self) -> Metrics:
+        """Returns candidate less baseline, by the key of the metric; empty without a baseline."""
+        ...
+
+    def baseline(self) -> ResultT_co | None:
+        """Returns the metrics of the baseline on the same examples, or None."""
+        ...
+
+    def slices(self) -> Mapping[SliceKey, ResultT_co]:
+        """Returns the slices other than the overall one."""
+        ...
+
+    def slice_values(self, key: MetricKey) -> dict[SliceKey, float]:
+        """Returns the values of one metric on the slices that have it."""
+        ...
+
+    def slice_example_counts(self) -> dict[SliceKey, float | None]:
+        """Returns the number of examples in each slice, or None where that is unknown."""
+        ...
+
+
+class MemorySource(Generic[ResultT_co]):
+    """A MetricSource whose metrics are in memory."""
+
+    __slots__ = (
+        "_baseline",
+        "_differences",
+        "_example_count",
+        "_metrics",
+        "_model_name",
+        "_slices",
+    )
+
+    def __init__(
+        self,
+        metrics: Mapping[MetricKey, MetricValue],
+        *,
+        model_name: str = "",
+        example_count: float | None = None,
+        differences: Mapping[MetricKey, MetricValue] | None = None,
+        baseline: ResultT_co | None = None,
+        slices: (
+            Mapping[SliceKey, ResultT_co] | Callable[[], Mapping[SliceKey, ResultT_co]] | None
+        ) = None,
+    ):
+        """Makes a MemorySource.
+
+        Args:
+            metrics: Of the slice, by key.
+            model_name: Name of the model in the evaluation.
+            example_count: Number of examples, or None.
+            differences: Candidate less baseline.
+            baseline: Metrics of the baseline.
+            slices: The other slices, or a function that reads them, called at most once.
+        """
+        self._metrics = dict(metrics)
+        self._model_name = model_name
+        self._example_count = example_count
+        self._differences = dict(differences or {})
+        self._baseline = baseline
+        self._slices = types.MappingProxyType({}) if slices is None else slices
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model in the evaluation."""
+        return self._model_name
+
+    def items(self) -> Iterable[tuple[MetricKey, MetricValue]]:
+        """Yields each metric; see Metrics."""
+        return self._metrics.items()
+
+    def get(self, key: MetricKey) -> MetricValue | None:
+        """Returns the value of the metric with exactly this key, or None."""
+        return self._metrics.get(key)
+
+    def find(self, key: MetricKey) -> MetricValue | None:
+        """Returns the value of the one metric that a key means, or None."""
+        match = only_match(key, self._model_name, self._metrics)
+        return None if match is None else self._metrics[match]
+
+    def example_count(self) -> float | None:
+        """Returns the number of examples, or None."""
+        return self._example_count
+
+    def differences(self) -> Metrics:
+        """Returns candidate less baseline."""
+        return MemorySource[ResultT_co](self._differences, model_name=self._model_name)
+
+    def baseline(self) -> ResultT_co | None:
+        """Returns the metrics of the baseline, or None."""
+        return self._baseline
+
+    def slices(self) -> Mapping[SliceKey, ResultT_co]:
+        """Returns the other slices; reads them the first time."""
+        if callable(self._slices):
+            self._slices = self._slices()
+        return self._slices
+
+    def slice_values(self, key: MetricKey) -> dict[SliceKey, float]:
+        """Returns the values of one metric on the slices that have it."""
+        found = ((slice_key, result.find(key)) for slice_key, result in self.slices().items())
+        return {slice_key: value.value for slice_key, value in found if value is not None}
+
+    def slice_example_counts(self) -> dict[SliceKey, float | None]:
+        """Returns the number of examples in each slice, or None where that is unknown."""
+        return {slice_key: result.example_count for slice_key, result in self.slices().items()}
+
+
+def model_names_of(key: MetricKey, own_name: str) -> tuple[str, ...]:
+    """Returns the model names that a key's metric may have in an evaluation.
+
+    Args:
+        key: Of a metric. Without a model name, or with that of the candidate, it is a metric of the
+            model that the run trained, whatever the evaluation calls it.
+        own_name: Name of this model in the evaluation.
+    """
+    if not key.model_name:
+        return ("", own_name)
+    if key.model_name in (own_name, CANDIDATE_MODEL_NAME):
+        return ("", key.model_name)
+    return (key.model_name,)
+
+
+def only_match(key: MetricKey, own_name: str, others: Iterable[MetricKey]) -> MetricKey | None:
+    """Returns the only one of some keys that a key means, or None if none or several match.
+
+    Args:
+        key: Without example_weighted it means either kind; without a model name, the model's own.
+        own_name: Name of the model in the evaluation.
+        others: Keys of the evaluation.
+    """
+    model_names = model_names_of(key, own_name)
+    matches = [
+        other
+        for other in others
+        if other.model_name in model_names
+        and (other.name, other.output_name) == (key.name, key.output_name)
+        and (other.sub_key, other.aggregation) == (key.sub_key, key.aggregation)
+        and key.example_weighted in (None, other.example_weighted)
+    ]
+    return matches[0] if len(matches) == 1 else None

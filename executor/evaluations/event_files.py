@@ -1,0 +1,156 @@
+"""Scalars of TensorBoard event files, which a ModelRun holds; read without TensorFlow."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import struct
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from google.protobuf import message
+
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.executor.evaluations.tfrecord import (
+    TFRecordError,
+    TruncatedRecordError,
+    read_records,
+)
+from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.location import Location, local_directory
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+from tfx_best_exporter.proto import event_files_pb2
+
+# tf.estimator.BestExporter's default; relative to the ModelRun.
+DEFAULT_EVENT_FILE_PATTERN = "eval/*.tfevents.*"
+
+# By type: an element's format in struct, and the field that has elements where tensor_content is
+# empty. https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/tensor.proto
+_ELEMENTS = {
+    event_files_pb2.DT_HALF: ("e", "half_val"),
+    event_files_pb2.DT_FLOAT: ("f", "float_val"),
+    event_files_pb2.DT_DOUBLE: ("d", "double_val"),
+    event_files_pb2.DT_INT8: ("b", "int_val"),
+    event_files_pb2.DT_INT16: ("h", "int_val"),
+    event_files_pb2.DT_INT32: ("i", "int_val"),
+    event_files_pb2.DT_INT64: ("q", "int64_val"),
+    event_files_pb2.DT_UINT8: ("B", "int_val"),
+    event_files_pb2.DT_UINT16: ("H", "int_val"),
+    event_files_pb2.DT_UINT32: ("I", "uint32_val"),
+    event_files_pb2.DT_UINT64: ("Q", "uint64_val"),
+}
+# A field of bits has elements in another format than their type's.
+_FORMATS_OF_BITS = {"half_val": "H"}
+
+
+def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> EvalResult:
+    """Returns the last value of every scalar in TensorBoard event files.
+
+    Both the `simple_value` of TensorFlow 1 summaries and the tensors of TensorFlow 2 ones are read.
+    A tag's last value is the one with the largest step; of several, the one written last.
+
+    Args:
+        model_run_uri: Of the ModelRun artifact.
+        event_file_pattern: Relative to it, for example "eval/*.tfevents.*".
+
+    Raises:
+        ValueError: The pattern matches no file, or the files hold no scalar.
+    """
+    location = location_of(str(model_run_uri))
+    pattern = event_file_pattern.split("/")
+    names = sorted(name for name in location.sizes() if _matches(name.split("/"), pattern))
+    if not names:
+        raise ValueError(
+            f"event_file_pattern must match an event file (got {event_file_pattern!r}, at"
+            f" {model_run_uri}). Write summaries of the evaluation there, or change the pattern."
+        )
+    last: dict[str, tuple[tuple[int, float], float]] = {}
+    warnings: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
+        directory = local_directory(location, Path(work_path), names)
+        for name in names:
+            for order, tag, value in _read_scalars(directory / name, location / name, warnings):
+                if tag not in last or order >= last[tag][0]:
+                    last[tag] = (order, value)
+    if not last:
+        raise ValueError(
+            f"event_file_pattern must match files with scalar summaries (got {event_file_pattern!r}"
+            f" with {len(names)} files and no scalar, at {model_run_uri})."
+            " Write summaries of the evaluation there, or change the pattern."
+        )
+    return EvalResult(
+        {MetricKey(name=tag): MetricValue(value=value) for tag, (_, value) in last.items()},
+        uri=str(model_run_uri),
+        source=pb.Evaluation.EVENT_FILES,
+        warnings=tuple(warnings),
+    )
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Returns whether a path matches, as in Path.glob: "**" stands for any number of folders."""
+    if not parts or not pattern:
+        return not parts and not pattern
+    if pattern[0] == "**":
+        return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
+    return fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+def _read_scalars(
+    path: Path, location: Location, warnings: list[str]
+) -> Iterable[tuple[tuple[int, float], str, float]]:
+    """Yields ((step, wall time), tag, value) for each scalar of an event file.
+
+    Args:
+        path: The file, or its copy on this machine.
+        location: Of the file.
+        warnings: A warning is appended if the file ends in the middle of an event.
+
+    Raises:
+        ValueError: The file is damaged before its end.
+    """
+    try:
+        for record in read_records(path):
+            event = event_files_pb2.Event.FromString(record)
+            for value in event.summary.value:
+                number = _number_of(value)
+                if number is not None:
+                    yield (event.step, event.wall_time), value.tag, number
+    except TruncatedRecordError:
+        # A writer that was killed leaves half a record at the end; what is before it is whole.
+        warnings.append(f"{location} ends in the middle of an event, and is read up to there")
+    except (TFRecordError, message.DecodeError, struct.error) as error:
+        raise ValueError(
+            f"event files must be whole (got {error}, at {location})."
+            " What stands behind the damage is lost: evaluate again."
+        ) from error
+
+
+def _number_of(value: event_files_pb2.Summary.Value) -> float | None:
+    """Returns a summary's number, or None if it is not a single real number.
+
+    Raises:
+        struct.error: Its tensor does not have the bytes of one element.
+    """
+    kind = value.WhichOneof("value")
+    if kind == "simple_value":
+        return value.simple_value
+    return _element_of(value.tensor) if kind == "tensor" else None
+
+
+def _element_of(tensor: event_files_pb2.TensorProto) -> float | None:
+    """Returns the only element of a tensor, or None if it has several, none, or no real numbers.
+
+    Raises:
+        struct.error: The tensor does not have the bytes of one element.
+    """
+    if tensor.dtype not in _ELEMENTS or math.prod(dim.size for dim in tensor.tensor_shape.dim) != 1:
+        return None
+    format_, field = _ELEMENTS[tensor.dtype]
+    content = tensor.tensor_content
+    if not content:
+        # TensorFlow leaves out a zero.
+        values = getattr(tensor, field) or (0,)
+        content = struct.pack(f"={len(values)}{_FORMATS_OF_BITS.get(field, format_)}", *values)
+    [element] = struct.unpack(f"={format_}", content)
+    return float(element)

@@ -1,0 +1,77 @@
+"""Records of a TFRecord file, read without TensorFlow.
+
+A record is its length (8 bytes), the checksum of these 8 bytes (4), the data, and the checksum of
+the data (4), all little-endian. A checksum is the CRC-32C, masked:
+https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import google_crc32c
+
+_HEADER = struct.Struct("<QI")
+_LENGTH = struct.Struct("<Q")
+_CHECKSUM = struct.Struct("<I")
+_MASK_DELTA = 0xA282EAD8
+
+
+class TFRecordError(ValueError):
+    """A TFRecord file holds something that is not a record."""
+
+
+class TruncatedRecordError(TFRecordError):
+    """A TFRecord file ends in the middle of a record."""
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """Yields the data of each record of a TFRecord file, in order.
+
+    Args:
+        path: An uncompressed file on this machine.
+
+    Raises:
+        TruncatedRecordError: The file ends in the middle of a record. All records before it have
+            been yielded.
+        TFRecordError: A checksum does not match.
+    """
+    with path.open("rb") as file:
+        # A length is compared with the size before memory is reserved for it.
+        end = os.fstat(file.fileno()).st_size
+        start = 0
+        while header := file.read(_HEADER.size):
+            if len(header) < _HEADER.size:
+                raise _truncated(start)
+            length, length_checksum = _HEADER.unpack(header)
+            if _masked_crc32c(header[: _LENGTH.size]) != length_checksum:
+                raise _damaged(start, "length")
+            if start + _HEADER.size + length + _CHECKSUM.size > end:
+                raise _truncated(start)
+            data = file.read(length)
+            checksum = file.read(_CHECKSUM.size)
+            if len(checksum) < _CHECKSUM.size:
+                # The file became shorter while it was read.
+                raise _truncated(start)
+            if _masked_crc32c(data) != _CHECKSUM.unpack(checksum)[0]:
+                raise _damaged(start, "data")
+            yield data
+            start += _HEADER.size + length + _CHECKSUM.size
+
+
+def _masked_crc32c(data: bytes) -> int:
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def _truncated(start: int) -> TruncatedRecordError:
+    return TruncatedRecordError(f"a truncated record at byte {start}")
+
+
+def _damaged(start: int, part: str) -> TFRecordError:
+    return TFRecordError(
+        f"a damaged record at byte {start}: the checksum of its {part} does not match"
+    )
