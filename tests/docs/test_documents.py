@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 import pytest
 from google.protobuf import json_format
 
+from tests.docs import examples
+from tests.executor.deciding.decided import decide_by
 from tests.tfx_runs import write_evaluation
 from tfx_best_exporter.executor import keys, policies
 from tfx_best_exporter.executor.deciding.decide import GATES, decide
@@ -34,6 +36,7 @@ from tfx_best_exporter.executor.deciding.models import (
 from tfx_best_exporter.executor.deciding.policy import DEFAULT_COMPARE_POLICY, policy_from_proto
 from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
 from tfx_best_exporter.executor.exporter import ModelExporter
+from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -257,7 +260,7 @@ def test_model_exporter_does_what_readme_says(
     assert Path(namespace["path"]).parent == workdir / "serving" / "penguin"
     assert namespace["skipped"] is None
     (comment,) = re.findall(r"# (.+)\nprint\(decision.explanation\)", README.read_text())
-    assert capsys.readouterr().out == f"{comment}\n"
+    examples.compare(README, f"# {comment}\n", f"# {capsys.readouterr().out}")
     assert (workdir / "serving" / "penguin").is_dir()
 
 
@@ -547,10 +550,18 @@ def test_worked_examples(document: Path):
     names = {name: value for name, value in vars(policies).items() if not name.startswith("_")}
     names |= {"decide": example_of, "estimate": estimate}
     example = doctest.DocTestParser().get_doctest(text, names, name_of(document), None, None)
+    found: list[tuple[str, str]] = []
+
+    class Runner(doctest.DocTestRunner):
+        def report_failure(self, out: Any, test: Any, example: doctest.Example, got: str) -> None:
+            found.append((example.want, got))
+
     problems: list[str] = []
-    results = doctest.DocTestRunner().run(example, out=problems.append)
+    results = Runner().run(example, out=problems.append)
     assert results.attempted > 0
     assert not problems
+    for want, got in found:
+        examples.compare(document, want, got)
 
 
 def test_reasons_are_those_of_the_gates_in_their_order():
@@ -571,7 +582,7 @@ def test_example_sentences_are_the_ones_that_are_written(row: list[str]):
     name, exported, sentence = row
     decision = decision_of(CASES[name.strip("`")])
     assert pb.ExportDecision.Reason.Name(decision.reason) == name.strip("`")
-    assert decision.explanation == sentence
+    examples.compare(DECIDING, f"| {sentence} |", f"| {decision.explanation} |")
     assert (
         exported
         == {
@@ -579,6 +590,31 @@ def test_example_sentences_are_the_ones_that_are_written(row: list[str]):
             False: "served already" if name == "`ALREADY_BEST`" else "no",
         }[decision.is_export]
     )
+
+
+# The values of the example messages, by document: a metric of the candidate, and of the best.
+EXAMPLE_METRICS = {README: (0.946436, 0.737837), FILES: (0.047617, 0.17793)}
+
+
+@pytest.mark.parametrize("document", EXAMPLE_METRICS, ids=name_of)
+def test_the_texts_of_example_messages_are_those_of_the_code(document: Path):
+    (block,) = (each for each in BLOCKS if each.document == document and each.language == "json")
+    message = pb.ExportRecord() if document == FILES else pb.ExportDecision()
+    json_format.Parse(block.text, message)
+    decision = message.decision if isinstance(message, pb.ExportRecord) else message
+    candidate, best = ({"loss": value} for value in EXAMPLE_METRICS[document])
+    decided = decide_by(DEFAULT_COMPARE_POLICY, candidate, best)
+    assert decided.reason == decision.reason
+    decision.explanation = decided.explanation
+    for kept in decision.kept:
+        kept.why = why_the_best_is_kept(kept.version)
+    examples.compare(document, block.text, examples.with_texts_of(block.text, message))
+
+
+def why_the_best_is_kept(version: int) -> str:
+    export = retention.RetainedExport(version=version, is_foreign=False, exported_at=0.0)
+    plan = retention.plan([export], best_version=version, policy=None, now=0.0)
+    return plan.keep[0].why
 
 
 @pytest.mark.slow

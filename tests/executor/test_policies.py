@@ -1,7 +1,9 @@
+import re
 from typing import Any
 
 import pytest
 
+from tests.errors import check_text, elsewhere
 from tests.executor.deciding.decided import INF, RULE
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 from tfx_best_exporter.executor.policies import (
@@ -30,6 +32,50 @@ _NO_RULES: Any = (
     (metric("auc"), "MetricKey"),
     (compare_policy(RULE), "ComparePolicy"),
 )
+
+
+def no_choice(field: str, names: str, got: str, remedy: str = "See compare_policy.") -> str:
+    return f"{field} must be one of {names} (got {got!r}). {remedy}"
+
+
+def no_part(kind: str, least: int, got: object) -> str:
+    return (
+        f"{kind} must be a whole number from {least} to 2147483647 (got {got!r})."
+        " Classes count from 0, k and top_k from 1."
+    )
+
+
+def no_seconds(got: str) -> str:
+    return (
+        "max_best_evaluation_age_seconds must be a whole number of seconds, less than 2**63"
+        f" (got {got}). Round it, or leave it out for any age."
+    )
+
+
+def no_slices(got: str) -> str:
+    return f"slices must be a list of dictionaries (got {got}).{_EACH_SLICE}"
+
+
+def no_list(field: str, got: str, makers: str) -> str:
+    return (
+        f"{field} must be a list (got {got})."
+        f" Make each with {makers}, and put even one alone into a list."
+    )
+
+
+def no_part_of(field: str, kind: str, got: str, makers: str) -> str:
+    return f"{field} must be a {kind} (got {got}). Make it with {makers}."
+
+
+def no_metric(got: str) -> str:
+    return (
+        f"name must be the name of a metric, or a metric (got {got})."
+        " Give a str, or what metric returns."
+    )
+
+
+def no_flag(field: str) -> str:
+    return f"{field} must be True or False (got 'no'). Leave it out for the default."
 
 
 def test_metrics_as_tfma_addresses_them():
@@ -78,45 +124,43 @@ def test_constructors_take_numbers_of_numpy():
         ),
         pytest.param(
             lambda: metric("auc", aggregation="MEAN"),
-            "aggregation must be one of MICRO_AVERAGE, MACRO_AVERAGE, WEIGHTED_MACRO_AVERAGE (got"
-            " 'MEAN'). Leave it out where a metric is not averaged over classes.",
+            no_choice(
+                "aggregation",
+                "MICRO_AVERAGE, MACRO_AVERAGE, WEIGHTED_MACRO_AVERAGE",
+                "MEAN",
+                "Leave it out where a metric is not averaged over classes.",
+            ),
         ),
         pytest.param(
             lambda: compare_policy(RULE, comparability="SAME"),
-            "comparability must be one of REQUIRE_SAME_DATA, PREFER_SAME_DATA, ANY (got 'SAME')."
-            " See compare_policy.",
+            no_choice("comparability", "REQUIRE_SAME_DATA, PREFER_SAME_DATA, ANY", "SAME"),
         ),
         pytest.param(
             lambda: compare_policy(RULE, on_unknown_best="ASK"),
-            "on_unknown_best must be one of EXPORT, KEEP, FAIL (got 'ASK'). See compare_policy.",
+            no_choice("on_unknown_best", "EXPORT, KEEP, FAIL", "ASK"),
         ),
         *(
             pytest.param(
                 lambda part={kind: value}: metric("recall", **part),
-                f"{kind} must be a whole number from {least} to 2147483647 (got {value}). Classes"
-                " count from 0, k and top_k from 1.",
+                no_part(kind, least, value),
             )
             for kind, value, least in _BAD_PARTS
         ),
         pytest.param(
             lambda: compare_policy(RULE, max_best_evaluation_age_seconds=3.5),
-            "max_best_evaluation_age_seconds must be a whole number of seconds, less than 2**63"
-            " (got 3.5). Round it, or leave it out for any age.",
+            no_seconds("3.5"),
         ),
         pytest.param(
             lambda: compare_policy(RULE, max_best_evaluation_age_seconds=INF),
-            "max_best_evaluation_age_seconds must be a whole number of seconds, less than 2**63"
-            " (got inf). Round it, or leave it out for any age.",
+            no_seconds("inf"),
         ),
         pytest.param(
             lambda: compare_policy(RULE, max_best_evaluation_age_seconds=2**63),
-            "max_best_evaluation_age_seconds must be a whole number of seconds, less than 2**63"
-            " (got 9223372036854775808). Round it, or leave it out for any age.",
+            no_seconds("9223372036854775808"),
         ),
         pytest.param(
             lambda: larger("auc", by=10**400),
-            "by must be a number that a float can hold (got a larger int). Scale it, or leave it"
-            " out.",
+            elsewhere("by", "a larger int"),
         ),
         *(
             pytest.param(
@@ -135,10 +179,10 @@ def test_constructors_take_numbers_of_numpy():
         ),
     ],
 )
-def test_constructors_refuse(make: Any, error: str):
+def test_constructors_refuse(make: Any, error: str | re.Pattern[str]):
     with pytest.raises(ValueError, match="must") as caught:
         make()
-    assert str(caught.value) == error
+    check_text(caught.value, error)
     # Not one of Python's own, which are ValueErrors too.
     assert type(caught.value) is ValueError
 
@@ -146,23 +190,17 @@ def test_constructors_refuse(make: Any, error: str):
 _EACH_SLICE = " Give one dictionary for each slice, such as [{'country': 'nl'}]."
 
 
-_EACH_GUARDRAIL = " Make each with at_least or at_most, and put even one alone into a list."
-
-
-_NUMBER = " Convert it to a float, or leave it out."
-
-
 @pytest.mark.parametrize(
     ("make", "error"),
     [
         pytest.param(
             lambda: at_least("r", 1, slices={"country": "nl"}),  # type: ignore[arg-type]
-            "slices must be a list of dictionaries (got {'country': 'nl'})." + _EACH_SLICE,
+            no_slices("{'country': 'nl'}"),
             id="slices is a dict",
         ),
         pytest.param(
             lambda: at_most("r", 1, slices="country"),  # type: ignore[arg-type]
-            "slices must be a list of dictionaries (got 'country')." + _EACH_SLICE,
+            no_slices("'country'"),
             id="slices is a str",
         ),
         pytest.param(
@@ -186,28 +224,27 @@ _NUMBER = " Convert it to a float, or leave it out."
         ),
         pytest.param(
             lambda: compare_policy(RULE, guardrails=at_least("r", 1)),  # type: ignore[arg-type]
-            "guardrails must be a list (got Guardrail)." + _EACH_GUARDRAIL,
+            no_list("guardrails", "Guardrail", "at_least or at_most"),
             id="one guardrail",
         ),
         pytest.param(
             lambda: compare_policy(RULE, guardrails=None),  # type: ignore[arg-type]
-            "guardrails must be a list (got None)." + _EACH_GUARDRAIL,
+            no_list("guardrails", "None", "at_least or at_most"),
             id="guardrails is None",
         ),
         pytest.param(
             lambda: compare_policy(RULE, guardrails=[at_least("r", 1), RULE]),  # type: ignore[list-item]
-            "guardrails[1] must be a Guardrail (got MetricRule). Make it with at_least or at_most.",
+            no_part_of("guardrails[1]", "Guardrail", "MetricRule", "at_least or at_most"),
             id="a rule as a guardrail",
         ),
         pytest.param(
             lambda: compare_policy(RULE, tie_breakers=smaller("loss")),  # type: ignore[arg-type]
-            "tie_breakers must be a list (got MetricRule). Make each with larger or smaller, and"
-            " put even one alone into a list.",
+            no_list("tie_breakers", "MetricRule", "larger or smaller"),
             id="one tie-breaker",
         ),
         pytest.param(
             lambda: compare_policy(RULE, tie_breakers=["loss"]),  # type: ignore[list-item]
-            "tie_breakers[0] must be a MetricRule (got 'loss'). Make it with larger or smaller.",
+            no_part_of("tie_breakers[0]", "MetricRule", "'loss'", "larger or smaller"),
             id="a name as a tie-breaker",
         ),
         *(
@@ -221,14 +258,12 @@ _NUMBER = " Convert it to a float, or leave it out."
         ),
         pytest.param(
             lambda: larger(3),  # type: ignore[arg-type]
-            "name must be the name of a metric, or a metric (got 3). Give a str, or what metric"
-            " returns.",
+            no_metric("3"),
             id="a number as a metric",
         ),
         pytest.param(
             lambda: smaller(RULE),  # type: ignore[arg-type]
-            "name must be the name of a metric, or a metric (got MetricRule). Give a str, or what"
-            " metric returns.",
+            no_metric("MetricRule"),
             id="a rule as a metric",
         ),
         pytest.param(
@@ -237,9 +272,7 @@ _NUMBER = " Convert it to a float, or leave it out."
             id="a number as a name",
         ),
         *(
-            pytest.param(
-                make, f"{field} must be a number (got {got})." + _NUMBER, id=f"{field} {got}"
-            )
+            pytest.param(make, elsewhere(field, got), id=f"{field} {got}")
             for field, got, make in (
                 ("bound", "'0.5'", lambda: at_least("r", "0.5")),  # type: ignore[arg-type]
                 ("bound", "True", lambda: at_least("r", True)),
@@ -257,21 +290,19 @@ _NUMBER = " Convert it to a float, or leave it out."
         *(
             pytest.param(
                 lambda value=value: metric("recall", k=value),
-                f"k must be a whole number from 1 to 2147483647 (got {value!r}). Classes count from"
-                " 0, k and top_k from 1.",
+                no_part("k", 1, value),
                 id=f"k {value!r}",
             )
             for value in _NO_NUMBERS
         ),
         pytest.param(
             lambda: metric("auc", example_weighted="no"),  # type: ignore[arg-type]
-            "example_weighted must be True or False (got 'no'). Leave it out for the default.",
+            no_flag("example_weighted"),
             id="weighted 'no'",
         ),
         pytest.param(
             lambda: compare_policy(RULE, allow_signature_change="no"),  # type: ignore[arg-type]
-            "allow_signature_change must be True or False (got 'no'). Leave it out for the"
-            " default.",
+            no_flag("allow_signature_change"),
             id="change 'no'",
         ),
         pytest.param(
@@ -281,7 +312,7 @@ _NUMBER = " Convert it to a float, or leave it out."
         ),
     ],
 )
-def test_constructors_refuse_another_type(make: Any, error: str):
+def test_constructors_refuse_another_type(make: Any, error: str | re.Pattern[str]):
     with pytest.raises(TypeError, match="must") as caught:
         make()
-    assert str(caught.value) == error
+    check_text(caught.value, error)

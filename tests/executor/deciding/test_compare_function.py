@@ -3,12 +3,14 @@ from typing import Any
 
 import pytest
 
+from tests.errors import about
 from tests.executor.deciding.decided import (
     INF,
     NAN,
     R,
     decide,
     function,
+    said,
     smaller_loss,
     swapped_smaller_loss,
 )
@@ -19,8 +21,15 @@ from tfx_best_exporter.executor.deciding.eval_result import (
     MetricValue,
     MissingMetricError,
 )
-from tfx_best_exporter.executor.deciding.rules import Comparison
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+
+def against(metric: str, candidate: str, best: str) -> str:
+    return f"{metric} {candidate} against the best's {best}"
+
+
+def called(returned: bool, values: str = "") -> str:
+    return f"compare returned {returned}{values and f' for {values}'}"
 
 
 @pytest.mark.parametrize("compare", [smaller_loss, swapped_smaller_loss])
@@ -33,9 +42,8 @@ def test_compare_function_is_called_by_keyword(
 ):
     decision = decide({"loss": candidate}, {"loss": best}, rule=function(compare))
     assert decision.reason == reason
-    assert decision.explanation == (
-        f"compare returned {candidate < best} for loss {candidate} against the best's {best}"
-    )
+    values = against("loss", str(candidate), str(best))
+    assert decision.explanation == called(candidate < best, values)
     assert decision.comparisons == (Comparison(metric="loss", candidate=candidate, best=best),)
 
 
@@ -90,8 +98,15 @@ def test_compare_function_may_return(returned: Callable[[], Any], reason: int):
     rule = function(lambda best_eval_result, current_eval_result: returned())
     decision = decide({"loss": 1}, {"loss": 1}, rule=rule)
     assert decision.reason == reason
-    assert decision.explanation == f"compare returned {reason == R.BETTER}"
+    assert decision.explanation == called(reason == R.BETTER)
     assert decision.comparisons == ()
+
+
+def no_bool(got: str) -> str:
+    return (
+        f"compare_fn must return True or False (got {got})."
+        " Mend the function; nothing was exported."
+    )
 
 
 @pytest.mark.parametrize("returned", [None, "True", 1, 0.0, (), [True]], ids=repr)
@@ -100,10 +115,7 @@ def test_compare_function_must_not_return(returned: Any, is_served: bool):
     rule = function(lambda best_eval_result, current_eval_result: returned)
     with pytest.raises(TypeError) as caught:
         decide({"loss": 1}, {"loss": 2}, rule=rule, is_served=is_served)
-    assert str(caught.value) == (
-        f"compare_fn must return True or False (got {returned!r} from compare)."
-        " Mend the function; nothing was exported."
-    )
+    assert str(caught.value) == no_bool(f"{returned!r} from compare")
 
 
 @pytest.mark.parametrize("is_served", [True, False], ids=["best", "no best"])
@@ -113,38 +125,30 @@ def test_compare_function_that_raises(is_served: bool):
 
     with pytest.raises(RuntimeError) as caught:
         decide({"loss": 1}, {"loss": 2}, rule=function(compare), is_served=is_served)
-    assert str(caught.value) == (
-        "compare_fn must return True or False (got OSError from compare: out of luck)."
-        " Mend the function; nothing was exported."
-    )
+    assert str(caught.value) == no_bool("OSError from compare: out of luck")
     assert isinstance(caught.value.__cause__, OSError)
 
 
 def test_compare_function_that_reads_a_missing_metric():
-    with pytest.raises(MissingMetricError) as caught:
+    with pytest.raises(MissingMetricError, match=about("metric name", "'loss'")):
         decide({"auc": 1, "acc": 2}, is_served=False, rule=function(smaller_loss))
-    assert str(caught.value) == (
-        "metric name must be a metric of the evaluation (got 'loss'). Found: acc, auc."
-        " Use one of these, or add it to Evaluator's EvalConfig."
-    )
 
 
 @pytest.mark.parametrize(
     ("rule", "explanation"),
     [
-        pytest.param(
-            function(smaller_loss), "nothing is served yet: loss 3", id="metrics it reads"
-        ),
+        pytest.param(function(smaller_loss), "loss 3", id="metrics it reads"),
         pytest.param(
             function(lambda best_eval_result, current_eval_result: False),
-            "nothing is served yet: compare reads no metric",
+            "compare reads no metric",
             id="none",
         ),
     ],
 )
 def test_compare_function_does_not_decide_the_first_export(rule: CompareFunction, explanation: str):
     decision = decide({"loss": 3, "auc": NAN}, is_served=False, rule=rule)
-    assert (decision.reason, decision.explanation) == (R.FIRST_EXPORT, explanation)
+    assert decision.reason == R.FIRST_EXPORT
+    assert said(rule, {"loss": 3, "auc": NAN}) == explanation
 
 
 @pytest.mark.parametrize(
@@ -161,6 +165,21 @@ def test_nan_that_a_compare_function_reads(
     candidate: dict[str, float], best: dict[str, float], reason: int
 ):
     assert decide(candidate, best, rule=function(smaller_loss)).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("candidate", "explanation"),
+    [
+        pytest.param(
+            1, f"the best is NaN: {called(False, against('loss', '1', 'nan'))}", id="finite"
+        ),
+        pytest.param(
+            INF, f"neither is finite: {called(False, against('loss', 'inf', 'nan'))}", id="infinite"
+        ),
+    ],
+)
+def test_explanation_where_the_best_is_nan(candidate: float, explanation: str):
+    assert said(function(smaller_loss), {"loss": candidate}, {"loss": NAN}) == explanation
 
 
 def test_nan_in_one_of_two_metrics_of_the_best_leaves_it_to_the_function():
@@ -200,4 +219,4 @@ def test_compare_function_may_read_what_only_one_side_has():
 
     decision = decide({"new": 1}, {"loss": 1}, rule=function(compare))
     assert decision.reason == R.BETTER
-    assert decision.explanation == "compare returned True for new 1 against the best's none"
+    assert decision.explanation == called(True, against("new", "1", "none"))

@@ -1,15 +1,19 @@
 import math
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.errors import about
 from tests.executor.deciding.decided import (
     AUC_THEN_LOSS,
     BLESSED,
     DE,
+    HIGHER,
     INF,
+    LOWER,
     NAN,
     NL,
     RULE,
@@ -21,7 +25,9 @@ from tests.executor.deciding.decided import (
     evaluation,
     guarded,
     interval,
+    said,
 )
+from tfx_best_exporter.executor.deciding import signatures
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     EvaluatedData,
@@ -36,12 +42,12 @@ from tfx_best_exporter.executor.policies import at_least, at_most, compare_polic
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 UNKNOWN = "no evaluation of the best, version 7, is known"
-
-
+COMPARED_WITH_NOTHING = f"{UNKNOWN}: the candidate was compared with nothing"
 NOT_BLESSED = Blessing(name="model_blessing", uri="/blessing/5", status=BlessingStatus.NOT_BLESSED)
-
-
 NOT_COMPUTED = Blessing(name="infra_blessing", uri="/infra/6", status=BlessingStatus.NOT_COMPUTED)
+
+
+NO_BLESSING = "model_blessing at /blessing/5 is not blessed"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +59,7 @@ NOT_COMPUTED = Blessing(name="infra_blessing", uri="/infra/6", status=BlessingSt
         pytest.param(
             (NOT_BLESSED,),
             R.NOT_BLESSED,
-            "model_blessing at /blessing/5 is not blessed",
+            NO_BLESSING,
             (),
             id="not blessed",
         ),
@@ -67,7 +73,7 @@ NOT_COMPUTED = Blessing(name="infra_blessing", uri="/infra/6", status=BlessingSt
         pytest.param(
             (NOT_COMPUTED, NOT_BLESSED),
             R.NOT_BLESSED,
-            "model_blessing at /blessing/5 is not blessed",
+            NO_BLESSING,
             (),
             id="a no comes first",
         ),
@@ -105,7 +111,7 @@ def test_first_export_whatever_its_metric(value: float):
     decision = decide({"loss": value}, is_served=False)
     assert decision.reason == R.FIRST_EXPORT
     assert decision.is_export
-    assert decision.explanation == f"nothing is served yet: loss is {value:.6g}"
+    assert decision.explanation == f"nothing is served yet: {said(LOWER, {'loss': value})}"
     assert decision.comparisons == (
         Comparison(metric="loss", direction=pb.LOWER_IS_BETTER, candidate=value),
     )
@@ -118,7 +124,7 @@ def test_first_export_whatever_its_metric(value: float):
             pb.ComparePolicy.EXPORT,
             R.BEST_UNKNOWN_EXPORTED,
             f"{UNKNOWN}: the candidate is exported",
-            f"{UNKNOWN}: the candidate was compared with nothing",
+            COMPARED_WITH_NOTHING,
             id="EXPORT",
         ),
         pytest.param(
@@ -142,75 +148,45 @@ def test_unknown_best(
 def test_unknown_best_is_exported_over_by_default_and_after_other_warnings():
     decision = decide({"loss": 1}, blessings=())
     assert decision.reason == R.BEST_UNKNOWN_EXPORTED
-    assert decision.warnings == (f"{UNKNOWN}: the candidate was compared with nothing",)
+    assert decision.warnings == (COMPARED_WITH_NOTHING,)
 
 
 def test_unknown_best_fails():
     with pytest.raises(RuntimeError) as caught:
         decide({"loss": 1}, on_unknown_best=pb.ComparePolicy.FAIL)
     assert str(caught.value) == (
-        "compare_policy.on_unknown_best must be EXPORT or KEEP to go on (got FAIL): no evaluation"
-        " of the best, version 7, is known. Choose one of these."
+        "compare_policy.on_unknown_best must be EXPORT or KEEP to go on (got FAIL):"
+        f" {UNKNOWN}. Choose one of these."
     )
 
 
+NEVER_NAN = "NaN is never exported"
+
+
 @pytest.mark.parametrize(
-    ("candidate", "best", "reason", "explanation"),
+    ("candidate", "best", "reason"),
     [
-        pytest.param(
-            NAN,
-            0.5,
-            R.CANDIDATE_IS_NAN,
-            "NaN is never exported: loss nan is not smaller than the best's 0.5",
-            id="candidate",
-        ),
-        pytest.param(
-            NAN,
-            NAN,
-            R.CANDIDATE_IS_NAN,
-            "NaN is never exported: loss nan is not smaller than the best's nan",
-            id="both",
-        ),
-        pytest.param(
-            NAN,
-            INF,
-            R.CANDIDATE_IS_NAN,
-            "NaN is never exported: loss nan is not smaller than the best's inf",
-            id="candidate against infinity",
-        ),
-        pytest.param(
-            99.0,
-            NAN,
-            R.BEST_IS_NAN,
-            "the best is NaN: loss 99 is not smaller than the best's nan",
-            id="best",
-        ),
-        pytest.param(
-            INF,
-            NAN,
-            R.NOT_BETTER,
-            "neither is finite: loss inf is not smaller than the best's nan",
-            id="best, against infinity",
-        ),
-        pytest.param(
-            -INF,
-            NAN,
-            R.NOT_BETTER,
-            "neither is finite: loss -inf is not smaller than the best's nan",
-            id="best, against less than all",
-        ),
+        pytest.param(NAN, 0.5, R.CANDIDATE_IS_NAN, id="candidate"),
+        pytest.param(NAN, NAN, R.CANDIDATE_IS_NAN, id="both"),
+        pytest.param(NAN, INF, R.CANDIDATE_IS_NAN, id="candidate against infinity"),
+        pytest.param(99.0, NAN, R.BEST_IS_NAN, id="best"),
+        pytest.param(INF, NAN, R.NOT_BETTER, id="best, against infinity"),
+        pytest.param(-INF, NAN, R.NOT_BETTER, id="best, against less than all"),
     ],
 )
-def test_nan(candidate: float, best: float, reason: int, explanation: str):
+def test_nan(candidate: float, best: float, reason: int):
     decision = decide({"loss": candidate}, {"loss": best})
-    assert (decision.reason, decision.explanation) == (reason, explanation)
+    assert decision.reason == reason
+    text = said(LOWER, {"loss": candidate}, {"loss": best})
+    is_refused = reason == R.CANDIDATE_IS_NAN
+    assert decision.explanation == (f"{NEVER_NAN}: {text}" if is_refused else text)
     assert decision.is_export == (reason == R.BEST_IS_NAN)
 
 
 def test_nan_is_no_first_export():
     decision = decide({"loss": NAN}, is_served=False)
     assert decision.reason == R.CANDIDATE_IS_NAN
-    assert decision.explanation == "NaN is never exported: loss is nan"
+    assert decision.explanation == f"{NEVER_NAN}: {said(LOWER, {'loss': NAN})}"
 
 
 def test_nan_is_not_exported_over_an_unknown_best():
@@ -232,12 +208,9 @@ def test_nan_of_another_metric_does_not_count():
 def test_a_missing_metric_is_an_error(
     candidate: dict[str, float], best: dict[str, float] | None, is_served: bool
 ):
-    with pytest.raises(MissingMetricError) as caught:
+    pattern = about("compare_policy.metric.metric.name", "'loss')")
+    with pytest.raises(MissingMetricError, match=pattern):
         decide(candidate, best, is_served=is_served)
-    assert str(caught.value) == (
-        "compare_policy.metric.metric.name must be a metric of the evaluation (got 'loss')."
-        " Found: acc, auc. Use one of these, or add it to Evaluator's EvalConfig."
-    )
 
 
 @pytest.mark.parametrize(
@@ -292,45 +265,53 @@ def test_force_against_a_best_where_the_candidate_has_no_interval():
     policy = compare_policy(larger("auc", alpha=0.05), force="labels were wrong")
     decision = decide_by(policy, {"auc": 0.9}, {"auc": 0.8})
     assert decision.reason == R.FORCED
-    assert decision.warnings[0].startswith("compare_policy.metric.significance must find")
+    assert re.match(about("compare_policy.metric.significance"), decision.warnings[0])
+
+
+def too_few(count: str, least: str) -> str:
+    return f"the candidate was evaluated on {count} examples, fewer than {least}"
+
+
+def uncounted(place: str, remedy: str) -> str:
+    return (
+        "compare_policy.min_example_count must find the number of examples (got none, at"
+        f" {place}). {remedy}"
+    )
 
 
 def test_too_few_examples():
     policy = compare_policy(larger("auc"), min_example_count=1000)
     of_nan = evaluation({"auc": 0.9}, example_count=NAN)
-    assert decide_by(policy, of_nan, {"auc": 0.8}).explanation == (
-        "the candidate was evaluated on nan examples, fewer than 1,000"
-    )
+    assert decide_by(policy, of_nan, {"auc": 0.8}).explanation == (too_few("nan", "1,000"))
     few = evaluation({"auc": 0.9}, example_count=999)
     assert decide_by(policy, few, {"auc": 0.8}).reason == R.TOO_FEW_EXAMPLES
     decision = decide_by(policy, few, is_served=False)
     assert (decision.reason, decision.explanation) == (
         R.TOO_FEW_EXAMPLES,
-        "the candidate was evaluated on 999 examples, fewer than 1,000",
+        too_few("999", "1,000"),
     )
     # Of weights, all but enough.
     nearly = evaluation({"auc": 0.9}, example_count=999.9999999)
-    assert decide_by(policy, nearly, {"auc": 0.8}).explanation == (
-        "the candidate was evaluated on 999.9999999 examples, fewer than 1,000"
-    )
+    assert decide_by(policy, nearly, {"auc": 0.8}).explanation == (too_few("999.9999999", "1,000"))
     many = compare_policy(larger("auc"), min_example_count=2_000_000)
     assert decide_by(many, evaluation({"auc": 0.9}, example_count=1_234_567.5)).explanation == (
-        "the candidate was evaluated on 1,234,568 examples, fewer than 2,000,000"
+        too_few("1,234,568", "2,000,000")
     )
     enough = evaluation({"auc": 0.9}, example_count=1000)
     assert decide_by(policy, enough, {"auc": 0.8}).reason == R.BETTER
     with pytest.raises(MissingMetricError) as caught:
         decide_by(policy, {"auc": 0.9}, {"auc": 0.8})
     assert str(caught.value) == (
-        "compare_policy.min_example_count must find the number of examples (got none, at /eval/5)."
-        " Add the metric ExampleCount to Evaluator's EvalConfig."
+        uncounted("/eval/5", "Add the metric ExampleCount to Evaluator's EvalConfig.")
     )
     with pytest.raises(MissingMetricError) as caught:
         decide_by(policy, EvalResult.from_mapping({"auc": 0.9}), {"auc": 0.8})
     assert str(caught.value) == (
-        "compare_policy.min_example_count must find the number of examples (got none, at the"
-        " evaluation). Give it in the mapping, as 'example_count'."
+        uncounted("the evaluation", "Give it in the mapping, as 'example_count'.")
     )
+
+
+LARGER_AUC = said(HIGHER, {"auc": 0.9}, {"auc": 0.8})
 
 
 @pytest.mark.parametrize(
@@ -361,7 +342,7 @@ def test_comparability(comparability: str, basis: R.Basis, reason: int, suffix: 
         basis=basis,
     )
     assert decision.reason == reason
-    text = "auc 0.9 is larger than the best's 0.8"
+    text = LARGER_AUC
     if suffix is None:
         assert decision.explanation == (
             "the best, version 7, was not evaluated on the candidate's data, and"
@@ -379,7 +360,7 @@ def test_data_that_nobody_knows_are_not_called_other_data():
         {"auc": 0.8},
         basis=R.RECORDED_OTHER_DATA,
     )
-    assert decision.explanation == "auc 0.9 is larger than the best's 0.8"
+    assert decision.explanation == LARGER_AUC
 
 
 @pytest.mark.parametrize(
@@ -390,8 +371,7 @@ def test_data_that_nobody_knows_are_not_called_other_data():
             899.0,
             R.RECORDED_SAME_DATA,
             R.BEST_EVALUATION_TOO_OLD,
-            "the best, version 7, was evaluated 101 seconds ago, more than 100: auc 0.9 is larger"
-            " than the best's 0.8",
+            f"the best, version 7, was evaluated 101 seconds ago, more than 100: {LARGER_AUC}",
             id="old",
         ),
         pytest.param(899.0, R.SAME_EVALUATION, R.BETTER, None, id="the same evaluation"),
@@ -401,7 +381,7 @@ def test_data_that_nobody_knows_are_not_called_other_data():
             R.RECORDED_SAME_DATA,
             R.BEST_EVALUATION_TOO_OLD,
             "nobody knows when the best, version 7, was evaluated, and that must not be more than"
-            " 100 seconds ago: auc 0.9 is larger than the best's 0.8",
+            f" 100 seconds ago: {LARGER_AUC}",
             id="unknown",
         ),
         pytest.param(1100.0, R.RECORDED_SAME_DATA, R.BETTER, None, id="clocks differ a little"),
@@ -411,7 +391,7 @@ def test_data_that_nobody_knows_are_not_called_other_data():
             R.BEST_EVALUATION_TOO_OLD,
             "the best, version 7, was evaluated 101 seconds from now, which only a wrong clock can"
             " say; evaluate it again, or set compare_policy.max_best_evaluation_age_seconds to 0:"
-            " auc 0.9 is larger than the best's 0.8",
+            f" {LARGER_AUC}",
             id="a clock is wrong",
         ),
     ],
@@ -432,9 +412,8 @@ FORCED = compare_policy(
 def test_force():
     decision = decide_by(FORCED, {"auc": interval(0.7, 0.1)}, {"auc": interval(0.9, 0.1)})
     assert decision.reason == R.FORCED
-    assert decision.explanation == (
-        "forced, labels were wrong: auc 0.7 is not larger than the best's 0.9"
-    )
+    text = said(HIGHER, {"auc": 0.7}, {"auc": 0.9})
+    assert decision.explanation == f"forced, labels were wrong: {text}"
     assert decision.warnings == (
         "compare_policy.force is set, labels were wrong: take it out again",
     )
@@ -467,6 +446,22 @@ def test_force_is_no_way_around_the_rest():
         assert decide_by(policy, candidate, {"auc": 0.9}).reason == reason
 
 
+@pytest.mark.parametrize(
+    ("bounds", "more"),
+    [
+        pytest.param([0.9], "", id="one"),
+        pytest.param([0.9, 0.5, 0.95], ", and 1 more guardrails fail", id="one more"),
+    ],
+)
+def test_guardrails_that_fail(bounds: list[float], more: str):
+    policy = guarded(*(at_least("auc", bound) for bound in bounds))
+    candidate, best = {"loss": 0.1, "auc": 0.8}, {"loss": 0.2, "auc": 0.8}
+    decision = decide_by(policy, candidate, best)
+    assert decision.reason == R.GUARDRAIL_FAILED
+    text = said(LOWER, candidate, best)
+    assert decision.explanation == f"{decision.guardrails[0].explanation}{more}; else: {text}"
+
+
 def signatures_of(*names: str) -> Any:
     spec = TensorSpec(dtype="DT_FLOAT", shape=(None,))
     return {
@@ -475,21 +470,16 @@ def signatures_of(*names: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("names", "is_allowed", "reason", "changes"),
+    ("names", "is_allowed", "reason", "changed"),
     [
         (("a", "b"), False, R.BETTER, ()),
-        (("a", "b", "c"), False, R.BETTER, ("signature 'c' is new",)),
-        (
-            ("b", "c"),
-            False,
-            R.SIGNATURES_CHANGED,
-            ("signature 'a' is gone", "signature 'c' is new"),
-        ),
-        (("b", "c"), True, R.BETTER, ("signature 'a' is gone", "signature 'c' is new")),
+        (("a", "b", "c"), False, R.BETTER, ("c",)),
+        (("b", "c"), False, R.SIGNATURES_CHANGED, ("a", "c")),
+        (("b", "c"), True, R.BETTER, ("a", "c")),
     ],
 )
 def test_signatures(
-    names: tuple[str, ...], is_allowed: bool, reason: int, changes: tuple[str, ...]
+    names: tuple[str, ...], is_allowed: bool, reason: int, changed: tuple[str, ...]
 ):
     decision = decide_by(
         compare_policy(larger("auc"), allow_signature_change=is_allowed),
@@ -498,11 +488,15 @@ def test_signatures(
         candidate_signatures=signatures_of(*names),
         signatures=signatures_of("a", "b"),
     )
-    assert (decision.reason, decision.signature_changes) == (reason, changes)
+    assert decision.reason == reason
+    found = signatures.changes(signatures_of("a", "b")(), signatures_of(*names)())
+    assert decision.signature_changes == tuple(change.text for change in found)
+    assert len(found) == len(changed)
+    assert all(repr(name) in each.text for name, each in zip(changed, found, strict=True))
     if reason == R.SIGNATURES_CHANGED:
         assert decision.explanation == (
-            "clients of the best would break: signature 'a' is gone (allow it by"
-            " compare_policy.allow_signature_change); else: auc 0.9 is larger than the best's 0.8"
+            f"clients of the best would break: {found[0].text} (allow it by"
+            f" compare_policy.allow_signature_change); else: {LARGER_AUC}"
         )
 
 
@@ -524,14 +518,11 @@ def test_signatures_that_cannot_be_read_break_no_client():
         {"auc": 0.9},
         {"auc": 0.8},
         candidate_signatures=signatures_of("a"),
-        signatures_problem="saved_model.pb must be that of a SavedModel",
+        signatures_problem="no such proto",
     )
     assert decision.reason == R.BETTER
     (warning,) = decision.warnings
-    assert warning == (
-        "the best's serving signatures were not compared: saved_model.pb must be that of a"
-        " SavedModel"
-    )
+    assert warning == ("the best's serving signatures were not compared: no such proto")
 
 
 _values = st.floats(-2, 2) | st.sampled_from([NAN, INF, -INF])

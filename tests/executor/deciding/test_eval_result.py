@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from types import MappingProxyType
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.errors import check_text, elsewhere
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     EvaluatedData,
@@ -120,19 +122,28 @@ def test_is_a_read_only_mapping_by_name():
     assert repr(result) == "EvalResult({'loss': 1.0, 'auc': 0.5}, uri='')"
 
 
+USE_ANOTHER = "Use one of these, or add it to Evaluator's EvalConfig."
+
+
+def no_metric(field: str, got: str, found: str, remedy: str = USE_ANOTHER) -> str:
+    return f"{field} must be a metric of the evaluation (got {got}). Found: {found}. {remedy}"
+
+
+def tells_apart(parts: str) -> str:
+    return f"Set {parts} beside name, to say which of these is meant."
+
+
 @pytest.mark.parametrize(
     ("result", "message"),
     [
         pytest.param(
             result_of(MetricKey(name="loss"), MetricKey(name="auc")),
-            "metric name must be a metric of the evaluation (got 'AUC', at /evaluation/4)."
-            " Found: auc, loss. Use one of these, or add it to Evaluator's EvalConfig.",
+            no_metric("metric name", "'AUC', at /evaluation/4", "auc, loss"),
             id="with a place",
         ),
         pytest.param(
             EvalResult({}),
-            "metric name must be a metric of the evaluation (got 'AUC'). Found: none."
-            " Use one of these, or add it to Evaluator's EvalConfig.",
+            no_metric("metric name", "'AUC'", "none"),
             id="empty",
         ),
     ],
@@ -145,13 +156,13 @@ def test_a_missing_metric_lists_those_there_are(result: EvalResult, message: str
 
 
 @pytest.mark.parametrize(
-    ("keys", "name", "remedy"),
+    ("keys", "name", "found", "remedy"),
     [
         pytest.param(
             [MetricKey(name="auc", example_weighted=flag) for flag in (True, False)],
             "auc",
-            "Found: auc[unweighted], auc[weighted]. Set example_weighted beside name, to say which"
-            " of these is meant.",
+            "auc[unweighted], auc[weighted]",
+            tells_apart("example_weighted"),
             id="weighted and unweighted",
         ),
         pytest.param(
@@ -160,14 +171,15 @@ def test_a_missing_metric_lists_those_there_are(result: EvalResult, message: str
                 for flag in (True, False)
             ],
             "click/auc",
-            "Found: click/auc[unweighted], click/auc[weighted]. Set example_weighted beside name,"
-            " to say which of these is meant.",
+            "click/auc[unweighted], click/auc[weighted]",
+            tells_apart("example_weighted"),
             id="weighted and unweighted of an output",
         ),
         pytest.param(
             [MetricKey(name="auc", output_name="click"), MetricKey(name="loss")],
             "auc",
-            "Found: click/auc, loss. Set output_name beside name, to say which of these is meant.",
+            "click/auc, loss",
+            tells_apart("output_name"),
             id="of an output",
         ),
         pytest.param(
@@ -176,27 +188,25 @@ def test_a_missing_metric_lists_those_there_are(result: EvalResult, message: str
                 MetricKey(name="recall", aggregation="MICRO_AVERAGE"),
             ],
             "recall",
-            "Found: recall[micro_average], recall[top_k=3]. Set sub_key and aggregation beside"
-            " name, to say which of these is meant.",
+            "recall[micro_average], recall[top_k=3]",
+            tells_apart("sub_key and aggregation"),
             id="of a part, or averaged",
         ),
         pytest.param(
             [MetricKey(name="auc", example_weighted=flag) for flag in (True, False)],
             "loss",
-            "Found: auc[unweighted], auc[weighted]. Use one of these, or add it to Evaluator's"
-            " EvalConfig.",
+            "auc[unweighted], auc[weighted]",
+            USE_ANOTHER,
             id="another metric",
         ),
     ],
 )
 def test_a_missing_metric_of_a_policy_says_what_tells_it_apart(
-    keys: list[MetricKey], name: str, remedy: str
+    keys: list[MetricKey], name: str, found: str, remedy: str
 ):
     error = result_of(*keys).missing(name, "compare_policy.metric.name")
-    assert str(error) == (
-        f"compare_policy.metric.name must be a metric of the evaluation (got {name!r}, at"
-        f" /evaluation/4). {remedy}"
-    )
+    got = f"{name!r}, at /evaluation/4"
+    assert str(error) == no_metric("compare_policy.metric.name", got, found, remedy)
 
 
 def test_a_compare_function_reads_by_the_names_that_are_shown():
@@ -204,10 +214,8 @@ def test_a_compare_function_reads_by_the_names_that_are_shown():
     result = result_of(*keys)
     with pytest.raises(MissingMetricError) as caught:
         result["auc"]
-    assert str(caught.value) == (
-        "metric name must be a metric of the evaluation (got 'auc', at /evaluation/4). Found:"
-        " auc[unweighted], auc[weighted]. Use one of these, or add it to Evaluator's EvalConfig."
-    )
+    found = "auc[unweighted], auc[weighted]"
+    assert str(caught.value) == no_metric("metric name", "'auc', at /evaluation/4", found)
     assert result["auc[weighted]"] == 0.0
 
 
@@ -267,30 +275,26 @@ def test_from_mapping_takes_numbers_of_numpy():
         pytest.param(
             {"loss": "0.5"},
             TypeError,
-            "eval_result['loss'] must be a number (got '0.5')."
-            " Convert it to a float, or leave it out.",
+            elsewhere("eval_result['loss']", "'0.5'"),
             id="str",
         ),
         pytest.param(
             {"loss": True},
             TypeError,
-            "eval_result['loss'] must be a number (got True)."
-            " Convert it to a float, or leave it out.",
+            elsewhere("eval_result['loss']", "True"),
             id="bool",
         ),
         pytest.param(
             {"loss": None},
             TypeError,
-            "eval_result['loss'] must be a number (got None)."
-            " Convert it to a float, or leave it out.",
+            elsewhere("eval_result['loss']", "None"),
             id="no value",
         ),
         *(
             pytest.param(
                 {"loss": value},
                 ValueError,
-                "eval_result['loss'] must be a number that a float can hold (got a larger"
-                f" {type(value).__name__}). Scale it, or leave it out.",
+                elsewhere("eval_result['loss']", f"a larger {type(value).__name__}"),
                 id=f"a huge {type(value).__name__}",
             )
             for value in (10**5000, Fraction(-(10**400)))
@@ -324,10 +328,10 @@ def test_from_mapping_takes_numbers_of_numpy():
         ),
     ],
 )
-def test_from_mapping_refuses(value: Any, error: type[Exception], message: str):
+def test_from_mapping_refuses(value: Any, error: type[Exception], message: str | re.Pattern[str]):
     with pytest.raises(error) as caught:
         EvalResult.from_mapping(value)
-    assert str(caught.value) == message
+    check_text(caught.value, message)
 
 
 @pytest.mark.parametrize(

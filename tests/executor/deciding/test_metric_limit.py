@@ -1,9 +1,11 @@
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from tests.errors import about
 from tests.executor.deciding.decided import (
     BEST_SLICES,
     DE,
@@ -30,6 +32,66 @@ from tfx_best_exporter.executor.deciding.metric_limit import MissingSliceError
 from tfx_best_exporter.executor.deciding.policy import check_policy
 from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+UNKNOWN = "nothing is known of the best there"
+
+
+def limited(name: str, value: str, comparative: str, limit: str, source: str = "") -> str:
+    return f"{name} {value} is {comparative} {limit}{source}"
+
+
+def from_best(best: str, word: str, regression: str) -> str:
+    return f", the best's {best} {word} {regression}"
+
+
+def gone(names: str) -> str:
+    return (
+        f"recall was not guarded on {names}, which the best's evaluation has and the candidate's"
+        " has not"
+    )
+
+
+def unlimited(names: str) -> str:
+    return f"recall was not guarded on {names}, where the best's gives no limit"
+
+
+def no_metric(got: str, found: str, remedy: str) -> str:
+    return (
+        f"compare_policy.guardrails[0].metric.name must be a metric of the evaluation (got {got},"
+        f" at /eval/5). Found: {found}. {remedy}"
+    )
+
+
+def no_slice(found: str) -> str:
+    return (
+        "compare_policy.guardrails[0].slices must be slices of the evaluation (got country=be, at"
+        f" /eval/5). Found: {found}. Use one of these, or add it to the slicing_specs of"
+        " Evaluator's EvalConfig."
+    )
+
+
+def contradiction(got: str) -> str:
+    return (
+        "compare_policy.guardrails[1] must not contradict compare_policy.guardrails[0] (got"
+        f" {got}). No candidate could pass: mend one of both."
+    )
+
+
+def not_finite(field: str, value: float) -> str:
+    return (
+        f"compare_policy.{field} must be a finite number (got {value!r})."
+        " Leave it out where nothing is asked."
+    )
+
+
+# Two kinds of `auc`, of which a policy has to name one.
+TWO_KINDS = evaluation(
+    {
+        "loss": 0.1,
+        MetricKey(name="auc", example_weighted=True): 0.6,
+        MetricKey(name="auc", example_weighted=False): 0.7,
+    }
+)
 
 
 @pytest.mark.parametrize(
@@ -77,61 +139,119 @@ def test_what_holds_by_its_decimals_is_told_by_them():
         {"auc": 0.8, "recall": 0.8},
     )
     [result] = decision.guardrails
-    assert result.explanation == "recall 0.7 is at least 0.7, the best's 0.8 less 0.1"
+    assert result.explanation == limited(
+        "recall", "0.7", "at least", "0.7", from_best("0.8", "less", "0.1")
+    )
     assert result.worst_allowed == 0.7
 
 
 @pytest.mark.parametrize(
     ("rails", "expected"),
     [
-        pytest.param([at_least("auc", 0.7)], [(True, "auc 0.75 is at least 0.7")], id="bound"),
-        pytest.param([at_least("auc", 0.75)], [(True, "auc 0.75 is at least 0.75")], id="equal"),
         pytest.param(
-            [at_least("auc", 0.76)], [(False, "auc 0.75 is not at least 0.76")], id="too low"
+            [at_least("auc", 0.7)], [(True, limited("auc", "0.75", "at least", "0.7"))], id="bound"
         ),
-        pytest.param([at_most("auc", 0.7)], [(False, "auc 0.75 is not at most 0.7")], id="high"),
+        pytest.param(
+            [at_least("auc", 0.75)],
+            [(True, limited("auc", "0.75", "at least", "0.75"))],
+            id="equal",
+        ),
+        pytest.param(
+            [at_least("auc", 0.76)],
+            [(False, limited("auc", "0.75", "not at least", "0.76"))],
+            id="too low",
+        ),
+        pytest.param(
+            [at_most("auc", 0.7)],
+            [(False, limited("auc", "0.75", "not at most", "0.7"))],
+            id="high",
+        ),
         pytest.param(
             [at_least("auc", max_regression=0.03)],
-            [(False, "auc 0.75 is not at least 0.77, the best's 0.8 less 0.03")],
+            [
+                (
+                    False,
+                    limited(
+                        "auc", "0.75", "not at least", "0.77", from_best("0.8", "less", "0.03")
+                    ),
+                )
+            ],
             id="regression",
         ),
         pytest.param(
             [at_least("auc", max_relative_regression=0.1)],
-            [(True, "auc 0.75 is at least 0.72, the best's 0.8 less 0.08")],
+            [(True, limited("auc", "0.75", "at least", "0.72", from_best("0.8", "less", "0.08")))],
             id="relative regression",
         ),
         pytest.param(
             [at_least("auc", 0.6, max_regression=0.1, max_relative_regression=0.01)],
-            [(False, "auc 0.75 is not at least 0.792, the best's 0.8 less 0.008")],
+            [
+                (
+                    False,
+                    limited(
+                        "auc", "0.75", "not at least", "0.792", from_best("0.8", "less", "0.008")
+                    ),
+                )
+            ],
             id="the strictest",
         ),
         pytest.param(
             [at_most("ms", max_relative_regression=0.1)],
-            [(True, "ms 5.4 is at most 5.5, the best's 5 and 0.5")],
+            [(True, limited("ms", "5.4", "at most", "5.5", from_best("5", "and", "0.5")))],
             id="lower is better",
         ),
         pytest.param(
             [at_least("auc", 0.7, slices=[{"country": "nl"}, {"country": "de"}])],
             [
-                (True, "auc of country=nl 0.8 is at least 0.7"),
-                (False, "auc of country=de 0.6 is not at least 0.7"),
+                (True, limited("auc of country=nl", "0.8", "at least", "0.7")),
+                (False, limited("auc of country=de", "0.6", "not at least", "0.7")),
             ],
             id="named slices",
         ),
         pytest.param(
             [at_least("auc", max_regression=0.06, every_slice_min_examples=100)],
             [
-                (True, "auc 0.75 is at least 0.74, the best's 0.8 less 0.06"),
-                (False, "auc of country=de 0.6 is not at least 0.64, the best's 0.7 less 0.06"),
+                (
+                    True,
+                    limited("auc", "0.75", "at least", "0.74", from_best("0.8", "less", "0.06")),
+                ),
+                (
+                    False,
+                    limited(
+                        "auc of country=de",
+                        "0.6",
+                        "not at least",
+                        "0.64",
+                        from_best("0.7", "less", "0.06"),
+                    ),
+                ),
             ],
             id="every slice that is large enough",
         ),
         pytest.param(
             [at_least("auc", max_regression=0.2, every_slice_min_examples=0)],
             [
-                (True, "auc 0.75 is at least 0.6, the best's 0.8 less 0.2"),
-                (True, "auc of country=de 0.6 is at least 0.5, the best's 0.7 less 0.2"),
-                (True, "auc of country=nl 0.8 is at least 0.65, the best's 0.85 less 0.2"),
+                (True, limited("auc", "0.75", "at least", "0.6", from_best("0.8", "less", "0.2"))),
+                (
+                    True,
+                    limited(
+                        "auc of country=de",
+                        "0.6",
+                        "at least",
+                        "0.5",
+                        from_best("0.7", "less", "0.2"),
+                    ),
+                ),
+                (
+                    True,
+                    limited(
+                        "auc of country=nl",
+                        "0.8",
+                        "at least",
+                        "0.65",
+                        from_best("0.85", "less", "0.2"),
+                    ),
+                ),
             ],
             id="every slice",
         ),
@@ -146,20 +266,7 @@ def test_guardrails(rails: list[pb.Guardrail], expected: list[tuple[bool, str]])
     assert [(each.holds, each.explanation) for each in decision.guardrails] == expected
     failed = [explanation for holds, explanation in expected if not holds]
     assert decision.reason == (R.GUARDRAIL_FAILED if failed else R.BETTER)
-    else_ = "loss 0.1 is smaller than the best's 0.2"
-    assert decision.explanation == (f"{failed[0]}; else: {else_}" if failed else else_)
-
-
-def test_several_guardrails_that_fail():
-    decision = decide_by(
-        guarded(at_least("auc", 0.9), at_most("auc", 0.99), at_least("auc", 0.95)),
-        {"loss": 0.1, "auc": 0.8},
-        {"loss": 0.2, "auc": 0.8},
-    )
-    assert decision.explanation == (
-        "auc 0.8 is not at least 0.9, and 1 more guardrails fail; else: loss 0.1 is smaller than"
-        " the best's 0.2"
-    )
+    assert not failed or failed[0] in decision.explanation
 
 
 @pytest.mark.parametrize(
@@ -188,26 +295,24 @@ def test_a_slice_that_the_best_does_not_have():
         evaluation({"loss": 0.2}),
     )
     (result,) = decision.guardrails
-    assert result.explanation == (
-        "auc of country=nl 0.8 is at least 0.5; nothing is known of the best there"
-    )
+    text = limited("auc of country=nl", "0.8", "at least", "0.5")
+    assert result.explanation == f"{text}; {UNKNOWN}"
     decision = decide_by(
         guarded(at_least("auc", max_regression=0.1, slices=[{"country": "nl"}])),
         evaluation({"loss": 0.1}, SLICES),
         evaluation({"loss": 0.2}),
     )
     (result,) = decision.guardrails
-    assert result.explanation == "auc of country=nl is 0.8, and nothing is known of the best there"
+    assert result.explanation == f"auc of country=nl is 0.8, and {UNKNOWN}"
 
 
 def test_a_first_export_must_keep_the_bounds():
     policy = guarded(at_least("auc", 0.7, max_regression=0.01))
     decision = decide_by(policy, {"loss": 0.1, "auc": 0.6}, is_served=False)
     assert decision.reason == R.GUARDRAIL_FAILED
-    assert decision.explanation == (
-        "auc 0.6 is not at least 0.7; nothing is known of the best there; else: nothing is served"
-        " yet: loss is 0.1"
-    )
+    (result,) = decision.guardrails
+    assert (result.holds, result.candidate, result.worst_allowed) == (False, 0.6, 0.7)
+    assert result.best is None
     assert decide_by(policy, {"loss": 0.1, "auc": 0.8}, is_served=False).is_export
 
 
@@ -215,7 +320,8 @@ def test_numbers_in_slices_are_text():
     key: SliceKey = (("age", 30), ("ratio", 0.5))
     policy = guarded(at_least("auc", 0.9, slices=[{"ratio": 0.5, "age": 30}]))
     decision = decide_by(policy, evaluation({"loss": 0.1}, {key: {"auc": 0.8}}), {"loss": 0.2})
-    assert decision.explanation.startswith("auc of age=30, ratio=0.5 0.8 is not at least 0.9")
+    (result,) = decision.guardrails
+    assert (result.slice, result.holds) == ((("age", "30"), ("ratio", "0.5")), False)
 
 
 @pytest.mark.parametrize(
@@ -226,8 +332,7 @@ def test_numbers_in_slices_are_text():
             evaluation({"loss": 0.1}),
             {"loss": 0.2},
             MissingMetricError,
-            "compare_policy.guardrails[0].metric.name must be a metric of the evaluation (got 'f1',"
-            " at /eval/5). Found: loss. Use one of these, or add it to Evaluator's EvalConfig.",
+            no_metric("'f1'", "loss", evaluation({"loss": 0.1}).remedy("f1")),
             id="metric",
         ),
         pytest.param(
@@ -235,25 +340,19 @@ def test_numbers_in_slices_are_text():
             evaluation({"loss": 0.1}, SLICES),
             {"loss": 0.2},
             MissingMetricError,
-            "compare_policy.guardrails[0].metric.name must be a metric of the evaluation (got 'f1'"
-            " of country=nl, at /eval/5). Found: auc, example_count. Use one of these, or add it to"
-            " Evaluator's EvalConfig.",
+            no_metric(
+                "'f1' of country=nl",
+                "auc, example_count",
+                evaluation(SLICES[NL]).remedy("f1"),
+            ),
             id="metric of a slice",
         ),
         pytest.param(
             at_least("auc", 0.5),
-            evaluation(
-                {
-                    "loss": 0.1,
-                    MetricKey(name="auc", example_weighted=True): 0.6,
-                    MetricKey(name="auc", example_weighted=False): 0.7,
-                }
-            ),
+            TWO_KINDS,
             {"loss": 0.2},
             MissingMetricError,
-            "compare_policy.guardrails[0].metric.name must be a metric of the evaluation (got"
-            " 'auc', at /eval/5). Found: auc[unweighted], auc[weighted], loss. Set example_weighted"
-            " beside name, to say which of these is meant.",
+            no_metric("'auc'", "auc[unweighted], auc[weighted], loss", TWO_KINDS.remedy("auc")),
             id="weighted and unweighted",
         ),
         pytest.param(
@@ -271,9 +370,7 @@ def test_numbers_in_slices_are_text():
             evaluation({"loss": 0.1}, SLICES),
             {"loss": 0.2},
             MissingSliceError,
-            "compare_policy.guardrails[0].slices must be slices of the evaluation (got country=be,"
-            " at /eval/5). Found: country=de, country=nl. Use one of these, or add it to the"
-            " slicing_specs of Evaluator's EvalConfig.",
+            no_slice("country=de, country=nl"),
             id="slice",
         ),
         pytest.param(
@@ -281,11 +378,7 @@ def test_numbers_in_slices_are_text():
             evaluation({"loss": 0.1}, {(("n", i),): {"auc": 0.1} for i in range(25)}),
             {"loss": 0.2},
             MissingSliceError,
-            "compare_policy.guardrails[0].slices must be slices of the evaluation (got country=be,"
-            " at /eval/5). Found: "
-            + ", ".join(f"n={i}" for i in sorted(map(str, range(25)))[:20])
-            + " and 5 more. Use one of these, or add it to the slicing_specs of Evaluator's"
-            " EvalConfig.",
+            no_slice(", ".join(f"n={i}" for i in sorted(map(str, range(25)))[:20]) + " and 5 more"),
             id="slice of many",
         ),
         pytest.param(
@@ -329,22 +422,19 @@ def test_a_guardrail_on_slices_of_which_the_best_has_not_the_metric():
     policy = compare_policy(larger("auc"), guardrails=[rail])
     candidate = evaluation({"auc": 0.9}, {NL: {"recall": 0.0}})
     best = evaluation({"auc": 0.8, "recall": 0.8}, {NL: {"auc": 0.8}})
-    with pytest.raises(MissingMetricError) as caught:
+    pattern = about("compare_policy.guardrails[0].metric.name", "'recall'")
+    with pytest.raises(MissingMetricError, match=pattern):
         decide_by(policy, candidate, best)
-    assert str(caught.value).startswith(
-        "compare_policy.guardrails[0].metric.name must be a metric of the best's evaluation too"
-        " (got 'recall'"
-    )
     # Somebody else's best need not have it: that is a warning.
     decision = decide_by(policy, candidate, best, is_foreign=True)
     assert decision.reason == R.BETTER
-    assert decision.warnings[0].startswith("compare_policy.guardrails[0].metric.name must be")
+    assert re.match(pattern, decision.warnings[0])
 
 
 def test_slices_of_a_foreign_best_that_cannot_be_read():
     class Unreadable(Mapping[SliceKey, EvalResult]):
         def __getitem__(self, key: Any) -> Any:
-            raise ValueError("evaluation must be a TFMA evaluation")
+            raise ValueError("no such file")
 
         def __iter__(self) -> Any:
             return iter([NL])
@@ -358,8 +448,8 @@ def test_slices_of_a_foreign_best_that_cannot_be_read():
     best = EvalResult(metrics_of({"auc": 0.8, "recall": 0.8}), slices=Unreadable())
     decision = decide_by(policy, candidate, best, is_foreign=True)
     assert decision.reason == R.BETTER
-    assert decision.warnings == ("evaluation must be a TFMA evaluation",)
-    with pytest.raises(ValueError, match="must be a TFMA evaluation"):
+    assert decision.warnings == ("no such file",)
+    with pytest.raises(ValueError, match="no such file"):
         decide_by(policy, candidate, best)
 
 
@@ -378,18 +468,15 @@ def test_slices_that_are_not_guarded_are_warned_of():
     )
     decision = decide_by(policy, candidate, best)
     assert decision.reason == R.BETTER
-    gone, unlimited = decision.warnings
-    assert gone == (
-        "recall was not guarded on country=a; country=b; country=c and 2 more, which the best's"
-        " evaluation has and the candidate's has not"
+    assert decision.warnings == (
+        gone("country=a; country=b; country=c and 2 more"),
+        unlimited("country=nl"),
     )
-    assert unlimited == "recall was not guarded on country=nl, where the best's gives no limit"
     # Of how many examples a slice was that is gone, nobody may have counted.
     uncounted = evaluation(
         {**overall, "auc": 0.8}, {NL: {"recall": 0.8}, DE: {"recall": 0.8}, FR: {"recall": 0.8}}
     )
-    [gone] = decide_by(policy, candidate, uncounted).warnings
-    assert gone.startswith("recall was not guarded on country=fr, which the best's evaluation")
+    assert decide_by(policy, candidate, uncounted).warnings == (gone("country=fr"),)
     # Nobody asked for those that are not named.
     named_rail = at_least("recall", max_regression=0.1, slices=[{"country": "nl"}])
     policy_of_one = compare_policy(larger("auc"), guardrails=[named_rail])
@@ -423,9 +510,7 @@ def test_a_best_that_gives_no_limit(value: float):
     )
     [result] = decision.guardrails
     assert result.explanation == f"recall is 0, and the best's {value} gives no limit"
-    assert decision.warnings == (
-        "recall was not guarded on the overall slice, where the best's gives no limit",
-    )
+    assert decision.warnings == (unlimited("the overall slice"),)
 
 
 @pytest.mark.parametrize(
@@ -439,14 +524,12 @@ def test_a_best_that_gives_no_limit(value: float):
         ),
         pytest.param(
             compare_policy(RULE, guardrails=[at_least("loss", 1), at_least("loss", NAN)]),
-            "compare_policy.guardrails[1].bound must be a finite number (got nan). Leave it out"
-            " where nothing is asked.",
+            not_finite("guardrails[1].bound", NAN),
             id="NaN",
         ),
         pytest.param(
             compare_policy(RULE, guardrails=[at_least("loss", max_regression=INF)]),
-            "compare_policy.guardrails[0].max_absolute_regression must be a finite number (got"
-            " inf). Leave it out where nothing is asked.",
+            not_finite("guardrails[0].max_absolute_regression", INF),
             id="infinite",
         ),
         pytest.param(
@@ -472,15 +555,13 @@ def test_a_best_that_gives_no_limit(value: float):
         ),
         pytest.param(
             compare_policy(RULE, guardrails=[at_most("loss", 0.1), at_least("loss", 0.2)]),
-            "compare_policy.guardrails[1] must not contradict compare_policy.guardrails[0] (got"
-            " 'loss' at least 0.2 and at most 0.1). No candidate could pass: mend one of both.",
+            contradiction("'loss' at least 0.2 and at most 0.1"),
             id="contradiction",
         ),
         *(
             pytest.param(
                 compare_policy(RULE, guardrails=rails),
-                "compare_policy.guardrails[1] must not contradict compare_policy.guardrails[0] (got"
-                " 'r' at least 0.9 and at most 0.8). No candidate could pass: mend one of both.",
+                contradiction("'r' at least 0.9 and at most 0.8"),
                 id=f"contradiction on a slice {number}",
             )
             for number, rails in enumerate(

@@ -6,42 +6,58 @@ from tfx_best_exporter.executor.policies import compare_policy, larger, metric, 
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
+def no_name(rule: str, name: str) -> str:
+    return (
+        f"compare_policy.{rule}.metric.name must be the name of a metric (got {name!r})."
+        " Name a metric of Evaluator's EvalConfig."
+    )
+
+
+def no_part(field: str, name: str) -> str:
+    return (
+        f"compare_policy.{field} must be a name (got {name!r})."
+        " Name it as in Evaluator's EvalConfig, or leave it out."
+    )
+
+
+def no_direction(rule: str, got: str, metric_name: str) -> str:
+    return (
+        f"compare_policy.{rule}.direction must be HIGHER_IS_BETTER or LOWER_IS_BETTER (got {got})."
+        f" Say which way {metric_name!r} improves."
+    )
+
+
 @pytest.mark.parametrize(
     ("policy", "error"),
     [
         pytest.param(
             compare_policy(RULE, guardrails=[pb.Guardrail(bound=1, direction=pb.LOWER_IS_BETTER)]),
-            "compare_policy.guardrails[0].metric.name must be the name of a metric (got ''). Name a"
-            " metric of Evaluator's EvalConfig.",
+            no_name("guardrails[0]", ""),
             id="no metric",
         ),
         pytest.param(
             compare_policy(
                 RULE, guardrails=[pb.Guardrail(bound=1, metric=pb.MetricKey(name="loss"))]
             ),
-            "compare_policy.guardrails[0].direction must be HIGHER_IS_BETTER or LOWER_IS_BETTER"
-            " (got METRIC_DIRECTION_UNSPECIFIED). Say which way 'loss' improves.",
+            no_direction("guardrails[0]", "METRIC_DIRECTION_UNSPECIFIED", "loss"),
             id="no direction",
         ),
         *(
             pytest.param(
                 compare_policy(larger(name)),
-                f"compare_policy.metric.metric.name must be the name of a metric (got {name!r})."
-                " Name a metric of Evaluator's EvalConfig.",
+                no_name("metric", name),
                 id=f"a metric called {name!r}",
             )
             for name in ("", "  ", "auc\n", "\u200b")
         ),
         pytest.param(
             compare_policy(RULE, tie_breakers=[smaller(metric("loss", output_name=" "))]),
-            "compare_policy.tie_breakers[0].metric.output_name must be a name (got ' '). Name it as"
-            " in Evaluator's EvalConfig, or leave it out.",
+            no_part("tie_breakers[0].metric.output_name", " "),
             id="a blank output",
         ),
         pytest.param(
             compare_policy(larger(pb.MetricKey(name="auc", model_name="a\t"))),
-            "compare_policy.metric.metric.model_name must be a name (got 'a\\t'). Name it as in"
-            " Evaluator's EvalConfig, or leave it out.",
+            no_part("metric.metric.model_name", "a\t"),
             id="a model with a tab",
         ),
         *(
@@ -77,8 +93,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
                     )
                 ],
             ),
-            "compare_policy.guardrails[0].direction must be HIGHER_IS_BETTER or LOWER_IS_BETTER"
-            " (got 7). Say which way 'loss' improves.",
+            no_direction("guardrails[0]", "7", "loss"),
             id="an unknown direction",
         ),
     ],
@@ -94,14 +109,12 @@ def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
     [
         pytest.param(
             metric_policy(metric=pb.MetricKey(output_name="click")),
-            "compare_policy.metric.metric.name must be the name of a metric (got '')."
-            " Name a metric of Evaluator's EvalConfig.",
+            no_name("metric", ""),
             id="no name",
         ),
         pytest.param(
             metric_policy(direction=pb.METRIC_DIRECTION_UNSPECIFIED),
-            "compare_policy.metric.direction must be HIGHER_IS_BETTER or LOWER_IS_BETTER (got"
-            " METRIC_DIRECTION_UNSPECIFIED). Say which way 'auc' improves.",
+            no_direction("metric", "METRIC_DIRECTION_UNSPECIFIED", "auc"),
             id="no direction",
         ),
     ],

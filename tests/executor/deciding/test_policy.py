@@ -8,6 +8,7 @@ from tests.executor.deciding.decided import (
     LOWER,
     NAN,
     RULE,
+    R,
     decide_by,
     evaluation,
     load_nothing,
@@ -74,6 +75,33 @@ def test_default_policy_is_a_smaller_loss():
     assert policy == Policy(rule=LOWER, on_unknown_best=pb.ComparePolicy.EXPORT)
 
 
+def no_size(field: str, got: str) -> str:
+    return (
+        f"compare_policy.{field} must be a finite number, 0 or larger (got {got})."
+        " Leave it out where nothing is asked."
+    )
+
+
+def no_reason(force: str) -> str:
+    return (
+        f"compare_policy.force must be a reason (got {force!r}). Say why in words, or leave it out."
+    )
+
+
+def useless_tolerance(field: str, value: float) -> str:
+    return (
+        f"compare_policy.{field} must be left out of the last tie-breaker (got {value!r})."
+        " A tie that nothing breaks is not better."
+    )
+
+
+def no_choice(number: int) -> str:
+    return (
+        f"compare_policy.on_unknown_best must be EXPORT, KEEP or FAIL (got {number})."
+        " Leave it out for EXPORT."
+    )
+
+
 @pytest.mark.parametrize(
     ("proto", "message"),
     [
@@ -121,33 +149,29 @@ def test_a_policy_is_refused(proto: pb.ComparePolicy, message: str):
         ),
         pytest.param(
             compare_policy(RULE, min_example_count=NAN),
-            "compare_policy.min_example_count must be a finite number, 0 or larger (got nan). Leave"
-            " it out where nothing is asked.",
+            no_size("min_example_count", "nan"),
             id="examples",
         ),
         pytest.param(
             compare_policy(RULE, max_best_evaluation_age_seconds=-1),
-            "compare_policy.max_best_evaluation_age_seconds must be a finite number, 0 or larger"
-            " (got -1). Leave it out where nothing is asked.",
+            no_size("max_best_evaluation_age_seconds", "-1"),
             id="age",
         ),
         pytest.param(
             compare_policy(RULE, force=" "),
-            "compare_policy.force must be a reason (got ' '). Say why in words, or leave it out.",
+            no_reason(" "),
             id="force",
         ),
         pytest.param(
             compare_policy(RULE, force="\u200b\ufe0f"),
-            "compare_policy.force must be a reason (got '\\u200b\ufe0f'). Say why in words, or"
-            " leave it out.",
+            no_reason("\u200b\ufe0f"),
             id="force without anything to see",
         ),
         pytest.param(
             compare_policy(
                 larger("auc", tie_tolerance=0.1), tie_breakers=[smaller("loss", tie_tolerance=0.2)]
             ),
-            "compare_policy.tie_breakers[0].tie_tolerance must be left out of the last tie-breaker"
-            " (got 0.2). A tie that nothing breaks is not better.",
+            useless_tolerance("tie_breakers[0].tie_tolerance", 0.2),
             id="tolerance of the last tie-breaker",
         ),
         pytest.param(
@@ -155,15 +179,13 @@ def test_a_policy_is_refused(proto: pb.ComparePolicy, message: str):
                 RULE,
                 tie_breakers=[smaller("loss"), smaller("ms", tie_tolerance=0.2)],
             ),
-            "compare_policy.tie_breakers[1].tie_tolerance must be left out of the last tie-breaker"
-            " (got 0.2). A tie that nothing breaks is not better.",
+            useless_tolerance("tie_breakers[1].tie_tolerance", 0.2),
             id="tolerance of the last of two tie-breakers",
         ),
         # Enums of proto3 are open.
         pytest.param(
             policy_message_of('{"compare_fn": "a.b", "on_unknown_best": 9}'),
-            "compare_policy.on_unknown_best must be EXPORT, KEEP or FAIL (got 9). Leave it out for"
-            " EXPORT.",
+            no_choice(9),
             id="an unknown choice",
         ),
         pytest.param(
@@ -174,8 +196,7 @@ def test_a_policy_is_refused(proto: pb.ComparePolicy, message: str):
         ),
         pytest.param(
             pb.ComparePolicy(metric=RULE, on_unknown_best=-1),  # type: ignore[arg-type]
-            "compare_policy.on_unknown_best must be EXPORT, KEEP or FAIL (got -1). Leave it out for"
-            " EXPORT.",
+            no_choice(-1),
             id="an unknown choice in a message",
         ),
     ],
@@ -240,7 +261,8 @@ def test_the_candidates_name_is_its_own(name: str):
     )
     for best in (named("", 0.8), named("theirs", 0.8), named("baseline", 0.8)):
         decision = decide_by(policy, named("mine", 0.9), best)
-        assert decision.explanation.endswith("auc 0.9 is larger than the best's 0.8")
+        assert decision.reason == R.BETTER
+        assert [(each.candidate, each.best) for each in decision.comparisons] == [(0.9, 0.8)]
     read = policy_from_proto(policy, lambda _: smaller_loss)
     keys = read.for_candidate("mine").needs(Candidate(digest="", eval_result=named("mine", 0.9)))
     keys = keys.metrics
@@ -330,3 +352,12 @@ def test_a_second_kind_of_guardrail_is_a_class_and_a_row():
     decision = comparison.decide(Observation(candidate=candidate, best=None), policy, 0.0)
     assert decision.reason == pb.ExportDecision.GUARDRAIL_FAILED
     assert [each.holds for each in decision.guardrails] == [True, False]
+
+
+def test_a_message_that_is_no_policy_is_refused():
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        policy_message_of("auc")
+    assert str(caught.value) == (
+        "compare_policy must be a ComparePolicy as JSON (got 'auc': Failed to load JSON:"
+        " Expecting value: line 1 column 1 (char 0).). See the fields in its .proto file."
+    )

@@ -1,9 +1,11 @@
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.errors import about
 from tests.executor.deciding.decided import NAN, SIGNIFICANT, R, decide_by, evaluation, interval
 from tfx_best_exporter.executor.deciding.eval_result import MetricValue
 from tfx_best_exporter.executor.deciding.significance import MissingIntervalError
@@ -111,10 +113,10 @@ def test_a_difference_to_another_model_is_not_looked_at():
         SIGNIFICANT, candidate, {"auc": interval(0.9, 0.01)}, basis=R.RECORDED_SAME_DATA
     )
     assert decision.reason == R.NOT_SIGNIFICANT
-    assert decision.explanation == (
-        "auc 0.92 is larger than the best's 0.9, but that may be chance: the improvement 0.02 is at"
-        " least -0.003843 at 0.95, independent estimates"
-    )
+    (compared,) = decision.comparisons
+    assert compared.significance
+    assert compared.significance.method == pb.SignificanceTest.WELCH
+    assert compared.significance.lower_bound == pytest.approx(-0.003843, abs=1e-6)
 
 
 def test_a_difference_of_both_evaluated_again_together():
@@ -140,10 +142,10 @@ def test_significance_of_a_smaller_metric_and_a_threshold():
     )
     decision = decide_by(policy, candidate, {"loss": 0.3}, basis=R.SAME_EVALUATION)
     assert decision.reason == R.BETTER
-    assert decision.explanation == (
-        "loss 0.28 is smaller than the best's 0.3 by more than 0.01, and not by chance: the"
-        " improvement 0.02 is at least 0.0182709 at 0.95, paired estimates"
-    )
+    (compared,) = decision.comparisons
+    assert compared.significance
+    assert compared.significance.method == pb.SignificanceTest.PAIRED
+    assert compared.significance.lower_bound == pytest.approx(0.0182709, abs=1e-7)
     # More than noise, but not surely more than what is required.
     policy = compare_policy(smaller("loss", by=0.019, alpha=0.05))
     decision = decide_by(policy, candidate, {"loss": 0.3}, basis=R.SAME_EVALUATION)
@@ -175,11 +177,11 @@ def test_without_a_best_no_interval_is_needed():
 def test_against_a_foreign_best_without_intervals():
     decision = decide_by(SIGNIFICANT, {"auc": interval(0.9, 0.01)}, {"auc": 0.8}, is_foreign=True)
     assert decision.reason == R.BEST_UNKNOWN_EXPORTED
-    assert decision.warnings[0].startswith("compare_policy.metric.significance must find")
+    assert re.match(about("compare_policy.metric.significance"), decision.warnings[0])
     # The candidate itself must have what the rule asks for.
     with pytest.raises(MissingIntervalError) as caught:
         decide_by(SIGNIFICANT, {"auc": 0.9}, {"auc": interval(0.8, 0.01)}, is_foreign=True)
-    assert "in the candidate's evaluation (got none of 'auc', at /eval/5)" in str(caught.value)
+    assert caught.value.is_candidates
 
 
 def test_an_interval_of_no_degrees_of_freedom_is_none():
@@ -189,15 +191,20 @@ def test_an_interval_of_no_degrees_of_freedom_is_none():
 
 def test_an_interval_that_a_tie_breaker_lacks():
     policy = compare_policy(larger("auc"), tie_breakers=[larger("ndcg", alpha=0.05)])
-    with pytest.raises(MissingIntervalError) as caught:
+    with pytest.raises(
+        MissingIntervalError, match=about("compare_policy.tie_breakers[0].significance")
+    ):
         decide_by(policy, {"auc": 0.9, "ndcg": 0.6}, {"auc": 0.9, "ndcg": 0.5})
-    assert str(caught.value).startswith("compare_policy.tie_breakers[0].significance must find")
 
 
 def test_a_confidence_that_is_nearly_one():
     policy = compare_policy(larger("auc", alpha=1e-9))
     decision = decide_by(policy, {"auc": interval(0.9, 0.001)}, {"auc": interval(0.8, 0.001)})
-    assert " at 1 - 1e-09, independent estimates" in decision.explanation
+    (compared,) = decision.comparisons
+    assert compared.significance
+    assert compared.significance.alpha == 1e-9
+    # 0.1 - 7.8148 * sqrt(2) * 0.001, whose t has 38 degrees of freedom.
+    assert compared.significance.lower_bound == pytest.approx(0.0889486, abs=1e-7)
 
 
 @given(st.floats(0.001, 0.49), st.floats(0, 1), st.floats(0.0001, 0.5), st.floats(1, 1000))

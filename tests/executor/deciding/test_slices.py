@@ -1,7 +1,10 @@
+import pytest
+
 from tests.executor.deciding.decided import DE, NL, evaluation, smaller_loss
 from tfx_best_exporter.executor.deciding import decide as comparison
 from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
 from tfx_best_exporter.executor.deciding.policy import policy_from_proto
+from tfx_best_exporter.executor.deciding.slices import by_features
 from tfx_best_exporter.executor.policies import compare_policy, larger, smaller
 
 
@@ -27,3 +30,12 @@ def test_slice_changes():
         ((("country", "de"),), -0.05, 5),
         ((("country", "nl"),), 0.1, None),
     ]
+
+
+def test_two_slices_with_one_text():
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        by_features([(("x", 1),), (("x", "1"),)])
+    assert str(caught.value) == (
+        "slices must differ in the texts of their features (got x=1 twice). Give the feature one"
+        " type."
+    )

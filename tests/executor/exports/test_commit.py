@@ -31,6 +31,22 @@ WHOLE = {**FILES, **CONTENTS}
 OTHER_FILES = {name: content.upper() for name, content in FILES.items()}
 
 
+def left(name: str, directory: str) -> str:
+    return f"removed {name} from {directory}: a run had left it"
+
+
+def half_written(version: int) -> str:
+    return f"removed version {version}: a run had left it half written"
+
+
+def not_removed(place: object, problem: str) -> str:
+    return f"{place} could not be removed, the next run tries again: {problem}"
+
+
+def not_cleaned_up(problem: str) -> str:
+    return f"cleaning up failed, the next run tries again: {problem}"
+
+
 class Disk(LocalStorage):
     """A disk that tells its steps, and on which some of them fail or deceive.
 
@@ -283,13 +299,13 @@ def test_what_cannot_be_cleaned_up_does_not_hide_the_error(
     with pytest.raises(OSError, match="No space left"):
         commit.publish(5, on(disk, files_of(model_path)), CONTENTS, held)
     assert [record.message for record in caplog.records] == [
-        "cleaning up failed, the next run tries again: [Errno 5] Input/output error"
+        not_cleaned_up("[Errno 5] Input/output error")
     ]
     (left_path,) = (base_path / ".best_exporter" / "staging").iterdir()
-    problem = "could not be removed, the next run tries again: [Errno 5] Input/output error"
-    assert commit.recover(held) == [f"{left_path} {problem}"]
+    problem = "[Errno 5] Input/output error"
+    assert commit.recover(held) == [not_removed(left_path, problem)]
     del disk.failures["remove"]
-    assert commit.recover(held) == [f"removed {left_path.name} from staging: a run had left it"]
+    assert commit.recover(held) == [left(left_path.name, "staging")]
     assert read_files(base_path) == {}
 
 
@@ -308,7 +324,7 @@ def test_a_retired_version_is_out_of_sight_before_it_is_deleted(base_path: Path,
     (left_path,) = (base_path / ".best_exporter" / "trash").iterdir()
     assert read_files(left_path) == WHOLE
     del disk.failures["remove"]
-    assert commit.recover(held) == [f"removed {left_path.name} from trash: a run had left it"]
+    assert commit.recover(held) == [left(left_path.name, "trash")]
 
 
 # By a marker.
@@ -421,8 +437,8 @@ def test_a_half_written_version_is_recovered(
     write_files(base_path / "5", {name: FILES[name] for name in FILES if name != "saved_model.pb"})
     write_files(staging_path / "notes", {"a": b""})
     assert marker_commit.recover(held) == [
-        "removed version 5: a run had left it half written",
-        "removed notes from staging: a run had left it",
+        half_written(5),
+        left("notes", "staging"),
     ]
     assert read_files(base_path) == {".best_exporter/staging/5/claim.json": b"{}"}
     # What its writer would need for its commit goes first.
@@ -441,10 +457,10 @@ def test_what_cannot_be_recovered_is_told(
 
     bucket.before = refuse
     assert marker_commit.recover(held) == [
-        "bucket://base/5 could not be removed, the next run tries again: permission must be given"
+        not_removed("bucket://base/5", "permission must be given")
     ]
     bucket.before = lambda step: None
-    assert marker_commit.recover(held) == ["removed version 5: a run had left it half written"]
+    assert marker_commit.recover(held) == [half_written(5)]
 
 
 def test_a_marker_that_stays_is_told(marker_commit: MarkerCommit, bucket: Bucket, base_path: Path):
@@ -457,7 +473,7 @@ def test_a_marker_that_stays_is_told(marker_commit: MarkerCommit, bucket: Bucket
 
     bucket.before = refuse
     assert marker_commit.recover(held) == [
-        "bucket://base/5 could not be removed, the next run tries again: permission must be given"
+        not_removed("bucket://base/5", "permission must be given")
     ]
     assert len(read_files(base_path)) == 3
 
@@ -478,11 +494,9 @@ def test_an_export_counts_whose_leftovers_cannot_be_removed(
     bucket.before = refuse
     marker_commit.publish(5, files_of(model_path), CONTENTS, held)
     assert in_sight(base_path) == {"5": WHOLE}
-    assert caplog.messages == [
-        "cleaning up failed, the next run tries again: permission must be given"
-    ]
+    assert caplog.messages == [not_cleaned_up("permission must be given")]
     bucket.before = lambda step: None
-    assert marker_commit.recover(held) == ["removed 5 from staging: a run had left it"]
+    assert marker_commit.recover(held) == [left("5", "staging")]
 
 
 def test_a_version_in_sight_is_not_touched(
@@ -492,7 +506,7 @@ def test_a_version_in_sight_is_not_touched(
     marker_commit.publish(5, files_of(model_path), CONTENTS, held)
     staging_path = base_path / ".best_exporter" / "staging" / "5"
     write_files(staging_path, {"claim.json": b"{}", "saved_model.pb": b"graph"})
-    assert marker_commit.recover(held) == ["removed 5 from staging: a run had left it"]
+    assert marker_commit.recover(held) == [left("5", "staging")]
     assert in_sight(base_path) == {"5": WHOLE}
     assert left_in(base_path) == []
 
@@ -506,7 +520,7 @@ def test_a_zombie_whose_marker_was_cleaned_up_cannot_commit(
         # The lease is checked, the commit is about to come.
         if step.startswith("copy base/5/"):
             bucket.before = lambda step: None
-            assert other.recover(held) == ["removed version 5: a run had left it half written"]
+            assert other.recover(held) == [half_written(5)]
 
     bucket.before = recover
     with pytest.raises(FileNotFoundError):
@@ -541,7 +555,7 @@ def test_an_interrupt_in_the_commit_takes_nothing_out_of_sight(
         marker_commit.publish(5, files_of(model_path), CONTENTS, held)
     assert in_sight(base_path) == {"5": WHOLE}
     bucket.before = lambda step: None
-    assert marker_commit.recover(held) == ["removed 5 from staging: a run had left it"]
+    assert marker_commit.recover(held) == [left("5", "staging")]
     assert in_sight(base_path) == {"5": WHOLE}
 
 
@@ -586,9 +600,7 @@ def test_what_went_wrong_is_told_though_cleaning_up_fails_too(
     with pytest.raises(StorageError) as caught:
         marker_commit.publish(5, files_of(model_path), CONTENTS, held)
     assert str(caught.value) == "quota must suffice"
-    assert "cleaning up failed, the next run tries again: permission must be given" in (
-        caplog.messages
-    )
+    assert not_cleaned_up("permission must be given") in (caplog.messages)
 
 
 # At every step of it.

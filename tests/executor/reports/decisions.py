@@ -1,8 +1,13 @@
-"""Decisions made by hand, as runs could write them."""
+"""Decisions made by hand, as runs could write them; their explanations are those of `decide`."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from tests.executor.deciding.decided import decide_by, evaluation, interval
+from tfx_best_exporter.executor.deciding.eval_result import MetricKey
+from tfx_best_exporter.executor.deciding.models import Decision
+from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger, smaller
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 D = pb.ExportDecision
@@ -13,11 +18,29 @@ DIGEST = "sha256:ce73c741235cc89bbd5d8a05debc2d7ec7d09516220a8df5def6b66697f6d00
 OTHER_DIGEST = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 CONFIG_DIGEST = "sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"
 
+# Texts of other modules, whose content is of no matter here.
+WARNINGS = ("something is unusual at '007'", "something failed: permission denied")
+BEST, KEPT, NOT_KEPT = "it is the best", "a rule keeps it", "no rule keeps it"
+
 AUC = pb.MetricKey(name="auc")
 HOSTILE = (
     "<script>alert('1')</script>\"><img src=x onerror=alert(2)>&amp; {{ 7 * 7 }} </title></style>"
 )
 REVERSED = "right\u202eto left\u2066 isolated\nnew line\x00\x1b[31m"
+
+
+def _within(rail: pb.Guardrail, candidate: float, best: float, features: Mapping[str, str]) -> str:
+    """Returns the explanation of a guardrail, on a slice or, without features, overall."""
+    key, name = tuple(sorted(features.items())), rail.metric.name
+    sides = [
+        evaluation({"loss": loss, name: value}, {key: {name: value}} if key else None)
+        for loss, value in ((0.1, candidate), (0.2, best))
+    ]
+    if features:
+        rail.slices.add(features=features)
+    policy = compare_policy(smaller("loss"), guardrails=[rail])
+    (result,) = decide_by(policy, *sides).guardrails
+    return result.explanation
 
 
 def _evaluation(place: int, auc: float, examples: float) -> pb.Evaluation:
@@ -95,7 +118,9 @@ def better() -> D:
         with_best(
             base(
                 D.BETTER,
-                "auc 0.951 is larger than the best's 0.93 by more than 0.005",
+                decide_by(
+                    compare_policy(larger("auc", by=0.005)), {"auc": 0.951}, {"auc": 0.93}
+                ).explanation,
                 basis=D.SAME_EVALUATION,
                 slice_count=12000,
                 signature_changes=["serving_default has a new optional output 'probabilities'"],
@@ -141,6 +166,7 @@ def better() -> D:
         ("calibration", pb.LOWER_IS_BETTER, 0.031, 0.029, 0.04, {}),
         ("recall", pb.HIGHER_IS_BETTER, 0.88, 0.9, 0.87, {"country": "nl", "device": "phone"}),
     ):
+        make = at_least if direction == pb.HIGHER_IS_BETTER else at_most
         decision.guardrails.add(
             metric=metric,
             direction=direction,
@@ -149,7 +175,7 @@ def better() -> D:
             worst_allowed=worst,
             slice=pb.Slice(features=features) if features else None,
             holds=True,
-            explanation=f"{metric} {candidate} is within {worst}",
+            explanation=_within(make(metric, worst), candidate, best, features),
             example_count=1200 if features else 10000,
         )
     countries = ("nl", "be", "de", "fr", "es", "pt", "it", "at", "dk", "se", "no", "fi", "pl", "cz")
@@ -168,10 +194,10 @@ def better() -> D:
     for back in range(10):
         version = SERVED - 86400 * back
         if back < 4:
-            decision.kept.add(version=version, why="among the 5 latest exports")
+            decision.kept.add(version=version, why=KEPT)
         else:
-            decision.retired.add(version=version, why="not among the 5 latest exports")
-    decision.kept.add(version=EXPORTED, why="the best")
+            decision.retired.add(version=version, why=NOT_KEPT)
+    decision.kept.add(version=EXPORTED, why=BEST)
     decision.compare_policy.CopyFrom(policy())
     return decision
 
@@ -204,16 +230,24 @@ def policy() -> pb.ComparePolicy:
 
 
 def guardrail_failed() -> D:
+    recalls = {"be": (0.91, 0.9), "nl": (0.81, 0.9), "de": (0.86, 0.91), "fr": (0.9, 0.89)}
+    sides = [
+        evaluation(
+            {"auc": auc},
+            {(("country", name),): {"recall": both[side]} for name, both in recalls.items()},
+        )
+        for side, auc in enumerate((0.942, 0.93))
+    ]
+    slices = [{"country": name} for name in recalls]
+    rail = at_least("recall", max_regression=0.03, slices=slices)
+    decided = decide_by(compare_policy(larger("auc"), guardrails=[rail]), *sides)
     decision = with_history(
         with_best(
             base(
                 D.GUARDRAIL_FAILED,
-                "recall 0.81 on country=nl is less than 0.87, the best's 0.9 less 0.03",
+                decided.explanation,
                 basis=D.EVALUATED_AGAIN,
-                warnings=[
-                    "'007' in /serving/penguin is not a version",
-                    "version 1794640709 could not be deleted: permission denied",
-                ],
+                warnings=WARNINGS,
             )
         )
     )
@@ -226,13 +260,9 @@ def guardrail_failed() -> D:
         improvement=0.012,
         required=0.0,
     )
-    for country, candidate, best in (
-        ("be", 0.91, 0.9),
-        ("nl", 0.81, 0.9),
-        ("de", 0.86, 0.91),
-        ("fr", 0.9, 0.89),
+    for (country, (candidate, best)), result in zip(
+        recalls.items(), decided.guardrails, strict=True
     ):
-        holds = candidate >= best - 0.03
         decision.guardrails.add(
             metric="recall",
             direction=pb.HIGHER_IS_BETTER,
@@ -240,26 +270,22 @@ def guardrail_failed() -> D:
             candidate=candidate,
             best=best,
             worst_allowed=best - 0.03,
-            holds=holds,
-            explanation=(
-                f"recall {candidate} on country={country} is {'not ' if holds else ''}less than"
-                f" {best - 0.03:.6g}, the best's {best} less 0.03"
-            ),
+            holds=result.holds,
+            explanation=result.explanation,
             example_count=1000,
         )
-    decision.kept.add(version=SERVED, why="the best")
-    decision.retired.add(
-        version=1794640709, why="not among the 5 latest exports", error="permission denied"
-    )
+    decision.kept.add(version=SERVED, why=BEST)
+    decision.retired.add(version=1794640709, why=NOT_KEPT, error="permission denied")
     decision.compare_policy.CopyFrom(policy())
     return decision
 
 
 def first_export() -> D:
-    decision = base(D.FIRST_EXPORT, "nothing is served yet: loss is 0.738")
+    policy = compare_policy(smaller("loss"))
+    decision = base(D.FIRST_EXPORT, decide_by(policy, {"loss": 0.738}, is_served=False).explanation)
     decision.exported, decision.version = True, EXPORTED
     decision.comparisons.add(metric="loss", direction=pb.LOWER_IS_BETTER, candidate=0.738)
-    decision.kept.add(version=EXPORTED, why="the best")
+    decision.kept.add(version=EXPORTED, why=BEST)
     decision.compare_policy.metric.metric.name = "loss"
     decision.compare_policy.metric.direction = pb.LOWER_IS_BETTER
     decision.candidate_evaluation.uri = "/pipelines/penguin/Evaluator/evaluation/7"
@@ -271,10 +297,16 @@ def first_export() -> D:
 def not_significant() -> D:
     """Kept, with names that are hostile or long."""
     metric = f"click/{HOSTILE}"
+    key = MetricKey(name=HOSTILE, output_name="click")
+    decided = decide_by(
+        compare_policy(larger(key.to_proto(), by=0.001, alpha=0.05)),
+        {key: interval(0.9312, 0.0148)},
+        {key: interval(0.93, 0.0148)},
+    )
     decision = with_best(
         base(
             D.NOT_SIGNIFICANT,
-            f"{metric} 0.9312 is larger than the best's 0.93, but by no more than noise",
+            decided.explanation,
             basis=D.RECORDED_OTHER_DATA,
             warnings=[HOSTILE, REVERSED, "x" * 10_000],
         )
@@ -321,7 +353,7 @@ def not_significant() -> D:
             candidate=0.93,
             worst_allowed=0.9,
             holds=bool(change),
-            explanation=f"{metric} on {feature}={value} is less than 0.9",
+            explanation=f"{metric} on {feature}={value}",
         )
     for place in range(200):
         decision.history.add(version=SERVED - 199 + place, metric=metric, value=0.93 - place / 9999)
@@ -333,12 +365,30 @@ def not_significant() -> D:
     return decision
 
 
+@functools.cache
+def _decided_on_many_slices() -> Decision:
+    """Returns a decision against which 5000 slices speak; the overall slice does not."""
+    recalls = {(("n", str(place)),): {"recall": 0.81} for place in range(5000)}
+    recalls[("n", "2"),] = {"recall": 0.86999999999999}
+    rail = at_least("recall", max_regression=0.03, every_slice_min_examples=0)
+    return decide_by(
+        compare_policy(larger("auc"), guardrails=[rail]),
+        evaluation(
+            {"auc": 0.93500001, "recall": 0.9},
+            {key: {**value, "example_count": 1000} for key, value in recalls.items()},
+        ),
+        evaluation({"auc": 0.93, "recall": 0.9}, {key: {"recall": 0.9} for key in recalls}),
+    )
+
+
 def crowded() -> D:
     """Kept, with more guardrails than are listed, numbers that are nearly equal, a long history."""
+    decided = _decided_on_many_slices()
+    explanations = {dict(each.slice).get("n"): each.explanation for each in decided.guardrails}
     decision = with_best(
         base(
             D.GUARDRAIL_FAILED,
-            "recall of n=0 0.81 is not at least 0.87, and 4999 more guardrails fail",
+            decided.explanation,
             basis=D.SAME_EVALUATION,
             guardrail_count=5001,
         )
@@ -375,7 +425,7 @@ def crowded() -> D:
             best=0.9,
             worst_allowed=0.87,
             holds=False,
-            explanation=f"recall of n={place} is not at least 0.87, the best's 0.9 less 0.03",
+            explanation=explanations[str(place)],
             example_count=1000 + place,
         )
     for place in range(199):
@@ -392,10 +442,10 @@ def crowded() -> D:
     for place in range(12):
         decision.retired.add(
             version=SERVED - 86400 * (20 + place),
-            why="not among the 18 latest exports",
+            why=NOT_KEPT,
             error="permission denied" if place % 3 == 0 else "",
         )
-    decision.kept.add(version=SERVED, why="the best")
+    decision.kept.add(version=SERVED, why=BEST)
     decision.compare_policy.CopyFrom(policy())
     return decision
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import WriteModel
+from tests.errors import about
 from tfx_best_exporter.executor.deciding import decide
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
@@ -122,12 +123,8 @@ def test_slices_that_are_undefined_stand_where_they_matter():
 
 def test_two_slices_with_one_text():
     result = evaluation(0.9, {(("x", 1),): evaluation(0.9), (("x", "1"),): evaluation(0.8)})
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises(ValueError, match=about("slices", "x=1 twice")):
         by_features(result.slices)
-    assert str(caught.value) == (
-        "slices must differ in the texts of their features (got x=1 twice). Give the feature one"
-        " type."
-    )
 
 
 def test_what_was_not_compared_has_no_basis():
@@ -229,8 +226,7 @@ def test_a_record_that_cannot_be_read_ends_the_history_alone(
     decision = exporter.run(write_model(tmp_path / "second", scale=3.0), {"auc": 0.6})
     assert decision.exported
     assert not decision.history
-    [warning] = [each for each in decision.warnings if each.startswith("the history before")]
-    assert warning.startswith("the history before version 1000 is not known: ")
+    assert [each for each in decision.warnings if "version 1000" in each and "record.json" in each]
 
 
 def test_two_slices_of_the_best_with_one_text():
