@@ -142,7 +142,7 @@ def texts_of_the_code(example: pb.ExportDecision, strays: Sequence[str]) -> pb.E
 
 def test_the_texts_of_the_example_are_those_of_the_code(tmp_path: Path):
     (tmp_path / "007").mkdir()
-    strays = ExportDirectory(location_of(tmp_path)).list().strays
+    strays = ExportDirectory(location_of(tmp_path)).served().warnings
     decision = json_format.Parse(EXAMPLE, pb.ExportDecision())
     generated = texts_of_the_code(decision, strays)
     examples.compare(DOCUMENT, EXAMPLE, examples.with_texts_of(EXAMPLE, generated))

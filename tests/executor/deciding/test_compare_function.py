@@ -21,6 +21,7 @@ from tfx_best_exporter.executor.deciding.eval_result import (
     MetricValue,
     MissingMetricError,
 )
+from tfx_best_exporter.executor.deciding.rules import Comparison
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 

@@ -489,7 +489,7 @@ def test_signatures(
         signatures=signatures_of("a", "b"),
     )
     assert decision.reason == reason
-    found = signatures.changes(signatures_of("a", "b")(), signatures_of(*names)())
+    found = signatures.changes(signatures_of("a", "b"), signatures_of(*names))
     assert decision.signature_changes == tuple(change.text for change in found)
     assert len(found) == len(changed)
     assert all(repr(name) in each.text for name, each in zip(changed, found, strict=True))
