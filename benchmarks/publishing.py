@@ -259,7 +259,8 @@ def object_store(root: Path, pairs: int) -> Iterator[Ratio]:
     from tests.servers import s3_server
     from tfx_best_exporter.executor.exporter import ModelExporter
     from tfx_best_exporter.executor.storage import location_of
-    from tfx_best_exporter.executor.storage.location import Location, copy_files
+    from tfx_best_exporter.executor.storage.location import Location
+    from tfx_best_exporter.executor.storage.transfer import copy_files
 
     with s3_server("bench") as url:
         os.environ.update(

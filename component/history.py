@@ -301,11 +301,7 @@ def _newest(artifacts: Iterable[mlmd.Artifact], type_name: str) -> mlmd.Artifact
 
 def _exists(uri: str) -> bool:
     try:
-        location = location_of(uri)
-        # In an object store, a directory without objects is none.
-        return (
-            os.path.exists(location.path) if location.storage.is_local else bool(location.sizes())
-        )
+        return location_of(uri).exists()
     except (OSError, ValueError):
         # Where no storage of ours reaches: nothing that could be read.
         return False

@@ -1,16 +1,12 @@
-"""What the compiled pipelines have in common: their arguments, and how they are compiled.
+"""Compiles the penguin pipeline to a PipelineJob, of which each platform writes its own file.
 
 TFX has one compiler for Kubeflow Pipelines 2 and for Vertex AI. No resolver is in the pipeline:
 Kubeflow Pipelines runs none.
 """
 
-import argparse
 import importlib
-import pathlib
 from collections.abc import Mapping
 from typing import Any
-
-from pipelines.arguments import add_pipeline_arguments
 
 EXPORTER_ID = "BestExporter"
 
@@ -24,51 +20,11 @@ class MissingClientError(Exception):
 ENTRY_POINT = ["python", "-m", "tfx_best_exporter.executor.container"]
 
 
-def add_compile_arguments(parser: argparse.ArgumentParser, output: str) -> None:
-    """Adds the arguments of the command `compile`.
-
-    Args:
-        parser: The command's.
-        output: The default of --output.
-    """
-    parser.add_argument(
-        "--image",
-        required=True,
-        help="container image of all steps: TFX, tfx-best-exporter and kfp-pipeline-spec",
-    )
-    parser.add_argument(
-        "--pipeline-root",
-        required=True,
-        metavar="URI",
-        help="where all steps keep their artifacts; the trainer's wheel is written there now",
-    )
-    parser.add_argument(
-        "--base-directory",
-        required=True,
-        metavar="URI",
-        help="what the model server polls",
-    )
-    parser.add_argument(
-        "--data-root",
-        required=True,
-        metavar="URI",
-        help="a folder that the steps can read, with the examples in Split-train/ and Split-eval/",
-    )
-    parser.add_argument(
-        "--output",
-        type=pathlib.Path,
-        default=pathlib.Path(output),
-        metavar="FILE",
-        help="the compiled pipeline (default: %(default)s)",
-    )
-    add_pipeline_arguments(parser)
-
-
 def compile_job(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the pipeline as a PipelineJob in its JSON form.
 
     Args:
-        arguments: What add_compile_arguments added, by name, but `output`.
+        arguments: Arguments of the command `compile` by name, without `output`.
 
     Raises:
         MissingClientError: kfp is not installed.

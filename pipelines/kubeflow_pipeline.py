@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines import compiled
+from pipelines import command_line, compiled
 
 
 def compile_pipeline(output: pathlib.Path, **arguments: Any) -> None:
@@ -72,47 +72,32 @@ def submit(
     ).run_id
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Compiles or starts the pipeline, as the command line says.
-
-    Returns:
-        The exit code: 2 if a package is missing.
-    """
-    parser = create_parser()
-    arguments = vars(parser.parse_args(argv))
-    command = arguments.pop("command")
-    try:
-        if command == "compile":
-            compile_pipeline(**arguments)
-            print(f"Compiled:  {arguments['output']}")
-        else:
-            print(f"Run:  {submit(**arguments)}")
-    except compiled.MissingClientError as error:
-        parser.error(str(error))
-    return 0
+_PLATFORM = command_line.Platform(
+    module="kubeflow_pipeline",
+    title="Kubeflow Pipelines 2",
+    format="YAML",
+    output="penguin.yaml",
+    compile_pipeline=compile_pipeline,
+    submit=submit,
+    submit_options={
+        "--host": {"required": True, "help": "URL of Kubeflow Pipelines"},
+        "--namespace": {"help": "where the run lives, in a Kubeflow of many users"},
+        "--experiment": {"help": "name of the experiment that the run belongs to"},
+        "--run-name": {"help": "name of the run"},
+        "--service-account": {"help": "account that the steps run as"},
+    },
+    run_noun="Run",
+)
 
 
 def create_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.kubeflow_pipeline",
-        description="The penguin pipeline on Kubeflow Pipelines 2.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    compiled.add_compile_arguments(
-        commands.add_parser("compile", help="write the pipeline as YAML"), "penguin.yaml"
-    )
-    submit_parser = commands.add_parser("submit", help="start a compiled pipeline")
-    submit_parser.add_argument("pipeline", type=pathlib.Path, help="what compile has written")
-    submit_parser.add_argument("--host", required=True, help="URL of Kubeflow Pipelines")
-    for flag, text in (
-        ("--namespace", "where the run lives, in a Kubeflow of many users"),
-        ("--experiment", "name of the experiment that the run belongs to"),
-        ("--run-name", "name of the run"),
-        ("--service-account", "what the steps run as"),
-    ):
-        submit_parser.add_argument(flag, help=text)
-    return parser
+    return command_line.create_parser(_PLATFORM)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compiles or starts the pipeline and returns the exit code; see `command_line.main`."""
+    return command_line.main(_PLATFORM, argv)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ import argparse
 import json
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipelines import compiled
+from pipelines import command_line, compiled
 
 
 def compile_pipeline(output: pathlib.Path, **arguments: Any) -> None:
@@ -36,7 +36,7 @@ def submit(
     service_account: str | None = None,
     network: str | None = None,
     encryption_key: str | None = None,
-    labels: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | Iterable[tuple[str, str]] = (),
 ) -> str:
     """Starts a compiled pipeline.
 
@@ -47,7 +47,7 @@ def submit(
         service_account: What the steps run as. None: the project's default one.
         network: Full name of a peered VPC network.
         encryption_key: Name of a customer-managed key.
-        labels: Of the job.
+        labels: Names and values of the labels of the job.
 
     Returns:
         The job's resource name.
@@ -66,31 +66,10 @@ def submit(
         project=project,
         location=location,
         encryption_spec_key_name=encryption_key,
-        labels=dict(labels or {}),
+        labels=dict(labels),
     )
     job.submit(service_account=service_account, network=network)
     return job.resource_name
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Compiles or starts the pipeline, as the command line says.
-
-    Returns:
-        The exit code: 2 if a package is missing.
-    """
-    parser = create_parser()
-    arguments = vars(parser.parse_args(argv))
-    command = arguments.pop("command")
-    try:
-        if command == "compile":
-            compile_pipeline(**arguments)
-            print(f"Compiled:  {arguments['output']}")
-        else:
-            labels = dict(arguments.pop("label"))
-            print(f"Job:  {submit(**arguments, labels=labels)}")
-    except compiled.MissingClientError as error:
-        parser.error(str(error))
-    return 0
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -100,30 +79,40 @@ def _label(text: str) -> tuple[str, str]:
     return name, value
 
 
+_PLATFORM = command_line.Platform(
+    module="vertex_pipeline",
+    title="Vertex AI",
+    format="JSON",
+    output="penguin.json",
+    compile_pipeline=compile_pipeline,
+    submit=submit,
+    submit_options={
+        "--project": {"required": True, "help": "Google Cloud project"},
+        "--location": {"required": True, "help": "region, such as europe-west4"},
+        "--service-account": {"help": "account that the steps run as (default: the project's own)"},
+        "--network": {"help": "full name of a peered VPC network"},
+        "--encryption-key": {"help": "name of a customer-managed key"},
+        "--label": {
+            "type": _label,
+            "action": "append",
+            "dest": "labels",
+            "default": [],
+            "metavar": "NAME=VALUE",
+            "help": "label of the job; may be given several times",
+        },
+    },
+    run_noun="Job",
+)
+
+
 def create_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.vertex_pipeline",
-        description="The penguin pipeline on Vertex AI.",
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    compiled.add_compile_arguments(
-        commands.add_parser("compile", help="write the pipeline as JSON"), "penguin.json"
-    )
-    submit_parser = commands.add_parser("submit", help="start a compiled pipeline")
-    submit_parser.add_argument("pipeline", type=pathlib.Path, help="what compile has written")
-    submit_parser.add_argument("--project", required=True, help="Google Cloud project")
-    submit_parser.add_argument("--location", required=True, help="region, such as europe-west4")
-    for flag, text in (
-        ("--service-account", "what the steps run as (default: the project's own)"),
-        ("--network", "full name of a peered VPC network"),
-        ("--encryption-key", "name of a customer-managed key"),
-    ):
-        submit_parser.add_argument(flag, help=text)
-    submit_parser.add_argument(
-        "--label", type=_label, action="append", default=[], metavar="NAME=VALUE", help="of the job"
-    )
-    return parser
+    return command_line.create_parser(_PLATFORM)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compiles or starts the pipeline and returns the exit code; see `command_line.main`."""
+    return command_line.main(_PLATFORM, argv)
 
 
 if __name__ == "__main__":

@@ -14,17 +14,26 @@ from pathlib import Path
 
 _START_SECONDS = 60.0
 # moto's own command looks for the service of each request anew, and ends each connection.
+# S3 lets one of two simultaneous conditional writes through. moto checks and writes unguarded.
 _S3_PROGRAM = """
-import os, sys
+import io, os, sys, threading
 os.environ["MOTO_PORT"] = sys.argv[1]
 from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug.serving import run_simple
 MotoRequestHandler.protocol_version = "HTTP/1.1"
 MotoRequestHandler.disable_nagle_algorithm = True
+backend, guard = create_backend_app("s3"), threading.Lock()
+def app(environ, start_response):
+    if not {"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"} & environ.keys():
+        return backend(environ, start_response)
+    # Before the guard: a client that was stopped may never send the rest.
+    content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    with guard:
+        return backend({**environ, "wsgi.input": io.BytesIO(content)}, start_response)
 run_simple(
     "127.0.0.1",
     int(sys.argv[1]),
-    create_backend_app("s3"),
+    app,
     threaded=True,
     request_handler=MotoRequestHandler,
 )

@@ -18,7 +18,8 @@ from tfx_best_exporter.executor.evaluations.tfrecord import (
     read_records,
 )
 from tfx_best_exporter.executor.storage import location_of
-from tfx_best_exporter.executor.storage.location import Location, local_directory
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.transfer import local_directory
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 from tfx_best_exporter.proto import event_files_pb2
 

@@ -19,7 +19,8 @@ from tfx.utils import json_utils
 from tfx_best_exporter.executor.evaluations import eval_config as eval_config_lib
 from tfx_best_exporter.executor.evaluations import tfma as evaluation
 from tfx_best_exporter.executor.evaluations.best import Reevaluated
-from tfx_best_exporter.executor.storage.location import Location, local_directory
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.transfer import local_directory
 
 # How Evaluator is told by which function to load the model.
 _EVAL_SHARED_MODEL_FN = "custom_eval_shared_model"
@@ -167,8 +168,9 @@ def _readable(export: Location) -> Iterator[str]:
 
     A copy lies on this machine, so that only Beam's local runners reach it.
     """
-    if export.storage.is_local or _is_read_by_tensorflow(export.uri):
-        yield export.path if export.storage.is_local else export.uri
+    local_path = export.local_path()
+    if local_path or _is_read_by_tensorflow(export.uri):
+        yield str(local_path or export.uri)
         return
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
         yield str(local_directory(export, Path(work_path), sorted(export.sizes())))

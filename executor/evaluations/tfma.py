@@ -24,7 +24,8 @@ from tfx_best_exporter.executor.deciding.metric_source import MemorySource, Metr
 from tfx_best_exporter.executor.evaluations.eval_config import EVAL_CONFIG, EvalRun, not_tfma
 from tfx_best_exporter.executor.evaluations.tfrecord import TFRecordError, read_records
 from tfx_best_exporter.executor.storage import location_of
-from tfx_best_exporter.executor.storage.location import Location, local_directory
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.transfer import local_directory
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 from tfx_best_exporter.proto import tfma_pb2
 

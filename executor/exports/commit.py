@@ -89,8 +89,9 @@ from typing import Protocol
 
 from tfx_best_exporter.executor.exports.saved_model import MARKERS, ModelFile, total_size
 from tfx_best_exporter.executor.exports.versions import MAX_VERSION
-from tfx_best_exporter.executor.storage.location import Location, copy_files, in_parallel
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Kind
+from tfx_best_exporter.executor.storage.transfer import copy_files, in_parallel
 
 # In staging/<version>/: who writes this version.
 _CLAIM = "claim.json"

@@ -26,13 +26,14 @@ from tfx_best_exporter.executor.exports.commit import (
 )
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError, Tombstones
 from tfx_best_exporter.executor.exports.versions import MAX_VERSION, Export, Served
-from tfx_best_exporter.executor.storage.location import Location, copy_files, link_files
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import (
     Entry,
     Lease,
     LeaseLostError,
     StorageError,
 )
+from tfx_best_exporter.executor.storage.transfer import copy_files, link_files
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Below the base directory. No number: model servers ignore it.
@@ -79,16 +80,11 @@ class ExportDirectory:
                 self.base,
                 "Give the permission, free space, or choose another directory.",
             ):
-                if not self.base.storage.is_local:
-                    self._children()
-                try:
-                    self._lease = stack.enter_context(
-                        self.base.storage.lock((self._state / "lock").path, timeout_seconds)
-                    )
-                except NotADirectoryError:
-                    # On a disk a lock cannot be below a file: then this says so.
-                    self._children()
-                    raise
+                # Before the lock creates anything there: a file is no base directory.
+                self._children()
+                self._lease = stack.enter_context(
+                    self.base.storage.lock((self._state / "lock").path, timeout_seconds)
+                )
             try:
                 yield
             finally:
@@ -219,9 +215,8 @@ class ExportDirectory:
     @contextlib.contextmanager
     def work_directory(self) -> Iterator[Path]:
         """Gives a local directory, if it can be on the base directory's disk; gone afterwards."""
-        parent = None
-        if self.base.storage.is_local:
-            parent = Path((self._state / "staging").path)
+        parent = (self._state / "staging").local_path()
+        if parent:
             parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="work-", dir=parent) as path:
             yield Path(path)

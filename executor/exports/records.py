@@ -25,8 +25,9 @@ from tfx_best_exporter.executor.exports.saved_model import (
 )
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.storage.digest import FileDigest
-from tfx_best_exporter.executor.storage.location import Location, in_parallel
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import TooLargeError
+from tfx_best_exporter.executor.storage.transfer import in_parallel
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Paths below an export. TensorFlow Serving loads nothing from assets.extra.

@@ -13,8 +13,9 @@ from typing import Any
 from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.digest import FileDigest, digest_of_bytes
-from tfx_best_exporter.executor.storage.location import Location, in_parallel, local_directory
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import TooLargeError
+from tfx_best_exporter.executor.storage.transfer import in_parallel, local_directory
 
 ASSETS_EXTRA = "assets.extra"
 RESERVED_ASSETS = "best_exporter"
@@ -180,7 +181,7 @@ def files_of(model: Location) -> list[ModelFile]:
         InvalidModelError: A link leads outside the model or to a directory, or something is
             neither a file nor a directory.
     """
-    if model.storage.is_local:
+    if model.local_path():
         sources = _local_sources(model)
     else:
         sources = {path: (model / path, size) for path, size in model.sizes().items()}

@@ -19,7 +19,7 @@ import google_crc32c
 from tensorflow import errors as tf_errors
 from tfx.dsl.io import fileio
 
-from tfx_best_exporter.executor.storage import errors, lease, local
+from tfx_best_exporter.executor.storage import errors, lease, local_files, objects
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.protocol import Entry, Kind, StorageError, TooLargeError
 
@@ -34,7 +34,8 @@ class FileioStorage:
     """
 
     has_atomic_rename = False
-    is_local = False
+    connections = objects.CONNECTIONS
+    small_file_connections = objects.CONNECTIONS
 
     def __init__(self, scheme: str, *, lease_settings: lease.LeaseSettings | None = None):
         """Makes a FileioStorage; touches nothing.
@@ -49,6 +50,16 @@ class FileioStorage:
     def uri(self, path: str) -> str:
         """Returns the path with its scheme."""
         return f"{self._scheme}://{path}"
+
+    def local_path(self, path: str) -> Path | None:
+        """Returns None: a plug-in does not say where its files lie."""
+
+    def exists(self, path: str) -> bool:
+        """Returns whether there is a file, or a directory with a file below it."""
+        with self._translated(path):
+            if fileio.isdir(self.uri(path)):
+                return bool(self.sizes(path))
+        return self._has_file(path)
 
     def children(self, path: str) -> list[Entry]:
         """Returns the names in a directory, sorted; none if it is not there."""
@@ -94,7 +105,7 @@ class FileioStorage:
 
     def write(self, path: str, content: bytes, *, if_absent: bool = False) -> None:
         """Writes a small file; with if_absent, another writer may come between look and write."""
-        if if_absent and self._exists(path):
+        if if_absent and self._has_file(path):
             errors.check_own_write(self, path, content)
             return
         partial_path = posixpath.join(
@@ -106,7 +117,7 @@ class FileioStorage:
                 file.write(content)
             fileio.rename(self.uri(partial_path), self.uri(path), overwrite=True)
 
-    def _exists(self, path: str) -> bool:
+    def _has_file(self, path: str) -> bool:
         with self._translated(path):
             return bool(fileio.exists(self.uri(path)))
 
@@ -122,7 +133,7 @@ class FileioStorage:
 
     def upload(self, local_path: Path, path: str) -> FileDigest:
         """Copies a file from the local disk; returns what lies there, by reading it."""
-        expected = local.digest(local_path)
+        expected = local_files.digest(local_path)
         with self._translated(path), local_path.open("rb") as source:
             self._make_parent(path)
             with fileio.open(self.uri(path), "wb") as destination:
@@ -134,12 +145,16 @@ class FileioStorage:
 
     def copy(self, source_path: str, path: str) -> FileDigest:
         """Copies a file by the plug-in; returns what lies there, by reading it."""
-        if not self._exists(source_path):
+        if not self._has_file(source_path):
             raise FileNotFoundError(errors.absent(self.uri(source_path)))
         with self._translated(source_path):
             self._make_parent(path)
             fileio.copy(self.uri(source_path), self.uri(path), overwrite=True)
         return self.digest(path)
+
+    def link(self, source_path: str, path: str) -> None:
+        """Copies a file by the plug-in: it offers no links."""
+        self.copy(source_path, path)
 
     def sync(self, path: str) -> None:
         """Does nothing: a plug-in cannot be asked to."""

@@ -19,8 +19,8 @@ from google.cloud import storage
 from google.cloud.storage import exceptions as storage_exceptions
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from tfx_best_exporter.executor.storage import errors, lease, local, objects
-from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage import errors, lease, local_files, objects, store_clock
+from tfx_best_exporter.executor.storage.digest import FileDigest, crc32c_to_int
 from tfx_best_exporter.executor.storage.protocol import Entry, StorageError, TooLargeError
 
 # (connect, read) of one request.
@@ -68,7 +68,8 @@ class GsStorage:
     """
 
     has_atomic_rename = False
-    is_local = False
+    connections = objects.CONNECTIONS
+    small_file_connections = objects.CONNECTIONS
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class GsStorage:
         )
         self._lease_settings = lease_settings or lease.LeaseSettings()
         self._known_buckets: set[str] = set()
-        self.clock = objects.StoreClock()
+        self.clock = store_clock.StoreClock()
 
     @functools.cached_property
     def _client(self) -> storage.Client:
@@ -118,6 +119,26 @@ class GsStorage:
     def uri(self, path: str) -> str:
         """Returns "gs://bucket/key"."""
         return f"gs://{path}"
+
+    def local_path(self, path: str) -> Path | None:
+        """Returns None: objects have no local path."""
+
+    def exists(self, path: str) -> bool:
+        """Returns whether there is an object, or a directory with an object below it."""
+        bucket, key = objects.split(path)
+        with self._translated(path):
+            blobs = self._client.list_blobs(
+                bucket,
+                prefix=objects.prefix_of(key),
+                fields="items(name),nextPageToken",
+                timeout=_TIMEOUT_SECONDS,
+                retry=self._retry,
+            )
+            if any(objects.is_file(str(blob.name)) for blob in blobs):
+                return True
+            return bool(key) and self._blob(path).exists(
+                timeout=_TIMEOUT_SECONDS, retry=self._retry
+            )
 
     def children(self, path: str) -> list[Entry]:
         """Returns the names in a directory, sorted; none if it is not there."""
@@ -200,9 +221,9 @@ class GsStorage:
         try:
             with self._translated(path), local_path.open("wb") as file:
                 blob = self._download(path, file)
-            result = local.digest(local_path)
+            result = local_files.digest(local_path)
             # The reply to a download names the checksum, but not always the size.
-            if blob.crc32c and objects.crc32c_to_int(blob.crc32c) != result.crc32c:
+            if blob.crc32c and crc32c_to_int(blob.crc32c) != result.crc32c:
                 raise StorageError(errors.corrupted(self.uri(path), blob.crc32c, result))
         except BaseException:
             local_path.unlink(missing_ok=True)
@@ -236,6 +257,10 @@ class GsStorage:
                 )
                 if token is None:
                     return _digest_of(blob)
+
+    def link(self, source_path: str, path: str) -> None:
+        """Copies a file within the store: objects have no links."""
+        self.copy(source_path, path)
 
     def sync(self, path: str) -> None:
         """Does nothing: the store keeps what it has confirmed."""
@@ -393,7 +418,7 @@ class _BoundedBuffer(io.BytesIO):
 
 
 def _digest_of(blob: storage.Blob) -> FileDigest:
-    return FileDigest(size=int(blob.size or 0), crc32c=objects.crc32c_to_int(blob.crc32c or ""))
+    return FileDigest(size=int(blob.size or 0), crc32c=crc32c_to_int(blob.crc32c or ""))
 
 
 def _one_line(error: object) -> str:

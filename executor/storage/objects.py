@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import email.utils
-import time
 from collections.abc import Iterable, Mapping
 
 from tfx_best_exporter.executor.storage.errors import not_below_bucket
 from tfx_best_exporter.executor.storage.protocol import Entry, Kind
+
+# Files that are worth moving at a time: enough to hide a store's latency.
+CONNECTIONS = 8
 
 
 def split(path: str) -> tuple[str, str]:
@@ -61,41 +61,9 @@ def entries(prefix: str, keys: Iterable[str], prefixes: Iterable[str]) -> list[E
 
 def relative_sizes(prefix: str, sizes: Mapping[str, int]) -> dict[str, int]:
     """Returns sizes by path relative to a directory, without the objects that stand for folders."""
-    return {key[len(prefix) :]: size for key, size in sizes.items() if not key.endswith("/")}
+    return {key[len(prefix) :]: size for key, size in sizes.items() if is_file(key)}
 
 
-def crc32c_to_int(text: str) -> int:
-    """Returns the number that stores write as base64 of four bytes, big-endian."""
-    return int.from_bytes(base64.b64decode(text), "big")
-
-
-def crc32c_to_text(crc32c: int) -> str:
-    """Returns base64 of a CRC-32C's four bytes, big-endian."""
-    return base64.b64encode(crc32c.to_bytes(4, "big")).decode()
-
-
-class StoreClock:
-    """A store's own clock, as the dates of its replies tell it.
-
-    Safe to use from several threads.
-    """
-
-    def __init__(self) -> None:
-        """Makes a clock that knows no time yet."""
-        self._seen: tuple[float, float] | None = None
-
-    def note(self, date: str | None) -> None:
-        """Takes the Date of a reply that has just come in."""
-        with_zone = email.utils.parsedate_to_datetime(date) if date else None
-        if with_zone:
-            self._seen = (with_zone.timestamp(), time.monotonic())
-
-    def now(self) -> float | None:
-        """Returns the store's time in seconds since 1970; None before the first reply."""
-        seen = self._seen
-        return seen[0] + time.monotonic() - seen[1] if seen else None
-
-    def age_seconds(self, timestamp: float) -> float | None:
-        """Returns how long ago a time of the store was; None before the first reply."""
-        now = self.now()
-        return None if now is None else now - timestamp
+def is_file(key: str) -> bool:
+    """Returns whether an object is a file, and not one that a console made to show a folder."""
+    return not key.endswith("/")

@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
-import random
-import time
-import urllib.parse
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -20,65 +16,23 @@ from typing import Any
 
 import boto3
 import boto3.s3.transfer
-import botocore.config
 import botocore.exceptions
 import google_crc32c
-import s3transfer.exceptions
-import urllib3.exceptions
 
-from tfx_best_exporter.executor.storage import errors, lease, local, objects
-from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage import (
+    errors,
+    lease,
+    local_files,
+    objects,
+    s3_client,
+    s3_errors,
+)
+from tfx_best_exporter.executor.storage.digest import FileDigest, crc32c_to_int, crc32c_to_text
 from tfx_best_exporter.executor.storage.protocol import Entry, StorageError, TooLargeError
 
-_CHUNK_BYTES = 1 << 20
 _PARALLEL_PARTS = 8
-_CONNECTIONS = 32
-_CONNECT_TIMEOUT_SECONDS = 10.0
 _READ_TIMEOUT_SECONDS = 60.0
 _DELETES_PER_REQUEST = 1000
-# Tries of what the client does not try again by itself: reading on, and writes that met.
-_TRIES = 5
-_NO_CREDENTIALS = (
-    "Run 'aws configure', or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine"
-    " or service account a role."
-)
-_NO_PERMISSION = (
-    "Allow s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and s3:DeleteObject on what"
-    " lies in it."
-)
-_ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
-_REFUSED = frozenset({"PreconditionFailed", "412"})
-_MET = frozenset({"ConditionalRequestConflict", "409"})
-_UNKNOWN_CREDENTIALS = frozenset(
-    {
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidToken",
-        "SignatureDoesNotMatch",
-    }
-)
-_FORBIDDEN = frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden", "403"})
-_CREDENTIAL_ERRORS = (
-    botocore.exceptions.CredentialRetrievalError,
-    botocore.exceptions.NoCredentialsError,
-    botocore.exceptions.PartialCredentialsError,
-    botocore.exceptions.ProfileNotFound,
-    botocore.exceptions.SSOError,
-    botocore.exceptions.TokenRetrievalError,
-)
-_FAILURES = (
-    botocore.exceptions.BotoCoreError,
-    botocore.exceptions.ClientError,
-    s3transfer.exceptions.RetriesExceededError,
-    urllib3.exceptions.HTTPError,
-)
-_READ_FAILURES = (
-    botocore.exceptions.HTTPClientError,
-    botocore.exceptions.IncompleteReadError,
-    urllib3.exceptions.HTTPError,
-    OSError,
-)
 
 
 class S3Storage:
@@ -90,7 +44,8 @@ class S3Storage:
     """
 
     has_atomic_rename = False
-    is_local = False
+    connections = objects.CONNECTIONS
+    small_file_connections = objects.CONNECTIONS
 
     def __init__(
         self,
@@ -122,35 +77,14 @@ class S3Storage:
 
     @functools.cached_property
     def _client(self) -> Any:
-        return self._make_client(self._max_attempts, _READ_TIMEOUT_SECONDS)
+        return s3_client.make_client(self._session, self._max_attempts, _READ_TIMEOUT_SECONDS)
 
     @functools.cached_property
     def _lease_client(self) -> Any:
         # A renewal that takes longer has missed its purpose; the next one tries again.
-        return self._make_client(2, max(1.0, self._lease_settings.renew_seconds / 2))
-
-    def _make_client(self, max_attempts: int, read_timeout_seconds: float) -> Any:
-        def make(addressing_style: str) -> Any:
-            config = botocore.config.Config(
-                connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-                read_timeout=read_timeout_seconds,
-                max_pool_connections=_CONNECTIONS,
-                retries={"mode": "standard", "total_max_attempts": max_attempts},
-                # Ours are sent with each write. Others' stores may not know those of the client.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                s3={"addressing_style": addressing_style},
-            )
-            return self._session.client("s3", config=config)
-
-        client = make("auto")
-        host = urllib.parse.urlsplit(client.meta.endpoint_url).hostname or ""
-        if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-            client = make("path")
-        events = client.meta.events
-        events.register("before-parameter-build.s3.UploadPart", _add_checksum)
-        events.register("before-parameter-build.s3.CreateMultipartUpload", _add_checksum_type)
-        return client
+        return s3_client.make_client(
+            self._session, 2, max(1.0, self._lease_settings.renew_seconds / 2)
+        )
 
     @functools.cached_property
     def _transfers(self) -> Any:
@@ -165,7 +99,7 @@ class S3Storage:
             multipart_threshold=part_bytes,
             multipart_chunksize=part_bytes,
             max_concurrency=_PARALLEL_PARTS,
-            num_download_attempts=_TRIES,
+            num_download_attempts=s3_client.TRIES,
             preferred_transfer_client="classic",
         )
         return boto3.s3.transfer.create_transfer_manager(self._client, config)
@@ -183,6 +117,26 @@ class S3Storage:
     def uri(self, path: str) -> str:
         """Returns "s3://bucket/key"."""
         return f"s3://{path}"
+
+    def local_path(self, path: str) -> Path | None:
+        """Returns None: objects have no local path."""
+
+    def exists(self, path: str) -> bool:
+        """Returns whether there is an object, or a directory with an object below it."""
+        bucket, key = objects.split(path)
+        with self._translated(path):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=objects.prefix_of(key)
+            )
+            names = (item["Key"] for page in pages for item in page.get("Contents", ()))
+            if any(objects.is_file(name) for name in names):
+                return True
+            if not key:
+                return False
+        with contextlib.suppress(FileNotFoundError), self._translated(path):
+            self._client.head_object(Bucket=bucket, Key=key)
+            return True
+        return False
 
     def children(self, path: str) -> list[Entry]:
         """Returns the names in a directory, sorted; none if it is not there."""
@@ -219,7 +173,7 @@ class S3Storage:
         bucket, key = objects.split_object(path)
         with self._translated(path):
             reply = self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
-            crc32c = _whole_checksum(reply)
+            crc32c = s3_client.whole_checksum(reply)
             if crc32c is None:
                 crc32c = self._read_checksum(bucket, key, reply["ETag"], reply["ContentLength"])
             return FileDigest(size=reply["ContentLength"], crc32c=crc32c)
@@ -231,31 +185,31 @@ class S3Storage:
                 body = self._client.get_object(
                     Bucket=bucket, Key=key, IfMatch=etag, Range=f"bytes={offset}-"
                 )["Body"]
-                for chunk in body.iter_chunks(_CHUNK_BYTES):
+                for chunk in body.iter_chunks(s3_client.CHUNK_BYTES):
                     crc = google_crc32c.extend(crc, chunk)
                     offset += len(chunk)
-            except _READ_FAILURES:
+            except s3_errors.READ_FAILURES:
                 tries += 1
-                if tries == _TRIES:
+                if tries == s3_client.TRIES:
                     raise
-                _pause(tries)
+                s3_client.pause(tries)
         return crc
 
     def read(self, path: str, max_bytes: int) -> bytes:
         """Returns a file's content; StorageError if it has more than max_bytes."""
         bucket, key = objects.split_object(path)
         with self._translated(path):
-            for tries in range(1, _TRIES + 1):
+            for tries in range(1, s3_client.TRIES + 1):
                 reply = self._client.get_object(Bucket=bucket, Key=key)
                 with contextlib.closing(reply["Body"]) as body:
                     if reply["ContentLength"] > max_bytes:
                         raise TooLargeError(errors.too_large(self.uri(path), max_bytes))
                     try:
                         return body.read()
-                    except _READ_FAILURES:
-                        if tries == _TRIES:
+                    except s3_errors.READ_FAILURES:
+                        if tries == s3_client.TRIES:
                             raise
-                _pause(tries)
+                s3_client.pause(tries)
         raise AssertionError("the last try returns or raises")
 
     def write(self, path: str, content: bytes, *, if_absent: bool = False) -> None:
@@ -263,7 +217,7 @@ class S3Storage:
         bucket, key = objects.split_object(path)
         condition = {"IfNoneMatch": "*"} if if_absent else {}
         with self._translated(path):
-            if _put(self._client, bucket, key, content, condition) is None:
+            if s3_client.put(self._client, bucket, key, content, condition) is None:
                 errors.check_own_write(self, path, content)
 
     def download(self, path: str, local_path: Path) -> FileDigest:
@@ -272,15 +226,15 @@ class S3Storage:
         local_path.parent.mkdir(parents=True, exist_ok=True)
         with self._translated(path):
             self._transfers.download(bucket, key, str(local_path)).result()
-            return local.digest(local_path)
+            return local_files.digest(local_path)
 
     def upload(self, local_path: Path, path: str) -> FileDigest:
         """Copies a file from the local disk; returns what the store says that it has."""
         bucket, key = objects.split_object(path)
-        digest = local.digest(local_path)
+        digest = local_files.digest(local_path)
         checksum = {
             "ChecksumAlgorithm": "CRC32C",
-            "ChecksumCRC32C": objects.crc32c_to_text(digest.crc32c),
+            "ChecksumCRC32C": crc32c_to_text(digest.crc32c),
         }
         with self._translated(path):
             if digest.size >= self._part_bytes:
@@ -289,7 +243,7 @@ class S3Storage:
                 with local_path.open("rb") as file:
                     reply = self._client.put_object(Bucket=bucket, Key=key, Body=file, **checksum)
                 if "ChecksumCRC32C" in reply:
-                    crc32c = objects.crc32c_to_int(reply["ChecksumCRC32C"])
+                    crc32c = crc32c_to_int(reply["ChecksumCRC32C"])
                     return FileDigest(size=digest.size, crc32c=crc32c)
         return self.digest(path)
 
@@ -309,7 +263,7 @@ class S3Storage:
                     ChecksumAlgorithm="CRC32C",
                     **unchanged,
                 )
-                crc32c = _whole_checksum(reply["CopyObjectResult"])
+                crc32c = s3_client.whole_checksum(reply["CopyObjectResult"])
                 if crc32c is not None:
                     return FileDigest(size=size, crc32c=crc32c)
             else:
@@ -319,6 +273,10 @@ class S3Storage:
                     source, bucket, key, extra_args={**extra_args, **unchanged}
                 ).result()
         return self.digest(path)
+
+    def link(self, source_path: str, path: str) -> None:
+        """Copies a file within the store: objects have no links."""
+        self.copy(source_path, path)
 
     def sync(self, path: str) -> None:
         """Does nothing: the store keeps what it has confirmed."""
@@ -355,10 +313,10 @@ class S3Storage:
         try:
             yield
         except botocore.exceptions.ClientError as error:
-            if _code(error) in _ABSENT:
+            if s3_errors.code_of(error) in s3_errors.ABSENT:
                 raise self._absent(path) from error
             raise self._error(error, path) from error
-        except _FAILURES as error:
+        except s3_errors.FAILURES as error:
             raise self._error(error, path) from error
         self._known_buckets.add(objects.split(path)[0])
 
@@ -369,24 +327,12 @@ class S3Storage:
             try:
                 self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
                 self._known_buckets.add(bucket)
-            except _FAILURES as error:
+            except s3_errors.FAILURES as error:
                 return self._error(error, path)
         return FileNotFoundError(errors.absent(self.uri(path)))
 
     def _error(self, error: Exception, path: str) -> StorageError:
-        uri = self.uri(path)
-        code = _code(error)
-        if isinstance(error, botocore.exceptions.ClientError):
-            problem = f"{code} {_reply_error(error).get('Message', '')}".strip()
-        else:
-            problem = " ".join(str(error).split())[:300]
-        if code == "NoSuchBucket":
-            return StorageError(errors.bucket_missing(objects.split(path)[0], uri))
-        if code in _UNKNOWN_CREDENTIALS or isinstance(error, _CREDENTIAL_ERRORS):
-            return StorageError(errors.credentials_missing(problem, uri, _NO_CREDENTIALS))
-        if code in _FORBIDDEN:
-            return StorageError(errors.permission_missing(problem, uri, _NO_PERMISSION))
-        return StorageError(errors.failed(problem, uri))
+        return s3_errors.storage_error(error, path, self.uri(path))
 
 
 class _S3LeaseStore:
@@ -424,7 +370,9 @@ class _S3LeaseStore:
 
     def _put(self, content: bytes, condition: dict[str, str]) -> str | None:
         with self._s3._translated(self._path):
-            return _put(self._s3._lease_client, self._bucket, self._key, content, condition)
+            return s3_client.put(
+                self._s3._lease_client, self._bucket, self._key, content, condition
+            )
 
     def _try_conditions(self) -> None:
         # A store that does not know conditions writes all the same, and tells nobody: MinIO before
@@ -445,76 +393,9 @@ class _S3LeaseStore:
             try:
                 self._s3._lease_client.delete_object(**location, IfMatch=version)
             except botocore.exceptions.ClientError as error:
-                code = _code(error)
+                code = s3_errors.code_of(error)
                 if code == "NotImplemented":
                     # Its holder has just made sure that the lease is still valid.
                     self._s3._lease_client.delete_object(**location)
-                elif code not in _REFUSED | _MET | _ABSENT:
+                elif code not in s3_errors.REFUSED | s3_errors.MET | s3_errors.ABSENT:
                     raise
-
-
-def _put(
-    client: Any, bucket: str, key: str, content: bytes, condition: dict[str, str]
-) -> str | None:
-    """Writes an object; returns its ETag, or None if the condition is not met."""
-    checksum = objects.crc32c_to_text(google_crc32c.value(content))
-    for tries in range(1, _TRIES + 1):
-        try:
-            reply = client.put_object(
-                Bucket=bucket,
-                Key=key,
-                Body=content,
-                ChecksumAlgorithm="CRC32C",
-                ChecksumCRC32C=checksum,
-                **condition,
-            )
-            return reply["ETag"]
-        except botocore.exceptions.ClientError as error:
-            code = _code(error)
-            if code in _REFUSED or (code in _ABSENT and "IfMatch" in condition):
-                return None
-            # Two conditional writes met: S3 asks both to try again.
-            if code not in _MET or tries == _TRIES:
-                raise
-            _pause(tries)
-    raise AssertionError("the last try returns or raises")
-
-
-def _add_checksum(params: dict[str, Any], **_kwargs: object) -> None:
-    """Adds a part's checksum; the client itself has CRC-32C only with a native extension."""
-    if params.get("ChecksumAlgorithm") != "CRC32C":
-        return
-    body = params["Body"]
-    crc = 0
-    while chunk := body.read(_CHUNK_BYTES):
-        crc = google_crc32c.extend(crc, chunk)
-    body.seek(0, io.SEEK_SET)
-    params["ChecksumCRC32C"] = objects.crc32c_to_text(crc)
-
-
-def _add_checksum_type(params: dict[str, Any], **_kwargs: object) -> None:
-    """Asks for the checksum of the whole object, for which a managed copy has no argument."""
-    if params.get("ChecksumAlgorithm") == "CRC32C":
-        params.setdefault("ChecksumType", "FULL_OBJECT")
-
-
-def _whole_checksum(reply: dict[str, Any]) -> int | None:
-    """Returns the CRC-32C of a whole object; that of a list of parts' checksums is none."""
-    text = reply.get("ChecksumCRC32C", "")
-    if not text or "-" in text or reply.get("ChecksumType") == "COMPOSITE":
-        return None
-    return objects.crc32c_to_int(text)
-
-
-def _code(error: Exception) -> str:
-    return str(_reply_error(error).get("Code", ""))
-
-
-def _reply_error(error: Exception) -> dict[str, Any]:
-    # Errors of the connection have such an attribute too, and it is None.
-    reply = getattr(error, "response", None)
-    return reply.get("Error", {}) if isinstance(reply, dict) else {}
-
-
-def _pause(tries: int) -> None:
-    time.sleep(random.uniform(0.0, 0.2 * 2**tries))

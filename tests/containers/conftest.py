@@ -25,7 +25,8 @@ from tests.servers import environment_of, gs_server, s3_server
 from tests.tfx_runs import write_evaluation
 from tfx_best_exporter.component import BestExporter
 from tfx_best_exporter.executor.storage.local import LocalStorage
-from tfx_best_exporter.executor.storage.location import Location, copy_files
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.transfer import copy_files
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 BUCKET = "containers"

@@ -15,7 +15,8 @@ from tests.containers import processes
 from tests.containers.conftest import Runs
 from tests.containers.launcher import Platform
 from tests.containers.processes import Ended
-from tfx_best_exporter.executor.storage.location import Location, local_directory
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.transfer import local_directory
 
 pytestmark = pytest.mark.slow
 

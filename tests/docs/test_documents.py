@@ -658,9 +658,10 @@ def test_links_lead_somewhere(document: Path):
 def test_no_host_but_the_known_ones(document: Path):
     text = document.read_text(encoding="utf-8")
     urls = [urlsplit(url) for url in re.findall(r"\w+://[^\s)`]+", text)]
-    buckets = {url.hostname for url in urls if url.scheme in ("gs", "s3")}
+    schemes = ("gs", "s3", "memory")
+    buckets = {url.hostname for url in urls if url.scheme in schemes}
     assert buckets <= EXAMPLE_ROOTS
-    assert {url.hostname for url in urls if url.scheme not in ("gs", "s3")} <= HOSTS
+    assert {url.hostname for url in urls if url.scheme not in schemes} <= HOSTS
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)

@@ -41,7 +41,8 @@ class Bucket(LocalStorage):
     """
 
     has_atomic_rename = False
-    is_local = False
+    connections = 8
+    small_file_connections = 8
 
     def __init__(self, directory: Path):
         self.directory = directory
@@ -54,6 +55,12 @@ class Bucket(LocalStorage):
 
     def uri(self, path: str) -> str:
         return f"bucket://{self._relative(path)}"
+
+    def local_path(self, path: str) -> Path | None:
+        return None
+
+    def exists(self, path: str) -> bool:
+        return Path(path).is_file() or bool(self.sizes(path))
 
     def children(self, path: str) -> list[Entry]:
         return [
@@ -73,6 +80,9 @@ class Bucket(LocalStorage):
     def copy(self, source_path: str, path: str) -> FileDigest:
         with self._step("copy", path):
             return super().copy(source_path, path)
+
+    def link(self, source_path: str, path: str) -> None:
+        self.copy(source_path, path)
 
     def sync(self, path: str) -> None:
         """Nothing to do."""

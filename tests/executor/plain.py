@@ -60,8 +60,9 @@ def read_files(path: Path) -> dict[str, bytes]:
 
 def path_of(location: Location) -> Path:
     """Returns the local path of a location."""
-    assert location.storage.is_local
-    return Path(location.path)
+    path = location.local_path()
+    assert path
+    return path
 
 
 def files_of(path: Path) -> list[saved_model.ModelFile]:

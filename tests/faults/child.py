@@ -55,7 +55,7 @@ def store_of(kind: Any, lease_seconds: float) -> Any:
 def storage_for(job: dict[str, Any], uri: str) -> tuple[Storage, Storage, str]:
     """Returns the registered storage of a URI, the one that a job is to use, and the path there."""
     storage, path = storage_of(uri)
-    if storage.is_local:
+    if storage.local_path(path):
         return storage, storage, path
     return storage, store_of(type(storage), job["lease_seconds"]), path
 

@@ -25,8 +25,9 @@ from typing import Any, ClassVar
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.saved_model import MARKERS
 from tfx_best_exporter.executor.exports.versions import Export
-from tfx_best_exporter.executor.storage.location import Location, local_directory
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Kind
+from tfx_best_exporter.executor.storage.transfer import local_directory
 
 _LOCAL_POLL_SECONDS = 0.002
 # Each look at a store costs its server several requests.
@@ -89,7 +90,7 @@ class Reader:
             assert not self.violations, self.violations
 
     def _poll_until_stopped(self) -> None:
-        is_local = self._base.storage.is_local
+        is_local = self._base.local_path() is not None
         while not self._stopped.wait(_LOCAL_POLL_SECONDS if is_local else _STORE_POLL_SECONDS):
             self.poll()
 
@@ -132,7 +133,7 @@ class Reader:
 
     def _listing(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
         """Returns the names of directories in the base directory, and their signatures."""
-        if self._base.storage.is_local:
+        if self._base.local_path():
             for entry in self._base.children():
                 if entry.kind is Kind.DIRECTORY:
                     yield entry.name, self._signature(self._base / entry.name)
@@ -158,11 +159,11 @@ class Reader:
 
     def _is_marked(self, signature: Mapping[str, Any]) -> bool:
         # A directory on a disk that was listed was in sight, whatever has become of it since.
-        return self._base.storage.is_local or any(marker in signature for marker in MARKERS)
+        return self._base.local_path() is not None or any(marker in signature for marker in MARKERS)
 
     def _signature(self, location: Location) -> Mapping[str, Any]:
         """Returns what changes when a version does; empty if it is not there."""
-        if not self._base.storage.is_local:
+        if not self._base.local_path():
             return location.sizes()
         result: dict[str, Any] = {}
         with contextlib.suppress(FileNotFoundError):

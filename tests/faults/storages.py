@@ -47,7 +47,8 @@ class SteppedStorage:
         self._guard = threading.Lock()
         self.steps: list[Step] = []
         self.has_atomic_rename = storage.has_atomic_rename
-        self.is_local = storage.is_local
+        self.connections = storage.connections
+        self.small_file_connections = storage.small_file_connections
 
     @contextlib.contextmanager
     def _step(self, name: str, path: str) -> Iterator[None]:
@@ -60,6 +61,12 @@ class SteppedStorage:
 
     def uri(self, path: str) -> str:
         return self._storage.uri(path)
+
+    def local_path(self, path: str) -> Path | None:
+        return self._storage.local_path(path)
+
+    def exists(self, path: str) -> bool:
+        return self._storage.exists(path)
 
     def children(self, path: str) -> list[Entry]:
         return self._storage.children(path)
@@ -88,6 +95,10 @@ class SteppedStorage:
     def copy(self, source_path: str, path: str) -> FileDigest:
         with self._step("copy", path):
             return self._storage.copy(source_path, path)
+
+    def link(self, source_path: str, path: str) -> None:
+        with self._step("link", path):
+            self._storage.link(source_path, path)
 
     def sync(self, path: str) -> None:
         with self._step("sync", path):

@@ -20,7 +20,8 @@ from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError
 from tfx_best_exporter.executor.exports.saved_model import MARKERS, InvalidModelError
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.digest import FileDigest
-from tfx_best_exporter.executor.storage.location import Location, copy_files
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.transfer import copy_files
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 

@@ -13,7 +13,8 @@ from tests.faults.invariants import State, assert_safe, state_of
 from tests.faults.processes import Job, Server, at_once
 from tests.faults.reader import Reader
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
-from tfx_best_exporter.executor.storage.location import Location, copy_files
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.transfer import copy_files
 
 MakeJob = Callable[[World, Model, str], Job]
 

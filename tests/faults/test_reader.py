@@ -41,7 +41,7 @@ class ListedBefore(LocalStorage):
 
 def remove(base: Location, version: int) -> None:
     """Takes a version out of sight in one step, as its owner would."""
-    if base.storage.is_local:
+    if base.local_path():
         Path(base.path, f"{version}").rename(Path(base.path).with_name(f"removed-{version}"))
         return
     export = base / f"{version}"

@@ -23,8 +23,9 @@ from tfx_best_exporter.executor.evaluations import reevaluation, tfma
 from tfx_best_exporter.executor.executor import uri_of
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
 from tfx_best_exporter.executor.storage import location_of
-from tfx_best_exporter.executor.storage.location import Location, copy_files
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.s3 import S3Storage
+from tfx_best_exporter.executor.storage.transfer import copy_files
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 pytestmark = [

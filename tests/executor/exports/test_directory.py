@@ -32,7 +32,7 @@ from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError
 from tfx_best_exporter.executor.exports.saved_model import ModelFile
 from tfx_best_exporter.executor.exports.versions import Export, Served
-from tfx_best_exporter.executor.storage import local, location_of
+from tfx_best_exporter.executor.storage import local_files, location_of
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location
@@ -799,7 +799,7 @@ def test_retire_that_was_interrupted_is_forgotten(
     # Killed between the tombstone and the rename.
     interrupted = pb.Tombstone(schema_version=1, record=record_of()(5, []))
     path = base_path / ".best_exporter" / "retired" / "5.json"
-    local.write(path, records.to_json(interrupted))
+    local_files.write(path, records.to_json(interrupted))
     assert list(base.tombstones()) == []
     assert recover(base) == ("version 5 was being retired: it is looked at anew",)
     assert versions_of(base) == [5, 6]

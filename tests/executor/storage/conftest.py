@@ -1,16 +1,17 @@
-"""The four storages: local disk, Google Cloud Storage, S3, and a plug-in of TFX's file layer."""
+"""The storages that the behavior suite runs on: one row each in STORAGES."""
 
 from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import folder_filesystem
+from tests.executor.storage.memory import MemoryStorage
 from tests.fault_proxy import FaultProxy, fault_proxy
 from tests.servers import gs_server, s3_server
 from tfx_best_exporter.executor.storage.lease import LeaseSettings
@@ -19,6 +20,83 @@ from tfx_best_exporter.executor.storage.protocol import Storage
 
 BUCKET = "models"
 SHORT_LEASE = LeaseSettings(lease_seconds=1.0, renew_seconds=0.2)
+
+
+def _make_local(**_kwargs: Any) -> Storage:
+    # The system's lock has no settings.
+    return LocalStorage()
+
+
+def _make_gs(**kwargs: Any) -> Storage:
+    from tfx_best_exporter.executor.storage.gs import GsStorage, RetrySettings
+
+    kwargs.setdefault("lease_settings", SHORT_LEASE)
+    fast = RetrySettings(timeout_seconds=4.0, initial_seconds=0.05, maximum_seconds=0.2)
+    kwargs.setdefault("retry", fast)
+    return GsStorage(**kwargs)
+
+
+def _make_s3(**kwargs: Any) -> Storage:
+    from tfx_best_exporter.executor.storage.s3 import S3Storage
+
+    kwargs.setdefault("lease_settings", SHORT_LEASE)
+    kwargs.setdefault("max_attempts", 4)
+    kwargs.setdefault("part_bytes", 8 << 20)
+    return S3Storage(**kwargs)
+
+
+def _make_fileio(**kwargs: Any) -> Storage:
+    from tfx_best_exporter.executor.storage.fileio import FileioStorage
+
+    kwargs.setdefault("lease_settings", SHORT_LEASE)
+    return FileioStorage(folder_filesystem.SCHEME, **kwargs)
+
+
+def _make_memory(**kwargs: Any) -> Storage:
+    kwargs.setdefault("lease_settings", SHORT_LEASE)
+    return MemoryStorage(**kwargs)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """A storage under test, and the promises that it has a way of its own to keep.
+
+    Attributes:
+        make: Makes a storage, as another process would; `lease_settings` and what else it takes.
+        fixtures: Names of the fixtures that it needs.
+        server: Name of the fixture with the URL of its server; "" for none.
+        bucket: The shortest path that must not be removed; None if the storage has no buckets.
+        has_local_paths: Whether `local_path` returns paths.
+        has_conditional_writes: Whether of two writers at the same moment one loses.
+        lock_is_lease: Whether its lock is an object that must be renewed.
+        is_seen_by_processes: Whether another process on this machine reaches the same files.
+    """
+
+    make: Callable[..., Storage]
+    fixtures: tuple[str, ...] = ()
+    server: str = ""
+    bucket: str | None = BUCKET
+    has_local_paths: bool = False
+    has_conditional_writes: bool = True
+    lock_is_lease: bool = True
+    is_seen_by_processes: bool = True
+
+
+# A new storage is one row here, and passes test_behavior.py.
+STORAGES = {
+    "local": Row(make=_make_local, bucket=None, has_local_paths=True, lock_is_lease=False),
+    "gs": Row(make=_make_gs, server="gs_url"),
+    "s3": Row(make=_make_s3, server="s3_url"),
+    "fileio": Row(
+        make=_make_fileio, fixtures=("folder_root",), bucket="", has_conditional_writes=False
+    ),
+    "memory": Row(make=_make_memory, is_seen_by_processes=False),
+}
+
+
+def kinds(condition: Callable[[Row], object] = bool) -> list[str]:
+    """Returns the names of the rows that meet a condition."""
+    return [kind for kind, row in STORAGES.items() if condition(row)]
 
 
 @dataclasses.dataclass
@@ -33,6 +111,10 @@ class Place:
 
     def __truediv__(self, name: str) -> str:
         return f"{self.root}/{name}"
+
+    @property
+    def row(self) -> Row:
+        return STORAGES[self.kind]
 
     def again(self, **kwargs: Any) -> Storage:
         """Returns another storage of the same place, as another process would have it."""
@@ -51,7 +133,7 @@ _open: list[Any] = []
 
 
 def make_storage(kind: str, **kwargs: Any) -> Storage:
-    storage = _make_storage(kind, **kwargs)
+    storage = STORAGES[kind].make(**kwargs)
     _open.append(storage)
     return storage
 
@@ -62,27 +144,6 @@ def closed_storages() -> Iterator[None]:
     yield
     while _open:
         getattr(_open.pop(), "close", lambda: None)()
-
-
-def _make_storage(kind: str, **kwargs: Any) -> Storage:
-    if kind == "local":
-        return LocalStorage()
-    kwargs.setdefault("lease_settings", SHORT_LEASE)
-    if kind == "gs":
-        from tfx_best_exporter.executor.storage.gs import GsStorage, RetrySettings
-
-        fast = RetrySettings(timeout_seconds=4.0, initial_seconds=0.05, maximum_seconds=0.2)
-        kwargs.setdefault("retry", fast)
-        return GsStorage(**kwargs)
-    if kind == "s3":
-        from tfx_best_exporter.executor.storage.s3 import S3Storage
-
-        kwargs.setdefault("max_attempts", 4)
-        kwargs.setdefault("part_bytes", 8 << 20)
-        return S3Storage(**kwargs)
-    from tfx_best_exporter.executor.storage.fileio import FileioStorage
-
-    return FileioStorage(folder_filesystem.SCHEME, **kwargs)
 
 
 @pytest.fixture(scope="session")
@@ -149,44 +210,52 @@ def use_storage(kind: str, url: str, request: pytest.FixtureRequest) -> Storage:
     use_server(request.getfixturevalue("clean_environment"), kind, url)
     storages = request.getfixturevalue("shared_storages")
     if url not in storages:
-        storages[url] = _make_storage(kind)
+        storages[url] = STORAGES[kind].make()
         # The client, which is made now, keeps the URL.
         assert storages[url].children(f"{BUCKET}/nothing") == []
     return storages[url]
 
 
 def make_place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    if kind == "local":
+    row = STORAGES[kind]
+    for name in row.fixtures:
+        request.getfixturevalue(name)
+    if row.bucket is None:
         return Place(kind, make_storage(kind), str(tmp_path / "place"))
     root = f"{BUCKET}/{uuid.uuid4().hex}"
-    if kind == "fileio":
-        request.getfixturevalue("folder_root")
-        return Place(kind, make_storage(kind), root)
-    return Place(kind, use_storage(kind, request.getfixturevalue(f"{kind}_url"), request), root)
+    if row.server:
+        return Place(kind, use_storage(kind, request.getfixturevalue(row.server), request), root)
+    return Place(kind, make_storage(kind), root)
 
 
-@pytest.fixture(params=["local", "gs", "s3", "fileio"])
+@pytest.fixture(params=kinds())
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return make_place(request.param, request, tmp_path)
 
 
-@pytest.fixture(params=["local", "gs", "s3"])
+@pytest.fixture(params=kinds(lambda row: row.has_conditional_writes))
 def strict(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A storage with conditional writes."""
     return make_place(request.param, request, tmp_path)
 
 
-@pytest.fixture(params=["gs", "s3", "fileio"])
+@pytest.fixture(params=kinds(lambda row: row.has_conditional_writes and row.is_seen_by_processes))
+def common(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A storage with conditional writes that other processes reach."""
+    return make_place(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=kinds(lambda row: row.lock_is_lease))
 def leased(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A storage whose locks are leases."""
     return make_place(request.param, request, tmp_path)
 
 
-@pytest.fixture(params=["gs", "s3"])
+@pytest.fixture(params=kinds(lambda row: row.server))
 def proxied(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """An object store behind a proxy that can be told to fail."""
     kind = request.param
-    direct = use_storage(kind, request.getfixturevalue(f"{kind}_url"), request)
+    direct = use_storage(kind, request.getfixturevalue(STORAGES[kind].server), request)
     proxy = request.getfixturevalue("proxies")[kind]
     proxy.always(None)
     root = f"{BUCKET}/{uuid.uuid4().hex}"

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.executor.storage.memory import MemoryStorage
 from tfx_best_exporter.executor.storage import location_of, storage_of
 from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.registry import STORAGES, Registry, StorageRow
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,57 @@ def test_a_uri_that_names_no_storage_is_an_error(uri: str, message: str) -> None
     with pytest.raises(ValueError, match=re.escape(message)) as raised:
         storage_of(uri)
     assert str(raised.value) == message
+
+
+MEMORY = StorageRow(name="tests.executor.storage.memory:MemoryStorage")
+
+
+def test_another_storage_is_one_row() -> None:
+    registry = Registry({**STORAGES, "memory": MEMORY})
+    location = registry.location_of("memory://models/penguin/")
+    assert isinstance(location.storage, MemoryStorage)
+    assert location.uri == "memory://models/penguin"
+    assert registry.storage_of("Memory://other")[0] is location.storage
+    assert isinstance(registry.location_of("/serving").storage, LocalStorage)
+
+
+def test_a_forked_process_makes_new_connections_and_keeps_the_disk() -> None:
+    registry = Registry({**STORAGES, "memory": MEMORY})
+    memory, disk = registry.storage_of("memory://models")[0], registry.storage_of("/serving")[0]
+    registry.forget()
+    assert registry.storage_of("memory://models")[0] is not memory
+    assert registry.storage_of("/serving")[0] is disk
+
+
+def test_a_forked_process_forgets_what_its_parent_has_made() -> None:
+    program = """
+import os
+from tfx_best_exporter.executor.storage import storage_of
+before = storage_of("gs://bucket")[0], storage_of("/serving")[0]
+process_id = os.fork()
+after = storage_of("gs://bucket")[0], storage_of("/serving")[0]
+if process_id:
+    os.waitpid(process_id, 0)
+print([x is y for x, y in zip(before, after)])
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert result.stdout == "[False, True]\n[True, True]\n"
+
+
+def test_a_package_that_is_not_installed_is_named() -> None:
+    row = StorageRow(name="no_such.module:Class", package="no-such", modules=("no_such",))
+    registry = Registry({"other": row})
+    with pytest.raises(ModuleNotFoundError) as raised:
+        registry.location_of("other://bucket/model")
+    assert str(raised.value) == (
+        "other:// needs no-such (got none installed, at other://bucket/model)."
+        " Run: pip install no-such."
+    )
+    # A module that is missing for another reason keeps its own error.
+    with pytest.raises(ModuleNotFoundError, match="No module named 'no_such'"):
+        Registry({"other": StorageRow(name="no_such.module:Class")}).location_of("other://b")
 
 
 def test_s3_without_boto3_says_what_to_install() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.executor.storage.conftest import BUCKET, Place, make_place
 from tests.fault_proxy import Truncate
-from tfx_best_exporter.executor.storage import s3 as s3_module
+from tfx_best_exporter.executor.storage import s3_client
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.s3 import S3Storage
 
@@ -77,7 +77,7 @@ def test_an_object_that_others_wrote_in_parts_is_read(s3: Place) -> None:
 def test_a_checksum_of_parts_is_none_of_the_whole(
     reply: dict[str, Any], crc32c: int | None
 ) -> None:
-    assert s3_module._whole_checksum(reply) == crc32c
+    assert s3_client.whole_checksum(reply) == crc32c
 
 
 def test_reading_a_checksum_goes_on_where_it_broke_off(proxied: Place) -> None:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tfx_best_exporter.executor.storage.local import LocalStorage
-from tfx_best_exporter.executor.storage.location import in_parallel
+from tfx_best_exporter.executor.storage.transfer import in_parallel
 
 
 def test_results_are_in_order():
@@ -21,6 +21,20 @@ def test_small_files_of_a_disk_are_moved_by_one_thread():
         lambda _: threading.current_thread().name, [*range(50)], LocalStorage(), total_bytes=50
     )
     assert len(set(names)) == 1
+
+
+class Far(LocalStorage):
+    connections = 5
+    small_file_connections = 5
+
+
+@pytest.mark.parametrize("total_bytes", [None, 0], ids=["unknown size", "small"])
+def test_the_storage_with_most_connections_decides(total_bytes: int | None):
+    # Passed only if five come at the same time.
+    barrier = threading.Barrier(5, timeout=60)
+    in_parallel(
+        lambda _: barrier.wait(), [*range(5)], LocalStorage(), Far(), total_bytes=total_bytes
+    )
 
 
 def test_the_first_error_ends_it():

@@ -1,4 +1,4 @@
-"""One behaviour of all storages, against real files and real servers."""
+"""One behavior of all storages in the table of conftest.py: real files and real servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from tests.executor.storage.conftest import BUCKET, Place
+from tests.executor.storage.conftest import Place
 from tests.fault_proxy import DropHeaders, LoseReply, Reply, Request, Reset, Truncate
 from tests.waiting import until
 from tfx_best_exporter.executor.storage import errors
@@ -153,7 +153,40 @@ def test_transfers_replace_what_is_there(place: Place, tmp_path: Path) -> None:
     assert storage.sizes(place.root) == {"up": 6, "copy": 6}
 
 
-@pytest.mark.parametrize("method", ["read", "digest", "download", "copy"])
+def test_a_link_is_a_second_place_of_the_same_content(place: Place) -> None:
+    storage = place.storage
+    storage.write(place / "first", b"content")
+    storage.write(place / "taken", b"another, and longer")
+    for name in ("a/b/second", "taken", "taken"):
+        storage.link(place / "first", place / name)
+        assert storage.digest(place / name) == digest_of(b"content")
+    storage.sync(place.root)
+    assert storage.sizes(place.root) == {"first": 7, "a/b/second": 7, "taken": 7}
+    storage.remove(place / "first")
+    assert storage.read(place / "taken", 7) == b"content"
+    assert storage.read(place / "a/b/second", 7) == b"content"
+
+
+def test_a_link_to_a_file_that_is_absent_replaces_nothing(place: Place) -> None:
+    place.storage.write(place / "taken", b"content")
+    with pytest.raises(FileNotFoundError):
+        place.storage.link(place / "absent", place / "taken")
+    assert place.storage.sizes(place.root) == {"taken": 7}
+
+
+def test_a_local_path_is_one_that_the_system_opens(place: Place) -> None:
+    place.storage.write(place / "a/file", b"content")
+    path = place.storage.local_path(place / "a/file")
+    assert (path is not None) is place.row.has_local_paths
+    if path:
+        assert path.read_bytes() == b"content"
+
+
+def test_a_storage_has_a_connection_at_least(place: Place) -> None:
+    assert 1 <= place.storage.small_file_connections <= place.storage.connections
+
+
+@pytest.mark.parametrize("method", ["read", "digest", "download", "copy", "link"])
 def test_an_absent_file_is_not_found(place: Place, tmp_path: Path, method: str) -> None:
     storage, path = place.storage, place / "absent"
     storage.write(place / "present", b"")
@@ -162,10 +195,11 @@ def test_an_absent_file_is_not_found(place: Place, tmp_path: Path, method: str) 
         "digest": lambda: storage.digest(path),
         "download": lambda: storage.download(path, tmp_path / "down"),
         "copy": lambda: storage.copy(path, place / "copy"),
+        "link": lambda: storage.link(path, place / "copy"),
     }
     with pytest.raises(FileNotFoundError) as raised:
         calls[method]()
-    if place.kind == "local":
+    if place.row.has_local_paths:
         assert raised.value.filename == path or str(raised.value.filename) == path
     else:
         assert str(raised.value) == (
@@ -219,6 +253,22 @@ def test_an_absent_directory_is_empty(place: Place) -> None:
     assert names(place.storage.children(place.root)) == ["present"]
 
 
+def test_a_file_exists_and_so_does_a_directory_with_one(place: Place) -> None:
+    storage = place.storage
+    storage.write(place / "7-0/a", b"")
+    storage.write(place / "70", b"")
+    assert not storage.exists(place / "7")
+    storage.write(place / "7/variables/b", b"")
+    for name in ("7", "7/variables", "7/variables/b", "70", "7-0"):
+        assert storage.exists(place / name)
+    for name in ("7/variables/b/c", "7/var", "absent", "absent/deeper"):
+        assert not storage.exists(place / name)
+    storage.remove(place / "7")
+    storage.remove(place / "70")
+    assert not storage.exists(place / "7")
+    assert not storage.exists(place / "70")
+
+
 def test_one_file_is_removed(place: Place) -> None:
     place.storage.write(place / "a/one", b"")
     place.storage.write(place / "a/two", b"")
@@ -227,11 +277,10 @@ def test_one_file_is_removed(place: Place) -> None:
 
 
 def test_a_whole_bucket_is_not_removed(place: Place) -> None:
-    if place.kind == "local":
+    if place.row.bucket is None:
         pytest.skip("the local file system has no buckets")
-    path = "" if place.kind == "fileio" else BUCKET
     with pytest.raises(ValueError, match=r"^path must be below a bucket \(got "):
-        place.storage.remove(path)
+        place.storage.remove(place.row.bucket)
 
 
 def test_a_thousand_directories_are_one_listing(proxied: Place) -> None:
@@ -329,7 +378,7 @@ def test_a_lock_excludes_until_it_is_released(place: Place) -> None:
         lease.check()
     with other.lock(path, 0) as lease:
         lease.check()
-    if place.kind != "local":
+    if place.row.lock_is_lease:
         assert place.storage.children(place / "state") == []
 
 
@@ -362,7 +411,7 @@ def is_lost(lease: Lease) -> bool:
 def test_a_lock_that_was_taken_is_noticed(place: Place) -> None:
     path = place / "lock"
     with place.again(lease_settings=OFTEN_RENEWED).lock(path, 10) as lease:
-        if place.kind == "local":
+        if not place.row.lock_is_lease:
             place.storage.remove(path)
             message = (
                 "lock must be held until its owner frees it (got a lock file that was deleted or"
@@ -380,7 +429,7 @@ def test_a_lock_that_was_taken_is_noticed(place: Place) -> None:
         with pytest.raises(LeaseLostError) as raised:
             lease.check()
         assert str(raised.value) == message
-    if place.kind != "local":
+    if place.row.lock_is_lease:
         assert place.storage.read(path, 100) == b'{"token": "theirs"}'
 
 
@@ -413,26 +462,26 @@ def hold_in_process(storage: Storage, path: str, lease_seconds: float) -> subpro
     return process
 
 
-def test_the_lock_of_a_killed_process_is_taken_over(strict: Place) -> None:
-    path = strict / "lock"
-    with hold_in_process(strict.storage, path, lease_seconds=2.0) as process:
-        with pytest.raises(TimeoutError), strict.storage.lock(path, 3.5):
+def test_the_lock_of_a_killed_process_is_taken_over(common: Place) -> None:
+    path = common / "lock"
+    with hold_in_process(common.storage, path, lease_seconds=2.0) as process:
+        with pytest.raises(TimeoutError), common.storage.lock(path, 3.5):
             pass
         process.kill()
         process.wait()
-        with strict.storage.lock(path, 0 if strict.kind == "local" else 10) as lease:
+        with common.storage.lock(path, 10 if common.row.lock_is_lease else 0) as lease:
             lease.check()
 
 
-def test_a_process_that_slept_through_its_lease_knows(strict: Place) -> None:
-    if strict.kind == "local":
+def test_a_process_that_slept_through_its_lease_knows(common: Place) -> None:
+    if not common.row.lock_is_lease:
         pytest.skip("the system keeps the lock of a process that sleeps")
-    path = strict / "lock"
-    with hold_in_process(strict.storage, path, lease_seconds=1.5) as process:
+    path = common / "lock"
+    with hold_in_process(common.storage, path, lease_seconds=1.5) as process:
         assert process.stdin
         assert process.stdout
         process.send_signal(signal.SIGSTOP)
-        with strict.again(lease_settings=OFTEN_RENEWED).lock(path, 10) as lease:
+        with common.again(lease_settings=OFTEN_RENEWED).lock(path, 10) as lease:
             process.send_signal(signal.SIGCONT)
             process.stdin.write("?\n")
             process.stdin.flush()
@@ -441,7 +490,7 @@ def test_a_process_that_slept_through_its_lease_knows(strict: Place) -> None:
             process.wait()
             # It left the lock alone that is no longer its own.
             lease.check()
-            with pytest.raises(TimeoutError), strict.again().lock(path, 0):
+            with pytest.raises(TimeoutError), common.again().lock(path, 0):
                 pass
 
 
@@ -474,6 +523,8 @@ def operations(place: Place, tmp_path: Path) -> dict[str, tuple[Callable[[], obj
             digest_of(b"content"),
         ),
         "copy": (lambda: storage.copy(place / "there", place / "new"), digest_of(b"content")),
+        "link": (lambda: storage.link(place / "there", place / "new"), None),
+        "exists": (lambda: storage.exists(place / "there"), True),
         "remove": (lambda: storage.remove(place / "there"), None),
         "lock": (hold, True),
     }
@@ -489,11 +540,13 @@ OPERATIONS = [
     "download",
     "upload",
     "copy",
+    "link",
+    "exists",
     "remove",
     "lock",
 ]
 AFTERWARDS = {"write": ["new", "there"], "claim": ["new", "there"], "upload": ["new", "there"]}
-AFTERWARDS |= {"copy": ["new", "there"], "remove": []}
+AFTERWARDS |= {"copy": ["new", "there"], "link": ["new", "there"], "remove": []}
 
 
 FAULTS = {"503": Reply(503), "429": Reply(429), "reset": Reset(), "lost-reply": LoseReply()}

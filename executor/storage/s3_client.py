@@ -1,0 +1,112 @@
+"""Clients of S3: how they are made, the checksums they send, and writes on a condition."""
+
+from __future__ import annotations
+
+import io
+import random
+import time
+import urllib.parse
+from typing import Any
+
+import botocore.config
+import botocore.exceptions
+import google_crc32c
+
+from tfx_best_exporter.executor.storage import s3_errors
+from tfx_best_exporter.executor.storage.digest import crc32c_to_int, crc32c_to_text
+
+CHUNK_BYTES = 1 << 20
+# Tries of what the client does not try again by itself: reading on, and writes that met.
+TRIES = 5
+_CONNECTIONS = 32
+_CONNECT_TIMEOUT_SECONDS = 10.0
+
+
+def make_client(session: Any, max_attempts: int, read_timeout_seconds: float) -> Any:
+    """Returns a client that finds its endpoint, region and credentials as every AWS client does.
+
+    Args:
+        session: A boto3 session.
+        max_attempts: How often a request is sent at most.
+        read_timeout_seconds: How long to wait for bytes of a response.
+    """
+
+    def make(addressing_style: str) -> Any:
+        config = botocore.config.Config(
+            connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+            read_timeout=read_timeout_seconds,
+            max_pool_connections=_CONNECTIONS,
+            retries={"mode": "standard", "total_max_attempts": max_attempts},
+            # Ours are sent with each write. Others' stores may not know those of the client.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": addressing_style},
+        )
+        return session.client("s3", config=config)
+
+    client = make("auto")
+    host = urllib.parse.urlsplit(client.meta.endpoint_url).hostname or ""
+    if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        client = make("path")
+    events = client.meta.events
+    events.register("before-parameter-build.s3.UploadPart", _add_checksum)
+    events.register("before-parameter-build.s3.CreateMultipartUpload", _add_checksum_type)
+    return client
+
+
+def put(
+    client: Any, bucket: str, key: str, content: bytes, condition: dict[str, str]
+) -> str | None:
+    """Writes an object; returns its ETag, or None if the condition is not met."""
+    checksum = crc32c_to_text(google_crc32c.value(content))
+    for tries in range(1, TRIES + 1):
+        try:
+            reply = client.put_object(
+                Bucket=bucket,
+                Key=key,
+                Body=content,
+                ChecksumAlgorithm="CRC32C",
+                ChecksumCRC32C=checksum,
+                **condition,
+            )
+            return reply["ETag"]
+        except botocore.exceptions.ClientError as error:
+            code = s3_errors.code_of(error)
+            if code in s3_errors.REFUSED or (code in s3_errors.ABSENT and "IfMatch" in condition):
+                return None
+            # Two conditional writes met: S3 asks both to try again.
+            if code not in s3_errors.MET or tries == TRIES:
+                raise
+            pause(tries)
+    raise AssertionError("the last try returns or raises")
+
+
+def whole_checksum(reply: dict[str, Any]) -> int | None:
+    """Returns the CRC-32C of a whole object; that of a list of parts' checksums is none."""
+    text = reply.get("ChecksumCRC32C", "")
+    if not text or "-" in text or reply.get("ChecksumType") == "COMPOSITE":
+        return None
+    return crc32c_to_int(text)
+
+
+def pause(tries: int) -> None:
+    """Waits before the next try: longer after each, and at random."""
+    time.sleep(random.uniform(0.0, 0.2 * 2**tries))
+
+
+def _add_checksum(params: dict[str, Any], **_kwargs: object) -> None:
+    """Adds a part's checksum; the client itself has CRC-32C only with a native extension."""
+    if params.get("ChecksumAlgorithm") != "CRC32C":
+        return
+    body = params["Body"]
+    crc = 0
+    while chunk := body.read(CHUNK_BYTES):
+        crc = google_crc32c.extend(crc, chunk)
+    body.seek(0, io.SEEK_SET)
+    params["ChecksumCRC32C"] = crc32c_to_text(crc)
+
+
+def _add_checksum_type(params: dict[str, Any], **_kwargs: object) -> None:
+    """Asks for the checksum of the whole object, for which a managed copy has no argument."""
+    if params.get("ChecksumAlgorithm") == "CRC32C":
+        params.setdefault("ChecksumType", "FULL_OBJECT")

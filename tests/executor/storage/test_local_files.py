@@ -1,0 +1,123 @@
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import google_crc32c
+import pytest
+
+from tfx_best_exporter.executor.storage import local_files
+from tfx_best_exporter.executor.storage.digest import FileDigest
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+
+@pytest.mark.parametrize(
+    "size",
+    [0, 1, local_files._CHUNK_BYTES, local_files._CHUNK_BYTES + 1],
+    ids=lambda size: f"{size} bytes",
+)
+def test_digest_and_copy(tmp_path: Path, size: int):
+    content = os.urandom(size)
+    (tmp_path / "source").write_bytes(content)
+    expected = FileDigest(size=size, crc32c=google_crc32c.value(content))
+    assert local_files.digest(tmp_path / "source") == expected
+    assert local_files.copy(tmp_path / "source", tmp_path / "new" / "copy") == expected
+    assert (tmp_path / "new" / "copy").read_bytes() == content
+
+
+def test_digest_is_that_of_crc32c(tmp_path: Path):
+    # The check value of CRC-32C/ISCSI: https://reveng.sourceforge.io/crc-catalogue/17plus.htm
+    (tmp_path / "check").write_bytes(b"123456789")
+    assert local_files.digest(tmp_path / "check").crc32c == 0xE3069283
+
+
+def test_copy_has_permissions_of_its_own(tmp_path: Path):
+    (tmp_path / "source").write_bytes(b"x")
+    (tmp_path / "source").chmod(0o400)
+    (tmp_path / "new").write_bytes(b"x")
+    local_files.copy(tmp_path / "source", tmp_path / "copy")
+    assert (tmp_path / "copy").stat().st_mode == (tmp_path / "new").stat().st_mode
+
+
+def test_copy_never_replaces(tmp_path: Path):
+    (tmp_path / "source").write_bytes(b"new")
+    (tmp_path / "there").write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        local_files.copy(tmp_path / "source", tmp_path / "there")
+    assert (tmp_path / "there").read_bytes() == b"old"
+
+
+def test_write_replaces_and_leaves_nothing_else(tmp_path: Path):
+    local_files.write(tmp_path / "new" / "file", b"1")
+    local_files.write(tmp_path / "new" / "file", b"22")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()} == {
+        "file": b"22"
+    }
+
+
+def test_link_or_copy_links(tmp_path: Path):
+    (tmp_path / "source").write_bytes(b"x")
+    local_files.link_or_copy(tmp_path / "source", tmp_path / "new" / "link")
+    assert (tmp_path / "new" / "link").samefile(tmp_path / "source")
+
+
+def test_link_or_copy_links_to_the_file_behind_a_link(tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("file")
+    local_files.link_or_copy(tmp_path / "link", tmp_path / "new" / "other")
+    assert not (tmp_path / "new" / "other").is_symlink()
+    assert (tmp_path / "new" / "other").samefile(tmp_path / "file")
+
+
+def test_link_or_copy_copies_to_another_file_system(tmp_path: Path, other_file_system: Path):
+    (tmp_path / "source").write_bytes(b"x")
+    local_files.link_or_copy(tmp_path / "source", other_file_system / "copy")
+    assert (other_file_system / "copy").read_bytes() == b"x"
+    assert (other_file_system / "copy").stat().st_dev != (tmp_path / "source").stat().st_dev
+
+
+@needs_strace
+@pytest.mark.parametrize("error", ["ENOSYS", "EINVAL", "EOPNOTSUPP", "EMLINK", "EIO"])
+def test_link_or_copy_copies_whatever_error_a_link_meets(tmp_path: Path, error: str):
+    (tmp_path / "source").write_bytes(b"x")
+    program = """
+import sys
+from pathlib import Path
+from tfx_best_exporter.executor.storage import local_files
+local_files.link_or_copy(*map(Path, sys.argv[1:]))
+"""
+    inject = f"inject=link,linkat:error={error}"
+    paths = [tmp_path / "source", tmp_path / "new" / "copy"]
+    log = subprocess.run(
+        ["strace", "-f", "-e", inject, sys.executable, "-c", program, *paths],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stderr
+    assert f"{error} (" in log
+    assert "INJECTED" in log
+    assert paths[1].read_bytes() == b"x"
+    assert not paths[1].samefile(paths[0])
+
+
+def test_link_or_copy_raises_what_a_copy_would_not_mend(tmp_path: Path):
+    with pytest.raises(FileNotFoundError) as caught:
+        local_files.link_or_copy(tmp_path / "no such", tmp_path / "copy")
+    assert caught.value.errno == errno.ENOENT
+
+
+def test_remove_tree(tmp_path: Path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").write_bytes(b"x")
+    (tmp_path / "tree" / "below").mkdir(parents=True)
+    (tmp_path / "tree" / "below" / "file").write_bytes(b"x")
+    (tmp_path / "tree" / "link").symlink_to(tmp_path / "kept")
+    (tmp_path / "link").symlink_to(tmp_path / "kept")
+    (tmp_path / "file").write_bytes(b"x")
+    for name in ("tree", "link", "file", "nothing"):
+        local_files.remove_tree(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert (tmp_path / "kept" / "file").exists()
