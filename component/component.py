@@ -19,7 +19,7 @@ from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as tfx_keys
 
 from tfx_best_exporter.component import artifacts, driver, spec
-from tfx_best_exporter.executor import beam_executor, executor, keys
+from tfx_best_exporter.executor import executor, keys
 from tfx_best_exporter.executor.arguments import destination, messages
 from tfx_best_exporter.executor.arguments import user_functions as functions
 from tfx_best_exporter.executor.deciding import policy as policy_lib
@@ -182,8 +182,8 @@ class BestExporter(base_component.BaseComponent):
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             decision=types.Channel(type=artifacts.ExportDecision),
         )
-        # Only who gives examples waits for Apache Beam to be imported in every run.
-        beam_spec = executor_spec.BeamExecutorSpec(beam_executor.Executor) if examples else None
+        # The same class, but TFX hands beam_pipeline_args to it: the best may be evaluated again.
+        beam_spec = executor_spec.BeamExecutorSpec(executor.Executor) if examples else None
         super().__init__(spec=component_spec, custom_executor_spec=beam_spec)
         if module_file and udf_utils.should_package_user_modules():
             udf_utils.add_user_module_dependency(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor.storage import location_of
-from tfx_best_exporter.executor.storage.location import local_directory
+from tfx_best_exporter.executor.storage.transfer import local_directory
 
 # File that Evaluator writes beside the metrics.
 EVAL_CONFIG = "eval_config.json"

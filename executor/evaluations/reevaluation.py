@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import posixpath
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfx import types
-from tfx.dsl.components.base import base_beam_executor
-from tfx.types import standard_artifacts
-from tfx.types import standard_component_specs as tfx_keys
-from tfx.utils import json_utils
-
+from tfx_best_exporter.executor.arguments.artifacts import InputArtifact
 from tfx_best_exporter.executor.evaluations import eval_config as eval_config_lib
 from tfx_best_exporter.executor.evaluations import tfma as evaluation
 from tfx_best_exporter.executor.evaluations.best import Reevaluated
@@ -26,21 +22,35 @@ from tfx_best_exporter.executor.storage.transfer import local_directory
 _EVAL_SHARED_MODEL_FN = "custom_eval_shared_model"
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Beam:
+    """How Evaluator runs Apache Beam.
+
+    Attributes:
+        pipeline_args: The pipeline's beam_pipeline_args.
+        make_pipeline: Returns the beam.Pipeline to use, if a runner of TFX brings its own.
+    """
+
+    pipeline_args: tuple[str, ...] = ()
+    make_pipeline: Callable[[], Any] | None = None
+
+
 class Reevaluation:
     """Runs TFX's Evaluator on an export, on the candidate's examples, with its EvalConfig.
 
-    On Beam, with the arguments of the pipeline: where Evaluator scales, so does this.
+    On Beam, with the arguments of the pipeline: where Evaluator scales, so does this. TensorFlow,
+    TFX, TFMA and Beam are imported when it is first called.
     """
 
     def __init__(
         self,
         *,
-        examples: Sequence[types.Artifact],
+        examples: Sequence[InputArtifact],
         examples_uri: str,
         splits: Sequence[str],
         evaluation_uri: str,
         output_uri: str,
-        context: base_beam_executor.BaseBeamExecutor.Context | None,
+        beam: Beam,
     ):
         """Makes a Reevaluation; touches nothing.
 
@@ -50,14 +60,14 @@ class Reevaluation:
             splits: Names of the splits of these.
             evaluation_uri: Of the candidate's ModelEvaluation, which holds the EvalConfig.
             output_uri: Directory to write to, which Beam's workers reach.
-            context: Of the executor that runs this; has the Beam arguments.
+            beam: The pipeline's Beam arguments.
         """
         self._examples = list(examples)
         self._examples_uri = examples_uri
         self._splits = tuple(splits)
         self._evaluation_uri = evaluation_uri
         self._output_uri = output_uri
-        self._context = context
+        self._beam = beam
         self._results: dict[str, Reevaluated] = {}
 
     def __call__(self, export: Location, candidate: Location | None) -> Reevaluated:
@@ -79,11 +89,19 @@ class Reevaluation:
     def _evaluate(self, export: Location, candidate: Location | None) -> Reevaluated:
         # With Evaluator come TFMA and Beam's runners: only who evaluates pays for them.
         from tfx.components.evaluator import executor as evaluator
+        from tfx.dsl.components.base import base_beam_executor
+        from tfx.types import standard_artifacts
+        from tfx.types import standard_component_specs as tfx_keys
+        from tfx.utils import json_utils
 
+        context = base_beam_executor.BaseBeamExecutor.Context(
+            beam_pipeline_args=list(self._beam.pipeline_args),
+            make_beam_pipeline_fn=self._beam.make_pipeline,
+        )
         result = standard_artifacts.ModelEvaluation()
         result.uri = posixpath.join(self._output_uri, export.name)
         with contextlib.ExitStack() as stack:
-            inputs = {tfx_keys.EXAMPLES_KEY: self._examples}
+            inputs = {tfx_keys.EXAMPLES_KEY: [_artifact_of(each) for each in self._examples]}
             locations = {tfx_keys.MODEL_KEY: export}
             eval_config, has_one_model = self._eval_config()
             if candidate is not None and has_one_model:
@@ -92,7 +110,7 @@ class Reevaluation:
                 model = standard_artifacts.Model()
                 model.uri = stack.enter_context(_readable(location))
                 inputs[key] = [model]
-            evaluator.Executor(self._context).Do(
+            evaluator.Executor(context).Do(
                 inputs,
                 {tfx_keys.EVALUATION_KEY: [result]},
                 {
@@ -106,7 +124,11 @@ class Reevaluation:
         )
         if tfx_keys.BASELINE_MODEL_KEY not in inputs:
             return Reevaluated(best=found)
-        assert found.baseline is not None, "Evaluator must have evaluated the baseline it was given"
+        if found.baseline is None:
+            raise RuntimeError(
+                "Evaluator must have evaluated the baseline it was given (found none, at"
+                f" {found.uri})."
+            )
         return Reevaluated(best=found.baseline, together=found)
 
     def _eval_config(self) -> tuple[dict[str, Any], bool]:
@@ -136,6 +158,37 @@ class Reevaluation:
                 for field in eval_config_lib.THRESHOLD_FIELDS:
                     thresholds.pop(field, None)
         return eval_config, len(candidates) == 1
+
+
+def _artifact_of(example: InputArtifact) -> Any:
+    """Returns the Examples artifact that TFX makes of the same values."""
+    from ml_metadata.proto import metadata_store_pb2
+    from tfx.types import standard_artifacts
+
+    stored = metadata_store_pb2.Artifact(uri=example.uri)
+    if example.is_published:
+        # Any state but UNKNOWN: TFX then looks for files where the artifact's own version put them.
+        stored.state = metadata_store_pb2.Artifact.LIVE
+    artifact = standard_artifacts.Examples()
+    json_properties = {}
+    for properties, values in (
+        (stored.properties, example.properties),
+        (stored.custom_properties, example.custom_properties),
+    ):
+        for name, value in values.items():
+            if isinstance(value, bool):
+                properties[name].bool_value = value
+            elif isinstance(value, int):
+                properties[name].int_value = value
+            elif isinstance(value, str):
+                properties[name].string_value = value
+            else:
+                # JSON, in which a number is a float. No property of Examples' own type is one.
+                json_properties[name] = value
+    artifact.set_mlmd_artifact(stored)
+    for name, value in json_properties.items():
+        artifact.set_json_value_custom_property(name, value)
+    return artifact
 
 
 def load_export(

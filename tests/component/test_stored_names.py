@@ -296,7 +296,8 @@ def test_stored_names():
         "component": "tfx_best_exporter.component.component.BestExporter",
         "driver": "tfx_best_exporter.component.driver.Driver",
         "executor": "tfx_best_exporter.executor.executor.Executor",
-        "beam executor": "tfx_best_exporter.executor.beam_executor.Executor",
+        # The same class: earlier pipelines know it as tfx_best_exporter.executor.beam_executor's.
+        "beam executor": "tfx_best_exporter.executor.executor.Executor",
         "artifact": "best_exporter.ExportDecision",
         "strategy": "tfx_best_exporter.component.strategies.BestExportedModelStrategy",
         "inputs": [

@@ -20,6 +20,7 @@ IMPORTED_ONCE = (
     "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_entrypoint_utils",
     "tfx.components.evaluator.executor",
     "tfx_best_exporter.executor.executor",
+    "tfx_best_exporter.executor.kubeflow.executor_input",
     "tfx_best_exporter.executor.storage.gs",
     "tfx_best_exporter.executor.storage.s3",
     "tensorflow_model_analysis",

@@ -1,6 +1,7 @@
 """The entry point of containers, beside TFX's own on the same ExecutorInput."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,16 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf import json_format
-from kfp.pipeline_spec import pipeline_spec_pb2
-from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.types import standard_component_specs
 
 from tests.containers.processes import Containers, Ended
-from tests.image.inputs import INPUTS_SPEC, artifact, executor_input
+from tests.image.inputs import INPUTS_SPEC, METRIC, artifact, executor_input
 from tfx_best_exporter.executor import container, keys
 
-RESOURCE = "projects/1/locations/here/metadataStores/default/artifacts/7"
+EXECUTOR, BEAM_EXECUTOR = container.OUR_EXECUTORS
+# Packages that a step loads only when it exports something, or evaluates something again.
+HEAVY_PACKAGES = {
+    "apache_beam",
+    "kfp",
+    "kubernetes",
+    "ml_metadata",
+    "tensorflow_model_analysis",
+    "tfx",
+}
 
 
 @pytest.fixture
@@ -29,15 +36,19 @@ def root(tmp_path: Path, write_model: Callable[..., Path], evaluations: dict[str
     return tmp_path
 
 
-def arguments(root: Path, name: str, model: str) -> list[str]:
+def words_of(content: dict[str, Any], executor: str = EXECUTOR) -> list[str]:
     return [
         "--executor_class_path",
-        container.OUR_EXECUTOR,
+        executor,
         "--json_serialized_invocation_args",
-        json.dumps(executor_input(root, name, model, "paired")),
+        json.dumps(content),
         "--json_serialized_inputs_spec_args",
         json.dumps(INPUTS_SPEC),
     ]
+
+
+def arguments(root: Path, name: str, model: str, executor: str = EXECUTOR) -> list[str]:
+    return words_of(executor_input(root, name, model, "paired"), executor)
 
 
 def output_of(root: Path, name: str) -> dict[str, Any]:
@@ -56,18 +67,89 @@ def test_it_does_what_the_entry_point_of_tfx_does(containers: Containers, root: 
     pushed_model = output_of(root, "first")["artifacts"]["pushed_model"]["artifacts"][0]
     assert pushed_model["metadata"]["pushed_version"] == version
     outputs = []
-    for module in (container.TFX_ENTRY_POINT, container.__name__):
-        second = run(containers, module, arguments(root, "second", "model_b"))
-        assert second.code == 0, second.log
-        outputs.append(output_of(root, "second"))
-        shutil.rmtree(root / "second")
-    assert outputs[0] == outputs[1]
+    for executor in (EXECUTOR, BEAM_EXECUTOR):
+        for module in (container.TFX_ENTRY_POINT, container.__name__):
+            second = run(containers, module, arguments(root, "second", "model_b", executor))
+            assert second.code == 0, second.log
+            outputs.append(output_of(root, "second"))
+            shutil.rmtree(root / "second")
+    assert outputs == [outputs[0]] * 4
     metadata = outputs[1]["artifacts"]["decision"]["artifacts"][0]["metadata"]
     assert metadata["reason"] == "NOT_BETTER"
 
 
 @pytest.mark.slow
-def test_it_imports_less(containers: Containers, root: Path):
+def test_it_logs_as_tfx_does(containers: Containers, root: Path):
+    first = run(containers, container.__name__, arguments(root, "first", "model_a"))
+    assert re.search(r"^I\d{4} [\d:.]+ +\d+ \w+\.py:\d+\] exported: ", first.log, re.M), first.log
+
+
+def with_examples(root: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Returns an ExecutorInput with examples; none of them exists."""
+    artifacts = {
+        **content["inputs"]["artifacts"],
+        "examples": artifact("tfx.Examples", root / "examples", split_names='["eval"]'),
+    }
+    return {**content, "inputs": {**content["inputs"], "artifacts": artifacts}}
+
+
+def not_better(root: Path) -> dict[str, Any]:
+    return executor_input(root, "second", "model_b", "paired")
+
+
+def not_better_than_the_baseline(root: Path) -> dict[str, Any]:
+    """Returns an ExecutorInput whose evaluation has the best as its baseline."""
+    path = root / "beside_best"
+    shutil.copytree(root / "paired", path)
+    eval_run = json.loads((path / "eval_config.json").read_text())
+    eval_run["modelLocations"] = {
+        "mine": str(root / "model_b" / "Format-Serving"),
+        "theirs": str(root / "model_a" / "Format-Serving"),
+    }
+    (path / "eval_config.json").write_text(json.dumps(eval_run))
+    content = with_examples(root, executor_input(root, "second", "model_b", path.name))
+    rule = {"metric": {"name": METRIC}, "direction": "LOWER_IS_BETTER"}
+    content["inputs"]["parameterValues"]["compare_policy"] = json.dumps({"metric": rule})
+    return content
+
+
+def already_best(root: Path) -> dict[str, Any]:
+    return with_examples(root, executor_input(root, "second", "model_a", "paired"))
+
+
+def not_blessed(root: Path) -> dict[str, Any]:
+    content = with_examples(root, executor_input(root, "second", "model_b", "paired"))
+    blessing = artifact("tfx.ModelBlessing", root / "blessing", blessed=0)
+    content["inputs"]["artifacts"]["model_blessing"] = blessing
+    return content
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("make_input", "executor", "reason", "basis"),
+    [
+        pytest.param(
+            not_better, EXECUTOR, "NOT_BETTER", "RECORDED_OTHER_DATA", id="without examples"
+        ),
+        pytest.param(
+            not_better_than_the_baseline,
+            EXECUTOR,
+            "NOT_BETTER",
+            "SAME_EVALUATION",
+            id="the best is the baseline",
+        ),
+        pytest.param(already_best, BEAM_EXECUTOR, "ALREADY_BEST", None, id="already the best"),
+        pytest.param(not_blessed, BEAM_EXECUTOR, "NOT_BLESSED", None, id="not blessed"),
+    ],
+)
+def test_a_step_that_exports_nothing_imports_nothing_heavy(
+    containers: Containers,
+    root: Path,
+    make_input: Callable[[Path], dict[str, Any]],
+    executor: str,
+    reason: str,
+    basis: str | None,
+):
     first = run(containers, container.__name__, arguments(root, "first", "model_a"))
     assert first.code == 0, first.log
     script = (
@@ -75,17 +157,18 @@ def test_it_imports_less(containers: Containers, root: Path):
         f" runpy.run_module({container.__name__!r}, run_name='__main__')"
     )
     ended = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script, *arguments(root, "second", "model_b")],
+        [sys.executable, "-W", "ignore", "-c", script, *words_of(make_input(root), executor)],
         capture_output=True,
         text=True,
     )
     assert ended.returncode == 0, ended.stderr
-    decision = output_of(root, "second")["artifacts"]["decision"]["artifacts"][0]
-    assert decision["metadata"]["reason"] == "NOT_BETTER"
-    imported = set(ended.stdout.splitlines()[-1].split())
-    assert "tensorflow" in imported
-    unneeded = {"apache_beam", "kubernetes", "tensorflow_model_analysis", "tfx.components"}
-    assert imported & unneeded == set()
+    found = output_of(root, "second")["artifacts"]["decision"]["artifacts"][0]["metadata"]
+    assert found["reason"] == reason
+    decision = json.loads((root / "second" / "decision" / "decision.json").read_text())
+    assert decision.get("basis") == basis
+    imported = {name.partition(".")[0] for name in ended.stdout.splitlines()[-1].split()}
+    assert "tfx_best_exporter" in imported
+    assert imported & HEAVY_PACKAGES == set()
 
 
 @pytest.mark.slow
@@ -107,90 +190,6 @@ def test_other_components_are_handed_over(containers: Containers):
     assert handed_over.code == 1
     assert "kubeflow_v2_run_executor.py" in handed_over.log
     assert "ModuleNotFoundError: No module named 'no'" in handed_over.log
-
-
-# Artifacts, as TFX's own entry point reads and writes them.
-
-SCHEMA = "title: tfx.Examples\ntype: object\nproperties:\n  span:\n    type: integer\n"
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        pytest.param({"type": {"schemaTitle": "tfx.Model"}, "uri": "/m"}, id="no name"),
-        pytest.param(
-            {"type": {"schemaTitle": "tfx.Model"}, "uri": "/m", "name": RESOURCE}, id="name"
-        ),
-        pytest.param(
-            {
-                "type": {"instanceSchema": SCHEMA},
-                "metadata": {
-                    "span": 3,
-                    "version": "no number",
-                    "split_names": '["train"]',
-                    "custom:span": "x",
-                    "custom:other": "y",
-                    "list": [1, "a"],
-                    "object": {"a": 1},
-                    "flag": True,
-                },
-            },
-            id="properties of JSON",
-        ),
-        pytest.param(
-            {
-                "type": {"schemaTitle": "tfx.Examples"},
-                "properties": {"span": {"intValue": "3"}},
-                "customProperties": {
-                    "a": {"intValue": "1"},
-                    "b": {"doubleValue": 0.5},
-                    "c": {"stringValue": "x"},
-                },
-            },
-            id="properties of schema 2.0",
-        ),
-        pytest.param(
-            artifact("best_exporter.ExportDecision", Path("/d"), blessed=1)["artifacts"][0],
-            id="type of ours",
-        ),
-    ],
-)
-def test_an_artifact_goes_in_and_out_as_with_tfx(content: dict[str, Any]):
-    message = json_format.ParseDict(content, pipeline_spec_pb2.RuntimeArtifact())
-    names: dict[int, str] = {}
-    theirs_names: dict[int, str] = {}
-    ours = container._artifact_of(message, names)
-    artifact_list = pipeline_spec_pb2.ArtifactList(artifacts=[message])
-    [theirs] = kubeflow_v2_entrypoint_utils.parse_raw_artifact_dict(
-        {"key": artifact_list}, theirs_names
-    )["key"]
-    assert type(ours) is type(theirs)
-    assert ours.mlmd_artifact == theirs.mlmd_artifact
-    assert names == theirs_names
-    for each in (ours, theirs):
-        each.set_string_custom_property("tfx_version", "1")
-        each.set_int_custom_property("pushed", 1)
-        each.set_float_custom_property("metric", 0.25)
-    assert container._runtime_artifact_of(
-        ours, names
-    ) == kubeflow_v2_entrypoint_utils.to_runtime_artifact(theirs, theirs_names)
-
-
-@pytest.mark.parametrize("has_spec", [True, False], ids=["schema 2.1", "schema 2.0"])
-def test_exec_properties_are_read_as_with_tfx(has_spec: bool):
-    content: dict[str, Any] = {
-        "parameterValues": {"push_destination": "{}", "as_text": 1},
-        "parameters": {"push_destination": {"stringValue": "{}"}, "as_text": {"intValue": "1"}},
-    }
-    inputs = json_format.ParseDict(content, pipeline_spec_pb2.ExecutorInput.Inputs())
-    spec = None
-    if has_spec:
-        spec = json_format.ParseDict(INPUTS_SPEC, pipeline_spec_pb2.ComponentInputsSpec())
-    theirs = kubeflow_v2_entrypoint_utils.parse_execution_properties(
-        inputs.parameter_values, inputs.parameters, spec
-    )
-    assert container._exec_properties_of(inputs, spec) == theirs
-    assert theirs == {"push_destination": "{}", "as_text": 1}
 
 
 # What is written down here because importing it would import everything.

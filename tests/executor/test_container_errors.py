@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tfx_best_exporter.executor import container
+
 ENTRY_POINT = "tfx_best_exporter.executor.container"
 FLAGS = ["--executor_class_path", "no.such.Executor", "--json_serialized_invocation_args", "{}"]
 
@@ -26,9 +28,8 @@ def run_without(module: str, path: Path, words: list[str]) -> subprocess.Complet
     )
 
 
-@pytest.mark.parametrize("words", [["--help"], FLAGS], ids=["help", "component"])
-def test_without_the_pipeline_spec_it_says_what_to_install(tmp_path: Path, words: list[str]):
-    run = run_without("kfp", tmp_path, words)
+def test_without_the_pipeline_spec_it_says_what_to_install(tmp_path: Path):
+    run = run_without("kfp", tmp_path, FLAGS)
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr == (
         "kfp-pipeline-spec must be installed in the image (got ModuleNotFoundError: No module"
@@ -36,8 +37,22 @@ def test_without_the_pipeline_spec_it_says_what_to_install(tmp_path: Path, words
     )
 
 
+@pytest.mark.parametrize("executor", container.OUR_EXECUTORS)
+def test_a_step_of_ours_does_not_need_it(tmp_path: Path, executor: str):
+    run = run_without("kfp", tmp_path, ["--executor_class_path", executor, *FLAGS[2:]])
+    assert run.returncode == 1
+    assert "kfp" not in run.stderr
+    assert run.stderr.endswith("KeyError: 'push_destination'\n")
+
+
+def test_help_does_not_need_it(tmp_path: Path):
+    run = run_without("kfp", tmp_path, ["--help"])
+    assert "--json_serialized_invocation_args" in run.stdout
+    assert run.stderr == ""
+
+
 def test_what_kfp_itself_lacks_is_named_as_it_is(tmp_path: Path):
-    run = run_without("kubernetes", tmp_path, ["--help"])
+    run = run_without("kubernetes", tmp_path, FLAGS)
     assert run.returncode == 1
     assert run.stderr.endswith("ModuleNotFoundError: No module named 'kubernetes'\n")
     assert "kfp-pipeline-spec must be installed" not in run.stderr

@@ -1,40 +1,74 @@
-import pytest
+"""The base directory in a PushDestination, compared with TFX's own message."""
 
-from tfx_best_exporter.executor.arguments.destination import base_directory_of
+import pytest
+from google.protobuf import json_format
+from tfx.proto import pusher_pb2
+
+from tfx_best_exporter.executor.arguments import destination
 
 
 @pytest.mark.parametrize(
-    ("push_destination", "expected"),
+    "text",
     [
-        pytest.param("gs://bucket/model", "gs://bucket/model", id="path"),
-        pytest.param(" /serving\n", "/serving", id="path among blanks"),
-        pytest.param('{"filesystem": {"base_directory": "/serving"}}', "/serving", id="message"),
+        pytest.param('{"filesystem": {"base_directory": "/serving"}}', id="name of the field"),
+        pytest.param('{"filesystem": {"baseDirectory": "/serving"}}', id="name in JSON"),
+        pytest.param(' {"filesystem": {"baseDirectory": "/serving"}}\n', id="blanks around"),
         pytest.param(
-            ' {"filesystem": {"baseDirectory": "/serving"}, "later": 1}', "/serving", id="newer"
+            '{"new": 1, "filesystem": {"versioning": "AUTO", "base_directory": "/serving"}}',
+            id="other fields",
+        ),
+        pytest.param(
+            '{"filesystem": {"base_directory": "/a", "baseDirectory": "/serving"}}',
+            id="both names",
         ),
     ],
 )
-def test_base_directory_of(push_destination: str, expected: str):
-    assert base_directory_of(push_destination) == expected
+def test_a_message(text: str):
+    message = json_format.Parse(text, pusher_pb2.PushDestination(), ignore_unknown_fields=True)
+    assert destination.base_directory_of(text) == message.filesystem.base_directory == "/serving"
+
+
+@pytest.mark.parametrize("text", ["/serving", " /serving\n", "s3://bucket/serving"])
+def test_the_directory_itself(text: str):
+    assert destination.base_directory_of(text) == text.strip()
 
 
 @pytest.mark.parametrize(
-    ("push_destination", "problem"),
+    ("text", "problem", "is_message"),
     [
-        pytest.param("", "", id="empty"),
-        pytest.param("{}", "", id="empty message"),
+        pytest.param("", "", None, id="empty"),
+        pytest.param("{}", "", True, id="no field"),
+        pytest.param('{"filesystem": null}', "", True, id="null"),
+        pytest.param('{"filesystem": {"base_directory": null}}', "", True, id="null inside"),
+        pytest.param('{"filesystem": {"base_directory": ""}}', "", True, id="an empty directory"),
         pytest.param(
             "{]",
             ": Failed to load JSON: Expecting property name enclosed in double quotes: line 1"
             " column 2 (char 1).",
+            False,
             id="no JSON",
+        ),
+        pytest.param('{"filesystem": 1}', ": filesystem is not an object", False, id="no object"),
+        pytest.param(
+            '{"filesystem": {"base_directory": 1}}',
+            ": filesystem.base_directory is not a string",
+            False,
+            id="a number",
         ),
     ],
 )
-def test_what_is_neither_is_refused(push_destination: str, problem: str):
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
-        base_directory_of(push_destination)
+def test_neither(text: str, problem: str, is_message: bool | None):
+    if is_message is not None:
+        message = pusher_pb2.PushDestination()
+        try:
+            json_format.Parse(text, message, ignore_unknown_fields=True)
+            assert not message.filesystem.base_directory
+            assert is_message
+        except json_format.ParseError:
+            assert not is_message
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text follows.
+        destination.base_directory_of(text)
     assert str(caught.value) == (
         "push_destination must be the path of the base directory, or a PushDestination as JSON"
-        f" (got {push_destination!r}{problem}). Give the directory that the model server polls."
+        f" (got {text!r}{problem}). Give the directory that the model server polls."
     )

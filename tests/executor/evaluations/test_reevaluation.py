@@ -9,18 +9,21 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from google.protobuf import json_format
+from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
-from tfx.types import standard_artifacts
+from tfx.types import artifact_utils, standard_artifacts
 
 from tests import served_models
+from tests.containers.processes import Containers
+from tests.image.inputs import INPUTS_SPEC, artifact, executor_input
 from tests.servers import s3_server
 from tests.tfx_runs import exec_properties, read_decision
 from tfx_best_exporter.component import ExportDecision
-from tfx_best_exporter.executor.beam_executor import Executor
+from tfx_best_exporter.executor import container
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 from tfx_best_exporter.executor.evaluations import reevaluation, tfma
-from tfx_best_exporter.executor.executor import uri_of
+from tfx_best_exporter.executor.executor import Executor, values_of
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
@@ -400,12 +403,12 @@ def test_an_export_that_tensorflow_cannot_read_where_it_lies(
         export = Location(S3Storage(), "models/1732240000")
         copy_files([(source / path, export / path) for path in source.sizes()])
         evaluate = reevaluation.Reevaluation(
-            examples=[shared.examples],
+            examples=values_of({"examples": [shared.examples]})["examples"],
             examples_uri=shared.examples.uri,
             splits=("eval",),
             evaluation_uri=shared.candidate_beside_best.uri,
             output_uri=str(tmp_path / "output"),
-            context=None,
+            beam=reevaluation.Beam(),
         )
         reevaluated = evaluate(export, None)
     result = reevaluated.best
@@ -415,6 +418,56 @@ def test_an_export_that_tensorflow_cannot_read_where_it_lies(
     assert evaluate(export, None) is reevaluated
 
 
-def test_examples_of_several_artifacts_have_one_name(shared: Shared):
-    uris = sorted([shared.examples.uri, shared.more_examples.uri])
-    assert uri_of([shared.more_examples, shared.examples]) == ",".join(uris)
+@pytest.mark.parametrize("executor", container.OUR_EXECUTORS)
+def test_a_container_evaluates_the_best_again(
+    shared: Shared, tmp_path: Path, containers: Containers, executor: str
+):
+    examples = artifact(
+        "tfx.Examples",
+        Path(shared.more_examples.uri),
+        split_names='["eval"]',
+        file_format="tfrecords_gzip",
+        payload_format="FORMAT_TF_EXAMPLE",
+    )
+    for name, model, evaluation in (
+        ("first", shared.best, shared.best_alone),
+        ("second", shared.candidate, shared.candidate_on_more),
+    ):
+        content = executor_input(tmp_path, name, model.uri, evaluation.uri)
+        content["inputs"]["artifacts"]["examples"] = examples
+        words = [
+            "--executor_class_path",
+            executor,
+            "--json_serialized_invocation_args",
+            json.dumps(content),
+            "--json_serialized_inputs_spec_args",
+            json.dumps(INPUTS_SPEC),
+        ]
+        ended = containers.run(["python", "-m", container.__name__, *words], {})
+        assert ended.code == 0, ended.log
+    text = (tmp_path / "second" / "decision" / "decision.json").read_text()
+    decision = json_format.Parse(text, pb.ExportDecision())
+    assert decision.basis == pb.ExportDecision.EVALUATED_AGAIN, decision
+    assert compared(decision) == (0.95, 0.9)
+    assert decision.best.evaluation.example_count == 200
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+def test_examples_are_to_evaluator_what_they_were(is_published: bool):
+    given = standard_artifacts.Examples()
+    given.uri = "/examples"
+    given.span = 3
+    given.split_names = '["train", "eval"]'
+    given.set_int_custom_property("payload_format", 6)
+    given.set_string_custom_property("file_format", "tfrecords_gzip")
+    given.set_json_value_custom_property("number", 2.0)
+    given.set_json_value_custom_property("list", [1.0, "a"])
+    if is_published:
+        given.set_string_custom_property("tfx_version", "0.28.0")
+        given.mlmd_artifact.state = metadata_store_pb2.Artifact.LIVE
+    [value] = values_of({"examples": [given]})["examples"]
+    made = reevaluation._artifact_of(value)
+    assert made.mlmd_artifact == given.mlmd_artifact
+    # Before 0.29, TFX put splits elsewhere.
+    directory = "/examples/eval" if is_published else "/examples/Split-eval"
+    assert artifact_utils.get_split_uri([made], "eval") == directory

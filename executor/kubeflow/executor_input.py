@@ -1,0 +1,192 @@
+"""ExecutorInput and ExecutorOutput, the JSON between a container and Kubeflow or Vertex AI.
+
+Both are translated as `kubeflow_v2_entrypoint_utils` of TFX does, but into values: an artifact's
+class, and ML Metadata's messages, would bring TensorFlow. The channel of an artifact determines its
+type, so that its schema is not read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from google.protobuf import json_format
+
+from tfx_best_exporter.executor import keys
+from tfx_best_exporter.executor.arguments.artifacts import TFX_VERSION_PROPERTY, InputArtifact
+from tfx_best_exporter.executor.evaluations import reevaluation
+from tfx_best_exporter.executor.running import exec_properties as exec_properties_lib
+from tfx_best_exporter.executor.running import step
+from tfx_best_exporter.proto import kubeflow_pb2
+
+# Properties that tfx.types.standard_artifacts declares, with the converter of their JSON values.
+# The types of all other channels declare none.
+_DECLARED: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
+    keys.EXAMPLES_KEY: {"span": int, "version": int, "split_names": str},
+}
+# CUSTOM_PROPERTIES_PREFIX of tfx.types.artifact: how a custom property is called that has the name
+# of a declared one.
+_CUSTOM_PREFIX = "custom:"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OutputArtifact:
+    """An output artifact, which the platform has made.
+
+    Attributes:
+        name: Resource name in the platform's metadata store; empty if it has none.
+        value: URI, and the properties that it has already.
+    """
+
+    name: str
+    value: InputArtifact
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerTask:
+    """The task of a container.
+
+    Attributes:
+        inputs: Input artifacts by channel.
+        outputs: Output artifact of each channel.
+        exec_properties: As TFX stores them.
+        output_file: Path or URI of the ExecutorOutput.
+    """
+
+    inputs: Mapping[str, Sequence[InputArtifact]]
+    outputs: Mapping[str, OutputArtifact]
+    exec_properties: Mapping[str, Any]
+    output_file: str
+
+    def step_inputs(self, beam_pipeline_args: Sequence[str]) -> step.StepInputs:
+        """Returns the inputs of the step. A container knows neither pipeline nor run.
+
+        Args:
+            beam_pipeline_args: The words of the command line that are no argument of the entry
+                point: TFX's compiler puts the pipeline's beam_pipeline_args there.
+
+        Raises:
+            See exec_properties.parsed.
+        """
+        return step.StepInputs(
+            artifacts=self.inputs,
+            exec_properties=exec_properties_lib.parsed(self.exec_properties),
+            output_uris={channel: each.value.uri for channel, each in self.outputs.items()},
+            beam=reevaluation.Beam(pipeline_args=tuple(beam_pipeline_args)),
+        )
+
+
+def read(invocation: str, inputs_spec: str | None = None) -> ContainerTask:
+    """Returns the task that the arguments of an entry point state.
+
+    Args:
+        invocation: An ExecutorInput as JSON. Fields that are not known are ignored.
+        inputs_spec: A ComponentInputsSpec as JSON, which a pipeline of schema 2.1 gives; None for
+            one of schema 2.0.
+
+    Raises:
+        google.protobuf.json_format.ParseError: One is not JSON of its message.
+        ValueError: An output has no artifact, or several.
+    """
+    message = json_format.Parse(
+        invocation, kubeflow_pb2.ExecutorInput(), ignore_unknown_fields=True
+    )
+    spec = None
+    if inputs_spec:
+        spec = json_format.Parse(
+            inputs_spec, kubeflow_pb2.ComponentInputsSpec(), ignore_unknown_fields=True
+        )
+    return ContainerTask(
+        inputs={
+            channel: tuple(_value_of(each, channel) for each in found.artifacts)
+            for channel, found in message.inputs.artifacts.items()
+        },
+        outputs={
+            channel: _output_of(found, channel)
+            for channel, found in message.outputs.artifacts.items()
+        },
+        exec_properties=_exec_properties_of(message.inputs, spec),
+        output_file=message.outputs.output_file,
+    )
+
+
+def executor_output(task: ContainerTask, outputs: step.StepOutputs) -> str:
+    """Returns the ExecutorOutput of a task as JSON.
+
+    Args:
+        task: The task.
+        outputs: What its step has returned.
+    """
+    message = kubeflow_pb2.ExecutorOutput()
+    for channel, artifact in task.outputs.items():
+        added = outputs.custom_properties.get(channel, {})
+        message.artifacts[channel].artifacts.append(
+            _runtime_artifact_of(artifact, added, _DECLARED.get(channel, {}))
+        )
+    return json_format.MessageToJson(message)
+
+
+def _exec_properties_of(inputs: Any, spec: Any | None) -> dict[str, Any]:
+    if spec is None:
+        return {name: _plain(value) for name, value in inputs.parameters.items()}
+    result = {}
+    for name, value in inputs.parameter_values.items():
+        result[name] = json_format.MessageToDict(value)
+        # JSON has no integers of its own.
+        kind = spec.parameters[name].parameter_type
+        if kind == kubeflow_pb2.ParameterType.NUMBER_INTEGER:
+            result[name] = int(result[name])
+    return result
+
+
+def _plain(value: kubeflow_pb2.Value) -> int | float | str:
+    kind = value.WhichOneof("value")
+    if kind is None:
+        raise TypeError("a parameter or property must have a value (got an empty Value).")
+    return getattr(value, kind)
+
+
+def _value_of(message: kubeflow_pb2.RuntimeArtifact, channel: str) -> InputArtifact:
+    declared = _DECLARED.get(channel, {})
+    properties: dict[str, Any] = {name: _plain(item) for name, item in message.properties.items()}
+    custom = {name: _plain(item) for name, item in message.custom_properties.items()}
+    for name, value in json_format.MessageToDict(message.metadata).items():
+        if name in declared and _fits(value, declared[name]):
+            properties[name] = declared[name](value)
+            continue
+        stripped = name.removeprefix(_CUSTOM_PREFIX)
+        custom[stripped if stripped in declared else name] = value
+    return InputArtifact(uri=message.uri, properties=properties, custom_properties=custom)
+
+
+def _fits(value: Any, kind: Callable[[Any], Any]) -> bool:
+    """Returns whether a JSON value, in which numbers are floats, has a declared property's type."""
+    return isinstance(value, float if kind is int else str)
+
+
+def _output_of(message: kubeflow_pb2.ArtifactList, channel: str) -> OutputArtifact:
+    if len(message.artifacts) != 1:
+        raise ValueError(
+            f"{channel} must be one output artifact (got {len(message.artifacts)}). Compile the"
+            " pipeline with KubeflowV2DagRunner."
+        )
+    [artifact] = message.artifacts
+    return OutputArtifact(name=artifact.name, value=_value_of(artifact, channel))
+
+
+def _runtime_artifact_of(
+    artifact: OutputArtifact,
+    added: Mapping[str, step.Property],
+    declared: Mapping[str, Callable[[Any], Any]],
+) -> kubeflow_pb2.RuntimeArtifact:
+    """Returns an output as the platform reads it: all properties are JSON."""
+    custom = {**artifact.value.custom_properties, **added}
+    custom.setdefault(TFX_VERSION_PROPERTY, importlib.metadata.version("tfx"))
+    result = kubeflow_pb2.RuntimeArtifact(uri=artifact.value.uri, name=artifact.name)
+    for name, value in artifact.value.properties.items():
+        result.metadata[name] = value
+    for name, value in custom.items():
+        result.metadata[f"{_CUSTOM_PREFIX}{name}" if name in declared else name] = value
+    return result

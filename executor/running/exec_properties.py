@@ -1,0 +1,122 @@
+"""The exec properties of BestExporter as typed values."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import json_format
+
+from tfx_best_exporter.executor import keys
+from tfx_best_exporter.executor.arguments import destination
+from tfx_best_exporter.executor.deciding import policy
+from tfx_best_exporter.executor.evaluations import event_files
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+# Evaluator's own default: it evaluates this split if none is named.
+_DEFAULT_SPLITS = ("eval",)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PriorExport:
+    """The driver's knowledge of the export that is served; component.history writes it.
+
+    Attributes:
+        version: Version of the export; 0 if the driver found none.
+        is_foreign: Whether the export has no record.
+        model_uri: URI of the Model that was pushed; empty if ML Metadata does not know it.
+        evaluation_uri: URI of that model's ModelEvaluation; empty if ML Metadata does not know it.
+        warnings: Differences between ML Metadata and the base directory.
+    """
+
+    version: int = 0
+    is_foreign: bool = False
+    model_uri: str = ""
+    evaluation_uri: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ExecProperties:
+    """The exec properties that BestExporterSpec lists, and those that the driver adds.
+
+    Attributes:
+        base_directory: Directory that the model server polls.
+        compare_policy: None for the default rule.
+        retention_policy: None if every export is kept.
+        event_file_pattern: Event files in a ModelRun, relative to it.
+        example_splits: Names of the splits that were evaluated.
+        serving_signatures_fn: Name of a function; empty for the model's own signatures.
+        assets_extra: Destination below assets.extra/ -> source path.
+        as_text: Whether to write saved_model.pbtxt.
+        module_file: File with the user's functions; empty without one.
+        module_path: Module in a wheel that TFX built of module_file; empty without one.
+        prior_export: What the driver found; its defaults where no driver runs.
+    """
+
+    base_directory: str
+    compare_policy: pb.ComparePolicy | None = None
+    retention_policy: pb.RetentionPolicy | None = None
+    event_file_pattern: str = event_files.DEFAULT_EVENT_FILE_PATTERN
+    example_splits: tuple[str, ...] = _DEFAULT_SPLITS
+    serving_signatures_fn: str = ""
+    assets_extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    as_text: bool = False
+    module_file: str = ""
+    module_path: str = ""
+    prior_export: PriorExport = PriorExport()
+
+
+def parsed(exec_properties: Mapping[str, Any]) -> ExecProperties:
+    """Returns the typed values of exec properties as TFX stores them.
+
+    Args:
+        exec_properties: By the names in keys.py. A missing one and an empty one are the same.
+
+    Raises:
+        RuntimeError: The driver failed. A driver that raises would leave the execution RUNNING
+            for ever, so it hands its error on.
+        ValueError: push_destination or compare_policy is invalid.
+        google.protobuf.json_format.ParseError: retention_policy is invalid.
+    """
+
+    def text(key: str) -> str:
+        return exec_properties.get(key) or ""
+
+    if text(keys.DRIVER_ERROR_KEY):
+        raise RuntimeError(
+            "The driver of this run failed; nothing was exported."
+            f" {exec_properties[keys.DRIVER_ERROR_KEY]}"
+        )
+    compare_policy, retention_policy = None, None
+    if text(keys.COMPARE_POLICY_KEY):
+        compare_policy = policy.policy_message_of(text(keys.COMPARE_POLICY_KEY))
+    if text(keys.RETENTION_POLICY_KEY):
+        retention_policy = json_format.Parse(text(keys.RETENTION_POLICY_KEY), pb.RetentionPolicy())
+    splits = json.loads(text(keys.EXAMPLE_SPLITS_KEY) or "null")
+    return ExecProperties(
+        base_directory=destination.base_directory_of(exec_properties[keys.PUSH_DESTINATION_KEY]),
+        compare_policy=compare_policy,
+        retention_policy=retention_policy,
+        event_file_pattern=text(keys.EVENT_FILE_PATTERN_KEY)
+        or event_files.DEFAULT_EVENT_FILE_PATTERN,
+        example_splits=tuple(splits or _DEFAULT_SPLITS),
+        serving_signatures_fn=text(keys.SERVING_SIGNATURES_FN_KEY),
+        assets_extra=json.loads(text(keys.ASSETS_EXTRA_KEY) or "{}"),
+        as_text=bool(exec_properties.get(keys.AS_TEXT_KEY)),
+        module_file=text(keys.MODULE_FILE_KEY),
+        module_path=text(keys.MODULE_PATH_KEY),
+        prior_export=_prior_export_of(json.loads(text(keys.PRIOR_EXPORT_KEY) or "{}")),
+    )
+
+
+def _prior_export_of(content: Mapping[str, Any]) -> PriorExport:
+    return PriorExport(
+        version=int(content.get("version") or 0),
+        is_foreign=bool(content.get("is_foreign")),
+        model_uri=content.get("model_uri") or "",
+        evaluation_uri=content.get("evaluation_uri") or "",
+        warnings=tuple(content.get("warnings") or ()),
+    )
