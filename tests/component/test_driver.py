@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from tfx.dsl.components.base import base_driver
 from tfx.orchestration import data_types, metadata
 from tfx.orchestration.portable import base_driver as portable_base_driver
 
+from tests.errors import about
 from tests.tfx_runs import NODE_ID, PipelineRuns, exec_properties, keep_latest
 from tfx_best_exporter.component import driver, history
 
@@ -31,13 +33,8 @@ def spoil_record(runs: PipelineRuns, version: int) -> Path:
     return path
 
 
-def record_error(path: Path) -> str:
-    return (
-        "RecordError: record.json must be a file of"
-        " schema_version 1 (got Expecting property name enclosed in double quotes: line 1 column 2"
-        f" (char 1), at {path}). Restore it from a backup, or upgrade tfx-best-exporter if a newer"
-        " one wrote it."
-    )
+def is_record_error(text: str, path: Path) -> bool:
+    return bool(re.match(about("RecordError: record.json"), text)) and f", at {path})" in text
 
 
 def test_it_is_a_driver_of_both_contracts():
@@ -96,10 +93,10 @@ def test_a_spoilt_record_is_told_to_the_executor(runs: PipelineRuns):
     path = spoil_record(runs, exported.decision.version)
     found = runs.drive()
     assert list(found) == ["driver_error"]
-    assert found["driver_error"] == record_error(path)
+    assert is_record_error(found["driver_error"], path)
     with metadata.Metadata(runs.connection_config) as handle:
         resolved = resolve_exec_properties(runs, handle)
-    assert resolved["driver_error"] == record_error(path)
+    assert is_record_error(resolved["driver_error"], path)
     assert resolved["push_destination"]
 
 
@@ -109,19 +106,15 @@ def test_a_spoilt_tombstone_is_passed_over(runs: PipelineRuns, caplog: pytest.Lo
     path = runs.base_directory / ".best_exporter" / "retired" / f"{first}.json"
     path.write_text('{"schema_version": 2}')
     assert "driver_error" not in runs.drive()
-    assert caplog.messages[-1] == (
-        f"passed over: {first}.json must be a file of schema_version 1 (got schema_version 2, at"
-        f" {path}). Restore it from a backup, or upgrade tfx-best-exporter if a newer one wrote it."
-    )
+    pattern = about(f"passed over: {first}.json", f"schema_version 2, at {path})")
+    assert re.match(pattern, caplog.messages[-1])
 
 
 def test_a_base_directory_that_is_a_file_is_told_to_the_executor(runs: PipelineRuns):
     runs.base_directory.write_text("")
-    assert runs.drive()["driver_error"].endswith(
-        "ValueError: push_destination.filesystem.base_directory must be a directory (got"
-        f" {str(runs.base_directory)!r}, which is a file). Choose another path, or move the file"
-        " away."
-    )
+    last_line = runs.drive()["driver_error"].splitlines()[-1]
+    field = "ValueError: push_destination.filesystem.base_directory"
+    assert re.match(about(field, repr(str(runs.base_directory))), last_line)
 
 
 def test_ml_metadata_that_is_not_connected_is_told_to_the_executor(runs: PipelineRuns):

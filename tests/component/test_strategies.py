@@ -118,7 +118,7 @@ def test_a_record_that_cannot_be_read(runs: PipelineRuns, caplog: pytest.LogCapt
     path.write_text("{")
     assert resolve(runs, runs.train(2.0)) == []
     [message] = messages(caplog)
-    assert message.startswith("no baseline: record.json must be a file of schema_version 1")
+    assert message.startswith("no baseline: record.json ")
 
 
 @pytest.mark.parametrize(

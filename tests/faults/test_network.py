@@ -152,7 +152,7 @@ def test_a_store_that_stays_away_is_an_error(line: Line, model: Model) -> None:
         started_at = time.monotonic()
         with (
             Reader(line.store / "base") as reader,
-            pytest.raises(StorageError, match="storage must answer") as caught,
+            pytest.raises(StorageError) as caught,
         ):
             line.exporter("base").run(model("after"), {"loss": 0.1})
         assert f"{line.store.kind}://" in str(caught.value)
@@ -186,7 +186,7 @@ def test_a_step_that_fails_for_good(world: World, model: Model, when: str) -> No
 
         def fail(step: Step) -> None:
             if step.number == number:
-                raise StorageError(f"storage must answer (got nothing, at {step.path}).")
+                raise StorageError(f"nothing came from {step.path}")
 
         stepped = SteppedStorage(world.storage, **{when: fail})
         exporter = ModelExporter(Location(stepped, f"{world.root}/{name}"), exports_to_keep=1)

@@ -1,11 +1,7 @@
 import pytest
 
-from tests.conftest import WriteModel
 from tfx_best_exporter.executor.deciding import signatures
 from tfx_best_exporter.executor.deciding.signatures import Shape, Signature, TensorSpec
-from tfx_best_exporter.executor.exports import saved_model
-from tfx_best_exporter.executor.exports.saved_model import InvalidModelError
-from tfx_best_exporter.executor.storage import location_of
 
 
 def tensor(shape: Shape = (None, 4), dtype: str = "DT_FLOAT") -> TensorSpec:
@@ -105,27 +101,3 @@ def test_no_change_and_breaking_changes_first():
 def test_text_of_a_tensor():
     assert str(tensor(None, "DT_STRING")) == "string[...]"
     assert str(tensor(())) == "float[]"
-
-
-def test_signatures_of_a_real_model(tmp_path, write_model: WriteModel):
-    path = write_model(tmp_path / "model")
-    files = saved_model.files_of(location_of(str(path)))
-    binary = {file.path: file.source for file in files}
-    found = saved_model.signatures_of(binary)
-    assert set(found) == {"serving_default"}
-    serving = found["serving_default"]
-    assert serving.method == "tensorflow/serving/predict"
-    assert {str(each) for each in (*serving.inputs.values(), *serving.outputs.values())} == {
-        "float[?]"
-    }
-    text = saved_model.as_text(files, tmp_path / "text")
-    assert saved_model.signatures_of({file.path: file.source for file in text}) == found
-
-
-def test_signatures_of_what_is_no_model(tmp_path):
-    (tmp_path / "saved_model.pb").write_bytes(b"no proto")
-    source = location_of(str(tmp_path / "saved_model.pb"))
-    with pytest.raises(InvalidModelError) as caught:
-        saved_model.signatures_of({"saved_model.pb": source})
-    assert str(caught.value).startswith("saved_model.pb must be that of a SavedModel (got ")
-    assert str(caught.value).endswith(f", at {source}). Check who wrote it.")

@@ -22,6 +22,23 @@ OTHER_DATA = EvaluatedData(
 UNKNOWN_DATA = EvaluatedData(eval_config_digest="sha256:1")
 
 
+def not_the_best(problem: str) -> str:
+    return f"the evaluation's baseline is not the best: {problem}"
+
+
+def not_evaluated(problem: str) -> str:
+    return f"the best could not be evaluated on the candidate's examples: {problem}"
+
+
+def must_be_evaluated(problem: str) -> str:
+    return (
+        "the best must be evaluated on the candidate's examples, since"
+        f" compare_policy.comparability is REQUIRE_SAME_DATA (got {problem}, at {EXPORT_URI})."
+        " Nothing was exported: mend the examples or the eval config, or set PREFER_SAME_DATA for"
+        " one run."
+    )
+
+
 def evaluation(data: EvaluatedData | None = None, *names: str, **others: object) -> EvalResult:
     metrics = {MetricKey(name=name): MetricValue(value=0.5) for name in names or ("loss",)}
     return EvalResult(metrics, data=data, **others)  # type: ignore[arg-type]
@@ -95,7 +112,7 @@ def test_a_model_of_another_content_at_the_same_uri_is_not_the_best():
     recorded = evaluation(DATA)
     found = best_of(beside(path), recorded, has_content_of_best=has_content_of_best)
     assert (found.eval_result, found.basis) == (recorded, pb.ExportDecision.RECORDED_SAME_DATA)
-    assert found.warnings == (f"the evaluation's baseline is not the best: {path}",)
+    assert found.warnings == (not_the_best(path),)
     assert asked == [path]
 
 
@@ -112,9 +129,7 @@ def test_a_best_that_lacks_a_metric_when_it_is_evaluated_again():
     recorded = evaluation(DATA, "loss", "auc")
     found = best_of(candidate, recorded, lambda: alone(again))
     assert found.eval_result is recorded
-    assert found.warnings == (
-        "the best could not be evaluated on the candidate's examples: it has no loss",
-    )
+    assert found.warnings == (not_evaluated("it has no loss"),)
     with pytest.raises(RuntimeError) as caught:
         best_of(
             candidate,
@@ -122,12 +137,7 @@ def test_a_best_that_lacks_a_metric_when_it_is_evaluated_again():
             lambda: alone(again),
             comparability=pb.ComparePolicy.REQUIRE_SAME_DATA,
         )
-    assert str(caught.value) == (
-        "the best must be evaluated on the candidate's examples, since"
-        " compare_policy.comparability is REQUIRE_SAME_DATA (got it has no loss, at"
-        f" {EXPORT_URI}). Nothing was exported: mend the examples or the eval config, or set"
-        " PREFER_SAME_DATA for one run."
-    )
+    assert str(caught.value) == must_be_evaluated("it has no loss")
 
 
 @pytest.mark.parametrize(
@@ -144,13 +154,13 @@ def test_a_baseline_that_is_not_the_best_is_not_taken_for_it(path: str, model_ur
     found = best_of(beside(path), recorded, model_uri=model_uri)
     assert found.eval_result is recorded
     assert found.basis == pb.ExportDecision.RECORDED_SAME_DATA
-    assert found.warnings == (f"the evaluation's baseline is not the best: {path}",)
+    assert found.warnings == (not_the_best(path),)
 
 
 def test_a_baseline_without_a_path_is_not_the_best():
     found = best_of(beside(""), evaluation(DATA), model_uri="", export_uri="")
     assert found.basis == pb.ExportDecision.RECORDED_SAME_DATA
-    assert found.warnings == ("the evaluation's baseline is not the best: it has no path",)
+    assert found.warnings == (not_the_best("it has no path"),)
 
 
 def test_a_baseline_without_the_candidates_metrics():
@@ -244,9 +254,7 @@ def test_examples_that_are_not_the_candidates(
     found = best_of(candidate, evaluation(DATA), lambda: now, needed=needed)
     if problem:
         assert found.basis == pb.ExportDecision.RECORDED_OTHER_DATA
-        assert found.warnings == (
-            f"the best could not be evaluated on the candidate's examples: {problem}",
-        )
+        assert found.warnings == (not_evaluated(problem),)
     else:
         assert found.basis == pb.ExportDecision.EVALUATED_AGAIN
         assert found.warnings == ()
@@ -309,9 +317,7 @@ def test_what_cannot_be_evaluated_again_is_a_warning():
     found = best_of(evaluation(DATA), recorded, raising)
     assert found.eval_result is recorded
     assert found.basis == pb.ExportDecision.RECORDED_OTHER_DATA
-    assert found.warnings == (
-        "the best could not be evaluated on the candidate's examples: ValueError: no signature",
-    )
+    assert found.warnings == (not_evaluated("ValueError: no signature"),)
 
 
 def test_what_cannot_be_evaluated_again_is_an_error_where_it_is_required():
@@ -322,12 +328,7 @@ def test_what_cannot_be_evaluated_again_is_an_error_where_it_is_required():
             raising,
             comparability=pb.ComparePolicy.REQUIRE_SAME_DATA,
         )
-    assert str(caught.value) == (
-        "the best must be evaluated on the candidate's examples, since"
-        " compare_policy.comparability is REQUIRE_SAME_DATA (got ValueError: no"
-        f" signature, at {EXPORT_URI}). Nothing was exported: mend the"
-        " examples or the eval config, or set PREFER_SAME_DATA for one run."
-    )
+    assert str(caught.value) == must_be_evaluated("ValueError: no signature")
 
 
 def of_model(path: str) -> EvalResult:

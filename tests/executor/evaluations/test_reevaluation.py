@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from tests import served_models
 from tests.containers.processes import Containers
+from tests.errors import about
 from tests.image.inputs import INPUTS_SPEC, artifact, executor_input
 from tests.servers import s3_server
 from tests.tfx_runs import exec_properties, read_decision
@@ -190,7 +192,8 @@ def test_evaluated_together_is_preferred(node: Node):
     assert decision.reason == pb.ExportDecision.BETTER
     assert compared(decision) == (0.95, 0.9)
     assert decision.best.evaluation.uri == shared.candidate_beside_best.uri
-    assert list(decision.warnings) == ["no blessing was given: the model is not validated"]
+    (warning,) = decision.warnings
+    assert "blessing" in warning
     # As if it had been evaluated alone.
     assert node.record().evaluation.data == decision.best.evaluation.data
 
@@ -282,10 +285,8 @@ def test_examples_that_the_candidate_was_not_evaluated_on(node: Node):
     shared = node.shared
     decision = node.do(shared.candidate, shared.candidate_alone, shared.more_examples)
     [_, warning] = decision.warnings
-    assert warning == (
-        "the best could not be evaluated on the candidate's examples: 200 examples were found, and"
-        " the candidate was evaluated on 100"
-    )
+    # The numbers that differ.
+    assert re.search(r"\b200\b.*\b100\b", warning)
     assert decision.basis == pb.ExportDecision.RECORDED_OTHER_DATA
 
 
@@ -295,7 +296,7 @@ def test_a_baseline_that_is_not_the_best_is_not_compared_with(node: Node):
     assert decision.basis == pb.ExportDecision.EVALUATED_AGAIN
     assert compared(decision) == (0.95, 0.9)
     [_, warning] = decision.warnings
-    assert warning.startswith("the evaluation's baseline is not the best: /")
+    assert "baseline" in warning
 
 
 def test_without_examples_the_recorded_evaluation_is_compared_with(node: Node):
@@ -333,18 +334,12 @@ def test_a_best_that_cannot_be_evaluated(node: Node, has_same_examples: bool):
             examples,
             policy={"comparability": "REQUIRE_SAME_DATA"},
         )
-    assert str(caught.value).startswith(
-        "the best must be evaluated on the candidate's examples, since"
-        " compare_policy.comparability is REQUIRE_SAME_DATA (got "
-    )
-    assert str(caught.value).endswith(
-        f", at {served}). Nothing was exported: mend the examples or the eval config, or set"
-        " PREFER_SAME_DATA for one run."
-    )
+    assert "compare_policy.comparability" in str(caught.value)
+    assert f", at {served})" in str(caught.value)
     assert node.record().version == record.version
     decision = node.do(shared.candidate, candidate_evaluation, examples)
     [_, warning] = decision.warnings
-    assert warning.startswith("the best could not be evaluated on the candidate's examples: ")
+    assert "examples" in warning
     assert decision.basis == (
         pb.ExportDecision.RECORDED_SAME_DATA
         if has_same_examples
@@ -379,13 +374,10 @@ def test_what_is_decided_without_the_best_does_not_evaluate_it(node: Node):
 
 def test_an_evaluation_of_another_model(node: Node):
     shared = node.shared
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises(ValueError, match=about("evaluation")) as caught:
         node.do(shared.candidate, shared.best_alone)
-    assert str(caught.value) == (
-        f"evaluation must be one of the candidate, '{shared.candidate.uri}' (got one of"
-        f" '{shared.best.uri}', at {shared.best_alone.uri}). Give Evaluator and BestExporter the"
-        " same model channel."
-    )
+    for uri in (shared.candidate.uri, shared.best.uri, shared.best_alone.uri):
+        assert uri in str(caught.value)
 
 
 def test_an_export_that_tensorflow_cannot_read_where_it_lies(

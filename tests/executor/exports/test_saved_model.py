@@ -641,3 +641,30 @@ def test_a_model_that_changed_since_it_was_decided_about_is_refused(
 )
 def test_what_somebody_else_pushed_may_have_no_variables(names: list[str], problem: str):
     assert saved_model.why_not_loadable(dict.fromkeys(names, 1)) == problem
+
+
+# Signatures.
+
+
+def test_signatures_of_a_real_model(tmp_path, write_model: WriteModel):
+    path = write_model(tmp_path / "model")
+    files = saved_model.files_of(location_of(str(path)))
+    binary = {file.path: file.source for file in files}
+    found = saved_model.signatures_of(binary)
+    assert set(found) == {"serving_default"}
+    serving = found["serving_default"]
+    assert serving.method == "tensorflow/serving/predict"
+    assert {str(each) for each in (*serving.inputs.values(), *serving.outputs.values())} == {
+        "float[?]"
+    }
+    text = saved_model.as_text(files, tmp_path / "text")
+    assert saved_model.signatures_of({file.path: file.source for file in text}) == found
+
+
+def test_signatures_of_what_is_no_model(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"no proto")
+    source = location_of(str(tmp_path / "saved_model.pb"))
+    with pytest.raises(InvalidModelError) as caught:
+        saved_model.signatures_of({"saved_model.pb": source})
+    assert str(caught.value).startswith("saved_model.pb must be that of a SavedModel (got ")
+    assert str(caught.value).endswith(f", at {source}). Check who wrote it.")
