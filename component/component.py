@@ -124,8 +124,10 @@ class BestExporter(base_component.BaseComponent):
                 dotted name, or its name in module_file. Default: the model's own signatures.
             assets_extra: Destination below assets.extra/ -> path of the source file.
             as_text: Write saved_model.pbtxt instead of saved_model.pb.
-            exports_to_keep: Number of exports to keep; None keeps all.
-            retention_policy: More than a number; replaces exports_to_keep.
+            exports_to_keep: Number of exports to keep; None keeps all. Not both this and
+                retention_policy.
+            retention_policy: More than a number, a message or a dict; see
+                `policies.retention_policy`.
 
         Raises:
             TypeError: An argument has the wrong type.
@@ -147,6 +149,9 @@ class BestExporter(base_component.BaseComponent):
             exports_to_keep,
             _to_message(retention_policy, pb.RetentionPolicy, "retention_policy"),
         )
+        # A policy that is given later is checked by the executor.
+        known_policy = policy if isinstance(policy, pb.ComparePolicy) else None
+        retention.check_keep_best(retention_message, known_policy)
         if not isinstance(event_file_pattern, str) or not event_file_pattern:
             raise ValueError(
                 f"event_file_pattern must be a non-empty string (got {event_file_pattern!r})."

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfx_best_exporter.executor.arguments import messages, user_functions
+from tfx_best_exporter.executor.arguments import user_functions
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Blessing, Decision
 from tfx_best_exporter.executor.exports import retention, saved_model
@@ -27,7 +27,11 @@ from tfx_best_exporter.executor.running.run import (
     export_if_better,
     retire_only,
 )
-from tfx_best_exporter.executor.running.settings import Settings, compare_policy_of
+from tfx_best_exporter.executor.running.settings import (
+    Settings,
+    compare_policy_of,
+    retention_policy_of,
+)
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -73,8 +77,10 @@ class ModelExporter:
                 model's own signatures.
             assets_extra: Destination below assets.extra/ -> source path.
             as_text: Write saved_model.pbtxt instead of saved_model.pb.
-            exports_to_keep: Number of exports to keep; None keeps all.
-            retention_policy: More than a number, a message or a dict; replaces exports_to_keep.
+            exports_to_keep: Number of exports to keep; None keeps all. Not both this and
+                retention_policy.
+            retention_policy: More than a number, a message or a dict; see
+                `policies.retention_policy`.
             name: Goes into the record.
             clock: Returns seconds since the epoch.
             load_function: Returns the function for a name, given also the field that names it.
@@ -108,9 +114,8 @@ class ModelExporter:
             exports=ExportDirectory(_location(base_directory)),
             compare_policy=compare_policy_message,
             policy=policy,
-            retention_policy=retention.policy_of(
-                exports_to_keep,
-                messages.message_of(retention_policy, pb.RetentionPolicy, "retention_policy"),
+            retention_policy=retention_policy_of(
+                exports_to_keep, retention_policy, compare_policy_message
             ),
             serving_signatures_fn=serving_signatures_fn,
             assets_extra=saved_model.check_assets_extra(assets_extra),

@@ -9,12 +9,14 @@ Example:
     ...         at_least("auc", max_regression=0.02, every_slice_min_examples=100),
     ...     ],
     ... )
+    >>> retention_policy(keep_latest=3, keep_best=2, keep_every=timedelta(days=30))
 """
 
 from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from google.protobuf import message
@@ -30,6 +32,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _LARGEST_INT32 = 2**31 - 1
 _LARGEST_INT64 = 2**63 - 1
+_LEAVE_IT_OUT = "Leave it out for no such rule."
 
 
 def metric(
@@ -234,6 +237,48 @@ def compare_policy(
     return policy
 
 
+def retention_policy(
+    *,
+    keep_latest: int | None = None,
+    keep_younger_than: timedelta | float | None = None,
+    keep_versions: Sequence[int] = (),
+    keep_best: int | None = None,
+    keep_every: timedelta | float | None = None,
+    max_bytes: float | None = None,
+) -> pb.RetentionPolicy:
+    """Returns which exports to keep: `retention_policy` of BestExporter.
+
+    An export is kept when any rule keeps it. The best, the last export and exports that
+    BestExporter did not write are never deleted.
+
+    Example:
+        >>> retention_policy(keep_latest=3, keep_every=timedelta(days=30), max_bytes=50 * 2**30)
+
+    Args:
+        keep_latest: Number of exports with the largest versions to keep.
+        keep_younger_than: A timedelta or a number of seconds; younger exports are kept.
+        keep_versions: Versions to keep.
+        keep_best: Number of exports to keep that have the best recorded values of the metric that
+            `compare_policy` compares. It needs a metric rule, not a compare function.
+        keep_every: A timedelta or a number of seconds: the oldest export is kept, and each that was
+            exported at least so long after the one kept before it.
+        max_bytes: Cap on the size of the kept exports together, applied last: the oldest goes
+            first, even one that a rule keeps. Alone, it keeps every export up to the cap.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: A number is not whole, not positive or too large.
+    """
+    return pb.RetentionPolicy(
+        keep_latest=_count(keep_latest, "keep_latest", _LARGEST_INT32),
+        keep_younger_than_seconds=_duration(keep_younger_than, "keep_younger_than"),
+        keep_versions=_versions(keep_versions),
+        keep_best=_count(keep_best, "keep_best", _LARGEST_INT32),
+        keep_every_seconds=_duration(keep_every, "keep_every"),
+        max_bytes=_count(max_bytes, "max_bytes", _LARGEST_INT64),
+    )
+
+
 def _rule(
     name: str | pb.MetricKey,
     direction: pb.MetricDirection,
@@ -351,19 +396,80 @@ def _part(value: object, kind: str) -> int:
 
 def _seconds(value: object, field: str) -> int:
     """Returns whole seconds; a timedelta's are a float."""
-    number = checked_number(value, field)
-    whole = None
-    if isinstance(value, numbers.Integral):
-        # As it is: a float of a large one is another number.
-        whole = int(value)
-    elif number.is_integer():
-        whole = int(number)
+    whole = _integer_of(value, checked_number(value, field))
     if whole is None or abs(whole) > _LARGEST_INT64:
         raise ValueError(
             f"{field} must be a whole number of seconds, less than 2**63 (got {value!r})."
             " Round it, or leave it out for any age."
         )
     return whole
+
+
+def _integer_of(value: object, number: float) -> int | None:
+    """Returns a whole number as an int, or None for another number.
+
+    Args:
+        value: As it was given.
+        number: The same as a float.
+    """
+    if isinstance(value, numbers.Integral):
+        # As it is: a float of a large one is another number.
+        return int(value)
+    return int(number) if number.is_integer() else None
+
+
+def _count(value: object, field: str, largest: int) -> int | None:
+    if value is None:
+        return None
+    what = f"a whole number from 1 to {largest}"
+    return _positive(value, value, field, what, largest, _LEAVE_IT_OUT)
+
+
+def _duration(value: object, field: str) -> int | None:
+    """Returns whole seconds, or None where no duration was given."""
+    if value is None:
+        return None
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    what = f"a timedelta or a number, of whole seconds, from 1 to {_LARGEST_INT64}"
+    return _positive(seconds, value, field, what, _LARGEST_INT64, _LEAVE_IT_OUT)
+
+
+def _versions(values: Any) -> list[int]:
+    if not _is_list(values):
+        raise TypeError(
+            f"keep_versions must be a list of versions (got {described(values)})."
+            " Put even one alone into a list."
+        )
+    what = f"a whole number from 1 to {_LARGEST_INT64}"
+    remedy = "Give the number that names a version directory."
+    return [
+        _positive(value, value, f"keep_versions[{index}]", what, _LARGEST_INT64, remedy)
+        for index, value in enumerate(values)
+    ]
+
+
+def _positive(
+    number: object, value: object, field: str, what: str, largest: int, remedy: str
+) -> int:
+    """Returns a whole number from 1 to the largest.
+
+    Args:
+        number: A real number, of numpy too; no bool.
+        value: The argument as it was given, for errors.
+        field: The argument's name, for errors.
+        what: What it must be, for errors.
+        largest: The largest number that the message can hold.
+        remedy: For errors.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is not whole, too small or too large.
+    """
+    whole = _integer_of(number, checked_number(number, field)) if is_number(number) else None
+    if whole is not None and 1 <= whole <= largest:
+        return whole
+    kind = ValueError if is_number(number) else TypeError
+    raise kind(f"{field} must be {what} (got {described(value)}). {remedy}")
 
 
 def _is_list(value: object) -> bool:

@@ -153,14 +153,20 @@ class ComparePolicy(_message.Message):
     def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ...) -> None: ...
 
 class RetentionPolicy(_message.Message):
-    __slots__ = ("keep_latest", "keep_younger_than_seconds", "keep_versions")
+    __slots__ = ("keep_latest", "keep_younger_than_seconds", "keep_versions", "keep_best", "keep_every_seconds", "max_bytes")
     KEEP_LATEST_FIELD_NUMBER: _ClassVar[int]
     KEEP_YOUNGER_THAN_SECONDS_FIELD_NUMBER: _ClassVar[int]
     KEEP_VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    KEEP_BEST_FIELD_NUMBER: _ClassVar[int]
+    KEEP_EVERY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
     keep_latest: int
     keep_younger_than_seconds: int
     keep_versions: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, keep_latest: _Optional[int] = ..., keep_younger_than_seconds: _Optional[int] = ..., keep_versions: _Optional[_Iterable[int]] = ...) -> None: ...
+    keep_best: int
+    keep_every_seconds: int
+    max_bytes: int
+    def __init__(self, keep_latest: _Optional[int] = ..., keep_younger_than_seconds: _Optional[int] = ..., keep_versions: _Optional[_Iterable[int]] = ..., keep_best: _Optional[int] = ..., keep_every_seconds: _Optional[int] = ..., max_bytes: _Optional[int] = ...) -> None: ...
 
 class MetricValue(_message.Message):
     __slots__ = ("key", "value", "lower_bound", "upper_bound", "standard_error", "degrees_of_freedom")

@@ -1,32 +1,68 @@
-"""Which exports to retire, as a pure function of values."""
+"""Retention: which exports to keep and which to retire, as a pure function of values."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
 
+from tfx_best_exporter.executor.exports.retention_rules import (
+    RULES,
+    KeepAll,
+    RetainedExport,
+    RetentionRule,
+    rules_of,
+)
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# tf.estimator.BestExporter's default.
-DEFAULT_EXPORTS_TO_KEEP = 5
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_LEAST_DIGITS = 4
+# A float keeps 15 decimal digits.
+_MOST_DIGITS = 15
+
+
+class _Default(int):
+    """An int that is shown as any other, and known from it by its type."""
+
+
+# tf.estimator.BestExporter's default. Its type tells an argument that was left out, which a
+# retention_policy replaces, from an author's own 5, which is refused together with one.
+DEFAULT_EXPORTS_TO_KEEP: Final[int] = _Default(5)
+
+_KEEP_UP_TO_CAP = KeepAll(reason="every export is kept, up to max_bytes")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RetainedExport:
-    """An export, as far as retention looks at it.
+class Policy:
+    """The rules that keep exports, and the cap on what they keep.
 
     Attributes:
-        version: Its version.
-        is_foreign: Whether it was written by other means: no record, never deleted.
-        exported_at: Seconds since the epoch; None only for a foreign export.
-        is_complete: Whether a model server can load it. One that it cannot is no export to keep
-            for a way back.
+        rules: An export is kept when any of them keeps it.
+        max_bytes: Of the kept exports of ours together; None for no cap. Applied last.
     """
 
-    version: int
-    is_foreign: bool
-    exported_at: float | None
-    is_complete: bool = True
+    rules: tuple[RetentionRule, ...]
+    max_bytes: int | None = None
+
+    @classmethod
+    def from_proto(
+        cls,
+        proto: pb.RetentionPolicy,
+        table: Mapping[str, Callable[[Any], RetentionRule]] = RULES,
+    ) -> Policy:
+        """Returns the policy that a proto states; max_bytes alone keeps every export up to that.
+
+        Args:
+            proto: As `policy_of` returns it.
+            table: Makes the rule of each field.
+        """
+        return cls(
+            rules=rules_of(proto, table) or (_KEEP_UP_TO_CAP,),
+            max_bytes=proto.max_bytes if proto.HasField("max_bytes") else None,
+        )
+
+
+_KEEP_ALL = Policy(rules=(KeepAll(),))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +75,17 @@ class Retention:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to keep and what to retire, each in order of version."""
+    """What to keep and what to retire.
+
+    Attributes:
+        keep: In order of version, each with every reason to keep it.
+        retire: In order of version.
+        warnings: A sentence where the cap cannot be met.
+    """
 
     keep: tuple[Retention, ...]
     retire: tuple[Retention, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def check_exports_to_keep(exports_to_keep: object) -> None:
@@ -70,7 +113,8 @@ def policy_of(
     """Returns the policy that both arguments state together; None keeps every export.
 
     Args:
-        exports_to_keep: Number of exports to keep, or None.
+        exports_to_keep: Number of exports to keep, or None; DEFAULT_EXPORTS_TO_KEEP where the
+            author gave neither.
         retention_policy: Replaces exports_to_keep if given.
 
     Raises:
@@ -79,96 +123,177 @@ def policy_of(
     """
     check_exports_to_keep(exports_to_keep)
     if retention_policy is None:
-        return pb.RetentionPolicy(keep_latest=exports_to_keep) if exports_to_keep else None
-    if exports_to_keep not in (None, DEFAULT_EXPORTS_TO_KEEP):
+        return pb.RetentionPolicy(keep_latest=int(exports_to_keep)) if exports_to_keep else None
+    if not isinstance(exports_to_keep, _Default):
         raise ValueError(
             "exports_to_keep must be left out where retention_policy is given (got"
             f" {exports_to_keep!r}). Set retention_policy.keep_latest instead."
         )
     if not retention_policy.ListFields():
+        *others, last = pb.RetentionPolicy.DESCRIPTOR.fields_by_name
         raise ValueError(
-            "retention_policy must have a rule (got none). Set keep_latest,"
-            " keep_younger_than_seconds or keep_versions, or pass exports_to_keep=None to keep"
-            " every export."
+            f"retention_policy must have a rule (got none). Set {', '.join(others)} or {last}, or"
+            " pass exports_to_keep=None to keep every export."
         )
-    for name in ("keep_latest", "keep_younger_than_seconds"):
-        if retention_policy.HasField(name) and getattr(retention_policy, name) <= 0:
-            raise ValueError(
-                f"retention_policy.{name} must be a positive number"
-                f" (got {getattr(retention_policy, name)!r}). Leave it unset for no such rule."
-            )
+    _check_numbers(retention_policy)
     return retention_policy
+
+
+def _check_numbers(retention_policy: pb.RetentionPolicy) -> None:
+    for field, value in retention_policy.ListFields():
+        if isinstance(value, int):
+            numbers, remedy = {field.name: value}, "Leave it unset for no such rule."
+        else:
+            numbers = {f"{field.name}[{index}]": each for index, each in enumerate(value)}
+            remedy = "Give the number that names a version directory."
+        for name, number in numbers.items():
+            if number <= 0:
+                raise ValueError(
+                    f"retention_policy.{name} must be a positive number (got {number!r}). {remedy}"
+                )
+
+
+def check_keep_best(
+    retention_policy: pb.RetentionPolicy | None, compare_policy: pb.ComparePolicy | None
+) -> None:
+    """Checks that keep_best has a metric to rank exports by.
+
+    Args:
+        retention_policy: As `policy_of` returns it.
+        compare_policy: None where it is not known yet, or is the default, a smaller "loss".
+
+    Raises:
+        ValueError: A compare function decides.
+    """
+    if retention_policy is None or compare_policy is None:
+        return
+    if retention_policy.HasField("keep_best") and compare_policy.HasField("compare_fn"):
+        raise ValueError(
+            "retention_policy.keep_best needs a metric rule to rank exports by (got the compare"
+            f" function {compare_policy.compare_fn!r}). Set compare_policy.metric, or leave"
+            " keep_best unset."
+        )
 
 
 def plan(
     exports: Sequence[RetainedExport],
     *,
     best_version: int | None,
-    policy: pb.RetentionPolicy | None,
+    policy: Policy | None,
     now: float,
 ) -> Plan:
     """Returns which exports to keep and which to retire.
 
-    An export is kept when any rule of the policy keeps it. The best, the last one of ours and
-    foreign exports are kept whatever the policy says.
+    An export is kept when any rule of the policy keeps it. The best, the last one of ours, pinned
+    and foreign exports are kept whatever the policy says, and so is an incomplete one that is newer
+    than the best: a person may be repairing it, and a model server loads it as soon as it can. Then
+    the cap takes the oldest of the others while those of ours are too large together.
 
     Args:
         exports: All of them, in any order.
         best_version: The export that is served, or None.
-        policy: The rules; None keeps every export.
+        policy: The rules and the cap; None keeps every export.
         now: Seconds since the epoch.
     """
-    ours = sorted((export for export in exports if not export.is_foreign), key=_version)
-    latest = set()
-    if policy is not None and policy.HasField("keep_latest"):
-        complete = [export for export in ours if export.is_complete]
-        latest = {export.version for export in complete[-policy.keep_latest :]}
+    policy = policy or _KEEP_ALL
+    exports = sorted(exports, key=lambda export: export.version)
+    ours = [export for export in exports if not export.is_foreign]
+    last = ours[-1] if ours else None
+    protections = {
+        export.version: _protections(export, best_version, is_last=export is last)
+        for export in exports
+    }
+    kept_by = [(rule.reason, rule.keeps(ours, now)) for rule in policy.rules]
+    reasons = {
+        export.version: (
+            *protections[export.version],
+            *(reason for reason, versions in kept_by if export.version in versions),
+        )
+        for export in exports
+    }
+    protected = {version for version, found in protections.items() if found}
+    kept = [export for export in ours if reasons[export.version]]
+    over = _over(kept, protected, policy.max_bytes)
     keep, retire = [], []
-    for export in sorted(exports, key=_version):
-        why = ""
-        if export.version == best_version:
-            why = "the best"
-        elif export.is_foreign:
-            why = "not written by this exporter"
-        elif not export.is_complete and export.version > (best_version or 0):
-            why = "not complete, and newer than the best: repair or remove it"
-        elif export is ours[-1]:
-            why = "the last one"
-        elif policy is None:
-            why = "every export is kept"
-        elif export.version in latest:
-            why = f"among the {policy.keep_latest} latest exports"
-        elif export.version in policy.keep_versions:
-            why = "named in keep_versions"
-        elif (
-            needs_time(policy)
-            and export.exported_at is not None
-            and now - export.exported_at < policy.keep_younger_than_seconds
-        ):
-            why = f"younger than {policy.keep_younger_than_seconds} seconds"
-        if why:
-            keep.append(Retention(version=export.version, why=why))
+    for export in exports:
+        version = export.version
+        if version in over:
+            retire.append(Retention(version=version, why=_why_over(kept, policy.max_bytes)))
+        elif reasons[version]:
+            keep.append(Retention(version=version, why="; ".join(reasons[version])))
         else:
-            retire.append(Retention(version=export.version, why=_why_retired(policy)))
-    return Plan(keep=tuple(keep), retire=tuple(retire))
+            why = ", ".join(f"not {reason}" for reason, _ in kept_by)
+            retire.append(Retention(version=version, why=why))
+    left = [export for export in kept if export.version not in over]
+    return Plan(
+        keep=tuple(keep), retire=tuple(retire), warnings=_warnings_of(left, policy.max_bytes)
+    )
 
 
-def needs_time(policy: pb.RetentionPolicy | None) -> bool:
-    """Returns whether a plan depends on when exports were written."""
-    return policy is not None and policy.HasField("keep_younger_than_seconds")
+def _protections(
+    export: RetainedExport, best_version: int | None, *, is_last: bool
+) -> tuple[str, ...]:
+    """Returns the reasons to keep an export whatever the policy says."""
+    is_newer = export.version > (best_version or 0)
+    reasons = {
+        "the best": export.version == best_version,
+        "not written by this exporter": export.is_foreign,
+        "not complete, and newer than the best: repair or remove it": (
+            not export.is_foreign and not export.is_complete and is_newer
+        ),
+        "the last one": is_last,
+        "pinned": export.is_pinned,
+    }
+    return tuple(reason for reason, holds in reasons.items() if holds)
 
 
-def _version(export: RetainedExport) -> int:
-    return export.version
+def _over(
+    kept: Sequence[RetainedExport], protected: Collection[int], max_bytes: int | None
+) -> set[int]:
+    """Returns the versions that go until the others have no more bytes than the cap."""
+    over: set[int] = set()
+    if max_bytes is None:
+        return over
+    excess_bytes = _total_bytes(kept) - max_bytes
+    for export in kept:
+        if excess_bytes <= 0:
+            break
+        if export.version not in protected:
+            over.add(export.version)
+            excess_bytes -= export.size_bytes
+    return over
 
 
-def _why_retired(policy: pb.RetentionPolicy | None) -> str:
-    assert policy is not None  # Without a policy, everything is kept.
-    reasons = []
-    if policy.HasField("keep_latest"):
-        reasons.append(f"not among the {policy.keep_latest} latest exports")
-    if policy.HasField("keep_younger_than_seconds"):
-        reasons.append(f"not younger than {policy.keep_younger_than_seconds} seconds")
-    if policy.keep_versions:
-        reasons.append("not named in keep_versions")
-    return ", ".join(reasons)
+def _total_bytes(exports: Sequence[RetainedExport]) -> int:
+    return sum(export.size_bytes for export in exports)
+
+
+def _why_over(kept: Sequence[RetainedExport], max_bytes: int | None) -> str:
+    size, cap = _sizes_apart(_total_bytes(kept), max_bytes or 0)
+    return f"over max_bytes: the exports together have {size} of at most {cap}, oldest first"
+
+
+def _warnings_of(left: Sequence[RetainedExport], max_bytes: int | None) -> tuple[str, ...]:
+    if max_bytes is None or _total_bytes(left) <= max_bytes:
+        return ()
+    size, cap = _sizes_apart(_total_bytes(left), max_bytes)
+    warning = (
+        "retention_policy.max_bytes is exceeded: the exports that are never deleted have"
+        f" {size} together, of at most {cap}. Raise max_bytes"
+    )
+    return (warning,)
+
+
+def _sizes_apart(first: int, second: int) -> tuple[str, str]:
+    """Returns two different sizes for people, with as many digits as show that they differ."""
+    for digits in range(_LEAST_DIGITS, _MOST_DIGITS + 1):
+        texts = _size_text(first, digits), _size_text(second, digits)
+        if texts[0] != texts[1]:
+            return texts
+    return f"{first} bytes", f"{second} bytes"
+
+
+def _size_text(size: int, digits: int) -> str:
+    """Returns a size in the largest unit of which it has one."""
+    exponent = min(max(size.bit_length() - 1, 0) // 10, len(_UNITS) - 1)
+    return f"{size / 1024**exponent:.{digits}g} {_UNITS[exponent]}"

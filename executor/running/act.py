@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult
+from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.exports import retention, saved_model
-from tfx_best_exporter.executor.exports.directory import Export, ExportDirectory
+from tfx_best_exporter.executor.exports.directory import Export
 from tfx_best_exporter.executor.exports.records import (
     EVALUATION_DIRECTORY,
     RecordError,
@@ -107,19 +109,17 @@ def _evaluation_files(source: int, uri: str) -> list[saved_model.ModelFile]:
 
 
 def retire(
-    exports: ExportDirectory,
-    policy: pb.RetentionPolicy | None,
+    settings: Settings,
     *,
     versions: Sequence[int],
     best_version: int | None,
     best_record: pb.ExportRecord | None,
     now: float,
 ) -> Outcome:
-    """Retires the exports that a policy does not keep.
+    """Retires the exports that the policy does not keep.
 
     Args:
-        exports: The base directory.
-        policy: Which exports to keep; None keeps all.
+        settings: Of the run.
         versions: The version directories there are.
         best_version: The export that is served, or None.
         best_record: Its record; None if it is foreign.
@@ -128,6 +128,7 @@ def retire(
     Returns:
         An outcome without a version.
     """
+    exports, policy = settings.exports, settings.retention_policy
     warnings: list[str] = []
 
     def retained(version: int) -> retention.RetainedExport:
@@ -145,6 +146,8 @@ def retire(
                     is_foreign=False,
                     exported_at=record.exported_at.ToNanoseconds() / 1e9,
                     is_complete=not problem,
+                    score=_score(record, settings.policy.rule.leading),
+                    size_bytes=sum(entry.size for entry in record.manifest),
                 )
         except (OSError, RecordError) as error:
             warnings.append(f"version {version} is kept: {error}")
@@ -157,6 +160,7 @@ def retire(
         policy=policy,
         now=now,
     )
+    warnings.extend(plan.warnings)
     retired = []
     for item in plan.retire:
         problem = ""
@@ -175,3 +179,17 @@ def retire(
         retired=tuple(retired),
         warnings=tuple(warnings),
     )
+
+
+def _score(record: pb.ExportRecord, rule: MetricRule | None) -> float | None:
+    """Returns the recorded value of the compare rule's metric, larger for a better one.
+
+    None where a compare function decides, or the recorded evaluation has no such metric: the rule
+    may have been another one then.
+    """
+    if rule is None:
+        return None
+    found = EvalResult.from_proto(record.evaluation).find(rule.key)
+    if found is None:
+        return None
+    return found.value if rule.direction == pb.HIGHER_IS_BETTER else -found.value

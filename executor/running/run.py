@@ -200,8 +200,7 @@ def _retire(settings: Settings, now: float, observation: Observation | None) -> 
         best_version = best.version if best else None
         best_record = best.record if best else None
     return act.retire(
-        settings.exports,
-        settings.retention_policy,
+        settings,
         versions=versions,
         best_version=best_version,
         best_record=best_record,

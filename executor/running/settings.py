@@ -16,6 +16,7 @@ from tfx_best_exporter.executor.deciding.policy import (
     Policy,
     policy_from_proto,
 )
+from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -40,7 +41,7 @@ class Settings:
     exports: ExportDirectory
     compare_policy: pb.ComparePolicy
     policy: Policy
-    retention_policy: pb.RetentionPolicy | None
+    retention_policy: retention.Policy | None
     serving_signatures_fn: Callable[[Any], Mapping[str, Any]] | None
     assets_extra: Mapping[str, str]
     as_text: bool
@@ -91,6 +92,30 @@ def compare_policy_of(
     _check_compare_fn(compare_fn, name)
     rule = CompareFunction(function=compare_fn, name=name)
     return pb.ComparePolicy(compare_fn=name), Policy(rule=rule)
+
+
+def retention_policy_of(
+    exports_to_keep: int | None,
+    retention_policy: pb.RetentionPolicy | Mapping[str, Any] | None,
+    compare_policy: pb.ComparePolicy,
+) -> retention.Policy | None:
+    """Returns the policy that both arguments state together; None keeps every export.
+
+    Args:
+        exports_to_keep: Number of exports to keep, or None.
+        retention_policy: More than a number, a message or a dict.
+        compare_policy: Ranks exports for `keep_best`.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: Both were given, or one is invalid.
+    """
+    message = retention.policy_of(
+        exports_to_keep,
+        messages.message_of(retention_policy, pb.RetentionPolicy, "retention_policy"),
+    )
+    retention.check_keep_best(message, compare_policy)
+    return retention.Policy.from_proto(message) if message else None
 
 
 def _check_compare_fn(function: Callable[..., Any], name: str) -> None:

@@ -29,7 +29,11 @@ from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.running.exec_properties import ExecProperties, PriorExport
 from tfx_best_exporter.executor.running.observe import ForeignBest, observe_candidate
 from tfx_best_exporter.executor.running.run import Request, export_if_better
-from tfx_best_exporter.executor.running.settings import Settings, compare_policy_of
+from tfx_best_exporter.executor.running.settings import (
+    Settings,
+    compare_policy_of,
+    retention_policy_of,
+)
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -180,12 +184,23 @@ def _settings_of(inputs: StepInputs) -> Settings:
         exports=ExportDirectory(location_of(properties.base_directory)),
         compare_policy=compare_policy,
         policy=policy,
-        retention_policy=retention.policy_of(None, properties.retention_policy),
+        retention_policy=_retention_policy_of(properties, compare_policy),
         serving_signatures_fn=serving_signatures_fn,
         assets_extra=saved_model.check_assets_extra(properties.assets_extra),
         as_text=properties.as_text,
         name=inputs.provenance.node_id or _DEFAULT_NAME,
         clock=time.time,
+    )
+
+
+def _retention_policy_of(
+    properties: ExecProperties, compare_policy: pb.ComparePolicy
+) -> retention.Policy | None:
+    # The component has applied the default: without the property every export is kept.
+    if properties.retention_policy is None:
+        return None
+    return retention_policy_of(
+        retention.DEFAULT_EXPORTS_TO_KEEP, properties.retention_policy, compare_policy
     )
 
 

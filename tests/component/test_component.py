@@ -2,6 +2,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,8 @@ def test_the_surface_is_as_documented():
         "exports_to_keep": 5,
         "retention_policy": None,
     }
+    # What tells it from an author's own 5 is not shown.
+    assert " = 5, retention_policy: " in str(inspect.signature(BestExporter))
 
 
 def test_the_first_three_arguments_may_be_positional():
@@ -295,6 +298,21 @@ def test_inputs(name: str, artifact_type: type[types.Artifact], without: str | N
             id="retention_policy",
         ),
         pytest.param(
+            {
+                "retention_policy": policies.retention_policy(
+                    keep_best=2, keep_every=timedelta(days=30), max_bytes=50 * 2**30
+                )
+            },
+            {
+                "retention_policy": {
+                    "keep_best": 2,
+                    "keep_every_seconds": "2592000",
+                    "max_bytes": "53687091200",
+                }
+            },
+            id="retention_policy by the default metric",
+        ),
+        pytest.param(
             {"assets_extra": {"b/vocabulary.txt": "/b", "a.txt": "/a"}},
             {"assets_extra": {"a.txt": "/a", "b/vocabulary.txt": "/b"}},
             id="assets_extra",
@@ -356,6 +374,11 @@ def value_of_a_channel() -> Any:
 )
 def test_what_may_be_known_only_at_run_time(name: str, value: Any):
     assert make(**{name: value}).exec_properties[name] is value
+
+
+def test_the_metric_of_keep_best_may_be_known_only_at_run_time():
+    component = make(retention_policy={"keep_best": 2}, compare_policy=runtime_parameter())
+    assert exec_properties(component)["retention_policy"] == {"keep_best": 2}
 
 
 def fails(
@@ -875,18 +898,29 @@ BOTH = (
             "retention_policy is empty",
             retention_policy={},
         ),
-        fails(
-            ValueError,
-            elsewhere("exports_to_keep", "3"),
-            "exports_to_keep and retention_policy",
-            exports_to_keep=3,
-            retention_policy=pb.RetentionPolicy(keep_latest=2),
+        *(
+            fails(
+                ValueError,
+                elsewhere("exports_to_keep", str(value)),
+                f"exports_to_keep {value} and retention_policy",
+                exports_to_keep=value,
+                retention_policy=pb.RetentionPolicy(keep_latest=2),
+            )
+            for value in (3, 5, None)
         ),
         fails(
             ValueError,
             elsewhere("retention_policy.keep_latest", "0"),
             "retention_policy keeps none",
             retention_policy={"keep_latest": 0},
+        ),
+        fails(
+            ValueError,
+            "retention_policy.keep_best needs a metric rule to rank exports by (got the compare"
+            " function 'a.b'). Set compare_policy.metric, or leave keep_best unset.",
+            "keep_best and a compare function",
+            compare_fn="a.b",
+            retention_policy=policies.retention_policy(keep_best=2),
         ),
         *(
             fails(

@@ -79,6 +79,9 @@ PROTO = {
         "keep_latest": 1,
         "keep_younger_than_seconds": 2,
         "keep_versions": 3,
+        "keep_best": 4,
+        "keep_every_seconds": 5,
+        "max_bytes": 6,
     },
     "tfx_best_exporter.MetricValue": {
         "key": 1,

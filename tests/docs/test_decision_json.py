@@ -132,7 +132,7 @@ def texts_of_the_code(example: pb.ExportDecision, strays: Sequence[str]) -> pb.E
             for version in (oldest, *range(best_version - 4, best_version + 1))
         ],
         best_version=best_version,
-        policy=pb.RetentionPolicy(keep_latest=5),
+        policy=retention.Policy.from_proto(pb.RetentionPolicy(keep_latest=5)),
         now=0.0,
     )
     generated.retired[0].why = plan.retire[0].why

@@ -260,6 +260,16 @@ def test_the_policy_of_retention_and_the_form_of_the_export(node: Node, tmp_path
     assert scale_of(path) == 2.0
 
 
+def test_keep_best_with_a_policy_that_was_given_late(node: Node):
+    properties = {
+        "retention_policy": json.dumps({"keep_best": 1}),
+        "compare_policy": json.dumps({"compare_fn": "tests.component.comparing.larger_auc"}),
+    }
+    with pytest.raises(ValueError, match=r"\Aretention_policy.keep_best needs a metric rule "):
+        node.do(node.candidate(scale=1.0, loss=0.5), **properties)
+    assert node.versions() == []
+
+
 def test_without_exports_to_keep_every_export_stays(node: Node):
     for number in range(7):
         node.do(node.candidate(scale=float(number), loss=1.0 - number / 10))

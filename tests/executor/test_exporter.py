@@ -15,6 +15,7 @@ from tests.conftest import WriteModel
 from tests.errors import about
 from tests.executor.bucket import Bucket
 from tests.executor.plain import FILES, read_files, write_files
+from tfx_best_exporter.executor import policies
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MissingMetricError
 from tfx_best_exporter.executor.deciding.models import Blessing, BlessingStatus
 from tfx_best_exporter.executor.evaluations import tfma
@@ -260,6 +261,33 @@ def test_arguments_are_refused(
             "retention_policy",
             "none",
             id="retention_policy is empty",
+        ),
+        *(
+            pytest.param(
+                {"exports_to_keep": value, "retention_policy": {"keep_latest": 2}},
+                ValueError,
+                "exports_to_keep",
+                str(value),
+                id=f"exports_to_keep {value} and retention_policy",
+            )
+            for value in (3, 5, None)
+        ),
+        *(
+            pytest.param(
+                {**by, "retention_policy": {"keep_best": 2}},
+                ValueError,
+                "retention_policy.keep_best",
+                f"the compare function {name!r}",
+                id=f"keep_best by {name}",
+            )
+            for by, name in (
+                ({"compare_fn": larger_auc}, "larger_auc"),
+                ({"compare_fn": f"{__name__}.larger_auc"}, f"{__name__}.larger_auc"),
+                (
+                    {"compare_policy": {"compare_fn": f"{__name__}.larger_auc"}},
+                    f"{__name__}.larger_auc",
+                ),
+            )
         ),
         *(
             pytest.param(
@@ -926,11 +954,98 @@ def test_retention_policy_with_ages(new_exporter: NewExporter, model: Model, bas
     assert "keep_versions" in retired.why
 
 
+def whys(report: pb.ExportDecision) -> dict[int, str]:
+    return {each.version: each.why for each in (*report.kept, *report.retired)}
+
+
 @pytest.mark.parametrize(
-    "policy",
+    ("rule", "kept"),
     [
-        pytest.param(pb.RetentionPolicy(keep_latest=1), id="by number"),
-        pytest.param(pb.RetentionPolicy(keep_younger_than_seconds=1), id="by age"),
+        pytest.param(policies.smaller("loss"), 1001, id="smaller"),
+        pytest.param(policies.larger("loss"), 1002, id="larger"),
+        pytest.param(policies.larger("auc"), 1000, id="another metric than it was exported for"),
+        pytest.param(policies.larger("recall"), 1002, id="a metric that few have, NaN"),
+        pytest.param(policies.larger("absent"), 1003, id="a metric that none has: the newest"),
+    ],
+)
+def test_keep_best(
+    new_exporter: NewExporter, model: Model, base_path: Path, rule: pb.MetricRule, kept: int
+):
+    forced = policies.compare_policy(policies.smaller("loss"), force="all of them")
+    every = new_exporter(compare_policy=forced, exports_to_keep=None)
+    for scale, metrics in enumerate(
+        (
+            {"loss": 0.5, "auc": 0.9},
+            {"loss": 0.2, "auc": 0.3},
+            {"loss": 0.9, "auc": 0.4, "recall": math.nan},
+            {"loss": 0.7, "auc": 0.6},
+        )
+    ):
+        every.export(model(float(scale)), metrics)
+    report = new_exporter(
+        compare_policy=policies.compare_policy(rule),
+        retention_policy=policies.retention_policy(keep_best=1),
+    ).retire()
+    assert set(versions_of(base_path)) == {kept, 1003} == {each.version for each in report.kept}
+    reason = "among the 1 best exports"
+    assert [each.version for each in report.kept if reason in each.why] == [kept]
+    assert {each.why for each in report.retired} == {f"not {reason}"}
+
+
+def test_keep_every(new_exporter: NewExporter, model: Model, base_path: Path):
+    policy = policies.retention_policy(keep_every=100)
+    for now, scale in ((1000, 1.0), (1050, 2.0), (1100, 3.0), (1190, 4.0), (1250, 5.0)):
+        exporter = new_exporter(retention_policy=policy, clock=lambda now=now: float(now))
+        report = export_all(exporter, model, scale)
+    assert whys(report) == {
+        1000: "among the exports kept every 100 seconds",
+        1100: "among the exports kept every 100 seconds",
+        1190: "not among the exports kept every 100 seconds",
+        1250: "the best; the last one; among the exports kept every 100 seconds",
+    }
+    assert versions_of(base_path) == [1000, 1100, 1250]
+
+
+def test_max_bytes(new_exporter: NewExporter, model: Model, base_path: Path):
+    export_all(new_exporter(exports_to_keep=None), model, 1.0, 2.0, 3.0)
+    write_files(base_path / "900", FILES)
+    sizes = [
+        sum(entry.size for entry in record_of(base_path / str(version)).manifest)
+        for version in (1000, 1001, 1002)
+    ]
+    assert min(sizes) > 0
+    report = new_exporter(retention_policy={"max_bytes": sum(sizes)}).retire()
+    assert (versions_of(base_path), list(report.retired)) == ([900, 1000, 1001, 1002], [])
+    report = new_exporter(retention_policy={"max_bytes": sum(sizes) - 1}).retire()
+    assert versions_of(base_path) == [900, 1001, 1002]
+    (retired,) = report.retired
+    assert retired.version == 1000
+    assert retired.why.startswith("over max_bytes: the exports together have ")
+    assert list(report.warnings) == []
+    report = new_exporter(retention_policy={"max_bytes": 1}).retire()
+    assert versions_of(base_path) == [900, 1002]
+    (warning,) = report.warnings
+    assert warning.startswith("retention_policy.max_bytes is exceeded: ")
+
+
+@pytest.mark.parametrize(
+    ("policy", "reasons"),
+    [
+        pytest.param(
+            pb.RetentionPolicy(keep_latest=1), "; among the 1 latest exports", id="by number"
+        ),
+        pytest.param(pb.RetentionPolicy(keep_younger_than_seconds=1), "", id="by age"),
+        pytest.param(pb.RetentionPolicy(keep_best=1), "; among the 1 best exports", id="by value"),
+        pytest.param(
+            pb.RetentionPolicy(keep_every_seconds=9),
+            "; among the exports kept every 9 seconds",
+            id="by interval",
+        ),
+        pytest.param(
+            pb.RetentionPolicy(max_bytes=2**40),
+            "; every export is kept, up to max_bytes",
+            id="by size",
+        ),
     ],
 )
 @pytest.mark.parametrize(
@@ -953,6 +1068,7 @@ def test_an_old_export_with_a_damaged_record_stays(
     model: Model,
     base_path: Path,
     policy: pb.RetentionPolicy,
+    reasons: str,
     damage: Callable[[Path], Any],
     problem: str,
 ):
