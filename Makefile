@@ -71,7 +71,7 @@ demo: $(SETUP)  ## Run a pipeline whose exporter exports, skips and retires, and
 	@$(BIN)/python -m pipelines.demo
 
 .PHONY: bench
-bench: $(SETUP)  ## Measure publishing, deciding, retiring and starting beside their peers; minutes, and 10 GiB of disk.
+bench: $(SETUP)  ## Measure everything compared with peers; BENCH_ARGS="--only publishing" for a part. 15 minutes, 10 GiB of disk.
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 .PHONY: bench-decisions

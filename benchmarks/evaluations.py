@@ -1,7 +1,6 @@
-"""What reading an evaluation of many slices costs, and deciding by it, beside tfma.load_metrics.
+"""Cost of reading an evaluation of many slices, and of deciding by it.
 
-`make bench` runs this. As in benchmarks/publishing.py, every figure is a
-ratio of two things measured one after the other in the same process, and the median of several.
+The peer is `tfma.load_metrics` of the same files.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.publishing import pairs_of
-from benchmarks.ratios import Ratio, ratio_of
+from benchmarks.measuring import expect, pairs_of
+from benchmarks.rows import Row, ratio_of
 
 if TYPE_CHECKING:
     from tfx_best_exporter.executor.deciding.eval_result import EvalResult
@@ -74,7 +73,8 @@ def load(*paths: Path) -> Callable[[Path], None]:
 
     def run(_: Path) -> None:
         for path in paths:
-            assert len(list(tfma.load_metrics(str(path)))) == SLICES + 1
+            count = len(list(tfma.load_metrics(str(path))))
+            expect(count == SLICES + 1, f"{SLICES + 1} slices must be loaded", count)
 
     return run
 
@@ -91,12 +91,14 @@ def one_metric_of_every_slice(result: EvalResult) -> None:
     from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 
     key = MetricKey(name="metric_7")
-    assert sum(part.find(key) is not None for part in result.slices.values()) == SLICES
+    found = sum(part.find(key) is not None for part in result.slices.values())
+    expect(found == SLICES, f"{SLICES} slices must have the metric", found)
 
 
 def every_metric_of_every_slice(result: EvalResult) -> None:
     """Asks for all metrics of every slice."""
-    assert sum(len(part) for part in result.slices.values()) == SLICES * METRICS
+    found = sum(len(part) for part in result.slices.values())
+    expect(found == SLICES * METRICS, f"{SLICES * METRICS} metrics must be found", found)
 
 
 def decide(candidate_path: Path, best_path: Path | None) -> Callable[[Path], None]:
@@ -136,14 +138,17 @@ def decide(candidate_path: Path, best_path: Path | None) -> Callable[[Path], Non
             policy,
             0.0,
         )
-        assert decision.reason == pb.ExportDecision.BETTER
-        assert len(decision.guardrails) == SLICES + 1
+        expect(
+            decision.reason == pb.ExportDecision.BETTER, "it must be better", decision.explanation
+        )
+        found = len(decision.guardrails)
+        expect(found == SLICES + 1, f"{SLICES + 1} guardrails must be checked", found)
 
     return run
 
 
-def reading(root: Path, pairs: int) -> Iterator[Ratio]:
-    """Yields reading, and deciding, beside tfma.load_metrics of the same files."""
+def reading(root: Path, pairs: int) -> Iterator[Row]:
+    """Yields reading, and deciding, compared with tfma.load_metrics of the same files."""
     candidate = write_evaluation(root / "candidate", offset=0.1)
     best = write_evaluation(root / "best")
     paired = write_evaluation(root / "paired", offset=0.1, has_baseline=True)
@@ -170,7 +175,7 @@ def reading(root: Path, pairs: int) -> Iterator[Ratio]:
         ("decide by both in one evaluation", decide(paired, None), load(paired), MAX_OF_LOADING),
     ):
         yield ratio_of(
-            f"{name}: {SLICES:,} slices, {METRICS} metrics, beside tfma.load_metrics",
-            list(pairs_of(ours, peer, root, pairs)),
+            f"{name}: {SLICES:,} slices, {METRICS} metrics, compared with tfma.load_metrics",
+            pairs_of(ours, peer, root, pairs),
             limit,
         )

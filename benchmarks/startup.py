@@ -1,7 +1,9 @@
-"""What a step costs that finds that a model is not better, beside one of Pusher: whole processes.
+"""Cost of a step whose model is not better, compared with a step of Pusher: whole processes.
 
 Both run the command of a compiled pipeline on the same model, as the container of a step does, and
-are measured by the system: seconds from start to end, and the largest resident memory.
+are measured by the system: seconds from start to end, and the largest resident memory. The step
+with `examples` has an evaluation whose baseline is the model being served: nothing is evaluated
+again.
 """
 
 from __future__ import annotations
@@ -11,27 +13,31 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ratios import MIB, Ratio, ratio_of, write_model
+from benchmarks.measuring import MIB, expect, pairs_with_each, rounds_of, write_model
+from benchmarks.rows import Row, difference_of, ratio_of
 from pipelines.compiled import ENTRY_POINT
 
-MAX_OF_PUSHER = 0.9
+MAX_OF_PUSHER = 0.15
+# Seconds that importing the engine may take longer than importing protobuf.
+MAX_IMPORT_MORE = 0.5
 METRIC = "binary_accuracy"
+WITH_EXAMPLES = "BestExporterWithExamples"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a process took: seconds, and bytes of memory at most."""
+    """Seconds that a process took, and its largest resident memory in bytes."""
 
     seconds: float
     peak: float
 
 
 def compiled(root: Path, commands: Sequence[str] | None) -> dict[str, Any]:
-    """Returns a compiled pipeline of BestExporter and Pusher.
+    """Returns a compiled pipeline of two BestExporters, without and with examples, and Pusher.
 
     Args:
         root: Where the base directories lie.
@@ -42,17 +48,19 @@ def compiled(root: Path, commands: Sequence[str] | None) -> dict[str, Any]:
     from tfx_best_exporter.component import BestExporter
     from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
+    artifacts = tfx.types.standard_artifacts
     imported = {
         name: tfx.dsl.Importer(source_uri=str(root / name), artifact_type=artifact_type).with_id(
             name
         )
         for name, artifact_type in (
-            ("model", tfx.types.standard_artifacts.Model),
-            ("evaluation", tfx.types.standard_artifacts.ModelEvaluation),
-            ("blessing", tfx.types.standard_artifacts.ModelBlessing),
+            ("model", artifacts.Model),
+            ("evaluation", artifacts.ModelEvaluation),
+            ("blessing", artifacts.ModelBlessing),
+            ("examples", artifacts.Examples),
         )
     }
-    model, evaluation, blessing = (each.outputs["result"] for each in imported.values())
+    model, evaluation, blessing, examples = (each.outputs["result"] for each in imported.values())
 
     def destination(name: str) -> Any:
         return tfx.proto.PushDestination(
@@ -60,17 +68,24 @@ def compiled(root: Path, commands: Sequence[str] | None) -> dict[str, Any]:
         )
 
     policy = pb.ComparePolicy(
-        metric=pb.MetricRule(metric=pb.MetricKey(name=METRIC), direction=pb.HIGHER_IS_BETTER)
+        metric=pb.MetricRule(
+            metric=pb.MetricKey(name=METRIC),
+            direction=pb.HIGHER_IS_BETTER,
+            # Candidate and baseline of the evaluation differ, by less than this.
+            min_absolute_change=0.9,
+        )
     )
+    given: dict[str, Any] = {
+        "model": model,
+        "evaluation": evaluation,
+        "model_blessing": blessing,
+        "push_destination": destination("serving"),
+        "compare_policy": policy,
+    }
     components = [
         *imported.values(),
-        BestExporter(
-            model=model,
-            evaluation=evaluation,
-            model_blessing=blessing,
-            push_destination=destination("serving"),
-            compare_policy=policy,
-        ),
+        BestExporter(**given),
+        BestExporter(**given, examples=examples).with_id(WITH_EXAMPLES),
         tfx.components.Pusher(
             model=model, model_blessing=blessing, push_destination=destination("pushed")
         ),
@@ -87,14 +102,24 @@ def compiled(root: Path, commands: Sequence[str] | None) -> dict[str, Any]:
 
 
 def command_of(job: dict[str, Any], node_id: str, root: Path) -> list[str]:
-    """Returns the command line of a step, with what it is given."""
+    """Returns the command line of a step, with what it is given.
+
+    Args:
+        job: The compiled pipeline.
+        node_id: Of the step.
+        root: Where the artifacts lie.
+    """
     from tests.containers.launcher import Artifact, Step
 
     step = Step.of(job, node_id)
+    evaluation = "paired_evaluation" if node_id == WITH_EXAMPLES else "evaluation"
     inputs = {
         "model": Artifact(uri=str(root / "model")),
-        "evaluation": Artifact(uri=str(root / "evaluation")),
+        "evaluation": Artifact(uri=str(root / evaluation)),
         "model_blessing": Artifact(uri=str(root / "blessing"), properties={"blessed": 1.0}),
+        "examples": Artifact(
+            uri=str(root / "examples"), properties={"split_names": '["train", "eval"]'}
+        ),
     }
     wanted = step.component["inputDefinitions"]["artifacts"]
     executor_input = step.executor_input(
@@ -120,7 +145,7 @@ sys.exit(os.waitstatus_to_exitcode(status) != 0)
 
 
 def cost_of(command: Sequence[str], root: Path) -> Cost:
-    """Runs a command, and returns what it took.
+    """Runs a command, and returns its cost.
 
     Raises:
         RuntimeError: It failed.
@@ -136,10 +161,10 @@ def cost_of(command: Sequence[str], root: Path) -> Cost:
     return Cost(**json.loads(cost_path.read_text()))
 
 
-def starting(root: Path, pairs: int) -> Iterator[Ratio]:
-    """Yields time and memory of a step that is not better, beside Pusher's and beside TensorFlow.
+def write_inputs(root: Path) -> None:
+    """Writes a model, what is served, and two evaluations of the model.
 
-    Through TFX's entry point BestExporter imports what Pusher imports: figures without a limit.
+    One of the evaluations says that its baseline is what is served.
     """
     from tests.evaluations import write_evaluations
     from tfx_best_exporter.executor.evaluations import tfma as evaluation
@@ -149,38 +174,47 @@ def starting(root: Path, pairs: int) -> Iterator[Ratio]:
     (root / "paired").rename(root / "evaluation")
     write_model(root / "model" / "Format-Serving")
     write_model(root / "best", count=1, size=1)
-    ModelExporter(root / "serving", compare_fn="benchmarks.startup.is_larger").export(
+    exported = ModelExporter(root / "serving", compare_fn="benchmarks.startup.is_larger").export(
         root / "best", evaluation.from_tfma(root / "evaluation")
     )
+    shutil.copytree(root / "evaluation", root / "paired_evaluation")
+    config_path = root / "paired_evaluation" / "eval_config.json"
+    config = json.loads(config_path.read_text())
+    (baseline,) = [spec for spec in config["evalConfig"]["modelSpecs"] if spec.get("isBaseline")]
+    config["modelLocations"] = {baseline["name"]: exported}
+    config_path.write_text(json.dumps(config))
+
+
+def starting(root: Path, pairs: int) -> Iterator[Row]:
+    """Yields time and memory of steps whose model is not better, compared with Pusher's.
+
+    Through TFX's entry point BestExporter imports all that Pusher imports, so these figures have no
+    limit. The last row is how much longer importing the engine takes than importing protobuf.
+    """
+    write_inputs(root)
     job, tfx_job = compiled(root, ENTRY_POINT), compiled(root, None)
-    pusher = command_of(tfx_job, "Pusher", root)
-    commands = {
-        "not better, beside Pusher": (command_of(job, "BestExporter", root), pusher, MAX_OF_PUSHER),
-        "not better through TFX's entry point, beside Pusher": (
-            command_of(tfx_job, "BestExporter", root),
-            pusher,
-            None,
-        ),
-        "not better, beside importing TensorFlow": (
-            command_of(job, "BestExporter", root),
-            [sys.executable, "-c", "import tensorflow"],
-            None,
-        ),
+    steps = {
+        "without examples": command_of(job, "BestExporter", root),
+        "with examples": command_of(job, WITH_EXAMPLES, root),
+        "through TFX's entry point": command_of(tfx_job, "BestExporter", root),
     }
-    for name, (ours, peer, limit) in commands.items():
-        measured = []
-        for index in range(pairs + 1):
-            costs = {}
-            order = [("ours", ours), ("peer", peer)]
-            for who, command in order if index % 2 else order[::-1]:
-                shutil.rmtree(root / "outputs", ignore_errors=True)
-                costs[who] = cost_of(command, root)
-                if who == "ours":
-                    decision = json.loads((root / "outputs/decision/decision.json").read_text())
-                    assert decision["reason"] == "NOT_BETTER"
-            # The first pair warms the disk's cache.
-            if index:
-                measured.append((costs["ours"], costs["peer"]))
+    others = {
+        "Pusher": command_of(tfx_job, "Pusher", root),
+        "importing TensorFlow": [sys.executable, "-c", "import tensorflow"],
+    }
+    contestants = {
+        **{name: _measuring(command, root, is_step=True) for name, command in steps.items()},
+        **{name: _measuring(command, root) for name, command in others.items()},
+    }
+    rounds = [*rounds_of(contestants, pairs)]
+    for step, peer, limit in (
+        ("without examples", "Pusher", MAX_OF_PUSHER),
+        ("with examples", "Pusher", MAX_OF_PUSHER),
+        ("through TFX's entry point", "Pusher", None),
+        ("without examples", "importing TensorFlow", None),
+    ):
+        measured = [(each[step], each[peer]) for each in rounds]
+        name = f"not better, {step}, compared with {peer}"
         yield ratio_of(
             f"process, {name}", [(ours.seconds, peer.seconds) for ours, peer in measured], limit
         )
@@ -190,6 +224,40 @@ def starting(root: Path, pairs: int) -> Iterator[Ratio]:
             limit,
             unit="MiB",
         )
+    yield _importing(root, pairs)
+
+
+def _importing(root: Path, pairs: int) -> Row:
+    engine, protobuf = (
+        _measuring([sys.executable, "-c", f"import {module}"], root)
+        for module in ("tfx_best_exporter.executor.exporter", "google.protobuf.descriptor_pb2")
+    )
+    measured = pairs_with_each(engine, {"protobuf": protobuf}, pairs)["protobuf"]
+    return difference_of(
+        "process, importing executor.exporter, compared with importing protobuf",
+        [(ours.seconds, peer.seconds) for ours, peer in measured],
+        MAX_IMPORT_MORE,
+    )
+
+
+def _measuring(command: Sequence[str], root: Path, *, is_step: bool = False) -> Callable[[], Cost]:
+    """Returns a function that runs a command once.
+
+    Args:
+        command: The command line.
+        root: Where its outputs lie.
+        is_step: Whether it must decide that a model is not better.
+    """
+
+    def measure() -> Cost:
+        shutil.rmtree(root / "outputs", ignore_errors=True)
+        cost = cost_of(command, root)
+        if is_step:
+            decision = json.loads((root / "outputs/decision/decision.json").read_text())
+            expect(decision["reason"] == "NOT_BETTER", "the model must not be better", decision)
+        return cost
+
+    return measure
 
 
 def is_larger(best_eval_result: Any, current_eval_result: Any) -> bool:
