@@ -27,7 +27,8 @@ from tfx_best_exporter.executor.deciding import rules
 from tfx_best_exporter.executor.deciding.compare_function import COMPARE_FN_PARAMETERS
 from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.evaluations import event_files
-from tfx_best_exporter.executor.exports import retention, saved_model
+from tfx_best_exporter.executor.exports import retention
+from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Where each input comes from in most pipelines, for errors.
@@ -181,7 +182,7 @@ class BestExporter(base_component.BaseComponent):
                 user_functions,
                 module_file,
             ),
-            assets_extra=json.dumps(saved_model.check_assets_extra(assets_extra), sort_keys=True),
+            assets_extra=json.dumps(check_assets_extra(assets_extra), sort_keys=True),
             as_text=int(as_text),
             module_file=module_file,
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),

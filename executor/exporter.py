@@ -13,7 +13,8 @@ from typing import Any
 from tfx_best_exporter.executor.arguments import user_functions
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Blessing, Decision
-from tfx_best_exporter.executor.exports import retention, saved_model
+from tfx_best_exporter.executor.exports import retention
+from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.running.observe import (
     CandidateModel,
@@ -118,7 +119,7 @@ class ModelExporter:
                 exports_to_keep, retention_policy, compare_policy_message
             ),
             serving_signatures_fn=serving_signatures_fn,
-            assets_extra=saved_model.check_assets_extra(assets_extra),
+            assets_extra=check_assets_extra(assets_extra),
             as_text=as_text,
             name=name,
             clock=clock,

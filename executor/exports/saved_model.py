@@ -1,4 +1,7 @@
-"""What a SavedModel consists of, what makes it complete, and what is changed for an export."""
+"""The files of a SavedModel: their digests, whether they are complete, and their signatures.
+
+Nothing here imports TensorFlow: its messages and its index of variables are read without it.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,28 @@ import dataclasses
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+
+from google.protobuf import text_format
 
 from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
-from tfx_best_exporter.executor.storage import location_of
-from tfx_best_exporter.executor.storage.digest import FileDigest, digest_of_bytes
+from tfx_best_exporter.executor.exports import sstable, variables_index
+from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
-from tfx_best_exporter.executor.storage.protocol import TooLargeError
 from tfx_best_exporter.executor.storage.transfer import in_parallel, local_directory
+from tfx_best_exporter.proto import saved_model_pb2 as pb
 
 ASSETS_EXTRA = "assets.extra"
 RESERVED_ASSETS = "best_exporter"
 
-_BINARY = "saved_model.pb"
-_TEXT = "saved_model.pbtxt"
-MARKERS = (_BINARY, _TEXT)
+BINARY = "saved_model.pb"
+TEXT = "saved_model.pbtxt"
+MARKERS = (BINARY, TEXT)
 _SERVING_TAG = "serve"
 # A message of protobuf cannot be larger; its text can, but nobody writes such a one.
 _MAX_PROTO_BYTES = 2 << 30
+_MAX_INDEX_BYTES = 256 << 20
 _INDEX = "variables/variables.index"
 _SHARD = re.compile(r"variables/variables\.data-\d{5}-of-(\d{5})")
 
@@ -74,7 +79,7 @@ def why_incomplete(sizes: Mapping[str, int]) -> str:
         sizes: Size of each file by path relative to the SavedModel.
     """
     if not any(sizes.get(name) for name in MARKERS):
-        return f"there is no {_BINARY}"
+        return f"there is no {BINARY}"
     if not sizes.get(_INDEX):
         return f"there is no {_INDEX}"
     shards = [match for path in sizes if (match := _SHARD.fullmatch(path))]
@@ -96,7 +101,7 @@ def why_not_loadable(sizes: Mapping[str, int]) -> str:
     """
     if any(path.startswith("variables/") for path in sizes):
         return why_incomplete(sizes)
-    return "" if any(sizes.get(name) for name in MARKERS) else f"there is no {_BINARY}"
+    return "" if any(sizes.get(name) for name in MARKERS) else f"there is no {BINARY}"
 
 
 def check(model: Location, work_path: Path) -> None:
@@ -107,7 +112,8 @@ def check(model: Location, work_path: Path) -> None:
 
     Args:
         model: The directory.
-        work_path: Where copies of the small files may go, if it is not local.
+        work_path: Directory for a copy of variables.index, made if only TensorFlow can read it and
+            it is not local.
 
     Raises:
         InvalidModelError: It does not.
@@ -117,9 +123,8 @@ def check(model: Location, work_path: Path) -> None:
     except NotADirectoryError:
         sizes = {}
     problem = why_incomplete(sizes) if sizes else "there is no such directory"
-    if not problem:
-        small = [path for path in sizes if path in (*MARKERS, _INDEX)]
-        problem = _why_unreadable(local_directory(model, work_path, small), sizes)
+    problem = problem or _why_graph_unreadable(model, sizes)
+    problem = problem or _why_variables_unreadable(model, work_path, sizes)
     if problem:
         raise InvalidModelError(
             f"model must be a complete SavedModel (got {str(model)!r}: {problem})."
@@ -127,47 +132,44 @@ def check(model: Location, work_path: Path) -> None:
         )
 
 
-def _why_unreadable(model_path: Path, sizes: Mapping[str, int]) -> str:
-    import numpy as np
-    import tensorflow as tf
-
-    name = _BINARY if (model_path / _BINARY).exists() else _TEXT
+def _why_graph_unreadable(model: Location, sizes: Mapping[str, int]) -> str:
+    name = next(name for name in MARKERS if name in sizes)
+    if sizes[name] > _MAX_PROTO_BYTES:
+        return _too_large(name, sizes[name], _MAX_PROTO_BYTES)
+    content = (model / name).read(_MAX_PROTO_BYTES)
     try:
-        proto = _parse(name, (model_path / name).read_bytes())
+        proto = _parse(name, content)
     except Exception as error:
         return f"{name} cannot be parsed: {error}"
-    if not proto.meta_graphs:
-        return f"{name} holds no graph"
+    return "" if proto.meta_graphs else f"{name} holds no graph"
+
+
+def _why_variables_unreadable(model: Location, work_path: Path, sizes: Mapping[str, int]) -> str:
+    if sizes[_INDEX] > _MAX_INDEX_BYTES:
+        return _too_large(_INDEX, sizes[_INDEX], _MAX_INDEX_BYTES)
+    content = (model / _INDEX).read(_MAX_INDEX_BYTES)
     try:
-        variables = model_path / "variables"
-        reader = tf.train.load_checkpoint(str(variables / "variables"))
-        dtypes = reader.get_variable_to_dtype_map()
-        has_shards = any(_SHARD.fullmatch(f"variables/{path.name}") for path in variables.iterdir())
-        expected = 0
-        for name, shape in reader.get_variable_to_shape_map().items():
-            if dtypes[name] != tf.string:
-                expected += dtypes[name].size * int(np.prod(shape, dtype=np.int64))
-            elif has_shards:
-                # Each string's length as a varint, a checksum of these, the strings.
-                strings = np.ravel(reader.get_tensor(name)).tolist()
-                expected += 4 + sum((len(s).bit_length() + 6) // 7 or 1 for s in strings)
-                expected += sum(len(s) for s in strings)
+        return variables_index.why_incomplete(variables_index.parse(content), sizes)
+    except sstable.CompressedError:
+        model_path = local_directory(model, work_path, [_INDEX])
     except Exception as error:
         return f"the variables cannot be read: {error}"
-    actual = sum(size for path, size in sizes.items() if _SHARD.fullmatch(path))
-    if actual < expected:
-        return f"variables/variables.data-* have {actual} bytes, the index asks for {expected}"
-    return ""
+    try:
+        return variables_index.why_incomplete_by_tensorflow(model_path / "variables", sizes)
+    except Exception as error:
+        return f"the variables cannot be read: {error}"
 
 
-def _parse(name: str, content: bytes) -> Any:
-    """Returns the SavedModel message that saved_model.pb or saved_model.pbtxt holds."""
-    from google.protobuf import text_format
-    from tensorflow.core.protobuf import saved_model_pb2
+def _too_large(name: str, size: int, max_bytes: int) -> str:
+    return f"{name} has {size} bytes, and may have {max_bytes}"
 
-    if name == _BINARY:
-        return saved_model_pb2.SavedModel.FromString(content)
-    return text_format.Parse(content.decode("utf-8"), saved_model_pb2.SavedModel())
+
+def _parse(name: str, content: bytes) -> pb.SavedModel:
+    """Returns the message of saved_model.pb or saved_model.pbtxt, as far as it is read here."""
+    if name == BINARY:
+        return pb.SavedModel.FromString(content)
+    text = content.decode("utf-8")
+    return text_format.Parse(text, pb.SavedModel(), allow_unknown_field=True)
 
 
 def files_of(model: Location) -> list[ModelFile]:
@@ -185,8 +187,8 @@ def files_of(model: Location) -> list[ModelFile]:
         sources = _local_sources(model)
     else:
         sources = {path: (model / path, size) for path, size in model.sizes().items()}
-    if _BINARY in sources:
-        sources.pop(_TEXT, None)
+    if BINARY in sources:
+        sources.pop(TEXT, None)
     return in_parallel(
         lambda item: ModelFile.read(item[0], item[1][0]),
         sorted(sources.items()),
@@ -238,7 +240,7 @@ def signatures_of(sources: Mapping[str, Location]) -> dict[str, Signature]:
     Raises:
         InvalidModelError: There is neither, or it cannot be parsed.
     """
-    name = next((name for name in MARKERS if name in sources), _BINARY)
+    name = next((name for name in MARKERS if name in sources), BINARY)
     try:
         proto = _parse(name, sources[name].read(_MAX_PROTO_BYTES))
         return {
@@ -260,12 +262,10 @@ def signatures_of(sources: Mapping[str, Location]) -> dict[str, Signature]:
         ) from error
 
 
-def _tensors_of(infos: Mapping[str, Any]) -> dict[str, TensorSpec]:
-    from tensorflow.core.framework import types_pb2
-
+def _tensors_of(infos: Mapping[str, pb.TensorInfo]) -> dict[str, TensorSpec]:
     return {
         name: TensorSpec(
-            dtype=types_pb2.DataType.Name(info.dtype),
+            dtype=_dtype_name(info.dtype),
             shape=None
             if info.tensor_shape.unknown_rank
             else tuple(
@@ -275,6 +275,11 @@ def _tensors_of(infos: Mapping[str, Any]) -> dict[str, TensorSpec]:
         )
         for name, info in infos.items()
     }
+
+
+def _dtype_name(number: int) -> str:
+    # A later TensorFlow may have more types: they still compare equal, and unequal to all others.
+    return pb.DataType.Name(number) if number in pb.DataType.values() else f"DT_UNKNOWN_{number}"
 
 
 def total_size(files: Iterable[ModelFile]) -> int:
@@ -293,173 +298,3 @@ def digest_of(files: Sequence[ModelFile]) -> str:
         if not file.is_reserved:
             hasher.update(f"{file.path}\0{file.digest.size}\0{file.digest.crc32c}\n".encode())
     return f"sha256:{hasher.hexdigest()}"
-
-
-def _changed(source: Location) -> str:
-    return (
-        f"model must stay as it was when it was decided about (got another content, at {source})."
-        " Nothing was published: run again, and see what else writes there."
-    )
-
-
-def check_assets_extra(assets_extra: object) -> dict[str, str]:
-    """Returns assets_extra as a dictionary of destination below assets.extra/ to source path.
-
-    Raises:
-        TypeError: It is not a mapping of str to str.
-        ValueError: A destination leaves assets.extra/, or is where the exporter's own files lie.
-    """
-    if assets_extra is None:
-        return {}
-    if not isinstance(assets_extra, Mapping) or not all(
-        isinstance(text, str) for item in assets_extra.items() for text in item
-    ):
-        raise TypeError(
-            "assets_extra must be a dictionary of destination path to source path"
-            f" (got {assets_extra!r}). Give paths as str."
-        )
-    for destination, source in assets_extra.items():
-        path = PurePosixPath(destination)
-        if (
-            path.is_absolute()
-            or ".." in path.parts
-            or not path.parts
-            or str(path) != destination
-            or "\\" in destination
-        ):
-            raise ValueError(
-                f"assets_extra must have destinations below {ASSETS_EXTRA}/ (got {destination!r})."
-                " Give a relative path including the file name, without '..'."
-            )
-        if path.parts[0] == RESERVED_ASSETS:
-            raise ValueError(
-                f"assets_extra must have destinations outside {RESERVED_ASSETS}/ (got"
-                f" {destination!r}). That is where the export's record lies: choose another name."
-            )
-        if not source:
-            raise ValueError(
-                f"assets_extra[{destination!r}] must be the path of a file (got '')."
-                " Give the full path of the source file."
-            )
-    return dict(assets_extra)
-
-
-def with_assets_extra(
-    files: Sequence[ModelFile], assets_extra: Mapping[str, str]
-) -> list[ModelFile]:
-    """Returns the files of a model with further ones below assets.extra/.
-
-    Raises:
-        ValueError: A source is not a file, or a destination is taken already.
-    """
-    paths = {file.path for file in files}
-    result = list(files)
-    for destination, source in assets_extra.items():
-        path = f"{ASSETS_EXTRA}/{destination}"
-        try:
-            file = ModelFile.read(path, location_of(source))
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise ValueError(
-                f"assets_extra[{destination!r}] must be the path of a file (got {source!r})."
-                " Give the full path of the source file."
-            ) from error
-        if any(
-            f"{path}/".startswith(f"{other}/") or other.startswith(f"{path}/") for other in paths
-        ):
-            raise ValueError(
-                f"assets_extra must have destinations that nothing else uses (got {destination!r})."
-                " Choose another name."
-            )
-        paths.add(path)
-        result.append(file)
-    return result
-
-
-def as_text(files: Sequence[ModelFile], work_path: Path) -> list[ModelFile]:
-    """Returns the files of a model with saved_model.pbtxt in place of saved_model.pb.
-
-    Args:
-        files: Files of a complete SavedModel.
-        work_path: Directory for the new file; made if it is absent.
-
-    Raises:
-        ValueError: saved_model.pb changed since its digest was taken.
-    """
-    from google.protobuf import text_format
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    binary = next((file for file in files if file.path == _BINARY), None)
-    if binary is None:
-        return list(files)
-    work_path.mkdir(parents=True, exist_ok=True)
-    text_path = work_path / _TEXT
-    try:
-        content = binary.source.read(binary.digest.size)
-    except TooLargeError as error:
-        raise ValueError(_changed(binary.source)) from error
-    if digest_of_bytes(content) != binary.digest:
-        raise ValueError(_changed(binary.source))
-    proto = saved_model_pb2.SavedModel.FromString(content)
-    text_path.write_text(text_format.MessageToString(proto), encoding="utf-8")
-    others = [file for file in files if not file.is_marker]
-    return [*others, ModelFile.read(_TEXT, location_of(str(text_path)))]
-
-
-def with_signatures(
-    model: Location,
-    files: Sequence[ModelFile],
-    serving_signatures_fn: Callable[[Any], Mapping[str, Any]],
-    work_path: Path,
-) -> list[ModelFile]:
-    """Saves a model anew with other serving signatures, and returns its files.
-
-    Variables and assets stay as they are; what the model has in assets.extra/ comes along.
-
-    Args:
-        model: A complete SavedModel.
-        files: Its files, with the digests they had when it was decided about.
-        serving_signatures_fn: Given the loaded model, returns signature name -> tf.function.
-        work_path: Directory for the new SavedModel, and for a copy of a model that is not local.
-
-    Raises:
-        TypeError: The function returns no mapping of names to tf.functions.
-        RuntimeError: The function raised, or the model cannot be saved with its signatures.
-        ValueError: The model changed since its digests were taken.
-    """
-    import tensorflow as tf
-
-    loaded = tf.saved_model.load(str(local_directory(model, work_path / "model", [*model.sizes()])))
-    try:
-        signatures = serving_signatures_fn(loaded)
-    except Exception as error:
-        raise RuntimeError(
-            "serving_signatures_fn must return signature name -> tf.function (got"
-            f" {type(error).__name__}: {error}). Mend the function; nothing was exported."
-        ) from error
-    if (
-        not isinstance(signatures, Mapping)
-        or not signatures
-        or not all(isinstance(name, str) for name in signatures)
-        or not all(callable(function) for function in signatures.values())
-    ):
-        raise TypeError(
-            f"serving_signatures_fn must return signature name -> tf.function (got {signatures!r})."
-            " Mend the function; nothing was exported."
-        )
-    saved_path = work_path / "saved"
-    try:
-        tf.saved_model.save(loaded, str(saved_path), signatures=dict(signatures))
-    except Exception as error:
-        raise RuntimeError(
-            "serving_signatures_fn must return functions that tf.saved_model.save takes (got"
-            f" {type(error).__name__}: {error}). Give each an input_signature, and use only what"
-            " the loaded model holds."
-        ) from error
-    saved = location_of(str(saved_path))
-    check(saved, work_path)
-    if digest_of(files_of(model)) != digest_of(files):
-        raise ValueError(_changed(model))
-    extras = [
-        file for file in files if file.path.startswith(f"{ASSETS_EXTRA}/") and not file.is_reserved
-    ]
-    return [*files_of(saved), *extras]

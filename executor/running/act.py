@@ -10,7 +10,8 @@ from typing import Any
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.evaluations import tfma
-from tfx_best_exporter.executor.exports import retention, saved_model
+from tfx_best_exporter.executor.exports import resave, retention, saved_model
+from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.directory import Export
 from tfx_best_exporter.executor.exports.records import (
     EVALUATION_DIRECTORY,
@@ -42,7 +43,7 @@ def with_new_signatures(
         RuntimeError: The function raised, or the model cannot be saved with its signatures.
         ValueError: The model changed since its digests were taken.
     """
-    files = saved_model.with_signatures(
+    files = resave.with_signatures(
         model.model, model.files, serving_signatures_fn, work_path / "signatures"
     )
     return dataclasses.replace(model, files=files)
@@ -90,9 +91,9 @@ def publish(
 
     files = model.files
     if settings.as_text:
-        files = saved_model.as_text(files, work_path / "text")
+        files = resave.as_text(files, work_path / "text")
     files = [
-        *saved_model.with_assets_extra(files, settings.assets_extra),
+        *with_assets_extra(files, settings.assets_extra),
         *_evaluation_files(model.candidate.eval_result.source, model.candidate.eval_result.uri),
     ]
     return settings.exports.publish(version, files, make_record).version

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
-from tfx_best_exporter.executor.exports import saved_model
+from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.directory import Export
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.reports import message, wording
@@ -59,7 +59,7 @@ def export_if_better(settings: Settings, request: Request) -> pb.ExportDecision:
     """
     request.provenance.exporter_version = VERSION
     # Before the lock: a source that is missing stops the run with nothing written.
-    saved_model.with_assets_extra(request.model.files, settings.assets_extra)
+    with_assets_extra(request.model.files, settings.assets_extra)
     attempts = 0
     while True:
         attempts += 1

@@ -24,7 +24,8 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKe
 from tfx_best_exporter.executor.deciding.models import Blessing, BlessingStatus
 from tfx_best_exporter.executor.evaluations import best, event_files, reevaluation, tfma
 from tfx_best_exporter.executor.evaluations.reevaluation import Beam
-from tfx_best_exporter.executor.exports import retention, saved_model
+from tfx_best_exporter.executor.exports import retention
+from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.running.exec_properties import ExecProperties, PriorExport
 from tfx_best_exporter.executor.running.observe import ForeignBest, observe_candidate
@@ -186,7 +187,7 @@ def _settings_of(inputs: StepInputs) -> Settings:
         policy=policy,
         retention_policy=_retention_policy_of(properties, compare_policy),
         serving_signatures_fn=serving_signatures_fn,
-        assets_extra=saved_model.check_assets_extra(properties.assets_extra),
+        assets_extra=check_assets_extra(properties.assets_extra),
         as_text=properties.as_text,
         name=inputs.provenance.node_id or _DEFAULT_NAME,
         clock=time.time,

@@ -1,0 +1,86 @@
+"""Files that an author adds to an export, below assets.extra/."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from tfx_best_exporter.executor.exports.saved_model import (
+    ASSETS_EXTRA,
+    RESERVED_ASSETS,
+    ModelFile,
+)
+from tfx_best_exporter.executor.storage import location_of
+
+
+def check_assets_extra(assets_extra: object) -> dict[str, str]:
+    """Returns assets_extra as a dictionary of destination below assets.extra/ to source path.
+
+    Raises:
+        TypeError: It is not a mapping of str to str.
+        ValueError: A destination leaves assets.extra/, or is where the exporter's own files lie.
+    """
+    if assets_extra is None:
+        return {}
+    if not isinstance(assets_extra, Mapping) or not all(
+        isinstance(text, str) for item in assets_extra.items() for text in item
+    ):
+        raise TypeError(
+            "assets_extra must be a dictionary of destination path to source path"
+            f" (got {assets_extra!r}). Give paths as str."
+        )
+    for destination, source in assets_extra.items():
+        path = PurePosixPath(destination)
+        if (
+            path.is_absolute()
+            or ".." in path.parts
+            or not path.parts
+            or str(path) != destination
+            or "\\" in destination
+        ):
+            raise ValueError(
+                f"assets_extra must have destinations below {ASSETS_EXTRA}/ (got {destination!r})."
+                " Give a relative path including the file name, without '..'."
+            )
+        if path.parts[0] == RESERVED_ASSETS:
+            raise ValueError(
+                f"assets_extra must have destinations outside {RESERVED_ASSETS}/ (got"
+                f" {destination!r}). That is where the export's record lies: choose another name."
+            )
+        if not source:
+            raise ValueError(
+                f"assets_extra[{destination!r}] must be the path of a file (got '')."
+                " Give the full path of the source file."
+            )
+    return dict(assets_extra)
+
+
+def with_assets_extra(
+    files: Sequence[ModelFile], assets_extra: Mapping[str, str]
+) -> list[ModelFile]:
+    """Returns the files of a model with further ones below assets.extra/.
+
+    Raises:
+        ValueError: A source is not a file, or a destination is taken already.
+    """
+    paths = {file.path for file in files}
+    result = list(files)
+    for destination, source in assets_extra.items():
+        path = f"{ASSETS_EXTRA}/{destination}"
+        try:
+            file = ModelFile.read(path, location_of(source))
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+            raise ValueError(
+                f"assets_extra[{destination!r}] must be the path of a file (got {source!r})."
+                " Give the full path of the source file."
+            ) from error
+        if any(
+            f"{path}/".startswith(f"{other}/") or other.startswith(f"{path}/") for other in paths
+        ):
+            raise ValueError(
+                f"assets_extra must have destinations that nothing else uses (got {destination!r})."
+                " Choose another name."
+            )
+        paths.add(path)
+        result.append(file)
+    return result

@@ -1,0 +1,181 @@
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import WriteModel
+from tests.executor.bucket import Bucket
+from tests.executor.plain import files_of, read_files, write_files
+from tfx_best_exporter.executor.exports import resave, saved_model
+from tfx_best_exporter.executor.storage import location_of
+
+# as_text.
+
+
+def test_as_text(tmp_path: Path, write_model: WriteModel):
+    import tensorflow as tf
+
+    path = write_model(tmp_path / "model", scale=3.0)
+    (tmp_path / "work").mkdir()
+    files = resave.as_text(files_of(path), tmp_path / "work")
+    for file in files:
+        (tmp_path / "text" / file.path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file.source.path, tmp_path / "text" / file.path)
+    names = set(read_files(path)) - {"saved_model.pb"} | {"saved_model.pbtxt"}
+    assert {file.path for file in files} == set(read_files(tmp_path / "text")) == names
+    saved_model.check(location_of(str(tmp_path / "text")), tmp_path / "unused")
+    loaded = tf.saved_model.load(str(tmp_path / "text"))
+    assert serve(loaded, "serving_default", x=[2.0]) == {"y": [6.0]}
+
+
+def test_as_text_leaves_text_as_it_is(tmp_path: Path):
+    files = files_of(write_files(tmp_path / "model", {"saved_model.pbtxt": b"x"}))
+    assert resave.as_text(files, tmp_path) == files
+
+
+def test_as_text_of_a_model_in_both_forms(tmp_path: Path, write_model: WriteModel):
+    path = write_model(tmp_path / "model")
+    (path / "saved_model.pbtxt").write_text("TensorFlow does not load this one")
+    files = resave.as_text(files_of(path), tmp_path / "work")
+    (text,) = (file for file in files if file.is_marker)
+    assert text.source == location_of(tmp_path / "work" / "saved_model.pbtxt")
+    assert "meta_graphs" in Path(text.source.path).read_text()
+
+
+@pytest.mark.parametrize("content", [b"GRAPH", b"a longer graph", b""], ids=["", "more", "less"])
+def test_as_text_refuses_what_has_another_content(tmp_path: Path, content: bytes):
+    path = write_files(tmp_path / "model")
+    files = files_of(path)
+    (path / "saved_model.pb").write_bytes(content)
+    with pytest.raises(ValueError, match=r"\Amodel must stay as it was when it was decided about "):
+        resave.as_text(files, tmp_path / "work")
+
+
+def test_a_model_that_changed_since_it_was_decided_about_is_refused(
+    tmp_path: Path, write_model: WriteModel
+):
+    path = write_model(tmp_path / "model")
+    files = files_of(path)
+    content = bytearray((path / "saved_model.pb").read_bytes())
+    content[-1] ^= 1
+    (path / "saved_model.pb").write_bytes(content)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        resave.as_text(files, tmp_path / "text")
+    assert str(caught.value) == (
+        "model must stay as it was when it was decided about (got another content, at"
+        f" {path / 'saved_model.pb'}). Nothing was published: run again, and see what else writes"
+        " there."
+    )
+
+
+# serving_signatures_fn.
+
+
+def serve(loaded: Any, signature: str, **inputs: list[float]) -> dict[str, list[float]]:
+    import tensorflow as tf
+
+    tensors = {name: tf.constant(value) for name, value in inputs.items()}
+    outputs = loaded.signatures[signature](**tensors)
+    return {name: value.numpy().tolist() for name, value in outputs.items()}
+
+
+def squared(loaded: Any) -> dict[str, Any]:
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def square(x: Any) -> Any:
+        return {"z": (loaded.scale * x) ** 2}
+
+    return {"squared": square, "serving_default": loaded.signatures["serving_default"]}
+
+
+def test_with_signatures(tmp_path: Path, write_model: WriteModel):
+    import tensorflow as tf
+
+    path = write_model(tmp_path / "model", scale=3.0)
+    write_files(path, {"assets.extra/warmup": b"w", "assets.extra/best_exporter/record.json": b""})
+    files = resave.with_signatures(location_of(path), files_of(path), squared, tmp_path / "work")
+    names = [file.path for file in files]
+    assert len(names) == len(set(names))
+    assert "assets.extra/warmup" in names
+    assert "assets.extra/best_exporter/record.json" not in names
+    loaded = tf.saved_model.load(str(tmp_path / "work" / "saved"))
+    assert set(loaded.signatures) == {"squared", "serving_default"}
+    assert serve(loaded, "squared", x=[2.0]) == {"z": [36.0]}
+    assert serve(loaded, "serving_default", x=[2.0]) == {"y": [6.0]}
+    assert loaded.scale.numpy() == 3.0
+    words = (path / "assets" / "words.txt").read_bytes()
+    assert (tmp_path / "work" / "saved" / "assets" / "words.txt").read_bytes() == words
+
+
+@pytest.mark.parametrize("value", [None, {}, [], {"a": 1}, {1: print}, "serve"], ids=repr)
+def test_signatures_of_another_type_are_refused(
+    tmp_path: Path, write_model: WriteModel, value: Any
+):
+    path = write_model(tmp_path / "model")
+    with pytest.raises(TypeError) as caught:
+        resave.with_signatures(
+            location_of(path), files_of(path), lambda loaded: value, tmp_path / "work"
+        )
+    assert str(caught.value) == (
+        f"serving_signatures_fn must return signature name -> tf.function (got {value!r})."
+        " Mend the function; nothing was exported."
+    )
+    assert not (tmp_path / "work").exists()
+
+
+def test_with_signatures_refuses_a_model_that_changed(tmp_path: Path, write_model: WriteModel):
+    path = write_model(tmp_path / "model")
+    files = files_of(path)
+    (path / "assets" / "words.txt").write_text("other words")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        resave.with_signatures(location_of(path), files, squared, tmp_path / "work")
+    assert str(caught.value) == (
+        f"model must stay as it was when it was decided about (got another content, at {path})."
+        " Nothing was published: run again, and see what else writes there."
+    )
+
+
+def test_signatures_function_that_raises(tmp_path: Path, write_model: WriteModel):
+    def fail(loaded: Any) -> dict[str, Any]:
+        raise AttributeError("no such layer")
+
+    path = write_model(tmp_path / "model")
+    with pytest.raises(RuntimeError) as caught:
+        resave.with_signatures(location_of(path), files_of(path), fail, tmp_path / "work")
+    assert str(caught.value) == (
+        "serving_signatures_fn must return signature name -> tf.function (got AttributeError: no"
+        " such layer). Mend the function; nothing was exported."
+    )
+
+
+def test_signatures_that_cannot_be_saved(tmp_path: Path, write_model: WriteModel):
+    path = write_model(tmp_path / "model")
+    with pytest.raises(RuntimeError) as caught:
+        resave.with_signatures(
+            location_of(path), files_of(path), lambda loaded: {"a": print}, tmp_path / "work"
+        )
+    assert str(caught.value).startswith(
+        "serving_signatures_fn must return functions that tf.saved_model.save takes (got"
+        " ValueError: "
+    )
+    assert str(caught.value).endswith(
+        ". Give each an input_signature, and use only what the loaded model holds."
+    )
+
+
+# In another storage.
+
+
+def test_resave_a_model_elsewhere(tmp_path: Path, write_model: WriteModel):
+    import tensorflow as tf
+
+    write_model(tmp_path / "model", scale=3.0)
+    model = Bucket(tmp_path).location("model")
+    files = saved_model.files_of(model)
+    (text,) = (file for file in resave.as_text(files, tmp_path / "text") if file.is_marker)
+    assert "meta_graphs" in Path(text.source.path).read_text()
+    resave.with_signatures(model, files, squared, tmp_path / "work")
+    loaded = tf.saved_model.load(str(tmp_path / "work" / "saved"))
+    assert serve(loaded, "squared", x=[2.0]) == {"z": [36.0]}

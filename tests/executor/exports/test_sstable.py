@@ -1,0 +1,183 @@
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.executor.exports import tables
+from tfx_best_exporter.executor.exports import sstable
+from tfx_best_exporter.executor.exports.sstable import CompressedError, TableError
+
+PAIRS = [(b"", b"header"), (b"a", b""), (b"abc", b"1"), (b"abd", b"2" * 300), (b"b", b"3")]
+
+
+@pytest.mark.parametrize("restart_interval", [1, 2, 16])
+@pytest.mark.parametrize("size", [1, 2, 5], ids="{} a block".format)
+def test_read(size: int, restart_interval: int):
+    parts = [PAIRS[start : start + size] for start in range(0, len(PAIRS), size)]
+    blocks = [tables.block(part, restart_interval=restart_interval) for part in parts]
+    assert list(sstable.read(tables.table(blocks))) == PAIRS
+
+
+def test_an_empty_table():
+    assert list(sstable.read(tables.table([]))) == []
+    assert list(sstable.read(tables.table([tables.block([])]))) == []
+
+
+@given(st.dictionaries(st.binary(max_size=40), st.binary(max_size=40), max_size=60))
+def test_read_what_was_written(values: dict[bytes, bytes]):
+    pairs = sorted(values.items())
+    blocks = [tables.block(pairs[start : start + 20]) for start in range(0, len(pairs), 20)]
+    assert list(sstable.read(tables.table(blocks))) == pairs
+
+
+def test_every_changed_byte_of_a_block_is_found():
+    content = tables.table([tables.block(PAIRS)])
+    for position in range(len(content) - 48):
+        damaged = bytearray(content)
+        damaged[position] ^= 1
+        with pytest.raises(TableError):
+            list(sstable.read(bytes(damaged)))
+
+
+def test_every_length_of_a_table_but_the_whole_is_refused():
+    content = tables.table([tables.block(PAIRS)])
+    for length in range(len(content)):
+        with pytest.raises(TableError):
+            list(sstable.read(content[:length]))
+
+
+@given(st.binary(max_size=200), st.binary(max_size=40))
+def test_whatever_lies_in_a_table_is_read_or_refused(content: bytes, handles: bytes):
+    """Whole checksums, anything inside: it is a TableError, and nothing else."""
+    for each in (
+        tables.table([content]),
+        tables.sealed(content) + tables.footer(0, len(content)),
+        content + handles.ljust(40, b"\0") + tables.MAGIC,
+    ):
+        try:
+            pairs = list(sstable.read(each))
+        except TableError:
+            continue
+        assert sum(len(value) for _, value in pairs) <= len(content)
+
+
+def with_handles(*handles: bytes) -> bytes:
+    """Returns a table of one block, with an index block that says something else."""
+    data = tables.block(PAIRS)
+    index = tables.block([(b"%d" % number, each) for number, each in enumerate(handles)])
+    sealed = tables.sealed(data) + tables.sealed(index)
+    return sealed + tables.footer(len(data) + 5, len(index))
+
+
+HANDLE = tables.varint(0) + tables.varint(len(tables.block(PAIRS)))
+
+
+def test_with_handles():
+    assert list(sstable.read(with_handles(HANDLE))) == PAIRS
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        pytest.param(b"", "it does not end as a table does", id="empty"),
+        pytest.param(bytes(48), "it does not end as a table does", id="no magic"),
+        pytest.param(tables.MAGIC, "it does not end as a table does", id="magic alone"),
+        pytest.param(
+            b"\xff" * 40 + tables.MAGIC, "a number is longer than it may be", id="huge numbers"
+        ),
+        pytest.param(
+            tables.footer(2**63, 8), f"a block at {2**63} ends beyond the table", id="far offset"
+        ),
+        pytest.param(tables.footer(0, 2**63), "a block at 0 ends beyond the table", id="huge size"),
+        pytest.param(
+            tables.footer(0, 0), "the block at 0 does not have its checksum", id="no checksum"
+        ),
+        pytest.param(
+            with_handles(HANDLE, HANDLE), "a block at 0 overlaps another", id="a block twice"
+        ),
+        pytest.param(
+            with_handles(b"\x80"), "a number is longer than it may be", id="half a handle"
+        ),
+        pytest.param(
+            tables.sealed(b"abc") + tables.footer(0, 3),
+            "a block is shorter than it says",
+            id="no restarts",
+        ),
+        pytest.param(
+            tables.table([tables.raw_block(b"")[:-4] + b"\xff\xff\xff\xff"]),
+            "a block is shorter than it says",
+            id="too many restarts",
+        ),
+        pytest.param(
+            tables.table([tables.raw_block(tables.entry(1, b"a", b""))]),
+            "a block has an entry that is longer than it",
+            id="shares more than there is",
+        ),
+        pytest.param(
+            tables.table([tables.raw_block(b"\x00\x09\x00abc")]),
+            "a block has an entry that is longer than it",
+            id="key beyond the block",
+        ),
+        pytest.param(
+            tables.table([tables.raw_block(b"\x00\x00" + tables.varint(2**63) + b"abc")]),
+            "a block has an entry that is longer than it",
+            id="value beyond the block",
+        ),
+    ],
+)
+def test_what_is_damaged_is_refused(content: bytes, problem: str):
+    with pytest.raises(TableError) as caught:
+        list(sstable.read(content))
+    assert str(caught.value) == problem
+    assert not isinstance(caught.value, CompressedError)
+
+
+def long_keys() -> bytes:
+    """Returns a block of 4 MB whose keys would have a terabyte."""
+    first = tables.entry(0, b"k" * (1 << 20), b"")
+    return tables.table([tables.raw_block(first + tables.entry(1 << 20, b"", b"") * (1 << 20))])
+
+
+def many_handles() -> bytes:
+    """Returns a table of 2 MB whose blocks would have a terabyte."""
+    data = tables.block([(b"key", b"v" * (1 << 20))])
+    handle = tables.varint(0) + tables.varint(len(data))
+    index = tables.raw_block(tables.entry(0, b"", handle) * (1 << 17))
+    return tables.sealed(data) + tables.sealed(index) + tables.footer(len(data) + 5, len(index))
+
+
+@pytest.mark.parametrize(
+    ("write", "problem"),
+    [
+        pytest.param(long_keys, "a block has keys that are too long for it", id="long keys"),
+        pytest.param(many_handles, "a block at 0 overlaps another", id="many handles"),
+    ],
+)
+def test_what_would_take_a_terabyte_is_refused(write: Callable[[], bytes], problem: str):
+    content = write()
+    start = time.monotonic()
+    with pytest.raises(TableError) as caught:
+        for _ in sstable.read(content):
+            pass
+    assert str(caught.value) == problem
+    assert time.monotonic() - start < 10
+
+
+def test_keys_may_share_all_that_writers_let_them_share():
+    """Every 16th key is written in full, however long it is."""
+    pairs = [(b"k" * 2000 + number.to_bytes(2, "big"), b"") for number in range(64)]
+    assert list(sstable.read(tables.table([tables.block(pairs)]))) == pairs
+
+
+def test_a_compressed_block_is_a_case_of_its_own():
+    content = tables.table([tables.block(PAIRS)], is_compressed=True)
+    with pytest.raises(CompressedError, match="is compressed"):
+        list(sstable.read(content))
+
+
+def test_unmasked():
+    assert sstable.unmasked(0xA282EAD8) == 0
+    # The mask of 1 is 1 rotated by 15 bits to the right, and the constant.
+    assert sstable.unmasked((0xA282EAD8 + (1 << 17)) & 0xFFFFFFFF) == 1
