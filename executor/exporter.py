@@ -228,8 +228,8 @@ class ModelExporter:
         """
         return export_if_better(
             self._settings,
+            self._candidate(model_path, eval_result, blessings, model_uri),
             Request(
-                model=self._candidate(model_path, eval_result, blessings, model_uri),
                 foreign_best=foreign_best,
                 reevaluate=reevaluate,
                 pushed_model=_location(pushed_model_path) if pushed_model_path else None,

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, SliceKey
 from tfx_best_exporter.executor.deciding.models import Best, Blessing, Candidate, Observation
-from tfx_best_exporter.executor.deciding.policy import Needs, Policy
+from tfx_best_exporter.executor.deciding.policy import Needs
 from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.evaluations.best import Reevaluated, with_evaluation
 from tfx_best_exporter.executor.exports import saved_model
@@ -100,18 +100,20 @@ def observe_candidate(
 
 def observe(
     exports: ExportDirectory,
-    model: CandidateModel,
-    policy: Policy,
+    candidate: Candidate,
+    needs: Needs,
     *,
+    comparability: pb.ComparePolicy.Comparability,
     foreign_best: ForeignBest | None = None,
-    reevaluate: Reevaluate | None = None,
+    reevaluate: Callable[[Location], Reevaluated] | None = None,
 ) -> Observation:
-    """Returns what a decision looks at.
+    """Returns everything that a decision looks at, but serving signatures.
 
     Args:
         exports: The base directory.
-        model: The candidate.
-        policy: Which values the decision needs.
+        candidate: The candidate.
+        needs: The values that the decision needs.
+        comparability: Whether the best must be known on the candidate's data.
         foreign_best: What is known of a best without a record.
         reevaluate: Evaluates an export on the candidate's examples. Called only where candidate and
             best are going to be compared, and the candidate's own evaluation has no metrics of the
@@ -122,8 +124,6 @@ def observe(
         RuntimeError: The best could not be evaluated again, and that is required.
         OSError: Something cannot be read.
     """
-    candidate = model.candidate
-    needs = policy.needs(candidate)
     served = exports.served()
     warnings = list(served.warnings)
     best = None
@@ -132,7 +132,9 @@ def observe(
         warnings.extend(found)
         # Evaluating costs: only where the two are going to be compared.
         if candidate.is_blessed and best.digest != candidate.digest:
-            best, found = _compared_best(best, served.export, model, policy, needs, reevaluate)
+            best, found = _compared_best(
+                best, served.export, candidate.eval_result, needs, comparability, reevaluate
+            )
             warnings.extend(found)
     latest, found = _latest_record(exports, served) if best else (None, ())
     return Observation(
@@ -179,24 +181,22 @@ def _best(
 def _compared_best(
     best: Best,
     export: Export,
-    model: CandidateModel,
-    policy: Policy,
+    eval_result: EvalResult,
     needs: Needs,
-    reevaluate: Reevaluate | None,
+    comparability: pb.ComparePolicy.Comparability,
+    reevaluate: Callable[[Location], Reevaluated] | None,
 ) -> tuple[Best, tuple[str, ...]]:
     """Returns the best with everything that it is compared by."""
-    # The second model doubles the work, and only their difference's noise needs it.
-    beside = model.model if needs.intervals else None
     recorded = best.eval_result
     found, warnings = with_evaluation(
         best,
-        candidate=model.candidate.eval_result,
+        candidate=eval_result,
         model_uri=best.record.model.uri if best.record else best.model_uri,
         export_uri=export.path,
         needed=needs.metrics,
         has_content_of_best=lambda path: _has_digest(path, best.digest),
-        reevaluate=(lambda: reevaluate(export.location, beside)) if reevaluate else None,
-        comparability=policy.comparability,
+        reevaluate=(lambda: reevaluate(export.location)) if reevaluate else None,
+        comparability=comparability,
     )
     if best.record is not None and found.eval_result is recorded and needs.slices:
         found = dataclasses.replace(

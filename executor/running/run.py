@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
+from tfx_best_exporter.executor.deciding.policy import Needs
+from tfx_best_exporter.executor.evaluations.best import Reevaluated
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.directory import Export
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
@@ -33,7 +36,6 @@ class Request:
     """What one run is asked for.
 
     Attributes:
-        model: The candidate.
         foreign_best: What is known of a best without a record.
         reevaluate: Evaluates an export on the candidate's examples, or None.
         pushed_model: Directory that is given the exported SavedModel too, or None.
@@ -42,7 +44,6 @@ class Request:
         warnings: To be reported with the decision.
     """
 
-    model: CandidateModel
     foreign_best: ForeignBest | None = None
     reevaluate: Reevaluate | None = None
     pushed_model: Location | None = None
@@ -51,21 +52,23 @@ class Request:
     warnings: tuple[str, ...] = ()
 
 
-def export_if_better(settings: Settings, request: Request) -> pb.ExportDecision:
-    """Returns the decision, carried out.
+def export_if_better(
+    settings: Settings, model: CandidateModel, request: Request
+) -> pb.ExportDecision:
+    """Returns the decision about a candidate, carried out.
 
     Raises:
         See ModelExporter.run.
     """
     request.provenance.exporter_version = VERSION
     # Before the lock: a source that is missing stops the run with nothing written.
-    with_assets_extra(request.model.files, settings.assets_extra)
+    with_assets_extra(model.files, settings.assets_extra)
     attempts = 0
     while True:
         attempts += 1
         try:
             with settings.exports.lock():
-                result = _run_locked(settings, request)
+                result = _run_locked(settings, model, request)
         except LeaseLostError:
             # Somebody else may have exported meanwhile: look at what is served, decide again.
             if attempts == _MAX_ATTEMPTS:
@@ -101,28 +104,37 @@ def decide_only(
     Raises:
         See ModelExporter.run.
     """
+    needs = settings.policy.needs(model.candidate)
     observation = observe.observe(
-        settings.exports, model, settings.policy, foreign_best=foreign_best
+        settings.exports,
+        model.candidate,
+        needs,
+        comparability=settings.policy.comparability,
+        foreign_best=foreign_best,
     )
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
-        _, decision = _decide(settings, model, observation, settings.clock(), Path(work_path))
+        _, decision = _decide(
+            settings, model, observation, needs, settings.clock(), Path(work_path)
+        )
     return decision
 
 
-def _run_locked(settings: Settings, request: Request) -> pb.ExportDecision:
+def _run_locked(settings: Settings, source: CandidateModel, request: Request) -> pb.ExportDecision:
     exports = settings.exports
     now = settings.clock()
     recovered = exports.recover()
+    needs = settings.policy.needs(source.candidate)
     observation = observe.observe(
         exports,
-        request.model,
-        settings.policy,
+        source.candidate,
+        needs,
+        comparability=settings.policy.comparability,
         foreign_best=request.foreign_best,
-        reevaluate=request.reevaluate,
+        reevaluate=_reevaluation_of(request, source, needs),
     )
     origin = message.Origin(
         base_directory=str(exports.base),
-        candidate_uri=request.model.uri,
+        candidate_uri=source.uri,
         compare_policy=settings.compare_policy,
         policy=settings.policy,
         provenance=request.provenance,
@@ -130,9 +142,8 @@ def _run_locked(settings: Settings, request: Request) -> pb.ExportDecision:
         warnings=request.warnings,
     )
     version = 0
-    source = request.model
     with exports.work_directory() as work_path:
-        model, decision = _decide(settings, source, observation, now, work_path)
+        model, decision = _decide(settings, source, observation, needs, now, work_path)
         if decision.is_export:
             version = act.publish(
                 settings,
@@ -163,16 +174,29 @@ def _run_locked(settings: Settings, request: Request) -> pb.ExportDecision:
     )
 
 
+def _reevaluation_of(
+    request: Request, source: CandidateModel, needs: Needs
+) -> Callable[[Location], Reevaluated] | None:
+    """Returns the function that evaluates an export again; None if there is none."""
+    reevaluate = request.reevaluate
+    if reevaluate is None:
+        return None
+    # The second model doubles the work, and only their difference's noise needs it.
+    beside = source.model if needs.intervals else None
+    return lambda export: reevaluate(export, beside)
+
+
 def _decide(
     settings: Settings,
     model: CandidateModel,
     observation: Observation,
+    needs: Needs,
     now: float,
     work_path: Path,
 ) -> tuple[CandidateModel, Decision]:
     """Returns the candidate as it would be exported, and the decision about it."""
     decision = decide(observation, settings.policy, now)
-    if not decision.is_export or not settings.policy.needs(model.candidate).signatures:
+    if not decision.is_export or not needs.signatures:
         return model, decision
     # Making other signatures takes the whole model: only for one that is exported, as far as all
     # the rest says.

@@ -156,8 +156,8 @@ def _export(
     pushed_model_uri = inputs.output_uris[keys.PUSHED_MODEL_KEY]
     return export_if_better(
         _settings_of(inputs),
+        observe_candidate(location_of(model_path), model_uri, eval_result, blessings),
         Request(
-            model=observe_candidate(location_of(model_path), model_uri, eval_result, blessings),
             foreign_best=foreign_best,
             reevaluate=_reevaluation_of(inputs, eval_result.uri),
             pushed_model=location_of(pushed_model_uri),
