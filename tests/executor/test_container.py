@@ -21,6 +21,9 @@ EXECUTOR, BEAM_EXECUTOR = container.OUR_EXECUTORS
 HEAVY_PACKAGES = {
     "apache_beam",
     "kfp",
+    "numpy",
+    "scipy",
+    "tensorflow",
     "kubernetes",
     "ml_metadata",
     "tensorflow_model_analysis",
