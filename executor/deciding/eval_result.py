@@ -70,13 +70,13 @@ _UNKNOWN_DATA = EvaluatedData()
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where an evaluation comes from; one object for all of its slices.
+    """The origin of an evaluation; one object for all of its slices.
 
     Attributes:
-        uri: Where the evaluation lies; empty if it was handed over as a mapping.
-        source: pb.Evaluation.Source.
-        warnings: What was tolerated when the evaluation was read.
-        data: What it was computed on.
+        uri: URI of the evaluation; empty if it was handed over as a mapping.
+        source: Kind of evaluation.
+        warnings: Problems that were tolerated when the evaluation was read.
+        data: Examples and metrics that it was computed on.
         evaluated_at: Seconds since the epoch, or None if unknown.
         model_paths: Path of each SavedModel that was evaluated, by its name in the evaluation.
     """
@@ -158,8 +158,9 @@ class EvalResult(Mapping[str, float]):
         """Returns an EvalResult that reads its metrics when they are asked for.
 
         Args:
-            metrics: Of the overall slice; asked again each time.
-            provenance: Where they come from.
+            metrics: Source of the overall slice's metrics. It is asked each time, except by name:
+                these values are kept.
+            provenance: Origin of the evaluation.
         """
         result = cls.__new__(cls)
         result._set(metrics, provenance)
@@ -238,22 +239,22 @@ class EvalResult(Mapping[str, float]):
 
     @property
     def uri(self) -> str:
-        """Where the evaluation lies; empty if it was handed over as a mapping."""
+        """URI of the evaluation; empty if it was handed over as a mapping."""
         return self._provenance.uri
 
     @property
     def source(self) -> pb.Evaluation.Source:
-        """What it was read from."""
+        """Kind of evaluation that the metrics were read from."""
         return self._provenance.source
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was tolerated when the evaluation was read."""
+        """Problems that were tolerated when the evaluation was read."""
         return self._provenance.warnings
 
     @property
     def data(self) -> EvaluatedData:
-        """What it was computed on."""
+        """Examples and metrics that it was computed on."""
         return self._provenance.data
 
     @property

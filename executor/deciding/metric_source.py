@@ -1,4 +1,4 @@
-"""MetricSource: an EvalResult reads its metrics from one; and the source that is in memory.
+"""MetricSource, the protocol that an EvalResult reads its metrics from, and one in memory.
 
 A source of another kind of evaluation is one class with these methods, handed to
 EvalResult.from_source. It may decode a metric when it is asked for.
@@ -113,7 +113,7 @@ class MemorySource(Generic[ResultT_co]):
         """Makes a MemorySource.
 
         Args:
-            metrics: Of the slice, by key.
+            metrics: Metrics of the slice, by key.
             model_name: Name of the model in the evaluation.
             example_count: Number of examples, or None.
             differences: Candidate less baseline.
@@ -177,7 +177,7 @@ def model_names_of(key: MetricKey, own_name: str) -> tuple[str, ...]:
     """Returns the model names that a key's metric may have in an evaluation.
 
     Args:
-        key: Of a metric. Without a model name, or with that of the candidate, it is a metric of the
+        key: Key of a metric. Without a model name, or with the candidate's, it is a metric of the
             model that the run trained, whatever the evaluation calls it.
         own_name: Name of this model in the evaluation.
     """

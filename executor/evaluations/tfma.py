@@ -176,8 +176,8 @@ class _Layout:
     """The places of all metrics in a slice's items; nearly always the same in all slices.
 
     Attributes:
-        columns: Of each role. The keys of baseline and candidate are those of a model alone.
-        prefixes: What each item begins with, as it is written: TFMA's key.
+        columns: Columns of each role. A baseline's keys are those of a model evaluated alone.
+        prefixes: First bytes of each item, as they are written: TFMA's key.
     """
 
     def __init__(self, items: Sequence[bytes], run: EvalRun):
@@ -236,10 +236,10 @@ class _Table:
     """The rows of an evaluation, as TFMA wrote them.
 
     Attributes:
-        run: From eval_config.json.
-        layout: Of the overall slice, and of most others.
+        run: Content of eval_config.json.
+        layout: Layout of the overall slice, and of most others.
         rows: Items of each slice but the overall one.
-        provenance: Of the slices.
+        provenance: Origin of the slices.
     """
 
     run: EvalRun
@@ -267,10 +267,10 @@ class _Row:
         """Makes a _Row.
 
         Args:
-            items: Of the slice, as TFMA wrote them.
-            table: That the slice is in.
-            role: Which metrics of the slice.
-            provenance: Of the overall slice; None for another, which has no slices of its own.
+            items: Items of the slice, as TFMA wrote them.
+            table: Table that the slice is in.
+            role: Role of the metrics.
+            provenance: Origin of the overall slice; None for the others, which have no slices.
         """
         self._items = items
         self._table = table

@@ -380,7 +380,7 @@ def test_every_real_type_of_tensorflow_is_read():
         try:
             array = tf.make_ndarray(type(tf.make_tensor_proto(0))(dtype=number))
         except (KeyError, TypeError):
-            # Of no numbers, or of numbers that TensorFlow cannot convert itself.
+            # TensorFlow has no numpy type for it, or cannot convert it.
             continue
         if array.dtype.kind in "fiu":
             real.add(name)
