@@ -320,20 +320,22 @@ class _Row:
         return EvalResult.from_source(row, self._provenance or self._table.provenance)
 
     def slices(self) -> Mapping[SliceKey, EvalResult]:
-        return {} if self._provenance is None else _Slices(self._table, self._role)
+        if self._provenance is None:
+            return types.MappingProxyType({})
+        return _Slices(self._table, self._role)
 
     def slice_values(self, key: MetricKey) -> dict[SliceKey, float]:
         if self._provenance is None:
             return {}
-        table, layout = self._table, self._table.layout
+        layout, run = self._table.layout, self._table.run
         position = layout.columns[self._role].find(key)
         found = {}
-        for slice_key, items in table.rows.items():
+        for slice_key, items in self._table.rows.items():
             item = layout.item(items, position)
             if item is not None:
-                number = _number_of(_parse(item, table.run).value)
+                number = _number_of(_parse(item, run).value)
             else:
-                value = _Row(items, table, self._role).find(key)
+                value = _Row(items, self._table, self._role).find(key)
                 number = None if value is None else value.value
             if number is not None:
                 found[slice_key] = number
