@@ -16,11 +16,12 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import standard_artifacts
+from tfx.utils import import_utils
 
 from tests.errors import about, check_text, elsewhere
 from tests.tfx_runs import exec_properties, read_decision, write_evaluation
 from tfx_best_exporter.component import ExportDecision
-from tfx_best_exporter.executor import beam_executor
+from tfx_best_exporter.executor import container
 from tfx_best_exporter.executor.deciding.eval_result import MissingMetricError
 from tfx_best_exporter.executor.executor import Executor
 from tfx_best_exporter.executor.exports.saved_model import InvalidModelError
@@ -257,6 +258,16 @@ def test_the_policy_of_retention_and_the_form_of_the_export(node: Node, tmp_path
     assert (path / "saved_model.pbtxt").exists()
     assert not (path / "saved_model.pb").exists()
     assert scale_of(path) == 2.0
+
+
+def test_keep_best_with_a_policy_that_was_given_late(node: Node):
+    properties = {
+        "retention_policy": json.dumps({"keep_best": 1}),
+        "compare_policy": json.dumps({"compare_fn": "tests.component.comparing.larger_auc"}),
+    }
+    with pytest.raises(ValueError, match=r"\Aretention_policy.keep_best needs a metric rule "):
+        node.do(node.candidate(scale=1.0, loss=0.5), **properties)
+    assert node.versions() == []
 
 
 def test_without_exports_to_keep_every_export_stays(node: Node):
@@ -679,9 +690,41 @@ def test_a_report_that_cannot_be_made_fails_no_run(node: Node, monkeypatch: pyte
 def test_a_run_that_evaluates_nothing_prepares_no_beam():
     # TFX's own Beam executors package TFX for remote workers before anything else.
     context = BaseBeamExecutor.Context(beam_pipeline_args=["--runner=DirectRunner"])
-    executor = beam_executor.Executor(context)
+    executor = Executor(context)
     assert context.beam_pipeline_args == ["--runner=DirectRunner"]
     assert not getattr(executor, "_beam_pipeline_args", None)
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        pytest.param(None, [], id="no context"),
+        pytest.param(BaseBeamExecutor.Context(), [], id="no arguments"),
+        pytest.param(
+            BaseBeamExecutor.Context(beam_pipeline_args=["--a=1"], extra_flags=["--b=2"]),
+            ["--a=1"],
+            id="BeamExecutorOperator",
+        ),
+        pytest.param(
+            base_executor.BaseExecutor.Context(extra_flags=["--b=2"]),
+            ["--b=2"],
+            id="InProcessComponentLauncher and kubeflow_v2_run_executor",
+        ),
+    ],
+)
+def test_the_arguments_of_beam(context: Any, expected: list[str]):
+    assert list(Executor(context)._beam().pipeline_args) == expected
+
+
+def test_a_pipeline_of_beam_that_a_runner_makes():
+    context = BaseBeamExecutor.Context(make_beam_pipeline_fn=dict)
+    assert Executor(context)._beam().make_pipeline is dict
+
+
+def test_one_class_has_both_names():
+    # The second one is in pipelines with examples that were compiled by earlier versions.
+    for path in container.OUR_EXECUTORS:
+        assert import_utils.import_class_by_path(path) is Executor
 
 
 def test_pipeline_and_run_are_named(node: Node, tmp_path: Path):
