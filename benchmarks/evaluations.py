@@ -14,8 +14,6 @@ from benchmarks.rows import Row, ratio_of
 
 if TYPE_CHECKING:
     from tfx_best_exporter.executor.deciding.eval_result import EvalResult
-    from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
-    from tfx_best_exporter.executor.deciding.policy import policy_from_proto
 
 SLICES = 10_000
 METRICS = 20
@@ -109,6 +107,8 @@ def decide(candidate_path: Path, best_path: Path | None) -> Callable[[Path], Non
         best_path: That of the best; None if it is the baseline in the candidate's.
     """
     from tfx_best_exporter.executor.deciding import decide as comparison
+    from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
+    from tfx_best_exporter.executor.deciding.policy import policy_from_proto
     from tfx_best_exporter.executor.evaluations import tfma as evaluation
     from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
