@@ -27,6 +27,7 @@ from benchmarks import aws_cli
 from benchmarks.latency import LatencyProxy, in_sequence, latency_proxy
 from benchmarks.measuring import MIB, expect, rounds_of, write_model
 from benchmarks.rows import Row, ratio_of
+from tfx_best_exporter.executor.storage import objects
 
 if TYPE_CHECKING:
     from tfx_best_exporter.executor.storage.protocol import Storage
@@ -35,8 +36,6 @@ LATENCY_SECONDS = 0.02
 MAX_OF_AWS_CLI = 1.2
 # Share of a model that may pass through this machine when the store itself copies.
 MAX_SHARE_MOVED = 0.01
-# As many as executor/storage/location.py moves at a time.
-_PARALLEL_FILES = 8
 _BUCKET = "bench"
 
 
@@ -144,7 +143,7 @@ def _contestants(
     arguments = {
         "ours": [f"s3://{_BUCKET}/ours"],
         "aws": [f"s3://{_BUCKET}/aws"],
-        "floor": [_BUCKET, "floor", str(_PARALLEL_FILES)],
+        "floor": [_BUCKET, "floor", str(objects.CONNECTIONS)],
     }
 
     def measure(name: str) -> Callable[[], Upload]:
@@ -198,7 +197,7 @@ def _compared(name: str, peer: str, rounds: Sequence[Mapping[str, Upload]]) -> I
         MAX_OF_AWS_CLI,
     )
     yield ratio_of(
-        f"floor of publishing {name} to S3: stage and copy alone, {_PARALLEL_FILES} at a time,"
+        f"floor of publishing {name} to S3: stage and copy alone, {objects.CONNECTIONS} at a time,"
         f" compared with {peer}",
         pairs_of("floor", "seconds"),
         None,
