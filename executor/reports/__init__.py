@@ -1,1 +1,1 @@
-"""What a run reports: the decision as a message, and as a page."""
+"""The report of a run: the decision as a message and as a page."""

@@ -1,4 +1,4 @@
-"""Where the marks of a chart go: values to percent of its width or height."""
+"""Positions of the marks in a chart: values converted to percent of its width or height."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import dataclasses
 import math
 from collections.abc import Iterable
 
-# Room on either side of the outermost marks, so that none is cut in half.
+# Margin on either side of the outermost marks in percent, so that no mark is cut in half.
 _INSET = 4.0
 _MOST_INTERVALS = 4
-# Beyond that, neighbouring ticks are the same double, or nearly.
+# Ticks with more digits differ by little more than the precision of a double.
 _MOST_DIGITS = 12
 _NICE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tick:
-    """A place on an axis, in percent, and what is written there."""
+    """A position on an axis, in percent, and its label."""
 
     at: float
     label: str
@@ -28,10 +28,10 @@ class Mark:
 
     Attributes:
         at: The value.
-        low: Lower end of the interval; None without one.
-        high: Upper end.
-        has_low_cap: Whether the interval ends at `low`, not beyond the chart.
-        has_high_cap: Whether it ends at `high`.
+        low: Lower end of the interval; None without an interval.
+        high: Upper end of the interval; None without an interval.
+        has_low_cap: True if the interval ends at `low`, and false if it extends beyond the chart.
+        has_high_cap: The same for `high`.
     """
 
     at: float
@@ -49,16 +49,16 @@ class Scale:
     high: float
 
     def at(self, value: float) -> float:
-        """Returns the place of a value in percent; one beyond the axis is at its end.
+        """Returns the position of a value in percent; a value beyond the axis is at its end.
 
         Args:
-            value: Not NaN.
+            value: A number other than NaN.
         """
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return round(_INSET + (100 - 2 * _INSET) * share, 2)
 
     def mark(self, value: float, lower: float | None, upper: float | None) -> Mark | None:
-        """Returns the mark of a value and its interval; None where the value is not finite."""
+        """Returns the mark of a value and its interval, or None if the value is not finite."""
         if not math.isfinite(value):
             return None
         if lower is None or upper is None or math.isnan(lower) or math.isnan(upper):
@@ -72,7 +72,7 @@ class Scale:
         )
 
     def ticks(self) -> tuple[Tick, ...]:
-        """Returns up to five round numbers of the axis; none where doubles are too coarse."""
+        """Returns up to five round numbers on the axis, or none if doubles are too coarse."""
         rough = (self.high - self.low) / _MOST_INTERVALS
         magnitude = 10.0 ** math.floor(math.log10(rough))
         step = next(nice for nice in _NICE_STEPS if nice * magnitude >= rough * 0.999) * magnitude
@@ -88,18 +88,18 @@ class Scale:
 
 
 def scale_of(values: Iterable[float | None]) -> Scale | None:
-    """Returns an axis that has room for all values; None where no chart can show them.
+    """Returns an axis that has room for all values, or None if no chart can show them.
 
     Args:
-        values: None, NaN and infinities are passed over.
+        values: The values to show. None, NaN and infinities are skipped.
     """
     finite = [value for value in values if value is not None and math.isfinite(value)]
     if not finite:
         return None
     low, high = min(finite), max(finite)
-    # Values that a chart cannot tell apart are drawn in its middle.
+    # Values too close to distinguish in a chart are drawn in its middle.
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         room = 0.05 * max(abs(low), abs(high)) or 1.0
         low, high = low - room, high + room
-    # Of the smallest doubles and the largest ones, differences are 0 or infinite.
+    # Differences of the smallest or the largest doubles underflow to 0 or overflow to infinity.
     return Scale(low=low, high=high) if 1e-300 < high - low < math.inf else None

@@ -1,4 +1,4 @@
-"""What a run reports: the ExportDecision message, made of what was observed, decided and done."""
+"""The ExportDecision message of a run, made from its observation, decision and outcome."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from tfx_best_exporter.executor.deciding.slices import SliceChange
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# Of the slices that changed most, from either end.
+# Slices that changed most: this many from either end.
 MAX_SLICES = 100
-# What became of guardrails on slices.
+# Results of guardrails on slices.
 MAX_GUARDRAILS = 200
-# Of the latest exports.
+# Latest exports.
 MAX_HISTORY = 200
 
-# Where the best was evaluated in this run, beside the candidate or after it.
+# Bases with an evaluation of the best in this run, together with the candidate or after it.
 _EVALUATED_NOW = (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN)
-# Fields of a decision that its record has elsewhere, or that grow with slices.
+# Fields of a decision that a record stores elsewhere, or whose size grows with the slices.
 _NOT_RECORDED = ("candidate", "candidate_evaluation", "provenance", "slices", "guardrails")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What is the same for all that a run reports.
+    """The values that every decision of a run has in common.
 
     Attributes:
-        base_directory: What the model server polls.
-        candidate_uri: Of the Model artifact, or the path of the candidate.
-        compare_policy: As it was given.
-        policy: The same as a value.
+        base_directory: Directory that the model server polls.
+        candidate_uri: URI of the Model artifact, or the path of the candidate.
+        compare_policy: The policy as the author wrote it.
+        policy: The same policy as a value.
         provenance: Pipeline and run.
-        decided_at: When the run looked at what is served; seconds since the epoch.
-        warnings: What was tolerated before the run began.
+        decided_at: Time at which the run read the base directory; seconds since the epoch.
+        warnings: Problems that were tolerated before the run began.
     """
 
     base_directory: str
@@ -59,16 +59,16 @@ def export_decision(
     retired: Sequence[pb.ExportDecision.Retired] = (),
     warnings: Sequence[str] = (),
 ) -> pb.ExportDecision:
-    """Returns the message that tells of a run.
+    """Returns the message that reports a run.
 
     Args:
-        origin: Which run.
-        observation: What it found.
-        decision: What it decided.
-        version: That holds the candidate when the run ends; 0 if none does.
+        origin: The run.
+        observation: The observation of the run.
+        decision: The decision of the run.
+        version: Version that contains the candidate when the run ends; 0 if there is none.
         kept: Exports that are kept.
-        retired: Exports that the run retired, or tried to.
-        warnings: What was tolerated while the decision was carried out.
+        retired: Exports that the run retired or failed to retire.
+        warnings: Problems that were tolerated while the run carried out the decision.
     """
     candidate, best = observation.candidate, observation.best
     result = pb.ExportDecision(
@@ -87,7 +87,7 @@ def export_decision(
         compare_policy=origin.compare_policy,
         signature_changes=decision.signature_changes,
         guardrail_count=len(decision.guardrails),
-        # Those that fail first.
+        # Failures come first, so that the limit drops none of them before the others.
         guardrails=[
             pb.GuardrailResult(**_fields(each))
             for each in sorted(decision.guardrails, key=lambda each: each.holds)[:MAX_GUARDRAILS]
@@ -96,16 +96,16 @@ def export_decision(
     )
     result.decided_at.FromNanoseconds(int(origin.decided_at * 1e9))
     if not result.candidate_evaluation.HasField("evaluated_at"):
-        # TFMA does not write when: in this run, as far as anybody knows.
+        # TFMA stores no time, so the time of this run takes its place.
         result.candidate_evaluation.evaluated_at.CopyFrom(result.decided_at)
     if best and decision.was_compared:
         result.basis = best.basis
         try:
             changes = slice_changes(observation, origin.policy)
         except ValueError as error:
-            # The decision did not need the best's slices: here they are only reported.
+            # Slices of the best are only reported here; the decision did not need them.
             changes = []
-            result.warnings.append(f"slices were not compared: {error}")
+            result.warnings.append(f"the slices were not compared: {error}")
         result.slice_count = len(changes)
         for change in most_changed(changes, MAX_SLICES):
             result.slices.add(**_fields(change))
@@ -121,7 +121,7 @@ def export_decision(
 
 
 def recorded(decision: pb.ExportDecision) -> pb.ExportDecision:
-    """Returns a decision as the record of its export holds it."""
+    """Returns a decision as the record of its export stores it."""
     result = pb.ExportDecision()
     result.CopyFrom(decision)
     for field in _NOT_RECORDED:
@@ -130,7 +130,7 @@ def recorded(decision: pb.ExportDecision) -> pb.ExportDecision:
 
 
 def most_changed(changes: Sequence[SliceChange], count: int) -> list[SliceChange]:
-    """Returns so many changes from either end of those in order of improvement."""
+    """Returns the first and the last `count` of changes that are sorted by improvement."""
     if len(changes) <= 2 * count:
         return list(changes)
     return [*changes[:count], *changes[-count:]]
@@ -152,7 +152,7 @@ def _best(best: Best) -> pb.ExportDecision.Best:
 
 
 def _history(observation: Observation) -> Sequence[pb.HistoryEntry]:
-    """Returns the exports that the newest record knows of, and that of the record itself."""
+    """Returns the exports that the newest record lists, and the export of that record."""
     latest = observation.latest_record
     if latest is None:
         return ()
@@ -163,7 +163,7 @@ def _history(observation: Observation) -> Sequence[pb.HistoryEntry]:
 
 
 def _history_entry(record: pb.ExportRecord) -> pb.HistoryEntry:
-    """Returns an export as later decisions remember it: with the metric that decided about it."""
+    """Returns an export as later decisions list it: with the metric that was compared first."""
     entry = pb.HistoryEntry(version=record.version, exported_at=record.exported_at)
     if record.decision.comparisons:
         compared = record.decision.comparisons[0]
@@ -178,7 +178,7 @@ def _history_entry(record: pb.ExportRecord) -> pb.HistoryEntry:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    """Returns a dataclass's fields that are set, as a message's constructor takes them."""
+    """Returns the fields of a dataclass that are set, as arguments of a message's constructor."""
     fields = {name: item for name, item in dataclasses.asdict(value).items() if item is not None}
     if "slice" in fields:
         fields["slice"] = pb.Slice(features=dict(fields["slice"])) if fields["slice"] else None

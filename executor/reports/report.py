@@ -32,38 +32,38 @@ _POLICY_LENGTH = 20_000
 
 
 _Decision = pb.ExportDecision
-# Each continues "Exported: ", or "Not exported: ", or "Served already: ".
+# Each text continues "Exported: ", "Not exported: " or "Already served: ".
 _REASONS: Mapping[int, str] = {
     _Decision.FIRST_EXPORT: "the first export",
     _Decision.BETTER: "better than the best",
-    _Decision.BEST_IS_NAN: "the best's own metric is NaN",
-    _Decision.BEST_UNKNOWN_EXPORTED: "nothing is known of the best's evaluation",
-    _Decision.ALREADY_BEST: "the candidate is the best itself",
+    _Decision.BEST_IS_NAN: "the best's metric is NaN",
+    _Decision.BEST_UNKNOWN_EXPORTED: "the evaluation of the best is not known",
+    _Decision.ALREADY_BEST: "the candidate has the same content as the best",
     _Decision.NOT_BETTER: "not better than the best",
-    _Decision.NOT_BLESSED: "a blessing says no",
-    _Decision.BLESSING_NOT_COMPUTED: "a blessing was never computed",
+    _Decision.NOT_BLESSED: "not blessed",
+    _Decision.BLESSING_NOT_COMPUTED: "a blessing was not computed",
     _Decision.CANDIDATE_IS_NAN: "the candidate's metric is NaN",
-    _Decision.BEST_UNKNOWN_KEPT: "nothing is known of the best's evaluation",
-    _Decision.FORCED: "the policy forces it",
-    _Decision.GUARDRAIL_FAILED: "a guardrail forbids it",
-    _Decision.NOT_SIGNIFICANT: "better, but by no more than noise",
-    _Decision.NOT_COMPARABLE: "the best is not known on the candidate's data",
+    _Decision.BEST_UNKNOWN_KEPT: "the evaluation of the best is not known",
+    _Decision.FORCED: "forced by compare_policy.force",
+    _Decision.GUARDRAIL_FAILED: "a guardrail failed",
+    _Decision.NOT_SIGNIFICANT: "better, but not significantly",
+    _Decision.NOT_COMPARABLE: "the best was not evaluated on the candidate's data",
     _Decision.TOO_FEW_EXAMPLES: "evaluated on too few examples",
-    _Decision.SIGNATURES_CHANGED: "clients of the best would break",
+    _Decision.SIGNATURES_CHANGED: "the serving signatures would break clients",
     _Decision.BEST_EVALUATION_TOO_OLD: "the best's evaluation is too old",
 }
-# What happens every day. Other refusals ask somebody to look.
+# Results of ordinary runs. Every other reason not to export needs a person's attention.
 _ORDINARY = (_Decision.NOT_BETTER, _Decision.NOT_SIGNIFICANT)
 
 
 def to_html(decision: pb.ExportDecision) -> str:
-    """Returns the page that shows a decision: complete in itself, and without scripts.
+    """Returns the page that shows a decision. It is self-contained and has no scripts.
 
-    The same decision gives the same page. Names and sentences are shown as text, whatever they
-    hold.
+    The same decision gives the same page. Names and sentences are shown as text, even if they
+    contain markup.
 
     Args:
-        decision: As a run wrote it. What is unset is left out of the page.
+        decision: The decision of a run. Fields that are unset are left out of the page.
 
     Example:
         >>> page = to_html(pb.ExportDecision(reason=pb.ExportDecision.FIRST_EXPORT, exported=True))
@@ -92,7 +92,7 @@ def _template() -> jinja2.Template:
 
 
 def _page(decision: pb.ExportDecision) -> dict[str, Any]:
-    """Returns what the template arranges. A section that has nothing is empty."""
+    """Returns the variables of the template. A section without content is None or empty."""
     return {
         "verdict": _verdict(decision),
         "pipeline": decision.provenance.pipeline_name,
@@ -129,11 +129,11 @@ def _verdict(decision: pb.ExportDecision) -> _Verdict:
     if decision.exported:
         title, tone = "Exported", "exported"
     elif decision.version:
-        title, tone = "Served already", "served"
+        title, tone = "Already served", "served"
     else:
         title = "Not exported"
         tone = "kept" if decision.reason in _ORDINARY else "refused"
-    # A later release may know more reasons.
+    # Decisions of a later release may have reasons that this release does not know.
     is_known = decision.reason in _Decision.Reason.values()
     return _Verdict(
         title=title,
@@ -154,7 +154,7 @@ def _run(decision: pb.ExportDecision) -> list[tuple[str, str]]:
 
 
 def _facts(decision: pb.ExportDecision) -> list[tuple[str, str, str]]:
-    """Returns what most readers look for: a label, a value and a detail, which may be empty."""
+    """Returns the main facts: a label, a value and a detail, which may be empty."""
     served = decision.version or decision.best.version
     facts = [("Served now", f"version {served}" if served else "nothing", "")]
     if decision.exported and decision.best.version:

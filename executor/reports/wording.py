@@ -16,15 +16,15 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _NAME_LENGTH = 120
 _TEXT_LENGTH = 600
-# Control and format characters, among them those that turn the direction of a text.
+# Control and format characters, including those that change the direction of a text.
 _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
-# Format characters that words and emoji are written with.
+# Format characters that are part of words and emoji.
 _JOINERS = "\u200c\u200d"
-# Marks that are drawn on the character before them. Scripts put few on one; more would tower over
-# the lines above.
+# Marks that are drawn on the character before them. Scripts use few on one character; more would
+# cover the lines above.
 _COMBINING = ("Mn", "Me")
 _MOST_COMBINING = 4
-# Of a smaller alpha, the confidence would be a row of nines.
+# A smaller alpha would make the confidence a long row of nines.
 _LEAST_ALPHA = 1e-12
 
 DIRECTIONS: Mapping[int, str] = {
@@ -34,7 +34,7 @@ DIRECTIONS: Mapping[int, str] = {
 
 _COMPARABILITIES: Mapping[int, str] = {
     pb.ComparePolicy.REQUIRE_SAME_DATA: "Required.",
-    pb.ComparePolicy.ANY: "Not asked for.",
+    pb.ComparePolicy.ANY: "Not required.",
 }
 _ON_UNKNOWN_BEST: Mapping[int, str] = {
     pb.ComparePolicy.KEEP: "The best is kept.",
@@ -43,12 +43,12 @@ _ON_UNKNOWN_BEST: Mapping[int, str] = {
 
 
 def number(value: float, *beside: float | None) -> str:
-    """Returns a number with six digits, as the explanations have it.
+    """Returns a number as text with six digits, as in the explanations.
 
     Args:
         value: The number.
-        beside: Numbers that it is read together with: there are as many digits as it takes to tell
-            it from those that are not equal. None, NaN and infinities are passed over.
+        beside: Numbers that are shown next to it. The text has more digits if it needs them to
+            differ from the numbers that are not equal. None, NaN and infinities are skipped.
 
     Example:
         >>> number(0.93), number(0.93000004), number(0.93000004, 0.93)
@@ -61,38 +61,41 @@ def number(value: float, *beside: float | None) -> str:
 
 
 def confidence(alpha: float) -> str:
-    """Returns 1 - alpha in percent, with digits enough that it is not 100 %."""
+    """Returns 1 - alpha in percent, with enough digits to differ from 100 %."""
     if 0 < alpha < _LEAST_ALPHA:
         return f"more than {confidence(_LEAST_ALPHA)}"
     if not 0 < alpha < 1:
         return f"{number(100 * (1 - alpha))} %"
-    # Exact, where 1 - alpha is not: 99.99999994, not 99.99999993999999.
+    # Decimals are exact where 1 - alpha is not: 99.99999994 instead of 99.99999993999999.
     share = 100 * (1 - decimal.Decimal(number(alpha, 1.0)))
     return f"{share.normalize():f} %"
 
 
 def count(value: float, *beside: float) -> str:
-    """Returns a number of examples; arguments as those of `number`. Weights need not be whole."""
+    """Returns a number of examples as text. See `number` for the arguments.
+
+    The number need not be whole, because examples can have weights.
+    """
     return numbers.count(value, *beside) if math.isfinite(value) else number(value)
 
 
 def name(value: str) -> str:
-    """Returns a name as it can be shown: its middle is left out where it is long."""
+    """Returns a name for display, without its middle if it is long."""
     return _shortened(value, _NAME_LENGTH) or "(empty)"
 
 
 def text(value: str) -> str:
-    """Returns a sentence or an address as it can be shown."""
+    """Returns a sentence or an address for display, without its middle if it is long."""
     return _shortened(value, _TEXT_LENGTH)
 
 
 def line(value: str) -> str:
-    """Returns a text, however long, as one line."""
+    """Returns a text of any length as one line."""
     return "".join(_visible(value))
 
 
 def _shortened(value: str, length: int) -> str:
-    """Returns a text of about so many characters, whatever has to be spelt out in it."""
+    """Returns a text of about `length` characters, including its escape sequences."""
     if len(value) <= length:
         shown = line(value)
         if len(shown) <= length:
@@ -103,7 +106,7 @@ def _shortened(value: str, length: int) -> str:
 
 
 def _fitting(parts: Iterable[str], length: int) -> list[str]:
-    """Returns as many of the parts as have so many characters together."""
+    """Returns the first parts that together have at most `length` characters."""
     found = []
     for part in parts:
         length -= len(part)
@@ -114,15 +117,15 @@ def _fitting(parts: Iterable[str], length: int) -> list[str]:
 
 
 def _visible(value: str) -> list[str]:
-    """Returns the characters of a text, some spelt out, as Python does in a string.
+    """Returns the characters of a text, some of them as Python escape sequences.
 
-    These are invisible characters, and combining marks after the first few in a row.
+    Invisible characters are escaped, and so are combining marks after the first few in a row.
     """
     shown, marks = [], 0
     for character in value:
         category = unicodedata.category(character)
         if character in _JOINERS:
-            # Marks go on after it.
+            # Joiners do not end a row of combining marks.
             is_spelt = False
         elif category in _COMBINING:
             marks += 1
@@ -135,7 +138,7 @@ def _visible(value: str) -> list[str]:
 
 
 def time(value: Timestamp) -> str:
-    """Returns a time in UTC, to the second; one that no calendar has, as its seconds."""
+    """Returns a time in UTC, to the second, or its seconds if it is outside the calendar."""
     try:
         moment = value.ToDatetime(tzinfo=datetime.timezone.utc)
     except (OverflowError, ValueError):
@@ -144,11 +147,11 @@ def time(value: Timestamp) -> str:
 
 
 def change(improvement: float, *beside: float | None) -> str:
-    """Returns which way a value changed, and by how much.
+    """Returns the direction and the size of a change as text.
 
     Args:
-        improvement: Larger is better.
-        beside: What the size is read together with, as in `number`.
+        improvement: The change; positive if the value became better.
+        beside: Numbers that are shown next to the size, as in `number`.
     """
     if math.isnan(improvement):
         return "not comparable"
@@ -158,7 +161,7 @@ def change(improvement: float, *beside: float | None) -> str:
 
 
 def features(value: pb.Slice) -> list[tuple[str, str]]:
-    """Returns the features of a slice, always in the same order; none for the overall slice."""
+    """Returns the features of a slice, sorted by name; none for the overall slice."""
     return sorted(value.features.items())
 
 
@@ -168,14 +171,14 @@ def slice_name(value: pb.Slice) -> str:
 
 
 def metric(key: pb.MetricKey) -> str:
-    """Returns a metric's name, as explanations have it."""
+    """Returns a metric's name as in the explanations."""
     return str(MetricKey.from_proto(key))
 
 
 def policy(value: pb.ComparePolicy) -> Iterator[tuple[str, str]]:
-    """Yields what a policy says: a label, and a sentence or two."""
+    """Yields the parts of a policy: a label, and one or two sentences."""
     if value.compare_fn:
-        yield "Better", f"As the function {value.compare_fn} says."
+        yield "Better", f"The function {value.compare_fn} decides."
     if value.HasField("metric"):
         yield "Better", _rule(value.metric)
     for place, rule in enumerate(value.tie_breakers, 1):
@@ -188,21 +191,21 @@ def policy(value: pb.ComparePolicy) -> Iterator[tuple[str, str]]:
             f"At least {count(value.min_example_count)} in the candidate's evaluation.",
         )
     if value.ListFields():
-        yield "Same data", _COMPARABILITIES.get(value.comparability, "Used where possible.")
-        yield "Best unknown", _on_unknown_best(value)
-        is_allowed = "allowed" if value.allow_signature_change else "refused"
+        yield "Same data", _COMPARABILITIES.get(value.comparability, "Preferred.")
+        yield "Unknown best", _on_unknown_best(value)
+        is_allowed = "allowed" if value.allow_signature_change else "not allowed"
         yield "Signatures", f"A change that breaks clients of the best is {is_allowed}."
     if value.max_best_evaluation_age_seconds:
         age = _duration(value.max_best_evaluation_age_seconds)
         yield "Age", f"The best's recorded evaluation is at most {age} old."
     if value.force:
-        yield "Force", f"Exported whatever the comparison says: {value.force}"
+        yield "Force", f"The candidate is exported even if it is not better: {value.force}"
 
 
 def _on_unknown_best(value: pb.ComparePolicy) -> str:
     default = "The candidate is exported."
     if value.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
-        default = "The best is kept: nobody can say that the data are the same."
+        default = "The best is kept: REQUIRE_SAME_DATA cannot be met."
     return _ON_UNKNOWN_BEST.get(value.on_unknown_best, default)
 
 
@@ -217,10 +220,11 @@ def _rule(rule: pb.MetricRule) -> str:
         sentence += f", by {' and '.join(sizes)}"
     if rule.HasField("significance"):
         alpha = rule.significance
-        at = f"alpha {number(alpha.alpha)}" if alpha.HasField("alpha") else "the default alpha"
-        sentence += f", and by more than noise at {at}"
+        at = f"alpha {number(alpha.alpha)}" if alpha.HasField("alpha") else "default alpha"
+        sentence += f", and significantly ({at})"
     if rule.tie_tolerance:
-        sentence += f". A candidate worse by no more than {number(rule.tie_tolerance)} is a tie"
+        tolerance = number(rule.tie_tolerance)
+        sentence += f". A candidate that is worse by at most {tolerance} is a tie"
     return f"{sentence}."
 
 

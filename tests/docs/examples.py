@@ -1,4 +1,4 @@
-"""Compares the examples of the documents with what the code generates, and writes them there."""
+"""Compares the examples of the documents with generated texts, and updates the documents."""
 
 import json
 import os
@@ -12,24 +12,24 @@ UPDATE = "UPDATE_DOCS"
 
 
 def compare(document: Path, written: str, generated: str) -> None:
-    """Fails where a document differs from what the code generates, or writes that there.
+    """Fails if a part of a document differs from the generated text; UPDATE_DOCS=1 replaces it.
 
     Args:
-        document: The document, which UPDATE_DOCS=1 changes.
-        written: A part of it.
-        generated: What that part has to be.
+        document: The document.
+        written: The part as it is in the document.
+        generated: The part as the code generates it.
     """
     if os.environ.get(UPDATE):
         text = document.read_text(encoding="utf-8").replace(written, generated)
         document.write_text(text, encoding="utf-8")
-        # A part that stands there twice was replaced with the first.
+        # A part that occurs twice was replaced together with the first one.
         assert generated in text
     else:
         assert written == generated
 
 
 def with_texts_of(example: str, message: Message) -> str:
-    """Returns a JSON example with the texts of a message, and otherwise as it is laid out."""
+    """Returns a JSON example with the texts of a message and the example's own layout."""
     generated = json_format.MessageToDict(message, preserving_proto_field_name=True)
     place = 0
     for old, new in _texts(json.loads(example), generated):
@@ -41,9 +41,9 @@ def with_texts_of(example: str, message: Message) -> str:
 
 
 def _texts(old: Any, new: Any) -> list[tuple[str, str]]:
-    """Returns the texts of two values of one structure, in pairs, in the order of the first."""
+    """Returns pairs of the texts in two values of the same structure, in the order of the first."""
     if isinstance(old, dict):
-        # Where a value has its default, only the example has it.
+        # Values that have their default are in the example only.
         return [pair for key in old if key in new for pair in _texts(old[key], new[key])]
     if isinstance(old, list):
         return [pair for each in zip(old, new, strict=True) for pair in _texts(*each)]

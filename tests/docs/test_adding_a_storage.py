@@ -1,4 +1,4 @@
-"""The page on adding a storage has the verbs of the protocol, in the protocol's words."""
+"""The page on adding a storage lists the verbs of the protocol with their docstrings."""
 
 import inspect
 import re

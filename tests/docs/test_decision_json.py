@@ -12,6 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from tests.docs import examples
 from tests.executor.deciding.decided import decide_by, evaluation, interval
+from tests.executor.plain import publish, retire
 from tfx_best_exporter.executor.deciding import signatures
 from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
 from tfx_best_exporter.executor.exports import retention
@@ -35,7 +36,7 @@ SCALARS = {
 
 
 def messages_of(descriptor: Any, seen: dict[str, Any]) -> dict[str, Any]:
-    """Returns a message and those below it by name; a policy is described in the proto file."""
+    """Returns a message and the messages in its fields, by name, except those of a policy."""
     if descriptor.name not in {*seen, "ComparePolicy", "Timestamp", "FeaturesEntry"}:
         seen[descriptor.name] = descriptor
         for field in descriptor.fields:
@@ -75,16 +76,24 @@ def test_every_field_has_a_row(message: str):
     for row, field in zip(rows, fields, strict=True):
         type_name, _, unset = row[1].partition(", ")
         assert type_name == type_of(field)
-        is_told_apart = field.has_presence and not field.message_type
-        # These two are always there.
-        if is_told_apart and row[0] not in ("`exported`", "`version`"):
+        is_optional = field.has_presence and not field.message_type
+        # These two fields are always present.
+        if is_optional and row[0] not in ("`exported`", "`version`"):
             assert unset == "or unset"
         elif not field.message_type:
             assert unset == ""
 
 
-def texts_of_the_code(example: pb.ExportDecision, strays: Sequence[str]) -> pb.ExportDecision:
-    """Returns the example with the texts that the code makes of its numbers."""
+def with_generated_texts(
+    example: pb.ExportDecision, warnings: Sequence[str], error: str
+) -> pb.ExportDecision:
+    """Returns the example with the texts that the code generates for its numbers.
+
+    Args:
+        example: The example.
+        warnings: Texts for its warnings.
+        error: Text for the export that could not be deleted.
+    """
     generated = pb.ExportDecision()
     generated.CopyFrom(example)
     (comparison,), (guardrail,) = example.comparisons, example.guardrails
@@ -115,7 +124,7 @@ def texts_of_the_code(example: pb.ExportDecision, strays: Sequence[str]) -> pb.E
     assert (result.holds, result.worst_allowed) == (False, guardrail.worst_allowed)
     generated.explanation = decision.explanation
     generated.guardrails[0].explanation = result.explanation
-    generated.warnings[:] = strays
+    generated.warnings[:] = warnings
     generated.signature_changes[:] = [
         change.text
         for change in signatures.changes(
@@ -136,24 +145,39 @@ def texts_of_the_code(example: pb.ExportDecision, strays: Sequence[str]) -> pb.E
         now=0.0,
     )
     generated.retired[0].why = plan.retire[0].why
+    generated.retired[0].error = error
     generated.kept[0].why = plan.keep[-1].why
     return generated
 
 
+def error_of_retiring(base_path: Path, version: int) -> str:
+    """Publishes a version that cannot be retired, and returns the error."""
+    exports = ExportDirectory(location_of(base_path))
+    export = publish(exports, version, base_path.with_name("model"))
+    # A file in the place of the directory that retired exports are moved to.
+    (base_path / ".best_exporter" / "trash").write_bytes(b"")
+    with pytest.raises(OSError, match="trash") as error:
+        retire(exports, export)
+    return str(error.value)
+
+
 def test_the_texts_of_the_example_are_those_of_the_code(tmp_path: Path):
-    (tmp_path / "007").mkdir()
-    strays = ExportDirectory(location_of(tmp_path)).served().warnings
     decision = json_format.Parse(EXAMPLE, pb.ExportDecision())
-    generated = texts_of_the_code(decision, strays)
+    base_path = Path(f"{tmp_path}{decision.base_directory}")
+    base_path.mkdir(parents=True)
+    (base_path / "007").mkdir()
+    warnings = ExportDirectory(location_of(base_path)).served().warnings
+    error = error_of_retiring(base_path, decision.retired[0].version)
+    generated = with_generated_texts(decision, warnings, error.replace(str(tmp_path), ""))
     examples.compare(DOCUMENT, EXAMPLE, examples.with_texts_of(EXAMPLE, generated))
 
 
-def test_example_is_a_decision_as_it_is_written():
+def test_example_is_a_decision():
     decision = json_format.Parse(EXAMPLE, pb.ExportDecision())
     assert pb.ExportDecision.Reason.Name(decision.reason) == "GUARDRAIL_FAILED"
     written = json_format.MessageToDict(decision, preserving_proto_field_name=True)
     example = json.loads(EXAMPLE)
-    # What has its default need not be written.
+    # The example also shows some fields that have their default.
     assert written == without_defaults(example)
     assert decision.guardrails[0].explanation.partition(",")[0] in to_html(decision)
 

@@ -1,4 +1,4 @@
-"""What the documents say is true: their snippets run, their tables and examples match the code."""
+"""Checks the documents: snippets run, and tables and examples match the code."""
 
 import ast
 import dataclasses
@@ -51,15 +51,15 @@ FROM_ESTIMATOR = ROOT / "docs" / "migrating-from-estimator.md"
 FROM_PUSHER = ROOT / "docs" / "migrating-from-pusher.md"
 RUNNERS = ROOT / "docs" / "runners.md"
 
-# The only places that the documents send a reader to.
+# The only hosts that the documents link to.
 HOSTS = {"keepachangelog.com", "semver.org"}
-# What an absolute path in an example begins with.
+# First folders of the absolute paths in examples.
 EXAMPLE_ROOTS = {"data", "eval", "models", "pipelines", "serving"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Block:
-    """A fenced block of a document; `comment` is an HTML comment right above it."""
+    """A fenced block of a document; `comment` is the HTML comment directly above it."""
 
     document: Path
     line: int
@@ -85,7 +85,7 @@ def blocks_of(document: Path) -> Iterator[Block]:
                     comment=above[1] if above else "",
                 )
                 start = None
-    assert start is None, f"{document}: line {start} opens a block that nothing closes"
+    assert start is None, f"{document}: the block that starts after line {start} is not closed"
 
 
 BLOCKS = [block for document in DOCUMENTS for block in blocks_of(document)]
@@ -105,7 +105,7 @@ def section_of(document: Path, heading: str) -> str:
 
 
 def rows_of(section: str) -> list[list[str]]:
-    """Returns the cells of a table's rows, without its head."""
+    """Returns the cells of a table's rows, without the header."""
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
@@ -133,7 +133,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def names() -> Mapping[str, Any]:
-    """What a snippet takes for granted: the pipeline that the exporter comes into."""
+    """Returns the names that a snippet uses: the pipeline that the exporter is added to."""
     import tensorflow_model_analysis as tfma
     from tfx import v1 as tfx
 
@@ -162,7 +162,7 @@ def names() -> Mapping[str, Any]:
 
 @pytest.fixture
 def workdir(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A current directory on the import path, with models/; what is imported there is forgotten."""
+    """Returns a current directory with models/ on the import path; undoes its imports later."""
     (tmp_path / "models").symlink_to(models)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "vocabulary.txt").write_text("gentoo\n")
@@ -177,13 +177,13 @@ def workdir(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def run(block: Block, text: str, namespace: dict[str, Any], workdir: Path) -> None:
-    """Runs a snippet, or writes it to the file that its first line names."""
+    """Runs a snippet, and writes it to the file that its first line names, if any."""
     file_name = re.match(r"# (\w+\.py)\n", text)
     if file_name:
         (workdir / file_name[1]).write_text(text)
-    # Examples have paths of a production machine.
+    # Examples contain absolute paths, which are moved below the test's directory.
     text = re.sub(rf'"/({"|".join(EXAMPLE_ROOTS)})/', rf'"{workdir}/\1/', text)
-    # Lines that do not count keep the snippet at its place in tracebacks.
+    # Empty lines give the snippet its line numbers in tracebacks.
     exec(compile("\n" * block.line + text, block.document, "exec"), namespace)
 
 
@@ -196,7 +196,7 @@ def python_blocks(document: Path) -> list[Block]:
 
 
 def run_document(document: Path, names: Mapping[str, Any], workdir: Path) -> dict[str, Any]:
-    """Runs a document's snippets, one after another, and returns what they defined."""
+    """Runs the snippets of a document in order, and returns the names that they defined."""
     namespace = {"__name__": "snippet", **names}
     for block in python_blocks(document):
         run(block, block.text, namespace, workdir)
@@ -242,7 +242,7 @@ def test_diffs_turn_a_pusher_into_a_best_exporter(
         text = "\n".join(line[1:] for line in lines if line[:1] in (" ", sign, ""))
         run(block, text, namespace, workdir)
         assert type(namespace[target]) is component
-    # Beyond the import, one line.
+    # Apart from the import, one line changes.
     assert [line for line in lines if line.startswith("-")] == [
         f"-{target} = tfx.components.Pusher("
     ]
@@ -382,7 +382,7 @@ def test_the_command_lines_of_the_runners_page_are_understood(name: str):
     assert given[0]["output"] == given[1]["pipeline"]
 
 
-# The values of the example sentences, by reason.
+# Values for the example sentences, by reason.
 NAN = math.nan
 BLESSING_URI = "/pipelines/penguin/Evaluator/blessing/7"
 KEEP = pb.ComparePolicy.KEEP
@@ -480,7 +480,7 @@ def estimate(value: float, standard_error: float, degrees_of_freedom: float) -> 
 
 
 class Shown(str):
-    """A text that an interpreter shows without quotes."""
+    """A text that the interpreter shows without quotes."""
 
     __repr__ = str.__str__
 
@@ -495,7 +495,7 @@ def example_of(
     difference: MetricValue | None = None,
     **kwargs: Any,
 ) -> Shown:
-    """What `decide` stands for in the examples of docs/deciding.md; slices are countries."""
+    """Decides as `decide` in the examples of docs/deciding.md; slices are countries."""
 
     def result_of(
         metrics: Mapping[str, float | MetricValue],
@@ -592,7 +592,7 @@ def test_example_sentences_are_the_ones_that_are_written(row: list[str]):
     )
 
 
-# The values of the example messages, by document: a metric of the candidate, and of the best.
+# Values for the example messages, by document: the loss of the candidate and of the best.
 EXAMPLE_METRICS = {README: (0.946436, 0.737837), FILES: (0.047617, 0.17793)}
 
 

@@ -1,1 +1,1 @@
-"""Sections of the page that shows a decision, each as the values that its template arranges."""
+"""Sections of the page that shows a decision, each as the values that the template shows."""

@@ -1,4 +1,4 @@
-"""Fields of a decision as a page shows them: values that may be unset, and tables that unfold."""
+"""Fields of a decision for display: values that may be unset, and tables that can be expanded."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from google.protobuf.message import Message
 from tfx_best_exporter.executor.reports import charts, wording
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# Rows of a table that are seen at once, and rows of a table at all. decision.json has the others;
-# but it does not have all either: only the first of many guardrails, the slices that changed most,
-# and the latest exports of a history.
+# Rows of a table that are visible at once. A table has at most _MOST_ROWS rows, and the others are
+# in decision.json. That file is limited too: it lists the first guardrails, the slices that changed
+# most, and the latest exports of the history.
 OPEN_ROWS = 8
 _MOST_ROWS = 200
 _MOST_FEATURES = 12
 
-# A value, and the bounds of its confidence interval.
+# A value and the bounds of its confidence interval.
 Interval: TypeAlias = tuple[float | None, float | None, float | None]
 _Row = TypeVar("_Row")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rows(Generic[_Row]):
-    """Rows that are seen at once, rows that unfold, and how many more there are."""
+    """Rows that are visible at once, rows to expand, and the number of rows left out."""
 
     open: Sequence[_Row]
     folded: Sequence[_Row]
@@ -34,11 +34,11 @@ class Rows(Generic[_Row]):
 
     @classmethod
     def of(cls, rows: Iterable[_Row], at_least_open: int = 0) -> Rows[_Row]:
-        """Returns rows as they are shown; `at_least_open` of them at once."""
+        """Returns rows for display; at least `at_least_open` of them are visible at once."""
         rows = list(rows)
         shown = rows[:_MOST_ROWS]
         split = max(OPEN_ROWS, at_least_open)
-        # A single row is not worth a click.
+        # A single folded row would take as much room as the line that expands it.
         split = split if len(shown) > split + 1 else len(shown)
         return cls(shown[:split], shown[split:], len(rows) - len(shown))
 
@@ -48,7 +48,7 @@ class Rows(Generic[_Row]):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """A value and its interval, as words and as a mark of a chart."""
+    """A value and its interval, as text and as a mark of a chart."""
 
     value: str
     interval: str
@@ -56,7 +56,7 @@ class Value:
 
 
 def value(interval: Interval, scale: charts.Scale | None, *beside: float | None) -> Value:
-    """Returns a value as it is shown on a scale, and beside other values."""
+    """Returns a value for display on a scale and next to other values."""
     value, lower, upper = interval
     bounds = ""
     if lower is not None and upper is not None:
@@ -69,22 +69,22 @@ def value(interval: Interval, scale: charts.Scale | None, *beside: float | None)
 
 
 def slice_features(value: pb.Slice) -> Rows[tuple[str, str]]:
-    """Returns the features of a slice, the first of them open."""
+    """Returns the features of a slice; only the first ones are shown."""
     features = wording.features(value)
     return Rows(features[:_MOST_FEATURES], (), max(len(features) - _MOST_FEATURES, 0))
 
 
 def optional(message: Message, field: str) -> float | None:
-    """Returns a field, or None if it is unset."""
+    """Returns the value of a field, or None if it is unset."""
     return getattr(message, field) if message.HasField(field) else None
 
 
 def interval(message: Message, name: str) -> Interval:
-    """Returns a value and its bounds, of a message that has them as `name` and `name_lower_bound`.
+    """Returns the fields `<name>`, `<name>_lower_bound` and `<name>_upper_bound` of a message.
 
     Args:
-        message: Has these fields.
-        name: Empty for "value" and "lower_bound".
+        message: A message that has these fields.
+        name: The name; empty for the fields "value", "lower_bound" and "upper_bound".
     """
     front = f"{name}_" if name else ""
     fields = type(message).DESCRIPTOR.fields_by_name
@@ -97,17 +97,17 @@ def interval(message: Message, name: str) -> Interval:
 
 
 def is_finite(interval: Interval) -> bool:
-    """Returns whether the value of an interval is known and finite."""
+    """Returns True if the value of an interval is known and finite."""
     return interval[0] is not None and math.isfinite(interval[0])
 
 
 def number(value: float | None, *beside: float | None) -> str:
-    """Returns a number as text, empty for None; arguments as those of `wording.number`."""
+    """Returns a number as text, empty for None. See `wording.number` for the arguments."""
     return "" if value is None else wording.number(value, *beside)
 
 
 def count(message: Message) -> str:
-    """Returns a message's number of examples as text, empty if it is unset."""
+    """Returns the number of examples of a message as text, empty if it is unset."""
     count = optional(message, "example_count")
     return "" if count is None else wording.count(count)
 

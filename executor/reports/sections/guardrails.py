@@ -1,4 +1,4 @@
-"""What became of the guardrails."""
+"""The results of the guardrails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfx_best_exporter.executor.reports.sections import fields
 from tfx_best_exporter.executor.reports.sections.fields import OPEN_ROWS, Rows
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# Guardrails that failed are what somebody has to look at.
+# Failed guardrails need attention, so more of them than of other rows are visible at once.
 _OPEN_FAILURES = 20
 
 
@@ -30,12 +30,12 @@ class _Guardrail:
 class _Guardrails:
     outcome: str
     rows: Rows[_Guardrail]
-    # What is said of the rows to unfold.
+    # Text about the rows to expand; empty if none of them failed.
     folded: str
-    # In words, those of the failures that are seen at once.
+    # Explanations of the failures that are visible at once.
     failures: Sequence[str]
     is_explained_at_once: bool
-    # How many decision.json has, and how many it has not.
+    # Number of results in decision.json, and number of those that its limit left out.
     listed: int
     unlisted: int
     has_best: bool
@@ -43,7 +43,7 @@ class _Guardrails:
 
 
 def section(decision: pb.ExportDecision) -> _Guardrails | None:
-    """Returns the guardrails: those that failed first, otherwise in the decision's order."""
+    """Returns the guardrails, failures first, otherwise in the decision's order."""
     results = sorted(decision.guardrails, key=lambda result: result.holds)
     if not results:
         return None
@@ -65,10 +65,13 @@ def section(decision: pb.ExportDecision) -> _Guardrails | None:
 
 
 def _outcome_of_guardrails(failed: int, listed: int, unlisted: int) -> str:
-    """Returns how many failed. They are listed first: those that are not, fail only if all do."""
+    """Returns the caption with the number of failures.
+
+    Failures are listed first. An unlisted guardrail can have failed only if all listed ones failed.
+    """
     total = wording.count(listed + unlisted)
     if not failed:
-        return "It holds" if listed + unlisted == 1 else f"All {total} hold"
+        return "Passed" if listed + unlisted == 1 else f"All {total} passed"
     at_least = "At least " if unlisted and failed == listed else ""
     return f"{at_least}{wording.count(failed)} of {total} failed"
 
@@ -77,7 +80,7 @@ def _folded_failures(rows: Sequence[_Guardrail]) -> str:
     failed = sum(not row.holds for row in rows)
     if not failed:
         return ""
-    return ", all failed" if failed == len(rows) else f", of which {wording.count(failed)} failed"
+    return ", all failed" if failed == len(rows) else f", {wording.count(failed)} of them failed"
 
 
 def _guardrail(result: pb.GuardrailResult) -> _Guardrail:

@@ -1,4 +1,4 @@
-"""The exports there were: a chart, a table, and what this run did with them."""
+"""The history of exports: a chart, a table, and the exports that this run retired and kept."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tfx_best_exporter.executor.reports.sections import fields
 from tfx_best_exporter.executor.reports.sections.fields import Interval, Rows, Value
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# A chart with more points than this has small ones, and faint intervals.
+# A chart with more points than this has small points and faint intervals.
 _FEW_POINTS = 60
-# Between the exports and a candidate that is none, as a share of the exports.
+# Gap between the exports and a candidate that was not exported, as a share of the exports.
 _GAP = 0.06
 
 
@@ -27,7 +27,7 @@ class _Entry:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Point:
-    """A point of the history's chart: `x` in percent from the left, `mark` from the bottom."""
+    """A point of the history chart: `x` in percent from the left, `mark` from the bottom."""
 
     x: float
     mark: charts.Mark
@@ -51,12 +51,12 @@ class _History:
     direction: str
     rows: Rows[_Entry]
     chart: _HistoryChart | None
-    # Exports whose records do not have the metric, or no finite value of it.
+    # Number of exports whose records have no finite value of the metric.
     left_out: int
 
 
 def section(decision: pb.ExportDecision) -> _History | None:
-    """Returns the exports there were, with the candidate where it is none of them."""
+    """Returns the exports of the history, and the candidate if it is not one of them."""
     entries = sorted(decision.history, key=lambda entry: entry.version)
     if not entries:
         return None
@@ -104,19 +104,20 @@ def section(decision: pb.ExportDecision) -> _History | None:
 def _history_chart(
     marks: Sequence[tuple[str, str, Interval]], ends: Sequence[str]
 ) -> _HistoryChart | None:
-    """Returns a chart of states, labels and values in order; None of fewer than two values."""
+    """Returns a chart of states, labels and values in order; None for fewer than two values."""
     scale = charts.scale_of(value for _, _, interval in marks for value in interval)
     if scale is None or len(marks) < 2:
         return None
     places: list[float] = [*range(len(marks))]
     if marks[-1][0] == "refused":
-        # Beside what is served, not upon it.
+        # A candidate that was not exported stands apart, so that it does not cover the served one.
         places[-1] += max(_GAP * len(marks) - 1, 0)
     across = charts.Scale(low=0, high=places[-1])
     points = []
     for place, (state, label, interval) in zip(places, marks, strict=True):
         value = fields.value(interval, scale)
-        assert value.mark is not None, "only finite values are drawn"
+        if value.mark is None:
+            raise ValueError(f"a mark of the history must have a finite value (got {interval}).")
         points.append(
             _Point(
                 x=across.at(place), mark=value.mark, state=state, title=f"{label}: {value.value}"
@@ -139,7 +140,7 @@ def _history_chart(
 
 
 def _history_metric(decision: pb.ExportDecision, entries: Sequence[pb.HistoryEntry]) -> str:
-    """Returns the metric to draw: that of the rule if the history has it, else the latest one."""
+    """Returns the metric to draw: the rule's if the history has it, otherwise the latest one."""
     known = [entry.metric for entry in entries if entry.metric]
     compared = [comparison.metric for comparison in decision.comparisons]
     return next((metric for metric in compared if metric in known), known[-1] if known else "")
@@ -180,7 +181,7 @@ class _Exports:
 
 
 def exports(decision: pb.ExportDecision) -> _Exports | None:
-    """Returns what was retired, then what was kept, each from the newest on."""
+    """Returns the retired exports, then the kept ones, each newest first."""
     if not decision.kept and not decision.retired:
         return None
     retired = [

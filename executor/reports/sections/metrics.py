@@ -15,7 +15,9 @@ _METHODS: Mapping[int, str] = {
     pb.SignificanceTest.PAIRED: (
         "Paired test: both models were evaluated together, on the same examples."
     ),
-    pb.SignificanceTest.WELCH: "Welch's test, of two independent evaluations.",
+    pb.SignificanceTest.WELCH: (
+        "Unpaired test (Welch): the two models were evaluated independently."
+    ),
 }
 
 
@@ -27,13 +29,13 @@ class _Metric:
     best: Value | None
     change: str
     required: str
-    # "enough", "noise" or "short"; empty where nothing is required.
+    # "enough", "noise" or "short"; empty if nothing is required.
     outcome: str
-    # Where the candidate had to get past: its place, and its value.
+    # Value that the candidate had to beat: its position in percent, and its text.
     goal: float | None
     goal_value: str
     ticks: Sequence[charts.Tick]
-    # Whether there is more to draw than one mark.
+    # True if there is more to draw than one mark.
     has_chart: bool
 
 
@@ -47,7 +49,7 @@ class _Metrics:
 
 
 def section(decision: pb.ExportDecision) -> _Metrics | None:
-    """Returns the metrics that were compared; None if there are none."""
+    """Returns the metrics that were compared, or None if there are none."""
     metrics = [_metric(comparison) for comparison in decision.comparisons]
     if not metrics:
         return None
@@ -70,7 +72,7 @@ def _metric(comparison: pb.MetricComparison) -> _Metric:
     required = fields.optional(comparison, "required")
     sign = {pb.HIGHER_IS_BETTER: 1, pb.LOWER_IS_BETTER: -1}.get(comparison.direction, 0)
     goal = None
-    # Without a margin the goal is the best itself.
+    # Without a margin the value to beat is the best's own, which is drawn already.
     if sign and required and best[0] is not None and math.isfinite(best[0] + required):
         goal = best[0] + sign * required
     scale = charts.scale_of([*candidate, *best, goal])
@@ -135,8 +137,8 @@ def _test(comparison: pb.MetricComparison) -> _Test:
             f" {wording.number(test.degrees_of_freedom)} degrees of freedom. With"
             f" {wording.confidence(test.alpha)} confidence (one-sided, alpha"
             f" {wording.number(test.alpha)}), the improvement is larger than"
-            f" {wording.number(test.lower_bound, required, improvement)}, which is"
-            f" {'' if test.is_significant else 'not '}more than the"
-            f" {wording.number(required, test.lower_bound, improvement)} that is required."
+            f" {wording.number(test.lower_bound, required, improvement)}. This is"
+            f" {'' if test.is_significant else 'not '}more than the required"
+            f" {wording.number(required, test.lower_bound, improvement)}."
         ),
     )

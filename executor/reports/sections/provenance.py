@@ -1,4 +1,4 @@
-"""Where candidate, best and decision come from."""
+"""The origin of candidate, best and decision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from tfx_best_exporter.executor.reports.sections import fields
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# On which data, and by what.
+# The data that was compared on, and the source of the best's evaluation.
 BASES: Mapping[int, tuple[str, str]] = {
     pb.ExportDecision.SAME_EVALUATION: ("the same data", "one evaluation of both models"),
     pb.ExportDecision.EVALUATED_AGAIN: (
@@ -17,14 +17,14 @@ BASES: Mapping[int, tuple[str, str]] = {
     ),
     pb.ExportDecision.RECORDED_SAME_DATA: ("the same data", "the best's recorded evaluation"),
     pb.ExportDecision.RECORDED_OTHER_DATA: (
-        "other data, or data that nobody recorded",
+        "other data, or data that was not recorded",
         "the best's recorded evaluation",
     ),
 }
 _SOURCES: Mapping[int, str] = {
     pb.Evaluation.TFMA: "TensorFlow Model Analysis",
     pb.Evaluation.EVENT_FILES: "event files",
-    pb.Evaluation.MAPPING: "given by the caller",
+    pb.Evaluation.MAPPING: "passed by the caller",
 }
 
 
@@ -35,7 +35,7 @@ def basis(decision: pb.ExportDecision) -> tuple[str, str]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Field:
-    """A row of the provenance: the same fact of both models."""
+    """A row of the provenance: the same fact about both models."""
 
     label: str
     candidate: str
@@ -50,7 +50,7 @@ class _Provenance:
 
 
 def section(decision: pb.ExportDecision) -> _Provenance:
-    """Returns the origin of the decision, and what is known of both models."""
+    """Returns the origin of the decision, and the known facts about both models."""
     run = (
         ("Base directory", decision.base_directory),
         ("Pipeline", decision.provenance.pipeline_name),
@@ -68,7 +68,7 @@ def section(decision: pb.ExportDecision) -> _Provenance:
             **_model(decision.best.version, decision.best.model, decision.best.evaluation),
             "Directory": decision.best.path,
             "PushedModel": decision.best.pushed_model_uri,
-            "Record": "yes" if decision.best.has_record else "none: pushed by other means",
+            "Record": "yes" if decision.best.has_record else "none: written by another tool",
         }
     labels = dict.fromkeys([*candidate, *best])
     return _Provenance(
@@ -83,7 +83,7 @@ def section(decision: pb.ExportDecision) -> _Provenance:
 
 
 def _model(version: int, model: pb.SourceModel, evaluation: pb.Evaluation) -> dict[str, str]:
-    """Returns what is known of a model and its evaluation, by label."""
+    """Returns the known facts about a model and its evaluation, by label."""
     return {
         "Version": str(version or ""),
         "Model": model.uri,

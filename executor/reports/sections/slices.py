@@ -1,4 +1,4 @@
-"""How the rule's metric changed on each slice."""
+"""The change of the rule's metric on each slice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Slice:
     candidate: str
     best: str
     change: str
-    # Percent of the largest change there is; None where it is not finite.
+    # Percent of the largest change; None if the change is not finite.
     bar: float | None
     example_count: str
 
@@ -33,7 +33,7 @@ class _SliceGroup:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Slices:
-    # Empty where the slices have several.
+    # Empty if the slices have different metrics.
     metric: str
     groups: Sequence[_SliceGroup]
     shown: int
@@ -42,7 +42,7 @@ class _Slices:
 
 
 def section(decision: pb.ExportDecision) -> _Slices | None:
-    """Returns the slices in groups: those that got worse, the worst first, then the others."""
+    """Returns the slices in groups: slices that got worse, worst first, then the others."""
     changes = sorted(
         decision.slices, key=lambda change: (change.metric, wording.features(change.slice))
     )

@@ -1,4 +1,4 @@
-"""Decisions made by hand, as runs could write them; their explanations are those of `decide`."""
+"""Decisions as a run could write them, built by hand with the explanations of `decide`."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ DIGEST = "sha256:ce73c741235cc89bbd5d8a05debc2d7ec7d09516220a8df5def6b66697f6d00
 OTHER_DIGEST = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 CONFIG_DIGEST = "sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"
 
-# Texts of other modules, whose content is of no matter here.
+# Stand-ins for texts of other modules: these tests do not depend on their content.
 WARNINGS = ("something is unusual at '007'", "something failed: permission denied")
 BEST, KEPT, NOT_KEPT = "it is the best", "a rule keeps it", "no rule keeps it"
 
@@ -30,7 +30,7 @@ REVERSED = "right\u202eto left\u2066 isolated\nnew line\x00\x1b[31m"
 
 
 def _within(rail: pb.Guardrail, candidate: float, best: float, features: Mapping[str, str]) -> str:
-    """Returns the explanation of a guardrail, on a slice or, without features, overall."""
+    """Returns the explanation of a guardrail on a slice, or overall without features."""
     key, name = tuple(sorted(features.items())), rail.metric.name
     sides = [
         evaluation({"loss": loss, name: value}, {key: {name: value}} if key else None)
@@ -60,7 +60,7 @@ def _evaluation(place: int, auc: float, examples: float) -> pb.Evaluation:
 
 
 def base(reason: D.Reason, explanation: str, **fields: Any) -> D:
-    """Returns what every decision has."""
+    """Returns a decision with the fields that every decision has."""
     decision = D(
         schema_version=1,
         exported=False,
@@ -96,7 +96,7 @@ def with_best(decision: D, auc: float = 0.93) -> D:
 
 
 def with_history(decision: D, count: int = 9) -> D:
-    """Adds exports, a day apart, that become better; the last is what is served."""
+    """Adds exports, one day apart, that become better; the last one is served."""
     for place in range(count):
         back = count - 1 - place
         value = 0.93 - 0.06 * (back / max(count, 1)) + 0.003 * (place % 3 - 1) * bool(back)
@@ -113,7 +113,7 @@ def with_history(decision: D, count: int = 9) -> D:
 
 
 def better() -> D:
-    """Exported, with intervals, slices, guardrails and a test."""
+    """Returns an export with intervals, slices, guardrails and a significance test."""
     decision = with_history(
         with_best(
             base(
@@ -203,7 +203,7 @@ def better() -> D:
 
 
 def policy() -> pb.ComparePolicy:
-    """A policy with most of what a policy can say."""
+    """Returns a policy with most of the fields that a policy can have."""
     return pb.ComparePolicy(
         metric=pb.MetricRule(
             metric=AUC,
@@ -295,7 +295,7 @@ def first_export() -> D:
 
 
 def not_significant() -> D:
-    """Kept, with names that are hostile or long."""
+    """Returns a decision that keeps the best, with hostile names and long names."""
     metric = f"click/{HOSTILE}"
     key = MetricKey(name=HOSTILE, output_name="click")
     decided = decide_by(
@@ -367,7 +367,7 @@ def not_significant() -> D:
 
 @functools.cache
 def _decided_on_many_slices() -> Decision:
-    """Returns a decision against which 5000 slices speak; the overall slice does not."""
+    """Returns a decision in which a guardrail fails on 5000 slices but not on the overall slice."""
     recalls = {(("n", str(place)),): {"recall": 0.81} for place in range(5000)}
     recalls[("n", "2"),] = {"recall": 0.86999999999999}
     rail = at_least("recall", max_regression=0.03, every_slice_min_examples=0)
@@ -382,7 +382,7 @@ def _decided_on_many_slices() -> Decision:
 
 
 def crowded() -> D:
-    """Kept, with more guardrails than are listed, numbers that are nearly equal, a long history."""
+    """Returns a decision with unlisted guardrails, nearly equal numbers and a long history."""
     decided = _decided_on_many_slices()
     explanations = {dict(each.slice).get("n"): each.explanation for each in decided.guardrails}
     decision = with_best(

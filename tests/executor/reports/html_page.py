@@ -1,4 +1,4 @@
-"""A page as a tree of elements, for tests; one that is not well-formed is an error."""
+"""Parses a page into a tree of elements; a page that is not well-formed is an error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Element:
                 yield from child
 
     def all(self, tag: str, **attributes: str) -> list[Element]:
-        """Returns the elements of a tag; `class_="x"` are those that have this class, too."""
+        """Returns the elements with a tag and attributes; `class_="x"` matches any class."""
         return [
             element
             for element in self
@@ -43,14 +43,14 @@ class Element:
 
     @property
     def raw(self) -> str:
-        """All text, as it is written."""
+        """All text, without changes to white space."""
         return "".join(
             child.raw if isinstance(child, Element) else child for child in self.children
         )
 
     @property
     def text(self) -> str:
-        """The text that is shown, or read: that of charts is in their alternatives."""
+        """The visible text. Text inside charts is left out."""
         parts = [
             child
             if isinstance(child, str)
@@ -64,7 +64,7 @@ class Element:
 
     @property
     def rows(self) -> list[list[str]]:
-        """The cells of a table, or of all tables below."""
+        """The cells of a table, or of all tables below this element."""
         return [
             [cell.text for cell in row if cell.tag in ("th", "td")]
             for body in self.all("tbody")
@@ -79,7 +79,7 @@ class _Parser(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         element = Element(tag, {name: value or "" for name, value in attrs})
-        assert len(element.attributes) == len(attrs), f"{tag} has an attribute twice"
+        assert len(element.attributes) == len(attrs), f"{tag} has a repeated attribute"
         self.open[-1].children.append(element)
         if tag not in VOID:
             self.open.append(element)
@@ -97,7 +97,7 @@ class _Parser(HTMLParser):
         self.open[-1].children.append(data)
 
     def handle_comment(self, data: str) -> None:
-        raise AssertionError(f"a comment: {data}")
+        raise AssertionError(f"the page has a comment: {data}")
 
 
 def parse(page: str) -> Element:

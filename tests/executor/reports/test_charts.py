@@ -19,7 +19,7 @@ UNIT = Scale(low=0.0, high=1.0)
         pytest.param([2.0], 1.9, 2.1, id="one value has room around it"),
         pytest.param([-2.0, -2.0], -2.1, -1.9, id="equal values"),
         pytest.param([0.0], -1.0, 1.0, id="zero"),
-        pytest.param([1e16, 1e16 + 2], 0.95e16, 1.05e16, id="no chart can tell them apart"),
+        pytest.param([1e16, 1e16 + 2], 0.95e16, 1.05e16, id="too close to draw apart"),
     ],
 )
 def test_scale_has_room_for_all_values(values: list[float | None], low: float, high: float):
@@ -82,7 +82,7 @@ def test_mark(value: float, lower: float | None, upper: float | None, mark: Mark
         (-3.0, 7.0, ["-2.5", "0", "2.5", "5"]),
         (1e6, 1e6 + 0.4, ["1000000", "1000000.1", "1000000.2", "1000000.3", "1000000.4"]),
         (0.0, 4e-9, ["0", "1e-09", "2e-09", "3e-09", "4e-09"]),
-        # Neighbours would have the same label.
+        # Neighbors would have the same label.
         (1e15, 1e15 + 2, []),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a run tells, with many slices and with what cannot be read."""
+"""The message of a run, with many slices and with evaluations that cannot be read."""
 
 import shutil
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ def reported(observation: Observation, decision: Decision, policy: Policy) -> pb
     return decisions.export_decision(origin, observation, decision)
 
 
-def told(candidate: EvalResult, best: EvalResult) -> pb.ExportDecision:
+def message_of(candidate: EvalResult, best: EvalResult) -> pb.ExportDecision:
     values = (
         Candidate(digest="c", eval_result=candidate),
         Best(version=1, digest="b", eval_result=best, basis=pb.ExportDecision.SAME_EVALUATION),
@@ -72,8 +72,8 @@ def told(candidate: EvalResult, best: EvalResult) -> pb.ExportDecision:
     return reported(Observation(candidate=values[0], best=values[1]), decision, policy)
 
 
-def test_the_most_telling_of_many_slices_are_told():
-    result = told(sliced(0.9, -1), sliced(0.4, 0))
+def test_slices_that_changed_most_are_reported():
+    result = message_of(sliced(0.9, -1), sliced(0.4, 0))
     assert result.slice_count == SLICES
     improvements = [change.improvement for change in result.slices]
     assert len(improvements) == 2 * decisions.MAX_SLICES
@@ -83,8 +83,8 @@ def test_the_most_telling_of_many_slices_are_told():
     assert result.basis == pb.ExportDecision.SAME_EVALUATION
 
 
-def test_guardrails_that_fail_are_told_first():
-    result = told(sliced(0.9, -1), sliced(0.8, 0))
+def test_guardrails_that_fail_are_reported_first():
+    result = message_of(sliced(0.9, -1), sliced(0.8, 0))
     assert result.reason == pb.ExportDecision.GUARDRAIL_FAILED
     assert result.guardrail_count == SLICES + 1
     assert len(result.guardrails) == decisions.MAX_GUARDRAILS
@@ -145,7 +145,7 @@ def test_what_was_not_compared_has_no_basis():
     assert result.basis == pb.ExportDecision.BASIS_UNSPECIFIED
 
 
-def test_slices_of_the_best_that_cannot_be_read_are_only_told(tmp_path: Path):
+def test_slices_of_the_best_that_cannot_be_read_are_only_reported(tmp_path: Path):
     def fail() -> Mapping[SliceKey, EvalResult]:
         raise ValueError("no such file")
 
@@ -157,7 +157,7 @@ def test_slices_of_the_best_that_cannot_be_read_are_only_told(tmp_path: Path):
     decision = decide.decide(Observation(candidate=values[0], best=values[1]), policy, 0.0)
     result = reported(Observation(candidate=values[0], best=values[1]), decision, policy)
     assert result.reason == pb.ExportDecision.BETTER
-    assert list(result.warnings) == ["slices were not compared: no such file"]
+    assert list(result.warnings) == ["the slices were not compared: no such file"]
 
 
 def test_records_do_not_grow_with_slices(tmp_path: Path, write_model: WriteModel):
@@ -198,7 +198,7 @@ def test_history_goes_on_after_an_export_by_other_means(tmp_path: Path, write_mo
     shutil.copytree(write_model(tmp_path / "foreign", scale=2.0), base / "2000")
     exporter.run(write_model(tmp_path / "second", scale=3.0), {"auc": 0.6})
     decision = exporter.run(write_model(tmp_path / "third", scale=4.0), {"auc": 0.7})
-    # The foreign one has no record: nobody knows what it was better than.
+    # The foreign export has no record, so the history has no entry for it.
     assert [(each.version, each.value) for each in decision.history] == [(1000, 0.5), (2001, 0.6)]
 
 
@@ -250,7 +250,7 @@ def test_a_log_line_is_one_line(
     ]
     assert "name=a\\nnot exported: FORGED" in line
     assert "\n" not in line
-    # Whole, however long, and so are warnings.
+    # Explanations and warnings are logged in full, whatever their length.
     long = {(("name", "a\n" * 1000),): evaluation(0.1)}
     fine = {(("name", "a"),): evaluation(0.9)}
     with caplog.at_level("INFO"):

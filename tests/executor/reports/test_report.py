@@ -39,20 +39,20 @@ def section_of(decision: D, name: str) -> Element:
 VERDICTS = {
     "FIRST_EXPORT": "Exported: the first export",
     "BETTER": "Exported: better than the best",
-    "BEST_IS_NAN": "Exported: the best's own metric is NaN",
-    "BEST_UNKNOWN_EXPORTED": "Exported: nothing is known of the best's evaluation",
-    "ALREADY_BEST": "Served already: the candidate is the best itself",
+    "BEST_IS_NAN": "Exported: the best's metric is NaN",
+    "BEST_UNKNOWN_EXPORTED": "Exported: the evaluation of the best is not known",
+    "ALREADY_BEST": "Already served: the candidate has the same content as the best",
     "NOT_BETTER": "Not exported: not better than the best",
-    "NOT_BLESSED": "Not exported: a blessing says no",
-    "BLESSING_NOT_COMPUTED": "Not exported: a blessing was never computed",
+    "NOT_BLESSED": "Not exported: not blessed",
+    "BLESSING_NOT_COMPUTED": "Not exported: a blessing was not computed",
     "CANDIDATE_IS_NAN": "Not exported: the candidate's metric is NaN",
-    "BEST_UNKNOWN_KEPT": "Not exported: nothing is known of the best's evaluation",
-    "FORCED": "Exported: the policy forces it",
-    "GUARDRAIL_FAILED": "Not exported: a guardrail forbids it",
-    "NOT_SIGNIFICANT": "Not exported: better, but by no more than noise",
-    "NOT_COMPARABLE": "Not exported: the best is not known on the candidate's data",
+    "BEST_UNKNOWN_KEPT": "Not exported: the evaluation of the best is not known",
+    "FORCED": "Exported: forced by compare_policy.force",
+    "GUARDRAIL_FAILED": "Not exported: a guardrail failed",
+    "NOT_SIGNIFICANT": "Not exported: better, but not significantly",
+    "NOT_COMPARABLE": "Not exported: the best was not evaluated on the candidate's data",
     "TOO_FEW_EXAMPLES": "Not exported: evaluated on too few examples",
-    "SIGNATURES_CHANGED": "Not exported: clients of the best would break",
+    "SIGNATURES_CHANGED": "Not exported: the serving signatures would break clients",
     "BEST_EVALUATION_TOO_OLD": "Not exported: the best's evaluation is too old",
 }
 
@@ -102,7 +102,8 @@ def test_nothing_that_is_unset_is_shown():
     page = page_of(D())
     assert page.one("body").text == (
         "Not exported REASON_UNSPECIFIED Served now nothing"
-        " Written by tfx-best-exporter. decision.json has the same facts for programs."
+        " Written by tfx-best-exporter. decision.json contains the same data in machine-readable"
+        " form."
     )
     assert page.one("head").one("title").raw == "Not exported"
 
@@ -126,7 +127,7 @@ def test_values_of_a_later_release_are_shown_as_numbers():
         (D.RECORDED_SAME_DATA, "the same data the best's recorded evaluation"),
         (
             D.RECORDED_OTHER_DATA,
-            "other data, or data that nobody recorded the best's recorded evaluation",
+            "other data, or data that was not recorded the best's recorded evaluation",
         ),
     ],
 )
@@ -135,7 +136,7 @@ def test_basis(basis: D.Basis, text: str):
     assert facts.text == f"Served now nothing Compared on {text}"
 
 
-def test_a_number_of_examples_is_told_from_the_least_one():
+def test_a_number_of_examples_differs_from_the_least_one():
     decision = decisions.better()
     decision.candidate_evaluation.example_count = 999.9999999
     decision.compare_policy.min_example_count = 1000
@@ -198,7 +199,7 @@ def test_sections_in_order():
     assert page.all("div", class_="warnings") == []
 
 
-def test_warnings_are_all_told():
+def test_all_warnings_are_shown():
     page = page_of(decisions.guardrail_failed())
     assert page.one("div", class_="warnings").text == (f"2 warnings {' '.join(decisions.WARNINGS)}")
     assert "1 warning beware" in page_of(D(warnings=["beware"])).text
@@ -239,7 +240,7 @@ def test_intervals_are_drawn():
     assert chart.one("title").raw == "auc"
     assert " ".join(chart.one("desc").raw.split()) == (
         "Candidate 0.951, interval 0.944 to 0.958. Best 0.93, interval 0.922 to 0.938."
-        " To get past: 0.935."
+        " Value to beat: 0.935."
     )
     places = {}
     for kind in ("candidate", "best"):
@@ -263,7 +264,7 @@ def test_intervals_are_drawn():
         for place in (places["best"][1], goal, places["best"][2], *places["candidate"][:2])
     ]
     assert scaled == pytest.approx([0.93, 0.935, 0.938, 0.944, 0.951], abs=1e-5)
-    # Lower is better: the candidate lies to the left. No interval, and no margin to get past.
+    # Lower is better, so the candidate is on the left. There is no interval and no required margin.
     assert [percent(svg, "x") for svg in other.all("svg")[1:]] == [4, 96]
     assert other.all("g") == other.all("line", class_="goal") == []
 
@@ -276,7 +277,7 @@ def test_goal_is_on_the_better_side(direction: pb.MetricDirection, goal: str):
     decision.comparisons.add(
         metric="m", direction=direction, candidate=0.7, best=0.9, improvement=0.1, required=0.05
     )
-    assert section_of(decision, "Metrics").one("desc").raw.endswith(f"To get past: {goal}")
+    assert section_of(decision, "Metrics").one("desc").raw.endswith(f"Value to beat: {goal}")
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,7 @@ def test_goal_is_on_the_better_side(direction: pb.MetricDirection, goal: str):
         ),
         pytest.param(
             {"improvement": 0.02, "required": 0.01, "significance": pb.SignificanceTest()},
-            "better by 0.02, by no more than noise required: more than 0.01",
+            "better by 0.02, not significant required: more than 0.01",
             id="noise",
         ),
         pytest.param(
@@ -350,13 +351,13 @@ def test_significance_in_words():
         (
             "The candidate is better by 0.021, with a standard error of 0.004 and 19 degrees of"
             " freedom. With 95 % confidence (one-sided, alpha 0.05), the improvement is larger than"
-            " 0.0141, which is more than the 0.005 that is required."
+            " 0.0141. This is more than the required 0.005."
         ),
         "Paired test: both models were evaluated together, on the same examples.",
     ]
 
 
-def test_numbers_that_are_nearly_equal_are_told_apart():
+def test_numbers_that_are_nearly_equal_are_distinguished():
     sections = sections_of(page_of(decisions.crowded()))
     (row,) = sections["Metrics"].rows
     assert row[2:] == [
@@ -364,11 +365,11 @@ def test_numbers_that_are_nearly_equal_are_told_apart():
         "0.93 0.922 to 0.938",
         "better by 0.00500001 required: more than 0.005",
     ]
-    assert sections["Metrics"].one("desc").raw.endswith("To get past: 0.935.")
+    assert sections["Metrics"].one("desc").raw.endswith("Value to beat: 0.935.")
     assert sections["Significance"].all("p")[0].text == (
         "The candidate is better by 0.00500001, with a standard error of 1e-12 and 19 degrees of"
         " freedom. With 99.9999999 % confidence (one-sided, alpha 1e-09), the improvement is larger"
-        " than 0.005000009, which is more than the 0.005 that is required."
+        " than 0.005000009. This is more than the required 0.005."
     )
     failed = [row for row in sections["Guardrails"].rows if row[2].endswith("n = 2")]
     assert failed[0][3:] == ["0.86999999999999", "at least 0.87", "0.9", "1,002"]
@@ -385,7 +386,7 @@ def test_numbers_that_are_nearly_equal_are_told_apart():
     )
 
 
-def test_numbers_with_many_digits_are_told_apart_on_both_sides():
+def test_numbers_with_many_digits_are_distinguished_on_both_sides():
     smaller, larger = 0.12345678912, 0.12345678943
     decision = D()
     decision.comparisons.add(
@@ -414,8 +415,8 @@ def test_numbers_with_many_digits_are_told_apart_on_both_sides():
         sections["Significance"]
         .one("p")
         .text.endswith(
-            "the improvement is larger than 0.1234567891, which is not more than the 0.1234567894"
-            " that is required."
+            "the improvement is larger than 0.1234567891. This is not more than the required"
+            " 0.1234567894."
         )
     )
     assert sections["Guardrails"].rows[0][3:] == [
@@ -446,9 +447,11 @@ def test_no_significance_in_words():
     assert section.all("p")[0].text == (
         "The candidate is better by 0.0012, with a standard error of 0.021 and 37.4 degrees of"
         " freedom. With 95 % confidence (one-sided, alpha 0.05), the improvement is larger than"
-        " -0.0342, which is not more than the 0.001 that is required."
+        " -0.0342. This is not more than the required 0.001."
     )
-    assert section.all("p")[1].text == "Welch's test, of two independent evaluations."
+    assert section.all("p")[1].text == (
+        "Unpaired test (Welch): the two models were evaluated independently."
+    )
 
 
 # --- guardrails and slices ------------------------------------------------------------------------
@@ -456,13 +459,13 @@ def test_no_significance_in_words():
 
 def test_guardrails_with_their_bounds():
     section = section_of(decisions.better(), "Guardrails")
-    assert section.one("caption").text == "All 3 hold"
+    assert section.one("caption").text == "All 3 passed"
     assert section.rows == [
-        ["auc", "holds", "overall", "0.951", "at least 0.9", "0.93", "10,000"],
-        ["calibration", "holds", "overall", "0.031", "at most 0.04", "0.029", "10,000"],
+        ["auc", "passed", "overall", "0.951", "at least 0.9", "0.93", "10,000"],
+        ["calibration", "passed", "overall", "0.031", "at most 0.04", "0.029", "10,000"],
         [
             "recall",
-            "holds",
+            "passed",
             "country = nl device = phone",
             "0.88",
             "at least 0.87",
@@ -478,8 +481,8 @@ def test_guardrails_that_failed_come_first_and_are_explained():
     assert [row[1:3] for row in section.rows] == [
         ["failed", "country = nl"],
         ["failed", "country = de"],
-        ["holds", "country = be"],
-        ["holds", "country = fr"],
+        ["passed", "country = be"],
+        ["passed", "country = fr"],
     ]
     nl, de = (
         each.explanation for each in decisions.guardrail_failed().guardrails if not each.holds
@@ -497,13 +500,13 @@ def guardrails(failed: int, holding: int, count: int = 0) -> D:
     return decision
 
 
-LEFT_OUT = "are not listed: decision.json has 200, those that failed first."
+LEFT_OUT = "are not listed: decision.json lists 200, failures first."
 
 
 @pytest.mark.parametrize(
     ("decision", "caption", "note"),
     [
-        pytest.param(guardrails(0, 1, 1), "It holds", [], id="one"),
+        pytest.param(guardrails(0, 1, 1), "Passed", [], id="one"),
         pytest.param(guardrails(1, 0), "1 of 1 failed", [], id="written without a count"),
         pytest.param(guardrails(200, 0, 200), "200 of 200 failed", [], id="all are listed"),
         pytest.param(
@@ -515,7 +518,7 @@ LEFT_OUT = "are not listed: decision.json has 200, those that failed first."
         pytest.param(
             guardrails(200, 0, 201),
             "At least 200 of 201 failed",
-            ["1 more is not listed: decision.json has 200, those that failed first."],
+            ["1 more is not listed: decision.json lists 200, failures first."],
             id="one more",
         ),
         pytest.param(
@@ -525,14 +528,17 @@ LEFT_OUT = "are not listed: decision.json has 200, those that failed first."
             id="all that failed are listed",
         ),
         pytest.param(
-            guardrails(0, 200, 5001), "All 5,001 hold", [f"4,801 more {LEFT_OUT}"], id="all hold"
+            guardrails(0, 200, 5001),
+            "All 5,001 passed",
+            [f"4,801 more {LEFT_OUT}"],
+            id="all passed",
         ),
         pytest.param(
             guardrails(2, 199, 300),
             "2 of 300 failed",
             [
                 "1 more guardrail is in decision.json.",
-                "99 more are not listed: decision.json has 201, those that failed first.",
+                "99 more are not listed: decision.json lists 201, failures first.",
             ],
             id="more than a page has",
         ),
@@ -549,15 +555,23 @@ def test_guardrails_that_are_not_listed_count_too(decision: D, caption: str, not
     [
         (0, 30, 8, ["Show 22 more guardrails"]),
         (3, 30, 8, ["Show 25 more guardrails"]),
-        (12, 30, 12, ["Show 30 more guardrails", "Show 12 failures in words"]),
-        (21, 0, 21, ["Show 21 failures in words"]),
+        (12, 30, 12, ["Show 30 more guardrails", "Show the explanations of 12 failures"]),
+        (21, 0, 21, ["Show the explanations of 21 failures"]),
         (
             30,
             10,
             20,
-            ["Show 20 more guardrails, of which 10 failed", "Show 20 failures in words"],
+            [
+                "Show 20 more guardrails, 10 of them failed",
+                "Show the explanations of 20 failures",
+            ],
         ),
-        (200, 0, 20, ["Show 180 more guardrails, all failed", "Show 20 failures in words"]),
+        (
+            200,
+            0,
+            20,
+            ["Show 180 more guardrails, all failed", "Show the explanations of 20 failures"],
+        ),
     ],
 )
 def test_many_guardrails_are_folded(failed: int, holding: int, at_once: int, summaries: list[str]):
@@ -565,7 +579,7 @@ def test_many_guardrails_are_folded(failed: int, holding: int, at_once: int, sum
     tables = section.all("table")
     assert len(tables[0].rows) == at_once
     assert len(section.rows) == failed + holding
-    assert [row[1] for row in section.rows] == ["failed"] * failed + ["holds"] * holding
+    assert [row[1] for row in section.rows] == ["failed"] * failed + ["passed"] * holding
     assert [summary.text for summary in section.all("summary")] == summaries
     assert [item.text for item in section.all("li")] == [
         f"m{place} is not 1" for place in range(min(failed, at_once))
@@ -580,7 +594,7 @@ def test_guardrails_that_failed_are_not_folded_where_they_are_few():
         decision.guardrails.add(metric=f"m{place}", holds=place % 2 == 0)
     section = section_of(decision, "Guardrails")
     assert section.one("summary").text == "Show 20 more guardrails"
-    assert {row[1] for row in section.one("details").rows} == {"holds"}
+    assert {row[1] for row in section.one("details").rows} == {"passed"}
     assert [row[0] for row in section.rows[:3]] == ["m1", "m3", "m5"]
 
 
@@ -591,7 +605,7 @@ def test_unknown_values_of_a_guardrail():
 
 def test_slices_worst_first():
     section = section_of(decisions.better(), "Slices")
-    assert section.all("p")[0].text == "By auc. Of 12,000 slices, the 28 that changed most."
+    assert section.all("p")[0].text == "auc: the 28 slices that changed most, of 12,000."
     assert [caption.text for caption in section.all("caption")] == [
         "Got worse",
         "Got worse, continued",
@@ -634,7 +648,7 @@ def test_slices_that_are_neither_worse_nor_better():
         )
     decision.slices.add(metric="loss", improvement=0.2)
     section = section_of(decision, "Slices")
-    assert section.all("p")[0].text == "All 5 slices that both evaluations have."
+    assert section.all("p")[0].text == "The 5 slices that both evaluations have."
     assert [
         (table.one("caption").text, [row[:3] for row in table.rows])
         for table in section.all("table")
@@ -684,7 +698,7 @@ def test_history_with_the_export_of_this_run():
     xs = [percent(point.one("svg"), "x") for point in section.all("g", class_="point")]
     assert xs == sorted(xs)
     assert (xs[0], xs[-1]) == (4, 96)
-    # From the top: the largest value is the highest.
+    # y counts from the top, so the largest value has the smallest y.
     ys = [percent(point.one("svg"), "y") for point in section.all("g", class_="point")]
     assert min(ys) == ys[-1]
     assert max(ys) == ys[0]
@@ -711,7 +725,7 @@ def test_history_with_a_candidate_that_is_not_exported():
         ("refused", "this run's candidate, not exported: 0.942"),
     ]
     assert section.one("div", class_="ends").text == "2026-11-14 this run"
-    # It is no step of the way.
+    # The line of exports does not lead to a candidate that was not exported.
     assert len(section.all("line", class_="path")) == len(points) - 2
     assert "this run's candidate, not exported" in section.one("ul").text
 
@@ -781,7 +795,7 @@ def test_history_says_what_it_cannot_draw():
         history=[entry(5, "loss", 0.3), entry(6, "auc", 0.8), entry(7, "auc", 0.9)],
     )
     section = section_of(decision, "History")
-    assert "1 export has no finite auc in the record." in section.text
+    assert "1 export has no finite auc on record." in section.text
     assert section.rows[2] == ["5", "kept", "unknown", "0.3 loss"]
 
 
@@ -801,7 +815,7 @@ def classes(elements: list[Element]) -> list[list[str]]:
 def test_dense_history_shows_its_points_and_not_its_intervals():
     section = section_of(decisions.crowded(), "History")
     chart = section.one("svg", class_="plot")
-    # What is drawn first lies below: intervals, the line, the points.
+    # Elements drawn first are below the others: intervals, the line, the points.
     drawn = [
         child.attributes["class"].split()[-1 if child.tag == "line" else 0]
         for child in chart.children
@@ -838,7 +852,7 @@ def test_marks_of_a_dense_history_are_those_of_its_legend():
     }
     assert marks["kept"] == [{"class": "small-shape kept-mark", "r": "2"}]
     assert marks["retired"] == [{"class": "small-shape retired-mark", "r": "2"}]
-    # Filled, and not.
+    # Kept marks are filled; retired marks are not.
     style = report._read("report.css")
     assert ".kept-mark { stroke: var(--best); fill: var(--best); }" in style
     assert ".retired-mark { stroke: var(--axis); fill: var(--paper); }" in style
@@ -880,7 +894,7 @@ def test_what_could_not_be_deleted_is_counted_apart():
 def test_policy_in_words_and_as_json():
     section = section_of(decisions.better(), "Policy")
     assert section.one("dl").text.startswith(
-        "Better auc: higher is better, by more than 0.005, and by more than noise at alpha 0.05."
+        "Better auc: higher is better, by more than 0.005, and significantly (alpha 0.05)."
         " Tie-breaker 1 loss: lower is better. Guardrail auc: at least 0.9, on the overall slice."
     )
     assert '"min_absolute_change": 0.005' in section.one("pre").raw
@@ -929,13 +943,13 @@ def test_provenance():
     ]
 
 
-# --- safe, whatever it shows ----------------------------------------------------------------------
+# --- safe with any content ------------------------------------------------------------------------
 
 PLACES = {
     *("cx", "cy", "dy", "height", "r", "rx", "stroke-width", "width"),
     *("x", "x1", "x2", "y", "y1", "y2"),
 }
-# Attributes that a page may have. None of them loads anything, runs anything or leads anywhere.
+# Attributes that a page may have. None of them loads, runs or links to anything.
 ATTRIBUTES = {
     *PLACES,
     *("aria-hidden", "aria-labelledby", "class", "id", "lang", "role", "scope"),
@@ -1104,11 +1118,11 @@ def test_a_page_is_never_large():
     assert "800 more warnings are in decision.json." in text
 
 
-# --- for everyone ---------------------------------------------------------------------------------
+# --- accessible -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("make", decisions.CASES.values(), ids=decisions.CASES)
-def test_structure_is_told_to_who_does_not_see_it(make: Callable[[], D]):
+def test_structure_is_accessible(make: Callable[[], D]):
     page = page_of(make())
     assert page.attributes["lang"] == "en"
     ids = [element.attributes["id"] for element in page if "id" in element.attributes]
@@ -1181,6 +1195,6 @@ def test_contrast_is_enough(name: str, ground: str):
     palette = palettes()[name]
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     texts = ["ink", "muted", "candidate", "best", "good", "bad", "note"]
-    # WCAG 2 AA: 4.5 for text, 3 for what a chart is drawn with.
+    # WCAG 2 AA requires a contrast of 4.5 for text and of 3 for the lines of a chart.
     assert [text for text in texts if contrast(palette[text], palette[ground]) < 4.5] == []
     assert contrast(palette["axis"], palette[ground]) >= 3

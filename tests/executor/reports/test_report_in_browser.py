@@ -1,4 +1,4 @@
-"""The report in a real browser; its screenshots are left in build/screenshots/."""
+"""The report in a real browser. The tests leave screenshots in build/screenshots/."""
 
 import http.server
 import itertools
@@ -15,7 +15,7 @@ from tfx_best_exporter.executor.reports.report import to_html
 
 pytestmark = pytest.mark.slow
 
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
+SCREENSHOTS = Path(__file__).resolve().parents[3] / "build" / "screenshots"
 PHONE, WIDE = 375, 1280
 CASES = list(decisions.CASES)
 
@@ -24,13 +24,13 @@ CASES = list(decisions.CASES)
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     path = browser.find_chromium()
     if path is None:
-        pytest.skip("there is no chromium; make test-browser installs it")
+        pytest.skip("Chromium is not installed; make test-browser installs it")
     with browser.running(path, tmp_path_factory.mktemp("profile")) as running:
         yield running
 
 
 class Site:
-    """A server of pages that keeps what it was asked for."""
+    """A server of pages that records the requested paths."""
 
     def __init__(self, url: str, pages: dict[str, str], asked: list[str]):
         self.url, self.pages, self.asked = url, pages, asked
@@ -67,7 +67,7 @@ OpenReport = Callable[[str], Page]
 
 @pytest.fixture
 def open_report(chromium: Browser, site: Site) -> Iterator[OpenReport]:
-    """Returns a function that opens the report of a case; it must load nothing but itself."""
+    """Returns a function that opens the report of a case. The report must request nothing else."""
     page = chromium.page()
 
     def open_case(name: str) -> Page:
@@ -79,7 +79,7 @@ def open_report(chromium: Browser, site: Site) -> Iterator[OpenReport]:
     assert page.requests == [f"{site.url}/report.html"]
     assert site.asked == ["/report.html"]
     assert page.evaluate("performance.getEntriesByType('resource').length") == 0
-    # A style that the page's own policy refuses is told here.
+    # Chromium complains if the page's content security policy blocks a style.
     assert page.complaints == []
     page.close()
 
@@ -88,7 +88,7 @@ def test_what_is_fetched_would_be_seen(chromium: Browser, site: Site):
     site.pages["/"] = '<!doctype html><img src="/seen.png"><img src="http://host.invalid/x.png">'
     page = chromium.page()
     page.open(f"{site.url}/")
-    # A browser may ask for a /favicon.ico, too.
+    # A browser may also request /favicon.ico.
     assert {f"{site.url}/", f"{site.url}/seen.png", "http://host.invalid/x.png"} <= set(
         page.requests
     )
@@ -149,13 +149,13 @@ def test_text_is_visible(open_report: OpenReport, width: int):
         "Exported: better than the best",
         decisions.better().explanation,
         "better by 0.021",
-        "All 3 hold",
-        "Of 12,000 slices, the 28 that changed most.",
+        "All 3 passed",
+        "auc: the 28 slices that changed most, of 12,000.",
         decisions.NOT_KEPT,
         decisions.DIGEST,
     ):
         assert line in text
-    # Folded, until somebody asks.
+    # Rows after the first ones are folded until the reader expands them.
     assert "cz" not in text
     page.evaluate("document.querySelector('#slices ~ div summary').click()")
     assert "cz" in page.evaluate("document.body.innerText")
@@ -177,15 +177,15 @@ def test_marks_of_the_metrics(open_report: OpenReport, width: int):
     bests = page.evaluate(BOXES % "td .plot path.best-mark")
     assert len(candidates) == len(bests) == 2
     for left, right, _, chart in candidates + bests:
-        # Shapes keep their size, and lie on the chart.
+        # Shapes keep their size and are inside the chart.
         assert 9 < right - left < 18
         assert 0 <= left < right <= chart
-    # auc is larger, loss is smaller.
+    # The candidate's auc is larger and its loss is smaller.
     assert candidates[0][0] > bests[0][1]
     assert candidates[1][1] < bests[1][0]
     (goal,) = page.evaluate(BOXES % "td .plot line.goal")
     assert bests[0][1] < goal[0] < candidates[0][0]
-    # The chart is as wide as there is room.
+    # The chart fills the available width.
     assert candidates[0][3] > (330 if width == PHONE else 250)
 
 
@@ -206,7 +206,7 @@ def test_marks_of_the_history(open_report: OpenReport, width: int):
     }
     in_order = marks["retired"] + marks["kept"] + marks["served"] + marks["refused"]
     assert [box[0] for box in in_order] == sorted(box[0] for box in in_order)
-    # The candidate, 0.942, lies above the best, 0.93.
+    # The candidate, 0.942, is above the best, 0.93.
     assert marks["refused"][0][2] < marks["served"][0][2]
 
 
@@ -230,7 +230,7 @@ def test_marks_of_a_dense_history(open_report: OpenReport, width: int):
         "[...document.querySelectorAll('.history .faint')].map("
         "each => getComputedStyle(each)).map(each => [each.stroke, each.strokeWidth])"
     )
-    # 198 intervals, and 198 steps of the line.
+    # The chart has 198 faint intervals and 198 faint steps of the line.
     assert faint == [["rgb(223, 227, 232)", "1px"]] * 396
     retired = page.evaluate(BOXES % "g.point .retired-mark")
     kept = page.evaluate(BOXES % "g.point .kept-mark")
@@ -239,7 +239,7 @@ def test_marks_of_a_dense_history(open_report: OpenReport, width: int):
         assert 3 < right - left < 6
     (served,) = page.evaluate(BOXES % "g.point .served-mark")
     (refused,) = page.evaluate(BOXES % "g.point .refused-mark")
-    # One does not hide the other.
+    # The mark of the candidate does not cover the mark of the served export.
     assert refused[0] > served[1]
 
 
@@ -271,14 +271,14 @@ def test_colors(open_report: OpenReport, media: str, scheme: str, color: str, ba
 def test_on_paper_everything_is_unfolded(open_report: OpenReport):
     page = open_report("better")
     visible = "[...document.querySelectorAll('details > *')].map(each => each.checkVisibility())"
-    # Of each, the summary; then all but the summary.
+    # On a screen only the summaries are visible; on paper everything except them.
     summaries = page.evaluate(
         "[...document.querySelectorAll('details > *')].map(each => each.localName == 'summary')"
     )
     assert len(summaries) > summaries.count(True) > 3
     page.resize(WIDE)
     page.emulate()
-    # The rest of the history's table lies folded within what is folded.
+    # The history's table has folded rows inside a folded part.
     folded = page.evaluate(visible)
     assert all(is_summary for is_summary, is_seen in zip(summaries, folded, strict=True) if is_seen)
     page.emulate(media="print")
@@ -287,14 +287,14 @@ def test_on_paper_everything_is_unfolded(open_report: OpenReport):
 
 
 @pytest.mark.parametrize("width", [PHONE, WIDE])
-def test_what_a_screen_reader_is_told(open_report: OpenReport, width: int):
+def test_content_for_a_screen_reader(open_report: OpenReport, width: int):
     page = open_report("better")
     page.resize(width)
     nodes = page.accessible_nodes()
     assert nodes.count(("heading", "Exported: better than the best")) == 1
     assert ("region", "Metrics") in nodes
-    assert ("table", "The candidate beside the best") in nodes
-    # A row that is laid out as a card is a row all the same.
+    assert ("table", "The candidate compared with the best") in nodes
+    # A row that is displayed as a card keeps its role.
     assert ("columnheader", "Candidate") in nodes
     assert ("rowheader", "auc higher is better") in nodes
     (chart,) = [
@@ -302,5 +302,5 @@ def test_what_a_screen_reader_is_told(open_report: OpenReport, width: int):
     ]
     assert chart == (
         "auc Candidate 0.951, interval 0.944 to 0.958. Best 0.93, interval 0.922 to 0.938."
-        " To get past: 0.935."
+        " Value to beat: 0.935."
     )

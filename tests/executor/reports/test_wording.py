@@ -37,10 +37,10 @@ def test_number(value: float, text: str):
     [
         pytest.param(0.93, [0.95], "0.93", id="six digits are enough"),
         pytest.param(0.93, [0.93], "0.93", id="equal"),
-        pytest.param(0.93, [None, math.nan, math.inf], "0.93", id="nothing to be told from"),
+        pytest.param(0.93, [None, math.nan, math.inf], "0.93", id="nothing to differ from"),
         pytest.param(0.93, [0.93000001], "0.93", id="a short one stays short"),
         pytest.param(0.93000001, [0.93], "0.93000001", id="nearly equal"),
-        pytest.param(0.93000001, [0.93, 0.930000012], "0.93000001", id="to two of them"),
+        pytest.param(0.93000001, [0.93, 0.930000012], "0.93000001", id="nearly equal to two"),
         pytest.param(0.930000012, [0.93, 0.93000001], "0.930000012", id="the other one"),
         pytest.param(0.1 + 0.2, [0.3], "0.30000000000000004", id="neighbouring doubles"),
         pytest.param(5e-324, [0.0], "4.94066e-324", id="the smallest double"),
@@ -166,9 +166,9 @@ def test_slice_is_the_same_whatever_the_order():
 
 
 COMMON = [
-    ("Same data", "Used where possible."),
-    ("Best unknown", "The candidate is exported."),
-    ("Signatures", "A change that breaks clients of the best is refused."),
+    ("Same data", "Preferred."),
+    ("Unknown best", "The candidate is exported."),
+    ("Signatures", "A change that breaks clients of the best is not allowed."),
 ]
 
 
@@ -178,7 +178,7 @@ COMMON = [
         pytest.param(pb.ComparePolicy(), [], id="none"),
         pytest.param(
             pb.ComparePolicy(compare_fn="my_package.larger"),
-            [("Better", "As the function my_package.larger says."), *COMMON],
+            [("Better", "The function my_package.larger decides."), *COMMON],
             id="function",
         ),
         pytest.param(
@@ -209,13 +209,13 @@ COMMON = [
                     "Better",
                     (
                         "click/loss: lower is better, by more than 0.001 and more than 1 % of"
-                        " the best, and by more than noise at alpha 0.01. A candidate worse by no"
-                        " more than 0.002 is a tie."
+                        " the best, and significantly (alpha 0.01). A candidate that is worse by at"
+                        " most 0.002 is a tie."
                     ),
                 ),
                 (
                     "Tie-breaker 1",
-                    "auc: higher is better, and by more than noise at the default alpha.",
+                    "auc: higher is better, and significantly (default alpha).",
                 ),
                 *COMMON,
             ],
@@ -275,12 +275,15 @@ COMMON = [
             [
                 ("Examples", "At least 1,000 in the candidate's evaluation."),
                 ("Same data", "Required."),
-                ("Best unknown", "The best is kept."),
+                ("Unknown best", "The best is kept."),
                 ("Signatures", "A change that breaks clients of the best is allowed."),
                 ("Age", "The best's recorded evaluation is at most 30 days old."),
                 (
                     "Force",
-                    "Exported whatever the comparison says: labels before June were wrong",
+                    (
+                        "The candidate is exported even if it is not better: labels before June"
+                        " were wrong"
+                    ),
                 ),
             ],
             id="everything else",
@@ -292,9 +295,9 @@ COMMON = [
                 max_best_evaluation_age_seconds=90,
             ),
             [
-                ("Same data", "Not asked for."),
-                ("Best unknown", "The run fails."),
-                ("Signatures", "A change that breaks clients of the best is refused."),
+                ("Same data", "Not required."),
+                ("Unknown best", "The run fails."),
+                ("Signatures", "A change that breaks clients of the best is not allowed."),
                 ("Age", "The best's recorded evaluation is at most 90 seconds old."),
             ],
             id="other values",
@@ -333,11 +336,11 @@ def test_policy_says_of_an_unknown_best_what_is_decided(
         0.0,
     )
     required = comparability == pb.ComparePolicy.REQUIRE_SAME_DATA
-    sentence = dict(wording.policy(policy))["Best unknown"]
+    sentence = dict(wording.policy(policy))["Unknown best"]
     if decision.is_export:
         assert sentence == "The candidate is exported."
     elif on_unknown_best == pb.ComparePolicy.KEEP:
         assert sentence == "The best is kept."
     else:
         assert required
-        assert sentence == "The best is kept: nobody can say that the data are the same."
+        assert sentence == "The best is kept: REQUIRE_SAME_DATA cannot be met."

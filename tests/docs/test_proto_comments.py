@@ -1,0 +1,92 @@
+"""The example sentences in the comments of best_exporter.proto are those that the code writes."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs import examples
+from tests.executor.deciding.decided import decide_by
+from tfx_best_exporter.executor.deciding import signatures
+from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
+from tfx_best_exporter.executor.exports import retention
+from tfx_best_exporter.executor.exports.versions import strays_among
+from tfx_best_exporter.executor.policies import at_least, compare_policy, larger
+from tfx_best_exporter.executor.storage.protocol import Entry, Kind
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+PROTO = Path(__file__).resolve().parents[2] / "proto" / "best_exporter.proto"
+# Sentences that a user writes.
+INPUTS = {"ComparePolicy.force"}
+
+
+def sentences_of(text: str) -> Iterator[tuple[str, str]]:
+    """Yields each field whose comment has an example sentence, and the sentence."""
+    messages: list[str] = []
+    comment = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("//"):
+            comment += line.removeprefix("//")
+            continue
+        if opened := re.fullmatch(r"(?:message|enum|oneof) (\w+) \{", line):
+            messages.append(opened[1])
+        elif line == "}":
+            messages.pop()
+        example = re.search(r'Example: "([^"]* [^"]*)"', comment)
+        if example:
+            (name,) = re.findall(r"(\w+) = \d+;", line)
+            yield ".".join([*messages, name]), example[1]
+        comment = ""
+
+
+SENTENCES = dict(sentences_of(PROTO.read_text(encoding="utf-8")))
+
+
+def retired_and_kept() -> tuple[str, str]:
+    """Returns the reasons of a plan: for the oldest of six exports, and for the best."""
+    plan = retention.plan(
+        [
+            retention.RetainedExport(version=version, is_foreign=False, exported_at=0.0)
+            for version in range(1, 7)
+        ],
+        best_version=6,
+        policy=retention.Policy.from_proto(pb.RetentionPolicy(keep_latest=5)),
+        now=0.0,
+    )
+    return plan.retire[0].why, plan.keep[-1].why
+
+
+def generated() -> dict[str, str]:
+    """Returns the sentence that the code writes into each field."""
+    rail = at_least("auc", max_regression=0.02)
+    guarded = decide_by(
+        compare_policy(larger("auc"), guardrails=[rail]), {"auc": 0.86}, {"auc": 0.9}
+    )
+    (stray,) = strays_among([Entry(name="007", kind=Kind.DIRECTORY)])
+    before, after = (
+        {"serving_default": Signature(method="predict", inputs={}, outputs=outputs)}
+        for outputs in ({}, {"probabilities": TensorSpec(dtype="DT_FLOAT", shape=None)})
+    )
+    (change,) = signatures.changes(before, after)
+    retired, kept = retired_and_kept()
+    return {
+        "GuardrailResult.explanation": guarded.guardrails[0].explanation,
+        "ExportDecision.Retired.why": retired,
+        "ExportDecision.Kept.why": kept,
+        "ExportDecision.explanation": decide_by(
+            compare_policy(larger("auc")), {"auc": 0.91}, {"auc": 0.93}
+        ).explanation,
+        "ExportDecision.warnings": stray,
+        "ExportDecision.signature_changes": change.text,
+        "Tombstone.why": retired,
+    }
+
+
+def test_every_example_sentence_is_checked():
+    assert set(SENTENCES) == {*generated(), *INPUTS}
+
+
+@pytest.mark.parametrize("field", generated())
+def test_texts_of_comments_are_those_of_the_code(field: str):
+    examples.compare(PROTO, f'"{SENTENCES[field]}"', f'"{generated()[field]}"')
