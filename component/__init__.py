@@ -1,4 +1,4 @@
-"""What a pipeline author sees: the BestExporter component."""
+"""The BestExporter component, its artifact type, and its resolver strategy."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Returns what is public, imported when it is first asked for.
+    """Returns a public name, importing its module on first use.
 
-    A container imports the artifact type, and waits for nothing that only an author needs.
+    A container imports only the artifact type. It does not import modules for pipeline authors.
     """
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,11 +4,11 @@ from tfx.types import artifact
 
 
 class ExportDecision(artifact.Artifact):
-    """Exported, or not, and why.
+    """Decision of one run: exported or not, with the reason and an explanation.
 
-    The artifact's directory holds decision.json: the message ExportDecision of
+    The artifact's directory contains decision.json: the message ExportDecision of
     proto/best_exporter.proto as proto3 JSON. docs/files.md lists the custom properties.
     """
 
-    # `<module>.<class>`: Kubeflow Pipelines and Vertex AI import it by this name.
+    # Kubeflow Pipelines and Vertex AI import the class by this name, `<module>.<class>`.
     TYPE_NAME = "best_exporter.ExportDecision"

@@ -1,4 +1,4 @@
-"""Driver: TFX's two driver contracts, and nothing else; what they ask for is in history.py."""
+"""Driver: an adapter of history.look_up to the two driver interfaces of TFX."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _logger = logging.getLogger(__name__)
 
 
 class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
-    """Adds to the exec properties what ML Metadata knows of the best.
+    """Adds the information of ML Metadata about the best to the exec properties.
 
-    `run` is called by LocalDagRunner and BeamDagRunner, `resolve_exec_properties` by
-    InteractiveContext; Kubeflow Pipelines and Vertex AI call neither.
+    LocalDagRunner and BeamDagRunner call `run`; InteractiveContext calls
+    `resolve_exec_properties`. Kubeflow Pipelines and Vertex AI call neither.
     """
 
-    # TFX calls it by position in one contract, and by this name in the other.
+    # The parameter name is fixed: one of the two interfaces passes it by keyword.
     def __init__(self, metadata_handle: metadata.Metadata):
         """Makes a Driver.
 
@@ -39,7 +39,7 @@ class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
     def run(
         self, execution_info: portable_data_types.ExecutionInfo
     ) -> driver_output_pb2.DriverOutput:
-        """Returns the exec properties to add, for the contract of the pipeline's IR."""
+        """Returns the exec properties to add: the interface of LocalDagRunner and BeamDagRunner."""
         pushed_model = execution_info.output_dict[tfx_keys.PUSHED_MODEL_KEY][0]
 
         def look_up() -> dict[str, str]:
@@ -62,7 +62,7 @@ class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
         pipeline_info: data_types.PipelineInfo,
         component_info: data_types.ComponentInfo,
     ) -> dict[str, Any]:
-        """Returns all exec properties, for the contract of InteractiveContext."""
+        """Returns all exec properties: the interface of InteractiveContext."""
 
         def look_up() -> dict[str, str]:
             return history.look_up(
@@ -80,13 +80,13 @@ class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
 
 
 def _or_error(look_up: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """Returns what was found, or why nothing could be.
+    """Returns the exec properties that were found, or an exec property with the error.
 
-    An exception in a driver would leave the execution RUNNING for ever: the executor is told, and
-    fails in its stead.
+    An exception in a driver would leave the execution in state RUNNING forever. The executor
+    receives the error instead, and fails with it.
     """
     try:
         return look_up()
     except Exception as error:
-        _logger.exception("the driver failed, and the executor will in its stead")
+        _logger.exception("the driver failed; the executor will fail with this error")
         return {keys.DRIVER_ERROR_KEY: f"{type(error).__name__}: {error}"}

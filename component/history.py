@@ -1,7 +1,8 @@
-"""Every query and state change in ML Metadata.
+"""All queries and state changes in ML Metadata.
 
-The base directory says what is served; ML Metadata says where that came from. Only lookups by URI,
-by name and by id are used, and one scan of a bounded number of artifacts, newest first.
+The base directory determines the best, and ML Metadata its lineage. The queries are lookups by URI,
+name and id, and one scan of a bounded number of artifacts, newest first. Their cost does not grow
+with the history.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from tfx_best_exporter.executor.exports.versions import Export, Served
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# Type names, as TFX registers them.
+# Type names that TFX registers in ML Metadata.
 _PIPELINE_CONTEXT = "pipeline"
 _PUSHED_MODEL = "PushedModel"
 _MODEL = "Model"
 _MODEL_EVALUATION = "ModelEvaluation"
 _MODEL_BLESSING = "ModelBlessing"
 
-# Artifacts of the pipeline that are looked at for one that a PushedModel without a record stands
-# for; a run has about ten.
+# Number of the pipeline's newest artifacts that are searched for PushedModels. A run of a pipeline
+# makes about ten artifacts.
 _SCAN_LIMIT = 1000
 
-# Tombstones are looked at from the newest on, until so many in a row have nothing left to do.
+# Number of consecutive tombstones without pending work after which the search stops, newest first.
 _SETTLED_LIMIT = 50
 
 _LIVE_STATES = (mlmd.Artifact.LIVE, mlmd.Artifact.UNKNOWN)
@@ -45,16 +46,16 @@ _logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PriorExport:
-    """What ML Metadata knows of the export that is served.
+    """The information of ML Metadata about the best. URIs are empty if unknown.
 
     Attributes:
-        version: The export's version.
-        is_foreign: Whether the export has no record.
-        pushed_model_uri: Of its PushedModel; empty if ML Metadata does not know it, as below.
-        model_uri: Of the Model that was pushed.
-        evaluation_uri: Of that model's ModelEvaluation.
-        model_blessing_uri: Of that model's ModelBlessing.
-        warnings: Where ML Metadata and the base directory disagree.
+        version: Version of the best; 0 if nothing is served.
+        is_foreign: Whether the best has no record.
+        pushed_model_uri: URI of its PushedModel.
+        model_uri: URI of the Model that was pushed.
+        evaluation_uri: URI of that model's ModelEvaluation.
+        model_blessing_uri: URI of that model's ModelBlessing.
+        warnings: Disagreements between ML Metadata and the base directory.
     """
 
     version: int
@@ -73,23 +74,24 @@ def look_up(
     pipeline_name: str,
     pushed_models_uri: str,
 ) -> dict[str, str]:
-    """Returns the exec properties that the driver adds, and settles what was retired.
+    """Returns the exec properties that the driver adds, and deletes copies of retired exports.
 
     Args:
         store: ML Metadata.
-        exec_properties: Of this run.
+        exec_properties: Exec properties of this run.
         pipeline_name: Name of the pipeline context.
-        pushed_models_uri: Below it lie the PushedModels of this node, and nothing else.
+        pushed_models_uri: URI of the directory that contains this node's PushedModels, and nothing
+            else.
 
     Raises:
         RecordError: The best's record cannot be read.
         OSError: The base directory cannot be read.
-        ml_metadata.errors.StatusError: ML Metadata cannot be asked.
+        ml_metadata.errors.StatusError: ML Metadata cannot be queried.
     """
     base_directory = destination.base_directory_of(exec_properties[tfx_keys.PUSH_DESTINATION_KEY])
     exports = ExportDirectory(location_of(base_directory))
-    # The lock keeps other runs from publishing or retiring between the listing of the base
-    # directory and the reading of a record in it.
+    # The lock keeps other runs from publishing or retiring between two reads: the listing of the
+    # base directory, and the record of the best.
     with exports.lock():
         served = exports.served()
     pushed_models = _recent_pushed_models(store, pipeline_name)
@@ -106,17 +108,17 @@ def look_up(
 def served_model(
     store: MetadataStore, best: Export, record: pb.ExportRecord | None, *, sibling_id: int
 ) -> mlmd.Artifact:
-    """Returns the Model behind the export that is served.
+    """Returns the Model of the best.
 
     Args:
         store: ML Metadata.
-        best: What is served.
-        record: Its record; None for a foreign export.
-        sibling_id: Of an artifact of the pipeline that the Model must be of.
+        best: Export that is served.
+        record: Record of the best; None for a foreign export.
+        sibling_id: Id of an artifact of the pipeline to which the Model must belong.
 
     Raises:
-        LookupError: There is none of that pipeline, or its files are gone.
-        ml_metadata.errors.StatusError: ML Metadata cannot be asked.
+        LookupError: The pipeline has no such Model, or the Model's files are gone.
+        ml_metadata.errors.StatusError: ML Metadata cannot be queried.
     """
     pipelines = {
         context.name
@@ -127,22 +129,22 @@ def served_model(
     models = (
         [item for item in store.get_artifacts_by_uri(uri) if item.type == _MODEL] if uri else []
     )
-    problem = f"ML Metadata knows no Model for the served version {best.version}"
+    problem = f"ML Metadata has no Model for the served version {best.version}"
     for model in sorted(models, key=lambda item: item.id, reverse=True):
         if not any(_is_of_pipeline(store, model, name) for name in pipelines):
             problem = (
-                f"the Model of the served version {best.version} is not of this pipeline,"
+                f"the Model of the served version {best.version} belongs to another pipeline,"
                 f" at {model.uri}"
             )
         elif model.state not in _LIVE_STATES or not _exists(model.uri):
-            problem = f"the Model of the served version {best.version} is gone, at {model.uri}"
+            problem = f"the Model of the served version {best.version} was deleted, at {model.uri}"
         else:
             return model
     raise LookupError(problem)
 
 
 def _foreign_model_uri(store: MetadataStore, best: Export, pipelines: Sequence[str]) -> str:
-    """Returns the URI of the Model that a PushedModel of these pipelines was made from."""
+    """Returns the URI of the Model that one of these pipelines pushed as the best, or ""."""
     for name in pipelines:
         for pushed_model in reversed(_recent_pushed_models(store, name)):
             if _destination_of(pushed_model) == best.path:
@@ -157,13 +159,14 @@ def _prior_export(
     pushed_models: Sequence[mlmd.Artifact],
     retired: Collection[int],
 ) -> PriorExport | None:
-    """Returns what is known of the best, and where the base directory lacks what MLMD says."""
+    """Returns the information about the best, or None if there is neither a best nor a warning."""
     best, record = served.export, served.record
     warnings = _disagreements(exports, best, pushed_models, retired)
     if best is None:
         return PriorExport(version=0, is_foreign=False, warnings=warnings) if warnings else None
-    # A run that died after its export never told ML Metadata of its PushedModel: a later run that
-    # found its candidate served has one. The oldest one was made from the model that is served.
+    # Several PushedModels can name the best: each run that finds its candidate already served makes
+    # one. The oldest was made from the served model. It may belong to a later run, because a run
+    # that dies after its export never registers its own PushedModel.
     pushed_model = _pushed_model_at(store, record.pushed_model_uri if record else "") or next(
         (item for item in reversed(pushed_models) if _destination_of(item) == best.path), None
     )
@@ -174,7 +177,7 @@ def _prior_export(
             is_foreign=record is None,
             warnings=(
                 *warnings,
-                f"ML Metadata knows no PushedModel{where} for the served version {best.version}",
+                f"ML Metadata has no PushedModel{where} for the served version {best.version}",
             ),
         )
     lineage = _lineage_of(store, pushed_model)
@@ -193,7 +196,7 @@ def _disagreements(
     pushed_models: Sequence[mlmd.Artifact],
     retired: Collection[int],
 ) -> tuple[str, ...]:
-    """Returns a sentence where the newest pushed version is neither served nor retired."""
+    """Returns a warning if the newest pushed version is neither served nor retired."""
     for artifact in pushed_models:
         base, _, name = _destination_of(artifact).rpartition("/")
         if base != exports.base.uri:
@@ -203,8 +206,8 @@ def _disagreements(
             return ()
         served = f"version {best.version}" if best else "none"
         warning = (
-            f"ML Metadata says that version {version} was pushed last, but the base directory"
-            f" serves {served}: the base directory decides"
+            f"version {version} was pushed last according to ML Metadata, but the base directory"
+            f" serves {served}; the base directory takes precedence"
         )
         return (warning,)
     return ()
@@ -221,7 +224,7 @@ def _recent_pushed_models(store: MetadataStore, pipeline_name: str) -> list[mlmd
         for artifact in store.get_artifacts_by_context(context.id, options)
         if artifact.type == _PUSHED_MODEL
     ]
-    # Times are in milliseconds: of two artifacts in one, the id tells which is newer.
+    # Creation times are in milliseconds, so two artifacts may have the same. Ids are unique.
     return sorted(artifacts, key=lambda artifact: artifact.id, reverse=True)
 
 
@@ -231,30 +234,30 @@ def _pushed_model_at(store: MetadataStore, uri: str) -> mlmd.Artifact | None:
 
 
 def _destination_of(artifact: mlmd.Artifact) -> str:
-    """Returns the URI that a PushedModel was pushed to; empty if it was not."""
+    """Returns the URI to which a PushedModel was pushed, or "" if it was not pushed."""
     properties = artifact.custom_properties
-    # Asking a proto map for a key that it does not have would put it there.
+    # Reading a missing key of a proto map would add the key.
     if keys.PUSHED_PROPERTY not in properties or properties[keys.PUSHED_PROPERTY].int_value != 1:
         return ""
     if keys.PUSHED_DESTINATION_PROPERTY not in properties:
         return ""
     pushed_to = properties[keys.PUSHED_DESTINATION_PROPERTY].string_value
     try:
-        # In the spelling of an export's: Pusher keeps the author's.
+        # The URI is normalized for comparison: Pusher stores it as the author spelled it.
         return location_of(pushed_to).uri
     except ValueError:
-        # Pushed to where no storage of ours reaches: not to this base directory.
+        # A destination without a storage cannot be this base directory.
         return ""
 
 
 def _lineage_of(store: MetadataStore, pushed_model: mlmd.Artifact) -> dict[str, str]:
-    """Returns the URIs of the model that was pushed, its evaluation and its blessing."""
+    """Returns the URIs of the model that was pushed, of its evaluation and of its blessing."""
     producers = _executions_of(store, [pushed_model.id], mlmd.Event.OUTPUT)
     inputs = _artifacts_of(store, producers, mlmd.Event.INPUT)
     model = _newest(inputs, _MODEL)
     evaluation = _newest(inputs, _MODEL_EVALUATION)
     if model and not evaluation:
-        # Pusher is not given the evaluation: it is what an execution made of this model.
+        # Pusher has no evaluation among its inputs. Evaluator made it from this model.
         consumers = _executions_of(store, [model.id], mlmd.Event.INPUT, key=tfx_keys.MODEL_KEY)
         evaluation = _newest(
             _artifacts_of(store, consumers, mlmd.Event.OUTPUT),
@@ -282,7 +285,7 @@ def _executions_of(
 def _artifacts_of(
     store: MetadataStore, execution_ids: Sequence[int], event_type: int
 ) -> list[mlmd.Artifact]:
-    """Returns the live artifacts that executions read or wrote; empty for no executions."""
+    """Returns the live artifacts that executions read or wrote."""
     if not execution_ids:
         return []
     ids = {
@@ -294,7 +297,7 @@ def _artifacts_of(
 
 
 def _newest(artifacts: Iterable[mlmd.Artifact], type_name: str) -> mlmd.Artifact | None:
-    """Returns the newest artifact of a type whose files are still there, or None."""
+    """Returns the newest artifact of a type whose files exist, or None."""
     found = [item for item in artifacts if item.type == type_name and _exists(item.uri)]
     return max(found, key=lambda item: item.id, default=None)
 
@@ -303,7 +306,7 @@ def _exists(uri: str) -> bool:
     try:
         return location_of(uri).exists()
     except (OSError, ValueError):
-        # Where no storage of ours reaches: nothing that could be read.
+        # A URI without a storage, or one that cannot be read, is of no use to the caller.
         return False
 
 
@@ -316,10 +319,11 @@ def _settle_retired(
 ) -> set[int]:
     """Deletes the PushedModels' own copies of retired exports, and marks them DELETED.
 
-    Returns the versions of the tombstones that were looked at.
+    A tombstone is not trusted with paths. Only artifacts that ML Metadata knows are deleted, and
+    only if they belong to this pipeline and lie below this node's directory.
 
-    A tombstone only says where to look: what is deleted is an artifact that ML Metadata knows, of
-    this pipeline, below this node's own directory.
+    Returns:
+        The versions of the tombstones that were read.
     """
     retired: set[int] = set()
     settled = 0
@@ -349,7 +353,7 @@ def _settle_retired(
 
 
 def _is_below(uri: str, directory_uri: str) -> bool:
-    """Returns whether a URI names an entry of a directory, and not the directory or its parent."""
+    """Returns whether a URI names a direct entry of a directory."""
     parent, name = os.path.split(uri.rstrip("/"))
     return parent == directory_uri and name not in ("", ".", "..")
 
@@ -362,15 +366,13 @@ def _is_of_pipeline(store: MetadataStore, artifact: mlmd.Artifact, pipeline_name
 
 
 def _delete(store: MetadataStore, artifact: mlmd.Artifact) -> None:
-    """Deletes an artifact's files; one that stays MARKED_FOR_DELETION is tried again."""
+    """Deletes an artifact's files. If that fails, its state stays MARKED_FOR_DELETION."""
     _set_state(store, artifact, mlmd.Artifact.MARKED_FOR_DELETION)
     try:
-        # Not TFX's fileio: it would follow a link, and delete what is there.
+        # TFX's fileio would follow a link and delete the link's target.
         location_of(artifact.uri).remove()
     except Exception as error:
-        _logger.warning(
-            "%s could not be deleted, the next run tries again: %s", artifact.uri, error
-        )
+        _logger.warning("cannot delete %s: %s. The next run tries again", artifact.uri, error)
         return
     _set_state(store, artifact, mlmd.Artifact.DELETED)
     _logger.info("deleted %s: its export was retired", artifact.uri)

@@ -16,17 +16,17 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 class BestExporterSpec(ComponentSpec):
     """Spec of BestExporter.
 
-    Messages are stored as JSON. An input that is given must have an artifact: an empty blessing
-    channel is no blessing.
+    TFX stores messages as JSON. A channel that is set must have an artifact, because an empty
+    blessing channel must not pass as a blessing.
     """
 
     PARAMETERS: Mapping[str, ExecutionParameter] = {
         tfx_keys.PUSH_DESTINATION_KEY: ExecutionParameter(type=pusher_pb2.PushDestination),
-        # Absent: a smaller "loss" is better.
+        # Default if not set: a smaller "loss" is better.
         keys.COMPARE_POLICY_KEY: ExecutionParameter(type=pb.ComparePolicy, optional=True),
-        # Absent: every export is kept.
+        # Default if not set: every export is kept.
         keys.RETENTION_POLICY_KEY: ExecutionParameter(type=pb.RetentionPolicy, optional=True),
-        # JSON list; absent: ["eval"].
+        # JSON list. Default if not set: ["eval"].
         tfx_keys.EXAMPLE_SPLITS_KEY: ExecutionParameter(type=str, optional=True),
         keys.EVENT_FILE_PATTERN_KEY: ExecutionParameter(type=str, optional=True),
         keys.SERVING_SIGNATURES_FN_KEY: ExecutionParameter(type=str, optional=True),

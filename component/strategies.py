@@ -1,4 +1,4 @@
-"""BestExportedModelStrategy: the model behind the best export, as Evaluator's baseline."""
+"""BestExportedModelStrategy: resolves the Model of the best export, for Evaluator's baseline."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _logger = logging.getLogger(__name__)
 
 
 class BestExportedModelStrategy(resolver.ResolverStrategy):
-    """Resolves to the Model behind the best export of a base directory, or to nothing.
+    """Resolves to the Model of the best export in a base directory, or to nothing.
 
-    Evaluator, given it as baseline_model, evaluates candidate and best together, on the same
-    examples; BestExporter then compares these. The first run, where nothing is exported yet,
-    resolves to nothing, and Evaluator evaluates the candidate alone. So does a run whose best is of
-    another pipeline, or whose Model has no files any more; the log says which.
+    Pass the result to Evaluator as baseline_model. Evaluator then evaluates candidate and best on
+    the same examples, and BestExporter compares these values. The strategy resolves to nothing if
+    nothing is exported yet, if the best belongs to another pipeline, or if the files of its Model
+    are gone; the log says which. Evaluator then evaluates the candidate alone.
 
-    For LocalDagRunner, BeamDagRunner and InteractiveContext: Kubeflow Pipelines and Vertex AI
-    compile no resolver strategy but TFX's own.
+    The strategy works with LocalDagRunner, BeamDagRunner and InteractiveContext. Kubeflow Pipelines
+    and Vertex AI support only TFX's own resolver strategies.
 
     Example:
         >>> best_model = Resolver(
@@ -37,24 +37,24 @@ class BestExportedModelStrategy(resolver.ResolverStrategy):
         ... )
         >>> evaluator = Evaluator(..., baseline_model=best_model.outputs["model"])
 
-    The channel's own artifacts, here the candidate, say which pipeline this is. Channel(type=Model)
-    does too, but reads every Model that the pipeline ever trained.
+    The channel's artifacts, here the candidate, identify the pipeline. Channel(type=Model) works
+    too, but reads every Model that the pipeline ever trained.
     """
 
     def __init__(self, base_directory: str):
         """Makes a strategy from the Resolver's config.
 
         Args:
-            base_directory: That of BestExporter's push_destination; known when the pipeline is
-                built.
+            base_directory: Base directory of BestExporter's push_destination. It must be known
+                when the pipeline is built.
 
         Raises:
-            ValueError: It is empty.
+            ValueError: The base directory is empty or not a str.
         """
         if not isinstance(base_directory, str) or not base_directory:
             raise ValueError(
                 f"base_directory must be a path or a URI (got {base_directory!r})."
-                " Give the base directory of BestExporter's push_destination."
+                " Pass the base directory of BestExporter's push_destination."
             )
         self._base_directory = base_directory
 
@@ -68,15 +68,15 @@ class BestExportedModelStrategy(resolver.ResolverStrategy):
             input_dict: One channel of Model.
 
         Raises:
-            ValueError: There are other channels.
+            ValueError: The Resolver has several channels, or one of another type.
             OSError: The base directory cannot be read.
         """
         kinds = {type(artifact) for artifacts in input_dict.values() for artifact in artifacts}
         if len(input_dict) != 1 or not all(issubclass(k, standard_artifacts.Model) for k in kinds):
             names = ", ".join(sorted(input_dict)) or "none"
             raise ValueError(
-                f"Resolver must have one channel, of Model (got {names})."
-                " Give it model=trainer.outputs['model']."
+                f"Resolver must have exactly one channel, of type Model (got {names})."
+                " Pass model=trainer.outputs['model']."
             )
         [(key, siblings)] = input_dict.items()
         return {key: self._resolve(store, siblings)}
@@ -88,16 +88,16 @@ class BestExportedModelStrategy(resolver.ResolverStrategy):
         try:
             served = exports.served()
         except RecordError as error:
-            # BestExporter fails by it, where people look for it.
+            # BestExporter itself fails with the same error, which is easier to find there.
             _logger.warning("no baseline: %s", error)
             return []
         if served.export is None:
-            _logger.info("no baseline: nothing is exported yet at %s", exports.base)
+            _logger.info("no baseline: nothing is exported yet in %s", exports.base)
             return []
         if not siblings:
             _logger.info("no baseline: this pipeline has no Model yet")
             return []
-        # One is enough: all are of the pipeline that runs.
+        # One artifact is enough: all of them belong to the running pipeline.
         newest = max(siblings, key=lambda artifact: artifact.id)
         try:
             found = history.served_model(store, served.export, served.record, sibling_id=newest.id)

@@ -65,7 +65,7 @@ class ModelExporter:
         retention_policy: pb.RetentionPolicy | Mapping[str, Any] | None = None,
         name: str = "best_exporter",
         clock: Callable[[], float] = time.time,
-        load_function: Callable[[str, str], Callable[..., Any]] = user_functions.load,
+        load_function: Callable[[str], Callable[..., Any]] = user_functions.load,
     ):
         """Checks the arguments; touches nothing.
 
@@ -84,7 +84,7 @@ class ModelExporter:
                 `policies.retention_policy`.
             name: Goes into the record.
             clock: Returns seconds since the epoch.
-            load_function: Returns the function for a name, given also the field that names it.
+            load_function: Returns the function for a name.
 
         Raises:
             TypeError: An argument has the wrong type.

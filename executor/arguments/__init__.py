@@ -1,1 +1,1 @@
-"""What a person gave: checked, and turned into values."""
+"""Arguments: checks that raise clear errors, and conversions into values."""

@@ -1,4 +1,4 @@
-"""The artifacts that a step is given, as values, and TFX's rules for the paths inside them."""
+"""Input artifacts as values, and TFX's rules for the paths inside them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
-# The custom property that TFX's publisher and its containers set on every output. It is
+# Custom property that TFX's publisher and its containers set on every output. Its source is
 # ARTIFACT_TFX_VERSION_CUSTOM_PROPERTY_KEY of tfx.types.artifact_utils.
 TFX_VERSION_PROPERTY = "tfx_version"
 
-# Directories as in tfx.utils.path_constants, and as in tfx.utils.path_utils for old artifacts.
+# Directory names from tfx.utils.path_constants, and from tfx.utils.path_utils for old artifacts.
 _SERVING_MODEL_DIRECTORY = "Format-Serving"
 _OLD_SERVING_MODEL_DIRECTORY = "serving_model_dir"
 _STAMPED_MODEL_DIRECTORY = "stamped_model"
-# _ARTIFACT_VERSION_FOR_MODEL_UPDATE of tfx.types.standard_artifact_utils: TFX of this version and
-# later writes Format-Serving.
+# First version of TFX that writes Format-Serving. Its source is
+# _ARTIFACT_VERSION_FOR_MODEL_UPDATE of tfx.types.standard_artifact_utils.
 _MODEL_UPDATE_VERSION = "0.29.0.dev"
 
 
@@ -24,15 +24,15 @@ _MODEL_UPDATE_VERSION = "0.29.0.dev"
 class InputArtifact:
     """One artifact of an input channel.
 
-    A number is an int where ML Metadata stores an integer, and a float where it was JSON, as on
-    Kubeflow Pipelines and Vertex AI.
+    Numeric properties are int if ML Metadata stores an integer. They are float on Kubeflow
+    Pipelines and Vertex AI, which pass properties as JSON.
 
     Attributes:
-        uri: Directory with its files.
-        properties: Those that its type declares.
-        custom_properties: All others.
-        is_published: Whether ML Metadata knows its state. TFX takes every other artifact for one
-            that this version of TFX wrote.
+        uri: URI of the directory with the artifact's files.
+        properties: Properties that the artifact's type declares.
+        custom_properties: All other properties.
+        is_published: Whether ML Metadata knows the artifact's state. TFX assumes that every other
+            artifact was written by the running version of TFX.
     """
 
     uri: str
@@ -49,9 +49,9 @@ class InputArtifact:
 
 
 def serving_model_directory(model: InputArtifact) -> str:
-    """Returns the directory of a Model artifact in which its SavedModel lies.
+    """Returns the URI of the SavedModel directory of a Model artifact.
 
-    As `serving_model_dir` and `is_old_model_artifact` of tfx.utils.path_utils.
+    The rule is that of `serving_model_dir` and `is_old_model_artifact` in tfx.utils.path_utils.
 
     Args:
         model: A Model artifact.
@@ -61,9 +61,12 @@ def serving_model_directory(model: InputArtifact) -> str:
 
 
 def stamped_model_directory(infra_blessing_uri: str) -> str:
-    """Returns the directory of an InfraBlessing in which its warmed-up SavedModel lies.
+    """Returns the URI of the warmed-up SavedModel of an InfraBlessing.
 
-    As `stamped_model_path` of tfx.utils.path_utils.
+    The rule is that of `stamped_model_path` in tfx.utils.path_utils.
+
+    Args:
+        infra_blessing_uri: URI of the InfraBlessing artifact.
     """
     return posixpath.join(infra_blessing_uri, _STAMPED_MODEL_DIRECTORY)
 
@@ -74,7 +77,7 @@ def _is_old(artifact: InputArtifact) -> bool:
     written_by = artifact.custom_properties.get(TFX_VERSION_PROPERTY)
     if written_by is None:
         return True
-    # Containers, where nothing is published, do not pay for this import.
+    # The import is local because containers never get here: their artifacts are not published.
     from packaging import version
 
     return version.parse(str(written_by)) < version.parse(_MODEL_UPDATE_VERSION)

@@ -1,11 +1,11 @@
-"""The base directory that `push_destination` names, read from where a pipeline stores it."""
+"""The base directory in the `push_destination` that a pipeline stores."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-# As proto3 JSON writes the field, and as its .proto file names it.
+# Field names in proto3 JSON and in the .proto file; proto3 JSON accepts both.
 _BASE_DIRECTORY_NAMES = ("baseDirectory", "base_directory")
 
 
@@ -13,12 +13,12 @@ def base_directory_of(push_destination: str) -> str:
     """Returns the base directory.
 
     Args:
-        push_destination: A PushDestination of tfx.proto.pusher_pb2 as JSON, which is what the
-            component stores; or the base directory itself, as the value of a RuntimeParameter or a
-            placeholder may be.
+        push_destination: A PushDestination of tfx.proto.pusher_pb2 as JSON, as the component
+            stores it. Or the base directory itself, which may be the value of a RuntimeParameter
+            or a placeholder.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The text is empty, or is not a PushDestination with a base directory.
     """
     if not push_destination.lstrip().startswith("{"):
         base_directory, problem = push_destination.strip(), ""
@@ -34,15 +34,15 @@ def base_directory_of(push_destination: str) -> str:
         raise ValueError(
             "push_destination must be the path of the base directory, or a PushDestination as JSON"
             f" (got {push_destination!r}{problem})."
-            " Give the directory that the model server polls."
+            " Pass the directory that the model server polls."
         )
     return base_directory
 
 
 def _in_message(message: dict[str, Any]) -> str:
-    """Returns the base directory of a PushDestination, or "" without one.
+    """Returns the base directory of a PushDestination, or "" if it has none.
 
-    Fields of other names are ignored: a newer TFX may have written them.
+    Unknown fields are ignored: a newer version of TFX may have written them.
 
     Raises:
         ValueError: A field has another type.
@@ -53,7 +53,7 @@ def _in_message(message: dict[str, Any]) -> str:
     if not isinstance(filesystem, dict):
         raise ValueError("filesystem is not an object")
     values = [value for name, value in filesystem.items() if name in _BASE_DIRECTORY_NAMES]
-    # json_format takes the last one too.
+    # json_format uses the last value too if both names are present.
     base_directory = values[-1] if values else None
     if base_directory is None:
         return ""

@@ -1,4 +1,4 @@
-"""User functions by name: from a function to a name that a container can import, and back."""
+"""Functions of users: the dotted name of a function, and the function of a dotted name."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tfx_best_exporter.executor.arguments.errors import FieldTypeError, FieldValueError
 
-def reference_of(function: Callable[..., Any], field: str) -> str:
-    """Returns the dotted name under which another process finds a function.
+
+def reference_of(function: Callable[..., Any]) -> str:
+    """Returns the dotted name by which another process can import a function.
 
     Args:
         function: A function defined at the top level of an importable module.
-        field: The argument's name, for the error.
 
     Raises:
-        TypeError: It is not callable.
-        ValueError: It is a lambda, a nested function, a method or lives in __main__.
+        FieldTypeError: The value is not callable.
+        FieldValueError: The function is a lambda, a nested function, a method or one of __main__.
     """
     if not callable(function):
-        raise TypeError(
-            f"{field} must be a function or its dotted name (got {function!r})."
-            " Pass a function defined at the top level of a module."
+        raise FieldTypeError(
+            "",
+            f"must be a function or its dotted name (got {function!r})."
+            " Pass a function defined at the top level of a module.",
         )
     module = getattr(function, "__module__", None)
     name = getattr(function, "__qualname__", None)
@@ -31,37 +33,37 @@ def reference_of(function: Callable[..., Any], field: str) -> str:
     if not module or not name:
         reason = f"{type(function).__name__} has no importable name"
     elif name.rpartition(".")[2] == "<lambda>":
-        reason = "a lambda has no name"
+        reason = "a lambda has no importable name"
     elif "<locals>" in name:
         reason = "a nested function exists only while the outer one runs"
     elif "." in name:
         reason = "a method is not a top-level function"
     elif module == "__main__":
-        reason = "__main__ is another module in the container"
+        reason = "__main__ is a different module in the container"
     elif getattr(sys.modules.get(module), name, None) is not function:
-        reason = f"{module}.{name} is another function, such as the one that this one wraps"
+        reason = f"{module}.{name} is a different function; a decorator may have replaced it"
     if reason:
-        raise ValueError(
-            f"{field} must be a function that a container can import"
+        raise FieldValueError(
+            "",
+            "must be a function that a container can import"
             f" (got {getattr(function, '__qualname__', repr(function))!r}: {reason})."
-            " Define it at the top level of an installed module, or put it into a file and pass"
-            " that as module_file."
+            " Define it at the top level of an installed module, or in a file that you pass as"
+            " module_file.",
         )
     return f"{module}.{name}"
 
 
-def load(reference: str, field: str) -> Callable[..., Any]:
-    """Returns the function that a dotted name refers to.
+def load(reference: str) -> Callable[..., Any]:
+    """Returns the function of a dotted name.
 
     Args:
         reference: For example "my_package.comparing.auc_larger".
-        field: The argument's name, for the error.
 
     Raises:
-        ValueError: There is no such module or function.
+        FieldValueError: The module cannot be imported, or has no such function.
     """
     module_name, _, name = reference.rpartition(".")
-    problem = "it is no dotted name"
+    problem = "the name has no dot"
     if module_name:
         try:
             function = getattr(importlib.import_module(module_name), name, None)
@@ -71,45 +73,53 @@ def load(reference: str, field: str) -> Callable[..., Any]:
             if callable(function):
                 return function
             problem = f"{module_name} has no function {name}"
-    raise ValueError(
-        f"{field} must be the dotted name of an importable function (got {reference!r}: {problem})."
-        " Install its package where the component runs, such as in the container's image, or pass"
-        " its file as module_file."
+    raise FieldValueError(
+        "",
+        f"must be the dotted name of an importable function (got {reference!r}: {problem})."
+        " Install its package where the component runs, for example in the container's image, or"
+        " pass its file as module_file.",
     )
 
 
 def check_parameter_names(
-    names: Sequence[str], expected: Sequence[str], field: str, function_name: str
+    names: Sequence[str], expected: Sequence[str], function_name: str
 ) -> None:
-    """Checks that a function takes exactly the parameters it will be called with by keyword.
+    """Checks that a function has exactly the parameters that it is called with by keyword.
+
+    Args:
+        names: Parameters of the function, as `parameter_names` returns them.
+        expected: Required parameters, in any order.
+        function_name: Name of the function, for the error.
 
     Raises:
-        ValueError: It takes others.
+        FieldValueError: The function has other parameters.
     """
     if sorted(names) != sorted(expected):
-        raise ValueError(
-            f"{field} must take exactly the arguments {' and '.join(expected)}"
-            f" (got {function_name}({', '.join(names)})). Rename them: they are passed by keyword."
+        raise FieldValueError(
+            "",
+            f"must take exactly the arguments {' and '.join(expected)}"
+            f" (got {function_name}({', '.join(names)})). Change its parameters: the arguments are"
+            " passed by keyword.",
         )
 
 
-def parameter_names(function: Callable[..., Any], field: str) -> list[str]:
+def parameter_names(function: Callable[..., Any]) -> list[str]:
     """Returns the names of a function's parameters.
 
     Raises:
-        ValueError: The function cannot be inspected.
+        FieldValueError: Python cannot read the function's signature.
     """
     try:
         return [_as_written(item) for item in inspect.signature(function).parameters.values()]
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{field} must be a Python function (got {function!r}: {error})."
-            " Wrap it in one that takes best_eval_result and current_eval_result."
+        raise FieldValueError(
+            "",
+            f"must be a Python function (got {function!r}: {error}). Wrap it in a Python function.",
         ) from error
 
 
 def _as_written(parameter: inspect.Parameter) -> str:
-    """Returns a parameter's name, with what keeps it from being passed by keyword alone."""
+    """Returns a parameter's name, marked if the parameter cannot be passed by keyword alone."""
     marks = {
         inspect.Parameter.POSITIONAL_ONLY: "{}, /",
         inspect.Parameter.VAR_POSITIONAL: "*{}",

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tfx_best_exporter.executor.arguments.errors import FieldValueError
+from tfx_best_exporter.executor.arguments.errors import FieldValueError, within
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     MissingMetricError,
@@ -140,7 +140,7 @@ def from_policy(
     """Returns the rule that `compare_fn` of a policy names.
 
     Raises:
-        FieldValueError: There are tie-breakers too.
+        FieldValueError: There are tie-breakers too, or there is no such function.
     """
     if proto.tie_breakers:
         raise FieldValueError(
@@ -148,7 +148,9 @@ def from_policy(
             "must be left out where compare_fn is given (got"
             f" {len(proto.tie_breakers)}). A compare function breaks ties itself.",
         )
-    return CompareFunction(function=load_function(proto.compare_fn), name=proto.compare_fn)
+    with within("compare_fn"):
+        function = load_function(proto.compare_fn)
+    return CompareFunction(function=function, name=proto.compare_fn)
 
 
 def _is_bool(value: object) -> bool:

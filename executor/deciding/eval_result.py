@@ -11,7 +11,12 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 
 from tfx_best_exporter.executor.arguments.checks import checked_number, is_encodable
-from tfx_best_exporter.executor.arguments.errors import PathError
+from tfx_best_exporter.executor.arguments.errors import (
+    FieldTypeError,
+    FieldValueError,
+    PathError,
+    within,
+)
 from tfx_best_exporter.executor.deciding.metric_key import (
     EXAMPLE_COUNT,
     LEAST_SUB_KEYS,
@@ -190,52 +195,24 @@ class EvalResult(Mapping[str, float]):
         return view
 
     @classmethod
-    def from_mapping(
-        cls, eval_result: Mapping[str, float], *, field: str = "eval_result"
-    ) -> EvalResult:
+    def from_mapping(cls, eval_result: Mapping[str, float]) -> EvalResult:
         """Returns metrics that were handed over as a plain dictionary.
 
         Args:
             eval_result: Metric name to number, as `model.evaluate(return_dict=True)` gives it. One
                 of the name "example_count" is the number of examples, and a metric too, as in TFMA.
-            field: What to call it in an error.
 
         Raises:
-            ValueError: It is empty, has a name that UTF-8 cannot encode or a number that no float
-                can hold, or its number of examples is none.
-            TypeError: It is no mapping, a name is no str, or a value is not a number.
+            FieldValueError: It is empty, has a name that UTF-8 cannot encode or a number that no
+                float can hold, or its number of examples is none.
+            FieldTypeError: It is no mapping, a name is no str, or a value is not a number.
         """
-        if not isinstance(eval_result, Mapping):
-            raise TypeError(
-                f"{field} must be a mapping of metric name to number (got {eval_result!r})."
-                " Pass the metrics of the model's evaluation."
-            )
-        if not eval_result:
-            raise ValueError(
-                f"{field} must be a non-empty mapping (got {eval_result!r})."
-                " Pass the metrics of the model's evaluation."
-            )
-        metrics = {}
-        for name, value in eval_result.items():
-            if not isinstance(name, str):
-                raise TypeError(
-                    f"{field} must be a mapping of metric name to number (got the name {name!r})."
-                    " Convert it to a str, or leave it out."
-                )
-            if not is_encodable(name):
-                raise ValueError(
-                    f"{field} must have names that UTF-8 can encode (got {name!r})."
-                    " Rename the metric, or leave it out."
-                )
-            number = checked_number(value, f"{field}[{name!r}]")
-            metrics[MetricKey(name=name)] = MetricValue(value=number)
-        count = metrics.get(MetricKey(name=EXAMPLE_COUNT))
-        if count is not None and not 0 <= count.value < math.inf:
-            raise ValueError(
-                f"{field}[{EXAMPLE_COUNT!r}] must be a number of examples, finite and 0 or larger"
-                f" (got {count.value!r}). Leave it out where it is not known."
-            )
-        return cls(metrics, example_count=None if count is None else count.value)
+        with within("eval_result"):
+            numbers = _checked_metrics(eval_result)
+        return cls(
+            {MetricKey(name=name): MetricValue(value=value) for name, value in numbers.items()},
+            example_count=numbers.get(EXAMPLE_COUNT),
+        )
 
     @property
     def uri(self) -> str:
@@ -461,6 +438,50 @@ class EvalResult(Mapping[str, float]):
                 degrees_of_freedom=value.degrees_of_freedom,
             )
         return proto
+
+
+def _checked_metrics(metrics: object) -> dict[str, float]:
+    """Returns metrics that were handed over as a plain dictionary.
+
+    Raises:
+        See EvalResult.from_mapping; paths are relative to the dictionary.
+    """
+    if not isinstance(metrics, Mapping):
+        raise FieldTypeError(
+            "",
+            f"must be a mapping of metric name to number (got {metrics!r})."
+            " Pass the metrics of the model's evaluation.",
+        )
+    if not metrics:
+        raise FieldValueError(
+            "",
+            f"must be a non-empty mapping (got {metrics!r})."
+            " Pass the metrics of the model's evaluation.",
+        )
+    result = {}
+    for name, value in metrics.items():
+        if not isinstance(name, str):
+            raise FieldTypeError(
+                "",
+                f"must be a mapping of metric name to number (got the name {name!r})."
+                " Convert it to a str, or leave it out.",
+            )
+        if not is_encodable(name):
+            raise FieldValueError(
+                "",
+                f"must have names that UTF-8 can encode (got {name!r})."
+                " Rename the metric, or leave it out.",
+            )
+        with within(f"[{name!r}]"):
+            result[name] = checked_number(value)
+    count = result.get(EXAMPLE_COUNT, 0.0)
+    if not 0 <= count < math.inf:
+        raise FieldValueError(
+            f"[{EXAMPLE_COUNT!r}]",
+            "must be a number of examples, finite and 0 or larger"
+            f" (got {count!r}). Leave it out where it is not known.",
+        )
+    return result
 
 
 _USE_ANOTHER = "Use one of these, or add it to Evaluator's EvalConfig."

@@ -78,8 +78,7 @@ class MetricLimit:
         if all(value is None for value in (*limits, values["max_relative_regression"])):
             raise FieldValueError(
                 "",
-                "must have a limit (got none). Set bound, max_absolute_regression or"
-                " max_relative_regression.",
+                "must have a limit (got none). Set a bound or an allowed regression.",
             )
         for name, value in values.items():
             if value is None:

@@ -163,8 +163,7 @@ def policy_from_proto(
         rule = rule_kinds[kind](proto, load_function)
         found = guardrails.from_policy(proto, guardrail_kinds)
         _check_against(rule, found)
-        _check_sizes(proto)
-        _check_choices(proto)
+        check_options(proto)
     return Policy(
         rule=rule,
         on_unknown_best=proto.on_unknown_best or pb.ComparePolicy.EXPORT,
@@ -200,6 +199,16 @@ def _check_against(rule: Rule, found: Sequence[Guardrail]) -> None:
                 " asks for is a regression to this guardrail: give a bound only, or mend one of"
                 " both.",
             )
+
+
+def check_options(proto: pb.ComparePolicy) -> None:
+    """Checks the fields of a policy other than its rule and its guardrails.
+
+    Raises:
+        FieldValueError: One of them is invalid.
+    """
+    _check_sizes(proto)
+    _check_choices(proto)
 
 
 def _check_sizes(proto: pb.ComparePolicy) -> None:

@@ -175,9 +175,8 @@ class MetricRule:
         if alpha is not None and not _LEAST_ALPHA <= alpha < 0.5:
             raise FieldValueError(
                 "significance.alpha",
-                f"must be at least {_LEAST_ALPHA} and smaller than"
-                f" 0.5 (got {alpha!r}). 0.05 lets one of twenty candidates pass that are no"
-                " better; leave significance out to ignore noise.",
+                f"must be at least {_LEAST_ALPHA} and smaller than 0.5 (got {alpha!r}). Use 0.05 to"
+                " let one in twenty candidates pass that are not better.",
             )
         return cls(
             key=MetricKey.from_proto(proto.metric),

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tfx_best_exporter.executor.arguments import messages, user_functions
+from tfx_best_exporter.executor.arguments.errors import FieldTypeError, within
 from tfx_best_exporter.executor.deciding.compare_function import (
     COMPARE_FN_PARAMETERS,
     CompareFunction,
 )
 from tfx_best_exporter.executor.deciding.policy import (
     DEFAULT_COMPARE_POLICY,
+    LoadFunction,
     Policy,
     policy_from_proto,
 )
@@ -52,20 +54,21 @@ class Settings:
 def compare_policy_of(
     compare_fn: Callable[..., bool] | str | None,
     compare_policy: pb.ComparePolicy | Mapping[str, Any] | None,
-    load_function: Callable[[str, str], Callable[..., Any]],
+    load_function: LoadFunction,
 ) -> tuple[pb.ComparePolicy, Policy]:
     """Returns the policy that both arguments state together, as a message and as a value.
 
     Args:
         compare_fn: A compare function or its dotted name.
         compare_policy: A message or a dict.
-        load_function: Returns the function for a name, given also the field that names it.
+        load_function: Returns the function for a name.
 
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: Both were given, or one is invalid.
     """
-    message = messages.message_of(compare_policy, pb.ComparePolicy, "compare_policy")
+    with within("compare_policy"):
+        message = messages.message_of(compare_policy, pb.ComparePolicy)
     if compare_fn is not None and message is not None:
         raise ValueError(
             "compare_fn must be left out where compare_policy is given (got both)."
@@ -73,25 +76,16 @@ def compare_policy_of(
         )
 
     def load(reference: str) -> Callable[..., Any]:
-        function = load_function(reference, "compare_fn")
+        function = load_function(reference)
         _check_compare_fn(function, reference)
         return function
 
-    if message is None and compare_fn is None:
-        message = DEFAULT_COMPARE_POLICY
-    if isinstance(compare_fn, str):
-        message = pb.ComparePolicy(compare_fn=compare_fn)
-    if message is not None:
+    if compare_fn is None:
+        message = DEFAULT_COMPARE_POLICY if message is None else message
         return message, policy_from_proto(message, load)
-    if not callable(compare_fn):
-        raise TypeError(
-            f"compare_fn must be a function or its dotted name (got {compare_fn!r})."
-            " It takes best_eval_result and current_eval_result and returns a bool."
-        )
-    name = getattr(compare_fn, "__qualname__", type(compare_fn).__name__)
-    _check_compare_fn(compare_fn, name)
-    rule = CompareFunction(function=compare_fn, name=name)
-    return pb.ComparePolicy(compare_fn=name), Policy(rule=rule)
+    with within("compare_fn"):
+        rule = _compare_function_of(compare_fn, load)
+    return pb.ComparePolicy(compare_fn=rule.name), Policy(rule=rule)
 
 
 def retention_policy_of(
@@ -110,18 +104,30 @@ def retention_policy_of(
         TypeError: An argument has the wrong type.
         ValueError: Both were given, or one is invalid.
     """
-    message = retention.policy_of(
-        exports_to_keep,
-        messages.message_of(retention_policy, pb.RetentionPolicy, "retention_policy"),
-    )
+    with within("retention_policy"):
+        given = messages.message_of(retention_policy, pb.RetentionPolicy)
+    message = retention.policy_of(exports_to_keep, given)
     retention.check_keep_best(message, compare_policy)
     return retention.Policy.from_proto(message) if message else None
 
 
+def _compare_function_of(
+    compare_fn: Callable[..., bool] | str, load: LoadFunction
+) -> CompareFunction:
+    """Returns the rule of a function or of its dotted name."""
+    if isinstance(compare_fn, str):
+        return CompareFunction(function=load(compare_fn), name=compare_fn)
+    if not callable(compare_fn):
+        raise FieldTypeError(
+            "",
+            f"must be a function or its dotted name (got {compare_fn!r})."
+            " It takes best_eval_result and current_eval_result and returns a bool.",
+        )
+    name = getattr(compare_fn, "__qualname__", type(compare_fn).__name__)
+    _check_compare_fn(compare_fn, name)
+    return CompareFunction(function=compare_fn, name=name)
+
+
 def _check_compare_fn(function: Callable[..., Any], name: str) -> None:
-    user_functions.check_parameter_names(
-        user_functions.parameter_names(function, "compare_fn"),
-        COMPARE_FN_PARAMETERS,
-        "compare_fn",
-        name,
-    )
+    names = user_functions.parameter_names(function)
+    user_functions.check_parameter_names(names, COMPARE_FN_PARAMETERS, name)

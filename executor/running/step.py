@@ -20,6 +20,7 @@ from google.protobuf import json_format
 from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.arguments import artifacts, user_functions
 from tfx_best_exporter.executor.arguments.artifacts import InputArtifact
+from tfx_best_exporter.executor.arguments.errors import FieldValueError, within
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey
 from tfx_best_exporter.executor.deciding.models import Blessing, BlessingStatus
 from tfx_best_exporter.executor.evaluations import best, event_files, reevaluation, tfma
@@ -177,9 +178,8 @@ def _settings_of(inputs: StepInputs) -> Settings:
     load_function = functools.partial(_load, properties)
     serving_signatures_fn = None
     if properties.serving_signatures_fn:
-        serving_signatures_fn = load_function(
-            properties.serving_signatures_fn, keys.SERVING_SIGNATURES_FN_KEY
-        )
+        with within(keys.SERVING_SIGNATURES_FN_KEY):
+            serving_signatures_fn = load_function(properties.serving_signatures_fn)
     compare_policy, policy = compare_policy_of(None, properties.compare_policy, load_function)
     return Settings(
         exports=ExportDirectory(location_of(properties.base_directory)),
@@ -234,14 +234,14 @@ def _reevaluation_of(inputs: StepInputs, evaluation_uri: str) -> reevaluation.Re
     )
 
 
-def _load(properties: ExecProperties, reference: str, field: str) -> Callable[..., Any]:
+def _load(properties: ExecProperties, reference: str) -> Callable[..., Any]:
     """Returns a function of an installed package, or of the module file where no package is named.
 
     Raises:
-        ValueError: There is no such function.
+        FieldValueError: There is no such function.
     """
     if "." in reference:
-        return user_functions.load(reference, field)
+        return user_functions.load(reference)
     module = {
         keys.MODULE_PATH_KEY: properties.module_path or None,
         keys.MODULE_FILE_KEY: properties.module_file or None,
@@ -252,9 +252,10 @@ def _load(properties: ExecProperties, reference: str, field: str) -> Callable[..
     try:
         return udf_utils.get_fn(module, reference)
     except (AttributeError, ImportError, ValueError) as error:
-        raise ValueError(
-            f"{field} must be a function of module_file (got {reference!r}: {error})."
-            " Define it there, or pass the dotted name of a function in an installed package."
+        raise FieldValueError(
+            "",
+            f"must be a function of module_file (got {reference!r}: {error})."
+            " Define it there, or pass the dotted name of a function in an installed package.",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Functions as an author would pass them."""
+"""Valid and invalid compare functions, as an author would pass them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,7 +31,7 @@ def nested() -> Callable[..., bool]:
 
 
 def in_main() -> Callable[..., bool]:
-    """Returns a function as a script has it that is run by `python script.py`."""
+    """Returns a function of a script that was run by `python script.py`."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
     exec("def larger_auc(best_eval_result, current_eval_result): return True", namespace)
     return namespace["larger_auc"]

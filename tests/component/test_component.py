@@ -22,7 +22,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 AUC = policies.larger("auc")
 DESTINATION = {"filesystem": {"base_directory": "/serving/model"}}
 
-# The exec properties of a component that was given only what it must be.
+# Exec properties of a component with only its required arguments.
 DEFAULTS: dict[str, Any] = {
     "push_destination": {"filesystem": {"base_directory": "/serving/model"}},
     "compare_policy": None,
@@ -41,7 +41,7 @@ MODULES = {
         "def serving_signatures_fn(model): raise SystemExit\n"
     ),
     "other_names.py": (
-        "raise SystemExit  # Nobody runs this file when a pipeline is built.\n"
+        "raise SystemExit  # Building a pipeline does not run this file.\n"
         "def larger(best_eval_result, current_eval_result): pass\n"
         "def signatures(model): pass\n"
     ),
@@ -70,7 +70,7 @@ def make(**arguments: Any) -> BestExporter:
 
 
 def exec_properties(component: BestExporter) -> dict[str, Any]:
-    """Returns the exec properties, with what is stored as JSON read back."""
+    """Returns the exec properties, with stored JSON parsed."""
     result = {}
     for name, value in component.exec_properties.items():
         is_json = isinstance(value, str) and value.startswith(("{", "["))
@@ -111,7 +111,7 @@ def test_the_surface_is_as_documented():
         "exports_to_keep": 5,
         "retention_policy": None,
     }
-    # What tells it from an author's own 5 is not shown.
+    # The signature shows the default as a plain 5.
     assert " = 5, retention_policy: " in str(inspect.signature(BestExporter))
 
 
@@ -152,7 +152,7 @@ def test_inputs(name: str, artifact_type: type[types.Artifact], without: str | N
     component = make(**{name: given, **({without: None} if without else {})})
     assert component.inputs[name] is given
     assert without not in component.inputs
-    # An empty channel is no blessing, and no model.
+    # An empty channel must not pass as a blessing or as a model.
     assert not component.spec.INPUTS[name].allow_empty
 
 
@@ -389,12 +389,15 @@ def fails(
 
 
 def no_channel(name: str, got: str, output: str) -> str:
-    return f"{name} must be a channel (got {got}). Pass an output of a component, such as {output}."
+    return (
+        f"{name} must be a channel (got {got})."
+        f" Pass an output of a component, for example {output}."
+    )
 
 
 def one_evaluation(got: str) -> str:
     return (
-        f"evaluation or model_run must be given, and only one (got {got}). Pass"
+        f"evaluation or model_run must be set, but not both (got {got}). Pass"
         " evaluator.outputs['evaluation'], or trainer.outputs['model_run'] to read event files."
     )
 
@@ -402,53 +405,53 @@ def one_evaluation(got: str) -> str:
 def no_base_directory(got: str) -> str:
     return (
         f"push_destination.filesystem.base_directory must be a path (got {got})."
-        " Give the directory that the model server polls."
+        " Pass the directory that the model server polls."
     )
 
 
 def no_function(field: str, name: str, found: str) -> str:
     return (
         f"{field} must be a dotted name or a top-level function of module_file (got {name!r})."
-        f" Found: {found}. Define it there, or name an installed module."
+        f" Found: {found}. Define the function in module_file, or pass the dotted name of a"
+        " function in an installed module."
     )
 
 
 def no_module_file(path: str) -> str:
     return (
         f"module_file must be an existing Python file (got {path!r})."
-        " Check the path; it is read when the pipeline is built."
+        " Check the path: the file is read when the pipeline is built."
     )
 
 
 def no_python(got: str) -> str:
-    return f"module_file must be a Python file (got {got}). Mend the file."
+    return f"module_file must be a Python file (got {got}). Fix the file."
 
 
 def no_pattern(got: str) -> str:
     return (
         f"event_file_pattern must be a non-empty string (got {got})."
-        " Give a pattern relative to the ModelRun, such as 'eval/*.tfevents.*'."
+        " Pass a pattern relative to the ModelRun, for example 'eval/*.tfevents.*'."
     )
 
 
 def known_too_late(field: str, got: str, kind: str = "") -> str:
-    name = field.partition(".")[0]
-    remedy = f"Pass one as the whole {name}; its value is a {kind} as JSON."
+    remedy = f"Pass it as the whole argument instead, with a value that is a {kind} as JSON."
     return (
         f"{field} must be known when the pipeline is built (got a {got})."
-        f" {remedy if kind else 'Give its value.'}"
+        f" {remedy if kind else 'Pass the value itself.'}"
     )
 
 
 def no_text(name: str, type_name: str) -> str:
     return (
         f"{name} must be a RuntimeParameter of type str (got 'late' of type {type_name})."
-        " Give ptype=str."
+        " Set ptype=str."
     )
 
 
 BOTH = (
-    "compare_fn must be left out where compare_policy is given (got both)."
+    "compare_fn must be None if compare_policy is set (got both)."
     " Set compare_policy.compare_fn instead."
 )
 
@@ -458,8 +461,8 @@ BOTH = (
     [
         fails(
             ValueError,
-            "model must be given, or infra_blessing with a warmed-up model (got neither)."
-            " Pass trainer.outputs['model'].",
+            "model or infra_blessing must be set (got neither). Pass trainer.outputs['model'], or"
+            " an infra_blessing with a warmed-up model.",
             "no model",
             model=None,
         ),
@@ -514,16 +517,17 @@ BOTH = (
         ),
         fails(
             ValueError,
-            "evaluation must be given where examples is (got model_run): its eval config says what"
-            " to evaluate. Pass evaluator.outputs['evaluation'], or leave out examples.",
-            "examples beside model_run",
+            "evaluation must be set if examples is set (got model_run). Pass"
+            " evaluator.outputs['evaluation'], whose eval config defines the metrics, or leave out"
+            " examples.",
+            "examples together with model_run",
             evaluation=None,
             model_run=channel(standard_artifacts.ModelRun),
             examples=channel(standard_artifacts.Examples),
         ),
         fails(
             ValueError,
-            "example_splits must be left out where examples is (got ['eval']). Pass"
+            "example_splits must be None if examples is not set (got ['eval']). Pass"
             " example_gen.outputs['examples'] too.",
             "example_splits without examples",
             example_splits=["eval"],
@@ -531,15 +535,15 @@ BOTH = (
         *(
             fails(
                 ValueError,
-                f"example_splits must be a list of names, or None (got {splits!r}). Give those that"
-                " Evaluator was given, such as ['eval'].",
+                f"example_splits must be a list of names, or None (got {splits!r}). Pass the splits"
+                " that Evaluator uses, for example ['eval'].",
                 f"example_splits is {splits!r}",
                 examples=channel(standard_artifacts.Examples),
                 example_splits=splits,
             )
             for splits in ("eval", [], [""], [7])
         ),
-        # The types of channels are checked by TFX.
+        # TFX checks the types of channels.
         fails(
             TypeError,
             "Argument model should be a Channel of type"
@@ -656,10 +660,16 @@ BOTH = (
         ),
         fails(
             ValueError,
-            "compare_fn must be a dotted name (got 'my package.larger_auc'). Give package, module"
-            " and function, such as 'my_package.comparing.auc_larger'.",
+            "compare_fn must be a dotted name (got 'my package.larger_auc'). Pass package, module"
+            " and function, for example 'my_package.comparing.auc_larger'.",
             "compare_fn is no name at all",
             compare_fn="my package.larger_auc",
+        ),
+        fails(
+            ValueError,
+            no_function("compare_policy.compare_fn", "larger_auc", "none"),
+            "compare_fn of a policy is no dotted name",
+            compare_policy={"compare_fn": "larger_auc"},
         ),
         fails(
             ValueError,
@@ -726,13 +736,13 @@ BOTH = (
         fails(
             ValueError,
             elsewhere("compare_policy.on_unknown_best", "9"),
-            "an unknown choice beside a function",
+            "an unknown choice together with a function",
             compare_policy={"compare_fn": "a.b", "on_unknown_best": 9},
         ),
         *(
             fails(
                 ValueError,
-                f"compare_policy.{field} must be left out where model_run is given (got {got}): its"
+                f"compare_policy.{field} must not be set if model_run is used (got {got}):"
                 f" event files {why}. Leave it out, or pass evaluator.outputs['evaluation'] instead"
                 " of model_run.",
                 f"{field} of event files",
@@ -766,7 +776,7 @@ BOTH = (
                 (
                     "min_example_count",
                     "100.0",
-                    "do not tell the number of examples",
+                    "do not contain the number of examples",
                     policies.compare_policy("a.b", min_example_count=100),
                 ),
                 (
@@ -792,14 +802,14 @@ BOTH = (
                 (
                     "comparability",
                     "'REQUIRE_SAME_DATA'",
-                    "do not tell what data they are of",
+                    "do not identify the data that was evaluated",
                     policies.compare_policy("a.b", comparability="REQUIRE_SAME_DATA"),
                 ),
             )
         ),
         fails(
             TypeError,
-            "module_file must be a path (got 3). Give the path of a Python file.",
+            "module_file must be a path (got 3). Pass the path of a Python file.",
             "module_file is a number",
             module_file=3,
         ),
@@ -952,7 +962,7 @@ BOTH = (
         ),
         fails(
             TypeError,
-            "as_text must be True or False (got 1). True writes saved_model.pbtxt.",
+            "as_text must be True or False (got 1). Pass True to write saved_model.pbtxt.",
             "as_text is a number",
             as_text=1,
         ),
@@ -1044,12 +1054,12 @@ def test_bad_input(
     with pytest.raises(kind) as caught:
         make(**arguments)
     check_text(caught.value, message)
-    # One of Python's own kinds, or ours of that kind, with the path of the field.
+    # A plain ValueError or TypeError, or the subclass that carries the path of the field.
     assert type(caught.value) in (kind, FieldValueError, FieldTypeError)
 
 
 def test_a_function_of_an_imported_module_file_is_found_by_its_name(modules: Path):
-    # An author who imports the module file may pass the function itself.
+    # An author may import the module file and pass the function itself.
     larger: Callable[..., bool] = comparing.larger_auc
     component = make(module_file=comparing.__file__, compare_fn=larger)
     assert exec_properties(component)["compare_policy"] == {"compare_fn": "larger_auc"}

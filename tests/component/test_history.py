@@ -70,7 +70,7 @@ def snapshot(runs: PipelineRuns) -> dict[int, mlmd.Artifact]:
 def add_artifacts(
     runs: PipelineRuns, artifact_type: type[types.Artifact], number: int, **properties: Any
 ) -> list[int]:
-    """Gives the pipeline artifacts of one type, as so many runs leave them."""
+    """Adds artifacts of one type to the pipeline, as that many runs leave them."""
     kind = mlmd.ArtifactType(name=artifact_type.TYPE_NAME)
     type_id = runs.store.put_artifact_type(kind, can_add_fields=True, can_omit_fields=True)
     context = runs.store.get_context_by_type_and_name("pipeline", runs.name)
@@ -91,7 +91,7 @@ def add_artifacts(
 
 
 class CountingStore:
-    """A store that notes which methods were called, and how many rows they returned."""
+    """A store that counts calls of each method, and the rows that they returned."""
 
     def __init__(self, store: Any):
         self._store = store
@@ -147,7 +147,7 @@ def test_the_newest_evaluation_of_the_model_counts(runs: PipelineRuns):
     candidate = runs.candidate(scale=1.0, loss=0.5)
     pushed_model = runs.push(candidate, version=7)
     again = runs.evaluate(candidate.model, loss=0.45)
-    # Here the model was what another one was compared with.
+    # In this execution the model is only the baseline of another model.
     runs.evaluate(candidate.model, loss=0.3, input_key="baseline_model")
     assert prior_of(runs) == prior(
         7,
@@ -193,7 +193,7 @@ def test_another_pipeline_does_not_count(
     )
     other.push(other.candidate(scale=1.0, loss=0.5), version=7)
     runs.train(scale=3.0)
-    warning = "ML Metadata knows no PushedModel for the served version 7"
+    warning = "ML Metadata has no PushedModel for the served version 7"
     assert prior_of(runs) == prior(7, is_foreign=True, warnings=[warning])
     assert prior_of(other)["pushed_model_uri"]
 
@@ -204,7 +204,7 @@ def test_the_scan_for_what_pusher_pushed_is_bounded(runs: PipelineRuns):
     add_artifacts(runs, standard_artifacts.Examples, 999)
     assert prior_of(runs) == prior(7, is_foreign=True, **lineage_of(candidate, pushed_model))
     add_artifacts(runs, standard_artifacts.Examples, 1)
-    warning = "ML Metadata knows no PushedModel for the served version 7"
+    warning = "ML Metadata has no PushedModel for the served version 7"
     assert prior_of(runs) == prior(7, is_foreign=True, warnings=[warning])
 
 
@@ -239,13 +239,13 @@ def test_a_record_that_ml_metadata_does_not_know(
     lost = PipelineRuns(config, tmp_path / "new", write_model, base_directory=runs.base_directory)
     version = exported.decision.version
     warning = (
-        f"ML Metadata knows no PushedModel at {exported.pushed_model.uri} for the served version"
+        f"ML Metadata has no PushedModel at {exported.pushed_model.uri} for the served version"
         f" {version}"
     )
     assert prior_of(lost) == prior(version, warnings=[warning])
 
 
-# Where ML Metadata and the base directory disagree, the latter decides.
+# Disagreements between ML Metadata and the base directory.
 
 
 def test_the_newest_version_was_removed_by_hand(runs: PipelineRuns):
@@ -254,8 +254,8 @@ def test_the_newest_version_was_removed_by_hand(runs: PipelineRuns):
     second = runs.export(runs.candidate(scale=2.0, loss=0.4))
     shutil.rmtree(runs.base_directory / str(second.decision.version))
     warning = (
-        f"ML Metadata says that version {second.decision.version} was pushed last, but the base"
-        f" directory serves version {first.decision.version}: the base directory decides"
+        f"version {second.decision.version} was pushed last according to ML Metadata, but the base"
+        f" directory serves version {first.decision.version}; the base directory takes precedence"
     )
     assert prior_of(runs) == prior(
         first.decision.version, warnings=[warning], **lineage_of(candidate, first.pushed_model)
@@ -266,8 +266,8 @@ def test_every_version_was_removed_by_hand(runs: PipelineRuns):
     version = runs.export(runs.candidate(scale=1.0, loss=0.5)).decision.version
     shutil.rmtree(runs.base_directory)
     warning = (
-        f"ML Metadata says that version {version} was pushed last, but the base directory serves"
-        " none: the base directory decides"
+        f"version {version} was pushed last according to ML Metadata, but the base directory serves"
+        " none; the base directory takes precedence"
     )
     assert look_up(runs)["best_fingerprint"] == "none"
     assert prior_of(runs) == prior(0, warnings=[warning])
@@ -303,7 +303,7 @@ def test_what_was_not_pushed_is_no_disagreement(runs: PipelineRuns):
     assert prior_of(runs)["warnings"] == []
 
 
-# The fingerprint is what tells TFX's cache that the best is another one.
+# The fingerprint, which is part of TFX's cache key.
 
 
 def test_the_fingerprint_changes_with_the_best_only(runs: PipelineRuns):
@@ -321,11 +321,11 @@ def test_the_fingerprint_changes_with_the_best_only(runs: PipelineRuns):
     assert fingerprint() == f"{version}:foreign"
 
 
-# What was retired.
+# Copies of retired exports.
 
 
 def retire_first(runs: PipelineRuns, scale: float = 1.0) -> tuple[types.Artifact, pb.Tombstone]:
-    """Makes two exports of which the first is retired; returns its PushedModel and tombstone."""
+    """Makes two exports and retires the first. Returns its PushedModel and tombstone."""
     first = runs.export(runs.candidate(scale=scale, loss=0.5))
     runs.export(runs.candidate(scale=scale + 1, loss=0.4), **keep_latest(1))
     [tombstone] = ExportDirectory(location_of(str(runs.base_directory))).tombstones()
@@ -356,7 +356,7 @@ def test_the_copy_of_a_retired_export_is_deleted_and_only_its_state_changes(runs
 
 
 class BusyStore(CountingStore):
-    """A store into which another process writes something just before we do."""
+    """A store into which another process writes just before this one does."""
 
     def put_artifacts(self, artifacts: list[mlmd.Artifact], **kwargs: Any) -> Any:
         [others] = self._store.get_artifacts_by_id([artifacts[0].id])
@@ -438,7 +438,7 @@ def test_a_tombstone_deletes_nothing_but_a_copy_of_this_node(
     runs.push(precious, version=1)
     uri = uri.format(root=runs.root)
     aim(runs, tombstone, uri)
-    # The artifact itself is found by its version: without it, only the tombstone's word is left.
+    # The artifact itself would be found by its version. Without it, only the tombstone names a URI.
     hidden = runs.stored(pushed_model)
     hidden.custom_properties["pushed_destination"].string_value = "/elsewhere/1"
     if is_known and uri:
@@ -462,7 +462,7 @@ def test_a_copy_of_another_pipeline_is_not_deleted(
         name="other",
         base_directory=runs.base_directory,
     )
-    # Even if somebody gave both the same root.
+    # The copy is not deleted even if both pipelines have the same root.
     look_up(other, pushed_models_uri=runs.pushed_models_uri)
     assert state_of(runs, pushed_model) == LIVE
     assert Path(pushed_model.uri).exists()
@@ -480,7 +480,7 @@ def test_a_copy_that_became_a_link_is_not_followed(runs: PipelineRuns, tmp_path:
 
 
 class StuckFilesystem(local_plugin.LocalFilesystem):
-    """A remote file system on which nothing can be deleted, until it can."""
+    """A remote file system on which deleting fails at first, and works later."""
 
     SUPPORTED_SCHEMES = ("stuck://",)
     is_stuck = True
@@ -512,14 +512,14 @@ def test_a_deletion_that_fails_is_tried_again(runs: PipelineRuns, caplog: pytest
     found = look_up(runs, pushed_models_uri=directory)
     assert state_of(runs, pushed_model) == mlmd.Artifact.MARKED_FOR_DELETION
     assert caplog.messages[-1] == (
-        f"{uri} could not be deleted, the next run tries again: the disk is read-only"
+        f"cannot delete {uri}: the disk is read-only. The next run tries again"
     )
     StuckFilesystem.is_stuck = False
     assert look_up(runs, pushed_models_uri=directory) == found
     assert state_of(runs, pushed_model) == DELETED
 
 
-# What it costs.
+# Costs.
 
 
 def test_the_cost_does_not_grow_with_history(runs: PipelineRuns):
@@ -540,7 +540,7 @@ def test_the_cost_does_not_grow_with_history(runs: PipelineRuns):
     assert look_up(runs, many) == expected
     assert many.calls == few.calls
     assert sum(many.calls.values()) < 20
-    # The one scan looks at a thousand artifacts, however many there are.
+    # The scan reads at most a thousand artifacts.
     assert many.rows <= few.rows + 1_000
 
 

@@ -1,4 +1,4 @@
-"""Names that are written into pipelines, ML Metadata and exports: changing one breaks users."""
+"""Names that are stored in pipelines, ML Metadata and exports. Changing one breaks users."""
 
 import importlib
 from collections.abc import Iterator
@@ -270,7 +270,7 @@ def test_stored_names():
         {"filesystem": {"base_directory": "/serving"}},
     )
     module = importlib.import_module("tfx_best_exporter.component.component")
-    # A compiled pipeline has the artifact type's name only, and imports it by that.
+    # A compiled pipeline stores only the artifact type's name, and imports the class by it.
     assert import_utils.import_class_by_path("best_exporter.ExportDecision") is ExportDecision
     assert module.BestExporter is BestExporter
     with_examples = BestExporter(
@@ -281,7 +281,7 @@ def test_stored_names():
     )
     assert isinstance(component.executor_spec, ExecutorClassSpec)
     assert not isinstance(component.executor_spec, BeamExecutorSpec)
-    # With the Beam arguments of the pipeline: the best may be evaluated again.
+    # TFX passes the Beam arguments only to a Beam executor. A second evaluation needs them.
     assert isinstance(with_examples.executor_spec, BeamExecutorSpec)
     executor_class = component.executor_spec.executor_class
     beam_executor_class = with_examples.executor_spec.executor_class
@@ -299,7 +299,7 @@ def test_stored_names():
         "component": "tfx_best_exporter.component.component.BestExporter",
         "driver": "tfx_best_exporter.component.driver.Driver",
         "executor": "tfx_best_exporter.executor.executor.Executor",
-        # The same class: earlier pipelines know it as tfx_best_exporter.executor.beam_executor's.
+        # Pipelines compiled earlier store the name tfx_best_exporter.executor.beam_executor.
         "beam executor": "tfx_best_exporter.executor.executor.Executor",
         "artifact": "best_exporter.ExportDecision",
         "strategy": "tfx_best_exporter.component.strategies.BestExportedModelStrategy",

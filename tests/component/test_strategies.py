@@ -77,8 +77,8 @@ def test_another_pipeline(
     assert resolve(other, other.train(2.0)) == []
     [message] = messages(caplog)
     assert message == (
-        f"no baseline: the Model of the served version {exported.decision.version} is not of this"
-        f" pipeline, at {candidate.model.uri}"
+        f"no baseline: the Model of the served version {exported.decision.version} belongs to"
+        f" another pipeline, at {candidate.model.uri}"
     )
 
 
@@ -91,7 +91,7 @@ def test_no_model_of_that_uri(runs: PipelineRuns, caplog: pytest.LogCaptureFixtu
     assert resolve(runs, runs.train(2.0)) == []
     version = exported.decision.version
     assert messages(caplog) == [
-        f"no baseline: ML Metadata knows no Model for the served version {version}"
+        f"no baseline: ML Metadata has no Model for the served version {version}"
     ]
 
 
@@ -108,7 +108,7 @@ def test_a_model_that_is_gone(runs: PipelineRuns, what: str, caplog: pytest.LogC
     assert resolve(runs, runs.train(2.0)) == []
     version, uri = exported.decision.version, candidate.model.uri
     assert messages(caplog) == [
-        f"no baseline: the Model of the served version {version} is gone, at {uri}"
+        f"no baseline: the Model of the served version {version} was deleted, at {uri}"
     ]
 
 
@@ -135,7 +135,7 @@ def test_other_channels(runs: PipelineRuns, input_dict: dict[str, Any], got: str
             runs.store, input_dict
         )
     assert str(caught.value) == (
-        f"Resolver must have one channel, of Model (got {got}). Give it"
+        f"Resolver must have exactly one channel, of type Model (got {got}). Pass"
         " model=trainer.outputs['model']."
     )
 
@@ -145,6 +145,6 @@ def test_a_base_directory_that_is_none(base_directory: Any):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         BestExportedModelStrategy(base_directory=base_directory)
     assert str(caught.value) == (
-        f"base_directory must be a path or a URI (got {base_directory!r}). Give the base directory"
+        f"base_directory must be a path or a URI (got {base_directory!r}). Pass the base directory"
         " of BestExporter's push_destination."
     )

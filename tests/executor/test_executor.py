@@ -581,20 +581,22 @@ def test_a_signature_function_of_module_file(node: Node, module_file: str):
             policy(compare_fn="missing"),
             # TFX counts the module files that a process has loaded.
             re.compile(
-                r"compare_fn must be a function of module_file \(got 'missing': module"
-                r" 'user_module_\d+' has no attribute 'missing'\)\. Define it there, or pass the"
-                r" dotted name of a function in an installed package\.\Z"
+                r"compare_policy\.compare_fn must be a function of module_file \(got 'missing':"
+                r" module 'user_module_\d+' has no attribute 'missing'\)\. Define it there, or pass"
+                r" the dotted name of a function in an installed package\.\Z"
             ),
             id="compare_fn of module_file",
         ),
         pytest.param(
             policy(compare_fn="tests.component.comparing.missing"),
-            elsewhere("compare_fn", "'tests.component.comparing.missing'"),
+            elsewhere("compare_policy.compare_fn", "'tests.component.comparing.missing'"),
             id="compare_fn of a package",
         ),
         pytest.param(
             policy(compare_fn="tests.component.comparing.other_names"),
-            elsewhere("compare_fn", "tests.component.comparing.other_names(best, current)"),
+            elsewhere(
+                "compare_policy.compare_fn", "tests.component.comparing.other_names(best, current)"
+            ),
             id="compare_fn with other arguments",
         ),
         pytest.param(

@@ -222,6 +222,13 @@ def test_arguments_are_refused(
             id="name of nothing",
         ),
         pytest.param(
+            {"compare_policy": {"compare_fn": "no_such.function"}},
+            ValueError,
+            "compare_policy.compare_fn",
+            "'no_such.function': No module named 'no_such'",
+            id="name of nothing in a policy",
+        ),
+        pytest.param(
             {"compare_policy": pb.ComparePolicy()},
             ValueError,
             "compare_policy",
@@ -540,8 +547,8 @@ def test_a_mapping_may_tell_the_number_of_examples(new_exporter: NewExporter, mo
 def test_names_are_looked_up_by_the_caller(new_exporter: NewExporter, model: Model):
     asked = []
 
-    def load(reference: str, field: str) -> Any:
-        asked.append((reference, field))
+    def load(reference: str) -> Any:
+        asked.append(reference)
         return larger_auc
 
     exporter = new_exporter(compare_fn="user_code.compare", load_function=load)
@@ -552,7 +559,7 @@ def test_names_are_looked_up_by_the_caller(new_exporter: NewExporter, model: Mod
         ("auc", 1.0, 1.0)
     ]
     assert "user_code.compare" in refused.explanation
-    assert asked == [("user_code.compare", "compare_fn")]
+    assert asked == ["user_code.compare"]
 
 
 @pytest.mark.parametrize(

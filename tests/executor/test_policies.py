@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from tests.errors import check_text, elsewhere
-from tests.executor.deciding.decided import INF, RULE
+from tests.executor.deciding.decided import INF, NAN, RULE
+from tfx_best_exporter.executor.arguments.errors import FieldValueError
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 from tfx_best_exporter.executor.policies import (
     at_least,
@@ -14,13 +15,14 @@ from tfx_best_exporter.executor.policies import (
     metric,
     smaller,
 )
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _BAD_PARTS: Any = (
-    ("top_k", 0, 1),
-    ("k", -1, 1),
-    ("class_id", -1, 0),
-    ("class_id", 2**31, 0),
-    ("class_id", 2**40, 0),
+    ("top_k", 0),
+    ("k", -1),
+    ("class_id", -1),
+    ("class_id", 2**31),
+    ("class_id", 2**40),
 )
 
 
@@ -34,22 +36,8 @@ _NO_RULES: Any = (
 )
 
 
-def no_choice(field: str, names: str, got: str, remedy: str = "See compare_policy.") -> str:
+def no_choice(field: str, names: str, got: str, remedy: str = "Pass one of these names.") -> str:
     return f"{field} must be one of {names} (got {got!r}). {remedy}"
-
-
-def no_part(kind: str, least: int, got: object) -> str:
-    return (
-        f"{kind} must be a whole number from {least} to 2147483647 (got {got!r})."
-        " Classes count from 0, k and top_k from 1."
-    )
-
-
-def no_seconds(got: str) -> str:
-    return (
-        "max_best_evaluation_age_seconds must be a whole number of seconds, less than 2**63"
-        f" (got {got}). Round it, or leave it out for any age."
-    )
 
 
 def no_slices(got: str) -> str:
@@ -59,7 +47,7 @@ def no_slices(got: str) -> str:
 def no_list(field: str, got: str, makers: str) -> str:
     return (
         f"{field} must be a list (got {got})."
-        f" Make each with {makers}, and put even one alone into a list."
+        f" Make each item with {makers}, and pass a list even for one item."
     )
 
 
@@ -69,8 +57,8 @@ def no_part_of(field: str, kind: str, got: str, makers: str) -> str:
 
 def no_metric(got: str) -> str:
     return (
-        f"name must be the name of a metric, or a metric (got {got})."
-        " Give a str, or what metric returns."
+        f"name must be the name or the key of a metric (got {got})."
+        " Pass a str, or a key made with metric."
     )
 
 
@@ -96,7 +84,7 @@ def test_constructors_take_what_means_the_same():
     rail = at_least("auc", 1, slices=({"country": "nl", "age": 3, "share": 0.5},))
     assert rail.bound == 1.0
     assert dict(rail.slices[0].features) == {"country": "nl", "age": "3", "share": "0.5"}
-    # Seconds of a timedelta are a float; those of an int are not rounded to one.
+    # timedelta.total_seconds() returns a float. A large int must not be rounded to a float.
     policy = compare_policy(RULE, max_best_evaluation_age_seconds=2592000.0)
     assert policy.max_best_evaluation_age_seconds == 2592000
     policy = compare_policy(RULE, max_best_evaluation_age_seconds=2**53 + 1)
@@ -120,7 +108,7 @@ def test_constructors_take_numbers_of_numpy():
         pytest.param(
             lambda: metric("auc", k=1, top_k=2),
             "metric must have at most one of class_id, k and top_k (got {'k': 1, 'top_k': 2})."
-            " They name different parts of a metric.",
+            " Pass only one of them.",
         ),
         pytest.param(
             lambda: metric("auc", aggregation="MEAN"),
@@ -128,7 +116,7 @@ def test_constructors_take_numbers_of_numpy():
                 "aggregation",
                 "MICRO_AVERAGE, MACRO_AVERAGE, WEIGHTED_MACRO_AVERAGE",
                 "MEAN",
-                "Leave it out where a metric is not averaged over classes.",
+                "Leave it out if the metric is not averaged over classes.",
             ),
         ),
         pytest.param(
@@ -142,38 +130,90 @@ def test_constructors_take_numbers_of_numpy():
         *(
             pytest.param(
                 lambda part={kind: value}: metric("recall", **part),
-                no_part(kind, least, value),
+                elsewhere(kind, repr(value)),
             )
-            for kind, value, least in _BAD_PARTS
+            for kind, value in _BAD_PARTS
         ),
         pytest.param(
             lambda: compare_policy(RULE, max_best_evaluation_age_seconds=3.5),
-            no_seconds("3.5"),
+            elsewhere("max_best_evaluation_age_seconds", "3.5"),
         ),
         pytest.param(
             lambda: compare_policy(RULE, max_best_evaluation_age_seconds=INF),
-            no_seconds("inf"),
+            elsewhere("max_best_evaluation_age_seconds", "inf"),
         ),
         pytest.param(
             lambda: compare_policy(RULE, max_best_evaluation_age_seconds=2**63),
-            no_seconds("9223372036854775808"),
+            elsewhere("max_best_evaluation_age_seconds", "9223372036854775808"),
         ),
         pytest.param(
             lambda: larger("auc", by=10**400),
             elsewhere("by", "a larger int"),
         ),
+        # Rules of the messages, reported under the names of the arguments.
+        *(
+            pytest.param(make, elsewhere(field, got), id=f"{field} {got}")
+            for field, got, make in (
+                ("by", "-1.0", lambda: larger("auc", by=-1)),
+                ("by", "nan", lambda: smaller("auc", by=NAN)),
+                ("by_share", "-0.5", lambda: larger("auc", by_share=-0.5)),
+                ("by_share", "inf", lambda: larger("auc", by_share=INF)),
+                ("tie_tolerance", "-1.0", lambda: smaller("auc", tie_tolerance=-1)),
+                ("alpha", "0.0", lambda: larger("auc", alpha=0)),
+                ("alpha", "0.5", lambda: smaller("auc", alpha=0.5)),
+                ("alpha", "nan", lambda: smaller("auc", alpha=NAN)),
+                ("name", "' '", lambda: larger(" ")),
+                ("name", "''", lambda: at_most(pb.MetricKey(), 1)),
+                ("name", "'a\\n'", lambda: metric("a\n")),
+                ("output_name", "' '", lambda: metric("auc", output_name=" ")),
+                (
+                    "metric.sub_key.top_k",
+                    "0",
+                    lambda: larger(pb.MetricKey(name="recall", sub_key={"top_k": 0})),
+                ),
+                ("at_least", "none", lambda: at_least("auc")),
+                ("at_most", "none", lambda: at_most("auc", slices=[{"a": 1}])),
+                ("bound", "nan", lambda: at_least("auc", NAN)),
+                ("max_regression", "inf", lambda: at_least("auc", max_regression=INF)),
+                ("max_regression", "-0.1", lambda: at_most("auc", max_regression=-0.1)),
+                (
+                    "max_relative_regression",
+                    "-0.1",
+                    lambda: at_least("auc", max_relative_regression=-0.1),
+                ),
+                (
+                    "every_slice_min_examples",
+                    "-1.0",
+                    lambda: at_least("auc", 1, every_slice_min_examples=-1),
+                ),
+                ("slices", "a slice without any", lambda: at_least("auc", 1, slices=[{}])),
+                ("slices", "' '", lambda: at_least("auc", 1, slices=[{" ": 1}])),
+                (
+                    "slices",
+                    "both",
+                    lambda: at_most("a", 1, slices=[{"b": 1}], every_slice_min_examples=1),
+                ),
+                ("min_example_count", "nan", lambda: compare_policy(RULE, min_example_count=NAN)),
+                (
+                    "max_best_evaluation_age_seconds",
+                    "-1",
+                    lambda: compare_policy(RULE, max_best_evaluation_age_seconds=-1),
+                ),
+                ("force", "' '", lambda: compare_policy(RULE, force=" ")),
+            )
+        ),
         *(
             pytest.param(
                 make,
                 f"{field} must be text that UTF-8 can encode (got 'a\\udc80'). Replace the"
-                " characters that it cannot.",
+                " characters that UTF-8 cannot encode.",
             )
             for field, make in (
                 ("name", lambda: larger("a\udc80")),
                 ("output_name", lambda: metric("auc", output_name="a\udc80")),
                 ("rule", lambda: compare_policy("a\udc80")),
                 ("force", lambda: compare_policy(RULE, force="a\udc80")),
-                ("a name in slices[0]", lambda: at_least("r", 1, slices=[{"a\udc80": 1}])),
+                ("slices[0].keys()", lambda: at_least("r", 1, slices=[{"a\udc80": 1}])),
                 ("slices[0]['c']", lambda: at_least("r", 1, slices=[{"c": "a\udc80"}])),
             )
         ),
@@ -183,11 +223,11 @@ def test_constructors_refuse(make: Any, error: str | re.Pattern[str]):
     with pytest.raises(ValueError, match="must") as caught:
         make()
     check_text(caught.value, error)
-    # Not one of Python's own, which are ValueErrors too.
-    assert type(caught.value) is ValueError
+    # Some errors of Python are ValueErrors too, for example UnicodeEncodeError.
+    assert type(caught.value) is FieldValueError
 
 
-_EACH_SLICE = " Give one dictionary for each slice, such as [{'country': 'nl'}]."
+_EACH_SLICE = " Pass one dictionary for each slice, for example [{'country': 'nl'}]."
 
 
 @pytest.mark.parametrize(
@@ -210,14 +250,14 @@ _EACH_SLICE = " Give one dictionary for each slice, such as [{'country': 'nl'}].
         ),
         pytest.param(
             lambda: at_most("r", 1, slices=[{"a": 1}, {5: 1}]),  # type: ignore[dict-item]
-            "a name in slices[1] must be that of a feature (got 5). Give it as a str.",
+            "slices[1].keys() must be names of features (got 5). Pass each name as a str.",
             id="a feature is a number",
         ),
         *(
             pytest.param(
                 lambda value=value: at_most("r", 1, slices=[{"country": value}]),
-                f"slices[0]['country'] must be the value of a feature (got {value!r}). Give it as a"
-                " str or a number.",
+                f"slices[0]['country'] must be the value of a feature (got {value!r}). Pass a str"
+                " or a number.",
                 id=f"a slice of {value!r}",
             )
             for value in (b"nl", None, True, ["nl"])
@@ -251,7 +291,7 @@ _EACH_SLICE = " Give one dictionary for each slice, such as [{'country': 'nl'}].
             pytest.param(
                 lambda rule=rule: compare_policy(rule),
                 "rule must be a metric rule, or the name of a compare function (got"
-                f" {got}). Make a rule with larger or smaller.",
+                f" {got}). Make a metric rule with larger or smaller.",
                 id=f"rule {got}",
             )
             for rule, got in _NO_RULES
@@ -268,7 +308,7 @@ _EACH_SLICE = " Give one dictionary for each slice, such as [{'country': 'nl'}].
         ),
         pytest.param(
             lambda: metric(3),  # type: ignore[arg-type]
-            "name must be the name of a metric (got 3). Give it as a str.",
+            "name must be the name of a metric (got 3). Pass a str.",
             id="a number as a name",
         ),
         *(
@@ -290,7 +330,7 @@ _EACH_SLICE = " Give one dictionary for each slice, such as [{'country': 'nl'}].
         *(
             pytest.param(
                 lambda value=value: metric("recall", k=value),
-                no_part("k", 1, value),
+                elsewhere("k", repr(value)),
                 id=f"k {value!r}",
             )
             for value in _NO_NUMBERS
@@ -307,7 +347,7 @@ _EACH_SLICE = " Give one dictionary for each slice, such as [{'country': 'nl'}].
         ),
         pytest.param(
             lambda: compare_policy(RULE, force=True),  # type: ignore[arg-type]
-            "force must be a reason in words (got True). Give it as a str.",
+            "force must be a reason in words (got True). Pass a str.",
             id="force without a reason",
         ),
     ],

@@ -1,4 +1,4 @@
-"""Artifacts as values; TFX's path rules, compared with TFX's own functions."""
+"""InputArtifact, and paths inside artifacts compared with TFX's own functions."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ def test_a_custom_property_as_an_integer(value: Any, expected: int):
     artifact = InputArtifact(uri="/a", custom_properties={"blessed": value})
     assert artifact.int_custom_property("blessed") == expected
     assert artifact.int_custom_property("other") == 0
-    # TFX reads the same.
+    # TFX reads the same integer from its own artifact.
     theirs = standard_artifacts.ModelBlessing()
     if isinstance(value, bool):
         theirs.set_bool_custom_property("blessed", value)

@@ -11,7 +11,7 @@ from tfx_best_exporter.executor.arguments.checks import checked_number, is_name,
         pytest.param("auc", True, True, id="letters"),
         pytest.param("click/auc @ 0.5", True, True, id="symbols and blanks"),
         pytest.param("准确率", True, True, id="Chinese"),
-        # Between Persian letters it is spelling.
+        # A zero-width non-joiner between Persian letters is part of the spelling.
         pytest.param("می\u200cشود", True, True, id="an invisible character among others"),
         pytest.param("auc\n", True, False, id="a line's end"),
         pytest.param("a\x00b", True, False, id="a null"),
@@ -35,16 +35,15 @@ def test_text_that_is_visible_and_text_that_is_a_name(text: str, visible: bool, 
 )
 def test_what_is_no_number_is_refused(value: Any, got: str):
     with pytest.raises(TypeError) as caught:
-        checked_number(value, "bound")
+        checked_number(value)
     assert str(caught.value) == (
-        f"bound must be a number (got {got}). Convert it to a float, or leave it out."
+        f"must be a number (got {got}). Convert it to a float, or leave it out."
     )
 
 
 def test_a_number_that_no_float_can_hold_is_refused():
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        checked_number(10**400, "bound")
+        checked_number(10**400)
     assert str(caught.value) == (
-        "bound must be a number that a float can hold (got a larger int). Scale it, or leave it"
-        " out."
+        "must be a number that fits into a float (got a larger int). Scale it, or leave it out."
     )

@@ -1,4 +1,4 @@
-"""The base directory in a PushDestination, compared with TFX's own message."""
+"""destination.base_directory_of, compared with TFX's own PushDestination."""
 
 import pytest
 from google.protobuf import json_format
@@ -66,9 +66,9 @@ def test_neither(text: str, problem: str, is_message: bool | None):
             assert is_message
         except json_format.ParseError:
             assert not is_message
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text follows.
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text is checked below.
         destination.base_directory_of(text)
     assert str(caught.value) == (
         "push_destination must be the path of the base directory, or a PushDestination as JSON"
-        f" (got {text!r}{problem}). Give the directory that the model server polls."
+        f" (got {text!r}{problem}). Pass the directory that the model server polls."
     )

@@ -19,7 +19,7 @@ POLICY = pb.RetentionPolicy(keep_latest=2)
     ],
 )
 def test_message_of(value: Any, expected: pb.RetentionPolicy | None):
-    assert message_of(value, pb.RetentionPolicy, "retention_policy") == expected
+    assert message_of(value, pb.RetentionPolicy) == expected
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,9 @@ def test_message_of(value: Any, expected: pb.RetentionPolicy | None):
 )
 def test_another_type_is_refused(value: Any, got: str):
     with pytest.raises(TypeError) as caught:
-        message_of(value, pb.RetentionPolicy, "retention_policy")
+        message_of(value, pb.RetentionPolicy)
     assert str(caught.value) == (
-        f"retention_policy must be a RetentionPolicy or a dict (got {got})."
+        f"must be a RetentionPolicy or a dict (got {got})."
         " Build one with tfx_best_exporter.proto.best_exporter_pb2.RetentionPolicy."
     )
 
@@ -59,8 +59,8 @@ def test_another_type_is_refused(value: Any, got: str):
 )
 def test_a_dict_that_is_no_such_message_is_refused(value: dict[str, Any], problem: str):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        message_of(value, pb.ComparePolicy, "compare_policy")
+        message_of(value, pb.ComparePolicy)
     assert str(caught.value) == (
-        f"compare_policy must be a valid ComparePolicy (got {value!r}: {problem})."
+        f"must be a valid ComparePolicy (got {value!r}: {problem})."
         " See the fields in its .proto file."
     )

@@ -10,8 +10,7 @@ from tfx_best_exporter.executor.arguments import user_functions
 
 EXPECTED = ("best_eval_result", "current_eval_result")
 REMEDY = (
-    " Define it at the top level of an installed module, or put it into a file and pass"
-    " that as module_file."
+    " Define it at the top level of an installed module, or in a file that you pass as module_file."
 )
 
 
@@ -45,9 +44,9 @@ def in_main() -> Callable[..., Any]:
 
 
 def test_reference_of_a_top_level_function_finds_it_again():
-    reference = user_functions.reference_of(top_level, "compare_fn")
+    reference = user_functions.reference_of(top_level)
     assert reference == f"{__name__}.top_level"
-    assert user_functions.load(reference, "compare_fn") is top_level
+    assert user_functions.load(reference) is top_level
 
 
 @pytest.mark.parametrize(
@@ -55,7 +54,7 @@ def test_reference_of_a_top_level_function_finds_it_again():
     [
         pytest.param(
             lambda best_eval_result, current_eval_result: True,
-            "'<lambda>': a lambda has no name",
+            "'<lambda>': a lambda has no importable name",
             id="lambda",
         ),
         pytest.param(
@@ -69,33 +68,33 @@ def test_reference_of_a_top_level_function_finds_it_again():
             id="method",
         ),
         pytest.param(
-            in_main(), "'compare': __main__ is another module in the container", id="__main__"
+            in_main(), "'compare': __main__ is a different module in the container", id="__main__"
         ),
     ],
 )
 def test_reference_of_refuses_what_a_container_cannot_import(function: Any, got: str):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        user_functions.reference_of(function, "compare_fn")
+        user_functions.reference_of(function)
     assert str(caught.value) == (
-        f"compare_fn must be a function that a container can import (got {got}).{REMEDY}"
+        f"must be a function that a container can import (got {got}).{REMEDY}"
     )
 
 
 def test_reference_of_refuses_a_partial():
     partial = functools.partial(top_level)
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        user_functions.reference_of(partial, "compare_fn")
+        user_functions.reference_of(partial)
     assert str(caught.value) == (
-        f"compare_fn must be a function that a container can import (got {repr(partial)!r}:"
+        f"must be a function that a container can import (got {repr(partial)!r}:"
         f" partial has no importable name).{REMEDY}"
     )
 
 
 def test_reference_of_refuses_what_is_no_function():
     with pytest.raises(TypeError) as caught:
-        user_functions.reference_of(3, "compare_fn")  # type: ignore[arg-type]
+        user_functions.reference_of(3)  # type: ignore[arg-type]
     assert str(caught.value) == (
-        "compare_fn must be a function or its dotted name (got 3)."
+        "must be a function or its dotted name (got 3)."
         " Pass a function defined at the top level of a module."
     )
 
@@ -103,8 +102,8 @@ def test_reference_of_refuses_what_is_no_function():
 @pytest.mark.parametrize(
     ("reference", "problem"),
     [
-        pytest.param("compare", "it is no dotted name", id="no dot"),
-        pytest.param("", "it is no dotted name", id="empty"),
+        pytest.param("compare", "the name has no dot", id="no dot"),
+        pytest.param("", "the name has no dot", id="empty"),
         pytest.param("no_such_package.compare", "No module named 'no_such_package'", id="module"),
         pytest.param("math.no_such", "math has no function no_such", id="function"),
         pytest.param("math.pi", "math has no function pi", id="no function"),
@@ -112,12 +111,12 @@ def test_reference_of_refuses_what_is_no_function():
 )
 def test_load_refuses(reference: str, problem: str):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        user_functions.load(reference, "compare_fn")
+        user_functions.load(reference)
     assert str(caught.value) == (
-        "compare_fn must be the dotted name of an importable function"
+        "must be the dotted name of an importable function"
         f" (got {reference!r}: {problem})."
-        " Install its package where the component runs, such as in the container's image, or pass"
-        " its file as module_file."
+        " Install its package where the component runs, for example in the container's image, or"
+        " pass its file as module_file."
     )
 
 
@@ -126,15 +125,15 @@ def test_load_shows_what_a_broken_module_raises(tmp_path: Path, monkeypatch: pyt
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     with pytest.raises(RuntimeError, match=r"\Aits own trouble\Z"):
-        user_functions.load("broken_compare_module.compare", "compare_fn")
+        user_functions.load("broken_compare_module.compare")
 
 
 @pytest.mark.parametrize(
     "function", [top_level, swapped, Comparing()], ids=["in order", "swapped", "callable"]
 )
 def test_parameter_names_in_any_order(function: Callable[..., Any]):
-    names = user_functions.parameter_names(function, "compare_fn")
-    user_functions.check_parameter_names(names, EXPECTED, "compare_fn", "f")
+    names = user_functions.parameter_names(function)
+    user_functions.check_parameter_names(names, EXPECTED, "f")
 
 
 @pytest.mark.parametrize(
@@ -153,20 +152,20 @@ def test_parameter_names_in_any_order(function: Callable[..., Any]):
     ],
 )
 def test_check_parameter_names_refuses(function: Callable[..., Any], got: str):
-    names = user_functions.parameter_names(function, "compare_fn")
+    names = user_functions.parameter_names(function)
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        user_functions.check_parameter_names(names, EXPECTED, "compare_fn", "f")
+        user_functions.check_parameter_names(names, EXPECTED, "f")
     assert str(caught.value) == (
-        "compare_fn must take exactly the arguments best_eval_result and current_eval_result"
-        f" (got {got}). Rename them: they are passed by keyword."
+        "must take exactly the arguments best_eval_result and current_eval_result"
+        f" (got {got}). Change its parameters: the arguments are passed by keyword."
     )
 
 
 def test_parameter_names_refuses_what_has_no_signature():
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        user_functions.parameter_names(max, "compare_fn")
+        user_functions.parameter_names(max)
     assert str(caught.value) == (
-        "compare_fn must be a Python function (got <built-in function max>: no signature found for"
+        "must be a Python function (got <built-in function max>: no signature found for"
         " builtin <built-in function max>)."
-        " Wrap it in one that takes best_eval_result and current_eval_result."
+        " Wrap it in a Python function."
     )

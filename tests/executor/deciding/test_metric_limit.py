@@ -84,6 +84,12 @@ def not_finite(field: str, value: float) -> str:
     )
 
 
+def limit(**fields: Any) -> pb.Guardrail:
+    return pb.Guardrail(metric=pb.MetricKey(name="loss"), direction=pb.HIGHER_IS_BETTER, **fields)
+
+
+A_SLICE = pb.Slice(features={"a": "1"})
+
 # Two kinds of `auc`, of which a policy has to name one.
 TWO_KINDS = evaluation(
     {
@@ -517,23 +523,23 @@ def test_a_best_that_gives_no_limit(value: float):
     ("policy", "error"),
     [
         pytest.param(
-            compare_policy(RULE, guardrails=[at_least("loss")]),
-            "compare_policy.guardrails[0] must have a limit (got none). Set bound,"
-            " max_absolute_regression or max_relative_regression.",
+            compare_policy(RULE, guardrails=[limit()]),
+            "compare_policy.guardrails[0] must have a limit (got none). Set a bound or an allowed"
+            " regression.",
             id="no limit",
         ),
         pytest.param(
-            compare_policy(RULE, guardrails=[at_least("loss", 1), at_least("loss", NAN)]),
+            compare_policy(RULE, guardrails=[at_least("loss", 1), limit(bound=NAN)]),
             not_finite("guardrails[1].bound", NAN),
             id="NaN",
         ),
         pytest.param(
-            compare_policy(RULE, guardrails=[at_least("loss", max_regression=INF)]),
+            compare_policy(RULE, guardrails=[limit(max_absolute_regression=INF)]),
             not_finite("guardrails[0].max_absolute_regression", INF),
             id="infinite",
         ),
         pytest.param(
-            compare_policy(RULE, guardrails=[at_least("loss", max_relative_regression=-0.1)]),
+            compare_policy(RULE, guardrails=[limit(max_relative_regression=-0.1)]),
             "compare_policy.guardrails[0].max_relative_regression must be 0 or larger (got -0.1)."
             " Whichever the direction, it is a size.",
             id="negative",
@@ -541,14 +547,14 @@ def test_a_best_that_gives_no_limit(value: float):
         pytest.param(
             compare_policy(
                 RULE,
-                guardrails=[at_least("loss", 1, slices=[{"a": 1}], every_slice_min_examples=1)],
+                guardrails=[limit(bound=1, slices=[A_SLICE], every_slice_min_examples=1)],
             ),
             "compare_policy.guardrails[0].slices must be left out where every_slice_min_examples is"
             " given (got both). Make two guardrails of it.",
             id="slices twice",
         ),
         pytest.param(
-            compare_policy(RULE, guardrails=[at_least("loss", 1, slices=[{}])]),
+            compare_policy(RULE, guardrails=[limit(bound=1, slices=[pb.Slice()])]),
             "compare_policy.guardrails[0].slices must have features (got a slice without any)."
             " Leave slices out to guard the overall slice.",
             id="a slice of nothing",
@@ -583,7 +589,9 @@ def test_a_best_that_gives_no_limit(value: float):
         ),
         *(
             pytest.param(
-                compare_policy(RULE, guardrails=[at_least("r", 0.9, slices=[{column: "nl"}])]),
+                compare_policy(
+                    RULE, guardrails=[limit(bound=1, slices=[pb.Slice(features={column: "nl"})])]
+                ),
                 "compare_policy.guardrails[0].slices must name the features of each slice (got"
                 f" {column!r}). Name them as in the slicing_specs of Evaluator's EvalConfig.",
                 id=f"a feature called {column!r}",

@@ -2,7 +2,7 @@ import pytest
 
 from tests.executor.deciding.decided import RULE, load_nothing, metric_policy
 from tfx_best_exporter.executor.deciding.policy import check_policy, policy_from_proto
-from tfx_best_exporter.executor.policies import compare_policy, larger, metric, smaller
+from tfx_best_exporter.executor.policies import compare_policy
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
@@ -17,6 +17,12 @@ def no_part(field: str, name: str) -> str:
     return (
         f"compare_policy.{field} must be a name (got {name!r})."
         " Name it as in Evaluator's EvalConfig, or leave it out."
+    )
+
+
+def in_output(name: str) -> pb.MetricRule:
+    return pb.MetricRule(
+        metric=pb.MetricKey(name="loss", output_name=name), direction=pb.LOWER_IS_BETTER
     )
 
 
@@ -44,25 +50,25 @@ def no_direction(rule: str, got: str, metric_name: str) -> str:
         ),
         *(
             pytest.param(
-                compare_policy(larger(name)),
+                metric_policy(metric=pb.MetricKey(name=name)),
                 no_name("metric", name),
                 id=f"a metric called {name!r}",
             )
             for name in ("", "  ", "auc\n", "\u200b")
         ),
         pytest.param(
-            compare_policy(RULE, tie_breakers=[smaller(metric("loss", output_name=" "))]),
+            compare_policy(RULE, tie_breakers=[in_output(" ")]),
             no_part("tie_breakers[0].metric.output_name", " "),
             id="a blank output",
         ),
         pytest.param(
-            compare_policy(larger(pb.MetricKey(name="auc", model_name="a\t"))),
+            metric_policy(metric=pb.MetricKey(name="auc", model_name="a\t")),
             no_part("metric.metric.model_name", "a\t"),
             id="a model with a tab",
         ),
         *(
             pytest.param(
-                compare_policy(larger(pb.MetricKey(name="recall", sub_key={kind: value}))),
+                metric_policy(metric=pb.MetricKey(name="recall", sub_key={kind: value})),
                 f"compare_policy.metric.metric.sub_key.{kind} must be {least} or larger (got"
                 f" {value}). Classes count from 0, k and top_k from 1.",
                 id=f"{kind} {value}",
@@ -76,7 +82,7 @@ def no_direction(rule: str, got: str, metric_name: str) -> str:
             )
         ),
         pytest.param(
-            compare_policy(larger(pb.MetricKey(name="auc", aggregation=9))),  # type: ignore[arg-type]
+            metric_policy(metric=pb.MetricKey(name="auc", aggregation=9)),  # type: ignore[arg-type]
             "compare_policy.metric.metric.aggregation must be one of MICRO_AVERAGE, MACRO_AVERAGE,"
             " WEIGHTED_MACRO_AVERAGE (got 9). Leave it out where a metric is not averaged over"
             " classes.",

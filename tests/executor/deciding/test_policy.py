@@ -148,22 +148,22 @@ def test_a_policy_is_refused(proto: pb.ComparePolicy, message: str):
             id="against the rule",
         ),
         pytest.param(
-            compare_policy(RULE, min_example_count=NAN),
+            pb.ComparePolicy(metric=RULE, min_example_count=NAN),
             no_size("min_example_count", "nan"),
             id="examples",
         ),
         pytest.param(
-            compare_policy(RULE, max_best_evaluation_age_seconds=-1),
+            pb.ComparePolicy(metric=RULE, max_best_evaluation_age_seconds=-1),
             no_size("max_best_evaluation_age_seconds", "-1"),
             id="age",
         ),
         pytest.param(
-            compare_policy(RULE, force=" "),
+            pb.ComparePolicy(metric=RULE, force=" "),
             no_reason(" "),
             id="force",
         ),
         pytest.param(
-            compare_policy(RULE, force="\u200b\ufe0f"),
+            pb.ComparePolicy(metric=RULE, force="\u200b\ufe0f"),
             no_reason("\u200b\ufe0f"),
             id="force without anything to see",
         ),

@@ -502,20 +502,23 @@ def no_size(field: str, value: float) -> str:
 def significant(alpha: float) -> str:
     return (
         "compare_policy.metric.significance.alpha must be at least 1e-09 and smaller than 0.5 (got"
-        f" {alpha!r}). 0.05 lets one of twenty candidates pass that are no better; leave"
-        " significance out to ignore noise."
+        f" {alpha!r}). Use 0.05 to let one in twenty candidates pass that are not better."
     )
+
+
+def with_alpha(alpha: float) -> pb.ComparePolicy:
+    return compare_policy(changed(RULE, significance=pb.Significance(alpha=alpha)))
 
 
 @pytest.mark.parametrize(
     ("policy", "error"),
     [
-        pytest.param(compare_policy(larger("auc", alpha=0.0)), significant(0.0), id="alpha 0"),
-        pytest.param(compare_policy(larger("auc", alpha=1e-17)), significant(1e-17), id="tiny"),
-        pytest.param(compare_policy(larger("auc", alpha=0.5)), significant(0.5), id="alpha 0.5"),
-        pytest.param(compare_policy(larger("auc", alpha=NAN)), significant(NAN), id="alpha NaN"),
+        pytest.param(with_alpha(0.0), significant(0.0), id="alpha 0"),
+        pytest.param(with_alpha(1e-17), significant(1e-17), id="tiny"),
+        pytest.param(with_alpha(0.5), significant(0.5), id="alpha 0.5"),
+        pytest.param(with_alpha(NAN), significant(NAN), id="alpha NaN"),
         pytest.param(
-            compare_policy(larger("auc", tie_tolerance=-1), tie_breakers=[smaller("loss")]),
+            compare_policy(changed(RULE, tie_tolerance=-1), tie_breakers=[smaller("loss")]),
             no_size("tie_tolerance", -1.0),
             id="negative tolerance",
         ),
