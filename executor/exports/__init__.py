@@ -1,1 +1,1 @@
-"""The version directories that a model server polls."""
+"""Exports: the version directories that a model server polls, and their records."""

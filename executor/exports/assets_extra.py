@@ -1,4 +1,4 @@
-"""Files that an author adds to an export, below assets.extra/."""
+"""The files that an author adds to an export, in assets.extra/."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tfx_best_exporter.executor.storage import location_of
 
 
 def check_assets_extra(assets_extra: object) -> dict[str, str]:
-    """Returns assets_extra as a dictionary of destination below assets.extra/ to source path.
+    """Returns assets_extra as a dictionary of destination in assets.extra/ to source path.
 
     Raises:
-        TypeError: It is not a mapping of str to str.
-        ValueError: A destination leaves assets.extra/, or is where the exporter's own files lie.
+        TypeError: The argument is not a mapping of str to str.
+        ValueError: A destination is outside assets.extra/, or in the exporter's own directory.
     """
     if assets_extra is None:
         return {}
@@ -27,7 +27,7 @@ def check_assets_extra(assets_extra: object) -> dict[str, str]:
     ):
         raise TypeError(
             "assets_extra must be a dictionary of destination path to source path"
-            f" (got {assets_extra!r}). Give paths as str."
+            f" (got {assets_extra!r}). Use str for both paths."
         )
     for destination, source in assets_extra.items():
         path = PurePosixPath(destination)
@@ -40,17 +40,17 @@ def check_assets_extra(assets_extra: object) -> dict[str, str]:
         ):
             raise ValueError(
                 f"assets_extra must have destinations below {ASSETS_EXTRA}/ (got {destination!r})."
-                " Give a relative path including the file name, without '..'."
+                " Use a relative path that includes the file name and has no '..'."
             )
         if path.parts[0] == RESERVED_ASSETS:
             raise ValueError(
                 f"assets_extra must have destinations outside {RESERVED_ASSETS}/ (got"
-                f" {destination!r}). That is where the export's record lies: choose another name."
+                f" {destination!r}). The export's record is stored there. Choose another name."
             )
         if not source:
             raise ValueError(
                 f"assets_extra[{destination!r}] must be the path of a file (got '')."
-                " Give the full path of the source file."
+                " Use the full path of the source file."
             )
     return dict(assets_extra)
 
@@ -58,10 +58,10 @@ def check_assets_extra(assets_extra: object) -> dict[str, str]:
 def with_assets_extra(
     files: Sequence[ModelFile], assets_extra: Mapping[str, str]
 ) -> list[ModelFile]:
-    """Returns the files of a model with further ones below assets.extra/.
+    """Returns the files of a model, followed by the files to add in assets.extra/.
 
     Raises:
-        ValueError: A source is not a file, or a destination is taken already.
+        ValueError: A source is not a file, or a destination is already in use.
     """
     paths = {file.path for file in files}
     result = list(files)
@@ -72,14 +72,14 @@ def with_assets_extra(
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise ValueError(
                 f"assets_extra[{destination!r}] must be the path of a file (got {source!r})."
-                " Give the full path of the source file."
+                " Use the full path of the source file."
             ) from error
         if any(
             f"{path}/".startswith(f"{other}/") or other.startswith(f"{path}/") for other in paths
         ):
             raise ValueError(
-                f"assets_extra must have destinations that nothing else uses (got {destination!r})."
-                " Choose another name."
+                "assets_extra must have destinations that no other file uses (got"
+                f" {destination!r}). Choose another name."
             )
         paths.add(path)
         result.append(file)

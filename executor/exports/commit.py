@@ -1,15 +1,16 @@
-"""Publishing and retiring a version: all or nothing, in each kind of storage.
+"""Publishes and retires versions, all or nothing, in each kind of storage.
 
-There are two ways, and `commit_for` chooses by the storage's `has_atomic_rename`. A disk moves a
-whole directory by one rename. An object store has no directories, only names of objects: there
-saved_model.pb is copied last and deleted first, because a directory without it is no SavedModel.
+There are two kinds of commit, and `commit_for` chooses by the storage's `has_atomic_rename`. A disk
+moves a whole directory by one rename. An object store has no directories, only names of objects. A
+directory without saved_model.pb is no SavedModel, so in an object store saved_model.pb is copied
+last and deleted first.
 
-In the diagrams each arrow names the call that makes the move. <version>/ lies in the base
-directory, the other paths in .best_exporter/. `publish` and `retire` move a version down, and can
-be killed in every state, also by SIGKILL. The right column names the repair: the next run begins
-with ExportDirectory.recover, which calls the commit's own `recover`. A killed `recover` is repeated
-by the run after that. The lease is checked right before a version appears, before it disappears,
-and before each repair of a version.
+In the diagrams, each arrow names the call that changes the state. <version>/ is in the base
+directory, the other paths are in .best_exporter/. `publish` and `retire` move a version down the
+diagram, and can be killed in every state, also by SIGKILL. The right column names the repair: the
+next run begins with ExportDirectory.recover, which calls the commit's own `recover`. If `recover`
+is killed, the run after that repeats it. The lease is checked right before a version appears,
+before it disappears, and before each repair of a version.
 
 On a disk, RenameCommit:
 
@@ -20,7 +21,7 @@ On a disk, RenameCommit:
       |  sync(staging/<token>), once the record is written and all copies are verified
     staged      staging/<token>/, whole and durable    RenameCommit.recover removes it: absent
       |  rename(staging/<token>, <version>)            THE COMMIT
-    visible     <version>/                             finds it served: nothing to repair
+    visible     <version>/                             has nothing to repair: it is served
       |  write(retired/<version>.json)
     condemned   <version>/, tombstone                  ExportDirectory.recover removes the
       |                                                tombstone: visible
@@ -29,9 +30,10 @@ On a disk, RenameCommit:
       |  remove(trash/<version>-<token>)
     retired     tombstone
 
-A process killed after the first rename leaves a complete version that is served. The next run takes
-it as the best; the same candidate is ALREADY_BEST and is not exported twice. A machine that loses
-power before the rename is synced comes up with the version staged or visible, never with a part.
+A process that is killed after the first rename leaves a complete version that is served. The next
+run treats that version as the best: the same candidate is ALREADY_BEST and is not exported twice. A
+machine that loses power before the rename is synced restarts with the version staged or visible,
+never with a part of it.
 
 In an object store, MarkerCommit. A *marker* is saved_model.pb, or saved_model.pbtxt:
 
@@ -48,7 +50,7 @@ In an object store, MarkerCommit. A *marker* is saved_model.pb, or saved_model.p
     committed   claim, files, marker all               MarkerCommit.recover removes
       |                                                staging/<version>/: visible
       |  remove(staging/<version>)
-    visible                          all               finds it served: nothing to repair
+    visible                          all               has nothing to repair: it is served
       |  write(retired/<version>.json)
     condemned                        all; tombstone    ExportDirectory.recover removes the
       |                                                tombstone: visible
@@ -59,22 +61,24 @@ In an object store, MarkerCommit. A *marker* is saved_model.pb, or saved_model.p
     retired                          tombstone
 
     burned      claim                                  MarkerCommit.recover, or a publish, removes
-                                                       the claim once a larger version is there
+                                                       the claim once a larger version exists
 
-Nobody else takes a burned number, so a writer that lost its lease without noticing shares files
-with nobody. Such a writer cannot commit either: `recover` has deleted the staged marker.
+No other writer takes a burned number, so a writer that lost its lease without noticing shares no
+files with another writer. Such a writer cannot commit either, because `recover` has deleted the
+staged marker.
 
 Each failure is retried in one place:
 
 - The storage's client sends a failed request again, a bounded number of times.
-- A commit retries nothing: `publish` takes back what it wrote, also a rename that could not be
-  synced, and raises. If the copy of the marker fails, `publish` looks once whether the version is
-  visible: the copy may have succeeded and only its response been lost.
-- ExportDirectory.retire removes its tombstone again if the version is still visible.
+- A commit retries nothing: `publish` removes the files that it wrote, undoes a rename that could
+  not be synced, and raises. If the copy of the marker fails, `publish` checks once whether the
+  version is visible: the copy may have succeeded and only its response been lost.
+- ExportDirectory.retire removes its tombstone if the version is still visible.
 - ExportDirectory.publish takes the next number after VersionTakenError, a bounded number of times.
 - `export_if_better` in running/run.py takes the lock, recovers and decides again after
   LeaseLostError, a bounded number of times.
-- Every other error ends the run. The next run recovers, and decides by what is visible then.
+- Every other error ends the run. The next run recovers, and decides by the versions that are
+  visible then.
 """
 
 from __future__ import annotations
@@ -93,24 +97,25 @@ from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Kind
 from tfx_best_exporter.executor.storage.transfer import copy_files, in_parallel
 
-# In staging/<version>/: who writes this version.
+# The claim is a file in staging/<version>/ that reserves the version for one writer.
 _CLAIM = "claim.json"
 
 _logger = logging.getLogger(__name__)
 
 
 class VersionTakenError(Exception):
-    """Another writer has this version: take a larger one."""
+    """Another writer has taken this version; a larger one may be free."""
 
 
 class Commit(Protocol):
-    """Publishes and retires versions, whichever call is the last one of its process.
+    """Publishes and retires versions, safe against a kill at any point.
 
-    The promise: a visible version is complete and never changes, until it is retired. All methods
-    require the base directory's lock.
+    A visible version is complete and never changes until it is retired. All methods require the
+    base directory's lock.
 
-    RenameCommit and MarkerCommit are the only two: a storage has an atomic rename or it has none,
-    and a new storage says which in `has_atomic_rename`. The module's text says who may retry.
+    RenameCommit and MarkerCommit are the only implementations: a storage either has an atomic
+    rename or not, and sets `has_atomic_rename` accordingly. The module's docstring lists the
+    retries.
     """
 
     def publish(
@@ -120,29 +125,31 @@ class Commit(Protocol):
         contents: Mapping[str, bytes],
         check_lease: Callable[[], None],
     ) -> None:
-        """Makes a version appear.
+        """Makes a version visible.
 
         Args:
-            version: Larger than any before.
-            files: What it consists of, with the digests they had when they were chosen.
+            version: A number that is larger than every earlier version.
+            files: Files of the version, with the digests at the time of the decision.
             contents: Further small files by path.
             check_lease: Called right before the commit.
 
         Raises:
-            ValueError: A file changed since its digest was taken, or was not written as it was.
-            VersionTakenError: Another writer has this version.
-            LeaseLostError: Another writer took over; nothing was committed.
-            OSError: Something cannot be read or written; nothing is left in sight.
+            ValueError: A file changed since its digest was computed, or the storage wrote other
+                content.
+            VersionTakenError: Another writer has taken this version.
+            LeaseLostError: Another writer took over the lock; nothing was committed.
+            OSError: A file cannot be read or written. The version is not visible, unless an object
+                store has stopped answering during the commit.
         """
         ...
 
     def retire(self, version: int, check_lease: Callable[[], None]) -> None:
-        """Makes a version disappear, then deletes its files.
+        """Takes a version out of service, then deletes its files.
 
         Raises:
-            LeaseLostError: Another writer took over; the version stays.
-            OSError: It could not be taken out of service, or what is left of it not be deleted:
-                `is_visible` reports which.
+            LeaseLostError: Another writer took over the lock; the version stays.
+            OSError: The version could not be taken out of service, or its files could not be
+                deleted; `is_visible` distinguishes the two cases.
         """
         ...
 
@@ -151,20 +158,20 @@ class Commit(Protocol):
         ...
 
     def recover(self, check_lease: Callable[[], None]) -> list[str]:
-        """Removes what a writer that died has left; returns a sentence for each.
+        """Removes the leftovers of a writer that died; returns a sentence for each one.
 
         Raises:
-            LeaseLostError: Another writer took over; what is left is for that one to remove.
+            LeaseLostError: Another writer took over the lock, and will remove the leftovers.
         """
         ...
 
 
 def commit_for(base: Location, state: Location) -> Commit:
-    """Returns the one of both commits that suits the storage of a base directory.
+    """Returns the commit for the storage of a base directory.
 
     Args:
         base: The base directory.
-        state: A directory below it that model servers ignore.
+        state: Directory in the base directory that model servers ignore.
     """
     if base.storage.has_atomic_rename:
         return RenameCommit(base, state)
@@ -172,10 +179,10 @@ def commit_for(base: Location, state: Location) -> Commit:
 
 
 class RenameCommit:
-    """On a disk: a directory is complete before it is renamed into sight."""
+    """Commit on a disk: a directory is complete before one rename makes it visible."""
 
     def __init__(self, base: Location, state: Location):
-        """Makes it; touches nothing."""
+        """Makes a RenameCommit; writes nothing."""
         self._base = base
         self._staging = state / "staging"
         self._trash = state / "trash"
@@ -187,7 +194,7 @@ class RenameCommit:
         contents: Mapping[str, bytes],
         check_lease: Callable[[], None],
     ) -> None:
-        """Copies, verifies, syncs and renames."""
+        """Copies the files to staging, verifies them, syncs the directory and renames it."""
         staging = self._staging / secrets.token_hex(8)
         try:
             _copy(files, staging)
@@ -202,7 +209,8 @@ class RenameCommit:
             except FileExistsError as error:
                 raise VersionTakenError from error
             except OSError:
-                # Renamed, perhaps, and only the name not made durable: nothing may stay in sight.
+                # The rename may have succeeded without its sync. A version whose name is not
+                # durable must not stay visible.
                 with _tolerated():
                     if not staging.children():
                         staging.storage.rename(destination.path, staging.path)
@@ -213,19 +221,19 @@ class RenameCommit:
             raise
 
     def retire(self, version: int, check_lease: Callable[[], None]) -> None:
-        """Renames out of sight and deletes."""
+        """Renames the version into the trash, and deletes it there."""
         trash = self._trash / f"{version}-{secrets.token_hex(8)}"
         check_lease()
         trash.storage.rename((self._base / str(version)).path, trash.path)
         trash.remove()
 
     def is_visible(self, version: int) -> bool:
-        """Returns whether there is such a directory."""
+        """Returns whether the version directory exists."""
         name = str(version)
         return any(entry.name == name for entry in self._base.children())
 
     def recover(self, check_lease: Callable[[], None]) -> list[str]:
-        """Empties staging and trash."""
+        """Removes everything in staging and in the trash."""
         found = []
         for directory in (self._staging, self._trash):
             for entry in directory.children():
@@ -235,17 +243,17 @@ class RenameCommit:
 
 
 class MarkerCommit:
-    """In an object store: a directory is a SavedModel once its saved_model.pb is there.
+    """Commit in an object store: a directory becomes a SavedModel when its marker is copied.
 
-    The marker waits in staging/<version>/ and is copied into place by the storage. Who recovers
-    deletes it there first: a writer that lost its lease without knowing finds nothing to copy, and
-    cannot commit what was cleaned up behind its back. The claim of its version stays there until a
-    larger version is in sight: whatever such a writer still uploads or deletes, nobody else has
-    files under that version.
+    The marker waits in staging/<version>/, and the storage copies it into place. `recover` deletes
+    the staged marker first, so that a writer that lost its lease without noticing cannot commit a
+    version that was cleaned up. The claim of that version stays in staging/<version>/ until a
+    larger version is visible. No other writer therefore has files under that version, and the old
+    writer can do no harm with late uploads or deletions.
     """
 
     def __init__(self, base: Location, state: Location):
-        """Makes it; touches nothing."""
+        """Makes a MarkerCommit; writes nothing."""
         self._base = base
         self._staging = state / "staging"
 
@@ -258,8 +266,9 @@ class MarkerCommit:
     ) -> None:
         """Claims the version, uploads, copies all but the marker, verifies, copies the marker.
 
-        What is not in the store yet is uploaded out of sight: a model server that sees a version's
-        first file wants the whole, and waits a few minutes only.
+        Files that are not in the store yet are uploaded to staging first. A model server that sees
+        the first file of a version expects the rest within a few minutes, and an upload may take
+        longer.
         """
         staging = self._staging / str(version)
         destination = self._base / str(version)
@@ -286,7 +295,8 @@ class MarkerCommit:
         except Exception:
             with _tolerated():
                 self._remove(version)
-            # Who lost the lease finds files missing that the next writer has cleaned up.
+            # A lost lease is the likely cause if the next writer has removed these files, and
+            # LeaseLostError makes the run start again.
             check_lease()
             raise
         except BaseException:
@@ -299,7 +309,7 @@ class MarkerCommit:
             self._remove_claims_below(version)
 
     def _staged(self, files: Sequence[ModelFile], staging: Location) -> list[ModelFile]:
-        """Returns the files as they lie in the store, uploaded to staging where they did not."""
+        """Returns the files with sources in the store; uploads the others to staging."""
         outside = [file for file in files if file.source.storage is not staging.storage]
         _copy(outside, staging / "files")
         return [
@@ -312,15 +322,16 @@ class MarkerCommit:
     def _put_markers(
         self, names: Sequence[str], version: int, check_lease: Callable[[], None]
     ) -> None:
-        """Commits. From here on a model server may load the version: what is in sight stays.
+        """Commits the version. A model server may load a visible version, so it must stay.
 
-        An interrupt leaves it to recover to see whether it is.
+        After an interrupt, `recover` finds out whether the version is visible.
         """
         staging, destination = self._staging / str(version), self._base / str(version)
         try:
             _copy([ModelFile.read(name, staging / name) for name in names], destination)
         except (OSError, ValueError) as error:
-            # It may be there and only the reply be lost. What is not what was staged is no commit.
+            # The copy may have succeeded and only its response been lost. A digest mismatch
+            # (ValueError) is never a commit.
             if isinstance(error, OSError) and self._may_be_visible(version, error):
                 return
             with _tolerated():
@@ -332,39 +343,43 @@ class MarkerCommit:
         try:
             return self.is_visible(version)
         except OSError:
-            # Nobody knows: nothing is touched, and the next run looks.
+            # The storage does not answer, so it is not known whether the version is visible. The
+            # next run finds out, and nothing is removed now.
             raise error from None
 
     def retire(self, version: int, check_lease: Callable[[], None]) -> None:
-        """Deletes the marker, then the rest."""
+        """Deletes the marker, then the other files."""
         check_lease()
         for marker in MARKERS:
             (self._base / str(version) / marker).remove()
         (self._base / str(version)).remove()
 
     def is_visible(self, version: int) -> bool:
-        """Returns whether there is a marker."""
+        """Returns whether the version has a marker."""
         entries = (self._base / str(version)).children()
         return any(entry.name in MARKERS for entry in entries)
 
     def recover(self, check_lease: Callable[[], None]) -> list[str]:
-        """Removes versions that were claimed and not committed; keeps the largest one's claim."""
+        """Removes the files of versions that were claimed but not committed."""
         found = []
         for entry in self._staging.children():
             is_version = entry.kind is Kind.DIRECTORY and entry.name.isdecimal()
             check_lease()
             try:
                 if is_version:
-                    # From here on nobody can commit it: what is not in sight now never will be.
+                    # Without the staged marker, no writer can commit this version any more. A
+                    # version that is not visible now never becomes visible.
                     for marker in MARKERS:
                         (self._staging / entry.name / marker).remove()
                 if not is_version or self.is_visible(int(entry.name)):
                     found.append(remove_leftover(self._staging / entry.name))
                 elif self._remove_files(int(entry.name)):
-                    found.append(f"removed version {entry.name}: a run had left it half written")
+                    found.append(
+                        f"removed version {entry.name}, left half-written by an earlier run"
+                    )
             except OSError as error:
                 found.append(_not_removed(self._base / entry.name, error))
-        # What no model server can read as a number is no version, however large it looks.
+        # Names with larger numbers than MAX_VERSION are no versions for a model server.
         versions = (int(entry.name) for entry in self._base.children() if entry.name.isdecimal())
         self._remove_claims_below(
             max((version for version in versions if version <= MAX_VERSION), default=0)
@@ -372,7 +387,7 @@ class MarkerCommit:
         return found
 
     def _remove_claims_below(self, version: int) -> None:
-        # Versions only grow: nobody will ask for these again.
+        # Versions only increase, so no writer asks for these numbers again.
         for entry in self._staging.children():
             if entry.name.isdecimal() and int(entry.name) < version:
                 (self._staging / entry.name).remove()
@@ -382,10 +397,10 @@ class MarkerCommit:
         (self._staging / str(version)).remove()
 
     def _remove_files(self, version: int) -> bool:
-        """Removes all of a version but its claim; returns whether there was anything."""
+        """Removes all files of a version except its claim; returns whether it had any."""
         staging, destination = self._staging / str(version), self._base / str(version)
         paths = {*staging.sizes()} - {_CLAIM}
-        # First what a writer that still runs would need for its commit.
+        # Staged files go first, so that a writer that still runs cannot commit.
         for path in paths:
             (staging / path).remove()
         is_written = bool(destination.sizes())
@@ -397,26 +412,34 @@ class MarkerCommit:
 
 
 def remove_leftover(location: Location, removed: str = "") -> str:
-    """Removes what a run has left in a directory; returns a sentence, `removed` if it is gone."""
+    """Removes a leftover of an earlier run; returns a sentence about it.
+
+    Args:
+        location: A file or directory.
+        removed: Sentence to return after the removal; by default, one that names the location.
+    """
     try:
         location.remove()
     except OSError as error:
         return _not_removed(location, error)
     directory = location.path.split("/")[-2]
-    return removed or f"removed {location.name} from {directory}: a run had left it"
+    return removed or f"removed {location.name} from {directory}, left by an earlier run"
 
 
 def _not_removed(location: Location, error: OSError) -> str:
-    return f"{location} could not be removed, the next run tries again: {error}"
+    return f"cannot remove {location}, the next run tries again: {error}"
 
 
 @contextlib.contextmanager
 def _tolerated() -> Iterator[None]:
-    """Lets the error count that is being handled: what cannot be undone now, recover will."""
+    """Logs an OSError of a cleanup, so that it does not replace the error that is being handled.
+
+    `recover` of the next run repeats the cleanup.
+    """
     try:
         yield
     except OSError as error:
-        _logger.warning("cleaning up failed, the next run tries again: %s", error)
+        _logger.warning("cannot clean up, the next run tries again: %s", error)
 
 
 def _copy(files: Sequence[ModelFile], destination: Location) -> None:
@@ -430,7 +453,7 @@ def _copy(files: Sequence[ModelFile], destination: Location) -> None:
 
 
 def _verify(files: Sequence[ModelFile], destination: Location) -> None:
-    """Reads what was written: a disk may have kept less than it was given."""
+    """Reads the written files again, because a disk may keep other content than was written."""
 
     def verify(file: ModelFile) -> None:
         digest = (destination / file.path).digest()
@@ -441,20 +464,21 @@ def _verify(files: Sequence[ModelFile], destination: Location) -> None:
 
 
 def _check_sizes(expected: Mapping[str, int], destination: Location) -> None:
-    """Compares what the store lists; the digests it has told when the files were written."""
+    """Compares the listed sizes; `_copy` has compared the digests that the store reported."""
     actual = destination.sizes()
     if actual != dict(expected):
         different = sorted(
             path for path in {*expected, *actual} if expected.get(path) != actual.get(path)
         )
         raise ValueError(
-            f"version must be written whole (got other sizes of {', '.join(different)}, at"
-            f" {destination}). Nothing was published: run again, and see what else writes there."
+            f"cannot publish {destination}: the store lists other sizes than were written for"
+            f" {', '.join(different)}. Nothing was published. Run again, and check whether another"
+            " program writes to it."
         )
 
 
 def _changed(file: ModelFile, how: str, digest: object) -> str:
     return (
-        f"{file.path} must be {how} as it was read (got {digest}, expected {file.digest}, at"
-        f" {file.source}). Nothing was published: run again, and see what else writes there."
+        f"cannot publish {file.path}: {digest} were {how}, but {file.source} had {file.digest}."
+        " Nothing was published. Run again, and check whether another program writes to it."
     )

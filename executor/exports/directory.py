@@ -1,4 +1,4 @@
-"""ExportDirectory: the version directories that a model server polls, and what lies beside them.
+"""ExportDirectory: the version directories that a model server polls, and the exporter's state.
 
     <base>/<version>/                                    an export; TensorFlow Serving loads it
     <base>/<version>/assets.extra/best_exporter/         its record and its evaluation
@@ -7,7 +7,7 @@
     <base>/.best_exporter/trash/<version>-<token>/       exports being deleted, on a disk
     <base>/.best_exporter/retired/<version>.json         tombstones
 
-How a version appears and disappears, all or nothing, is the matter of commit.py.
+commit.py describes how a version appears and disappears, all or nothing.
 """
 
 from __future__ import annotations
@@ -36,28 +36,29 @@ from tfx_best_exporter.executor.storage.protocol import (
 from tfx_best_exporter.executor.storage.transfer import copy_files, link_files
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# Below the base directory. No number: model servers ignore it.
+# Name of the state directory in the base directory. Model servers ignore names that are no numbers.
 STATE_DIRECTORY = ".best_exporter"
 
 LOCK_TIMEOUT_SECONDS = 3600.0
 
 _logger = logging.getLogger(__name__)
 
-# Other writers' versions that are stepped over in one publish.
+# Largest number of versions of other writers that one publish skips.
 _MAX_TAKEN = 100
 
 
 class ExportDirectory:
-    """The exports below one base directory.
+    """The exports in one base directory.
 
-    Only `lock`, `recover`, `publish` and `retire` write; the last three ask that the lock is held.
+    Only `lock`, `recover`, `publish` and `retire` write to the base directory. The last three
+    require the lock.
     """
 
     def __init__(self, base: Location):
-        """Makes an ExportDirectory; touches nothing.
+        """Makes an ExportDirectory; writes nothing.
 
         Args:
-            base: What the model server polls. It need not exist yet.
+            base: Directory that the model server polls; it need not exist yet.
         """
         self.base = base
         self._state = base / STATE_DIRECTORY
@@ -67,7 +68,7 @@ class ExportDirectory:
 
     @contextlib.contextmanager
     def lock(self, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
-        """Keeps every other writer of this base directory out.
+        """Holds the lock that excludes all other writers of this base directory.
 
         Raises:
             ValueError: The base directory is a file.
@@ -76,11 +77,12 @@ class ExportDirectory:
         """
         with contextlib.ExitStack() as stack:
             with _explained(
-                "push_destination.filesystem.base_directory must be a directory to read and write",
+                "lock the base directory",
                 self.base,
-                "Give the permission, free space, or choose another directory.",
+                "Grant the permission to write to it, free some space, or set another"
+                " push_destination.filesystem.base_directory.",
             ):
-                # Before the lock creates anything there: a file is no base directory.
+                # This listing raises an error for a file before the lock creates a directory.
                 self._children()
                 self._lease = stack.enter_context(
                     self.base.storage.lock((self._state / "lock").path, timeout_seconds)
@@ -91,7 +93,7 @@ class ExportDirectory:
                 self._lease = None
 
     def exports(self) -> tuple[Export, ...]:
-        """Returns every version directory, by version; none if the base directory does not exist.
+        """Returns every version directory, in order of the versions; may be empty.
 
         Raises:
             ValueError: The base directory is a file.
@@ -110,7 +112,7 @@ class ExportDirectory:
         entries = self._entries()
         exports = versions.exports_among(entries, self.base)
         export, record, passed_over = self._newest_complete(exports)
-        # A stray entry takes its number too: a model server reads "007" as 7.
+        # Numbers of stray entries count too: a model server reads "007" as 7.
         numbers = [versions.number_of(entry.name) for entry in entries]
         return Served(
             exports=exports,
@@ -124,8 +126,8 @@ class ExportDirectory:
         """Lists a version directory once, and reads its record once.
 
         Returns:
-            The record, None for a foreign export; and the problem that keeps a model server from
-            loading the export, as far as sizes show it, or an empty text.
+            The record, or None for a foreign export; and a problem with the sizes of the files that
+            a model server loads, or an empty text.
 
         Raises:
             RecordError: The record cannot be read.
@@ -141,10 +143,10 @@ class ExportDirectory:
         return records.has_record(export.location)
 
     def record(self, export: Export) -> pb.ExportRecord:
-        """Returns what an export says about itself.
+        """Returns the record of an export.
 
-        The version it names is another one where somebody has copied an export to a larger number:
-        the usual way to go back to an older model.
+        The version in the record differs from the directory if a person has copied an export to a
+        larger number, which is the usual way to go back to an older model.
 
         Raises:
             RecordError: The record is damaged, too large or of a newer schema.
@@ -152,18 +154,18 @@ class ExportDirectory:
         return records.record_of(export.location)
 
     def verify(self, export: Export) -> list[str]:
-        """Returns a sentence for each file that is not as the export's record says; reads them all.
+        """Returns a sentence for each file that differs from the record; reads every file.
 
         Raises:
-            RecordError: There is no record, or it cannot be read.
+            RecordError: The export has no record, or the record cannot be read.
         """
         return records.differences(self.record(export), export.location)
 
     def tombstones(self) -> Iterator[pb.Tombstone]:
-        """Yields what is left of retired exports, newest version first; reads as it goes.
+        """Yields the tombstones of retired exports, newest version first; reads one at a time.
 
-        An export that still lies in the base directory is not retired, whatever a tombstone says.
-        A tombstone that cannot be read is passed over and logged: nothing is decided by it.
+        A version that is still in the base directory is not retired, and its tombstone is skipped.
+        A tombstone that cannot be read is logged and skipped, because no decision depends on it.
         """
         present = {entry.name for entry in self._children()}
         for version in reversed(self._tombstones.versions()):
@@ -171,17 +173,17 @@ class ExportDirectory:
                 try:
                     yield self._tombstones.read(version)
                 except RecordError as error:
-                    _logger.warning("passed over: %s", error)
+                    _logger.warning("skipping a tombstone: %s", error)
 
     def next_version(self, largest_version: int, now: float) -> int:
-        """Returns unix seconds, or one more than the largest version if that is larger.
+        """Returns the time in seconds, or one more than the largest version if that is larger.
 
         Args:
-            largest_version: As `served` found it.
+            largest_version: Largest version that `served` found.
             now: Seconds since the epoch.
 
         Raises:
-            ValueError: The largest number that a model server can read is taken.
+            ValueError: The largest number that a model server can read is already in use.
         """
         version = max(int(now), largest_version + 1)
         if version > MAX_VERSION:
@@ -192,9 +194,9 @@ class ExportDirectory:
         return version
 
     def recover(self) -> tuple[str, ...]:
-        """Finishes or removes what a run that died has left; returns a sentence for each.
+        """Finishes or removes the leftovers of a run that died; returns a sentence for each one.
 
-        No complete version that a model server sees changes.
+        Complete versions that a model server sees never change.
         """
         found = self._commit.recover(self._check_lease)
         tombstones = self._tombstones.versions()
@@ -204,17 +206,17 @@ class ExportDirectory:
                 continue
             self._check_lease()
             if self._commit.is_visible(version):
-                told = f"version {version} was being retired: it is looked at anew"
+                told = f"an earlier run was interrupted before it had retired version {version}"
                 found.append(remove_leftover(self._tombstones.location(version), told))
             else:
-                told = f"removed what was left of version {version}, which is retired"
+                told = f"removed the remaining files of version {version}, which is retired"
                 found.append(remove_leftover(self.base / str(version), told))
         found.extend(remove_leftover(location) for location in self._tombstones.half_written())
         return tuple(found)
 
     @contextlib.contextmanager
     def work_directory(self) -> Iterator[Path]:
-        """Gives a local directory, if it can be on the base directory's disk; gone afterwards."""
+        """Yields a temporary local directory, on the disk of a local base directory."""
         parent = (self._state / "staging").local_path()
         if parent:
             parent.mkdir(parents=True, exist_ok=True)
@@ -227,17 +229,20 @@ class ExportDirectory:
         files: Sequence[saved_model.ModelFile],
         make_record: Callable[[int, Sequence[pb.ManifestEntry]], pb.ExportRecord],
     ) -> Export:
-        """Makes a complete export appear.
+        """Makes a complete export visible.
 
         Args:
-            version: The least version it may have; larger if another writer takes that one.
-            files: What the export consists of, with the digests they had when they were chosen.
-            make_record: Returns the export's record, given its version and manifest.
+            version: Smallest version for the export; a larger one is used if another writer has
+                taken it.
+            files: Files of the export, with the digests at the time of the decision.
+            make_record: Returns the record of the export for a version and a manifest.
 
         Raises:
-            ValueError: A file changed since its digest was taken, or was not written as it was.
-            LeaseLostError: Another writer took over; nothing was published.
-            OSError: Something cannot be read or written; nothing is left in sight.
+            ValueError: A file changed since its digest was computed, or the storage wrote other
+                content.
+            LeaseLostError: Another writer took over the lock; nothing was published.
+            OSError: A file cannot be read or written. The export is not visible, unless an object
+                store has stopped answering during the commit.
         """
         manifest = records.manifest_of(files)
         for candidate_version in range(version, version + _MAX_TAKEN):
@@ -246,10 +251,10 @@ class ExportDirectory:
             location = self.base / str(candidate_version)
             try:
                 with _explained(
-                    "export must be written whole",
+                    "write the export",
                     location,
-                    "Nothing was published: see that the model can be read and that the base"
-                    " directory has room, then run again.",
+                    "Nothing was published. Check that the model can be read and that the base"
+                    " directory has free space, then run again.",
                 ):
                     self._commit.publish(
                         candidate_version, files, {RECORD_PATH: content}, self._check_lease
@@ -258,35 +263,36 @@ class ExportDirectory:
                 continue
             return Export(version=candidate_version, base=self.base)
         raise ValueError(
-            f"version must be free (got {version} and {_MAX_TAKEN - 1} larger ones, at"
-            f" {self.base}). See which other writer takes them."
+            f"cannot publish to {self.base}: other writers have taken version {version} and the"
+            f" next {_MAX_TAKEN - 1}. Check which other program writes there, then run again."
         )
 
     def retire(self, export: Export, *, why: str, now: float) -> None:
         """Takes an export out of service, and deletes its files.
 
         Args:
-            export: One with a record; never the best.
-            why: For the tombstone.
+            export: An export with a record; never the best.
+            why: Reason, for the tombstone.
             now: Seconds since the epoch.
 
         Raises:
-            RecordError: Its record cannot be read; the export stays.
-            OSError: It could not be taken out of service and stays, or it was, and some of its
-                files are left for the next run.
+            RecordError: The record cannot be read, or names another version; the export stays.
+            OSError: The export could not be taken out of service and stays; or it is out of
+                service, and some of its files are left for the next run to delete.
         """
         record = self.record(export)
         if record.version != export.version:
             raise RecordError(
-                f"record.version must be the version of its export (got {record.version!r}, at"
-                f" {export.path}). It is a copy that somebody made: it stays."
+                f"cannot retire {export.path}: its record is that of version {record.version}, so"
+                " it is a copy that this exporter did not make. Delete it by hand if you do not"
+                " need it."
             )
         self._check_lease()
         self._tombstones.write(record, why=why, now=now)
         try:
             self._commit.retire(export.version, self._check_lease)
         except LeaseLostError:
-            # The version, and its tombstone with it, is the next writer's matter.
+            # The next writer decides about the version and about its tombstone.
             raise
         except OSError:
             if self._commit.is_visible(export.version):
@@ -299,19 +305,19 @@ class ExportDirectory:
         destination: Location,
         model_files: Sequence[saved_model.ModelFile],
     ) -> None:
-        """Gives another directory the content of an export, as links to the model's files.
+        """Copies the content of an export to another directory, with links to the model's files.
 
-        What is served stays a copy of its own: only the model's files, immutable in the pipeline
-        root, are linked, where they lie in the destination's storage and it can link; the storage
-        copies the others.
+        A file of the model is linked if it has the same content and is in the same storage as the
+        destination: files in the pipeline root never change. All other files are copied. The
+        served files are never linked.
 
         Args:
-            export: One with a record, or a foreign one.
-            destination: The directory; it may have content from a run that died.
-            model_files: The files of the model that the export was made from.
+            export: An export with a record, or a foreign one.
+            destination: Target directory; it may have files from a run that died.
+            model_files: Files of the model that the export was made from.
 
         Raises:
-            OSError: Something cannot be read or written.
+            OSError: A file cannot be read or written.
         """
         sources = {(file.path, file.digest.size, file.digest.crc32c): file for file in model_files}
         links, copies = [], []
@@ -326,9 +332,9 @@ class ExportDirectory:
             else:
                 copies.append((export.location / entry.path, destination / entry.path))
         with _explained(
-            "pushed_model must be written whole",
+            "write the artifact pushed_model to",
             destination,
-            "What is served is complete: see that there is room, then run again.",
+            "The served export is complete. Free some space, then run again.",
         ):
             link_files(links)
             copy_files(copies)
@@ -337,7 +343,7 @@ class ExportDirectory:
     def _check_lease(self) -> None:
         if self._lease is None:
             raise RuntimeError(
-                f"lock must be held to write (got no lock, of {self.base}). Call this within"
+                f"cannot write to {self.base} without its lock. Call this method within"
                 " `with exports.lock():`."
             )
         self._lease.check()
@@ -345,20 +351,20 @@ class ExportDirectory:
     def _newest_complete(
         self, exports: Sequence[Export]
     ) -> tuple[Export | None, pb.ExportRecord | None, list[str]]:
-        """Returns an export, its record, and a sentence for each newer one that is passed over."""
+        """Returns the newest complete export, its record, and a sentence for each newer one."""
         passed_over = []
         for export in reversed(exports):
             record, problem = self.contents(export)
             if not problem:
                 return export, record, passed_over
             passed_over.append(
-                f"version {export.version} is not complete and is passed over: {problem}."
-                " A model server may be trying to load it: repair or remove it"
+                f"version {export.version} is incomplete and does not count: {problem}."
+                " A model server may be trying to load it. Repair or remove it."
             )
         return None, None, passed_over
 
     def _entries(self) -> Sequence[Entry]:
-        """Returns what lies in the base directory, but for the exporter's own state."""
+        """Returns the entries of the base directory without the exporter's own state."""
         return [entry for entry in self._children() if entry.name != STATE_DIRECTORY]
 
     def _children(self) -> Sequence[Entry]:
@@ -367,18 +373,17 @@ class ExportDirectory:
         except NotADirectoryError as error:
             raise ValueError(
                 "push_destination.filesystem.base_directory must be a directory"
-                f" (got {str(self.base)!r}, which is a file). Choose another path, or move the file"
-                " away."
+                f" (got {str(self.base)!r}, a file). Choose another path, or move the file away."
             ) from error
 
 
 @contextlib.contextmanager
-def _explained(rule: str, location: Location, remedy: str) -> Iterator[None]:
-    """Says of an error of the operating system what was asked for, and what to do."""
+def _explained(attempt: str, location: Location, remedy: str) -> Iterator[None]:
+    """Adds the attempt, the location and the remedy to an error of the operating system."""
     try:
         yield
     except OSError as error:
-        # Without a number it is a storage's own, and says so itself.
+        # errno is None only for errors of this package, whose messages are already complete.
         if error.errno is None:
             raise
-        raise StorageError(f"{rule} (got {error}, at {location}). {remedy}") from error
+        raise StorageError(f"cannot {attempt} {location}: {error}. {remedy}") from error

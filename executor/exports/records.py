@@ -4,8 +4,8 @@
     <version>/assets.extra/best_exporter/evaluation/    the candidate's TFMA evaluation
     .best_exporter/retired/<version>.json               Tombstone, with the record of the export
 
-Other programs can write all of these. `read` is the only function that parses a record or a
-tombstone, so that a check added there covers both.
+Other programs can write all of these files. `read` is the only function that parses a record or a
+tombstone, so that a check in `read` covers both.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ EVALUATION_DIRECTORY = f"{RECORD_DIRECTORY}/evaluation"
 
 _MAX_BYTES = 64 << 20
 _TOMBSTONE = re.compile(r"(0|[1-9][0-9]{0,18})\.json")
-# A local storage writes under such a name, and then renames.
+# LocalStorage writes a file under a name of this form before it renames the file.
 _PARTIAL_TOMBSTONE = re.compile(r"\.[0-9]+\.json(\.[0-9a-f]+)?\.partial")
 
 _Message = TypeVar("_Message", bound=protobuf_message.Message)
@@ -48,7 +48,7 @@ class RecordError(ValueError):
 
 
 def read(location: Location, message: _Message) -> _Message:
-    """Parses a record or a tombstone into an empty message, and returns it.
+    """Parses a record or a tombstone into an empty message, and returns the message.
 
     Args:
         location: The file.
@@ -63,18 +63,21 @@ def read(location: Location, message: _Message) -> _Message:
         schema_version = content.get("schema_version") if isinstance(content, dict) else None
         if schema_version == SCHEMA_VERSION:
             return json_format.ParseDict(content, message, ignore_unknown_fields=True)
-        problem = f"schema_version {schema_version!r}"
-    except (FileNotFoundError, TooLargeError, ValueError, json_format.ParseError) as error:
-        problem = str(error)
+        problem = f"its schema_version is {schema_version!r}, not {SCHEMA_VERSION}"
+    except FileNotFoundError:
+        problem = "the file does not exist"
+    except TooLargeError:
+        problem = f"the file has more than {_MAX_BYTES:,} bytes"
+    except (ValueError, json_format.ParseError) as error:
+        problem = f"the file cannot be parsed ({error})"
     raise RecordError(
-        f"{location.name} must be a file of schema_version {SCHEMA_VERSION} (got {problem}, at"
-        f" {location}). Restore it from a backup, or upgrade tfx-best-exporter if a newer one wrote"
-        " it."
+        f"cannot read {location}: {problem}. Restore the file from a backup, or upgrade"
+        " tfx-best-exporter if a newer release wrote it."
     )
 
 
 def to_json(message: pb.ExportRecord | pb.Tombstone) -> bytes:
-    """Returns the content of the file that `read` parses into an equal message."""
+    """Returns the content of a file that `read` parses into an equal message."""
     return json_format.MessageToJson(message, preserving_proto_field_name=True).encode()
 
 
@@ -82,17 +85,18 @@ def content_of(record: pb.ExportRecord, base: Location) -> bytes:
     """Returns the content of a new export's record.json.
 
     Args:
-        record: Of the new export.
-        base: The base directory that the export will lie in, for the error.
+        record: Record of the new export.
+        base: Base directory of the new export, for the error message.
 
     Raises:
-        ValueError: `read` would refuse the file as too large.
+        ValueError: The content is larger than `read` allows.
     """
     content = to_json(record)
     if len(content) > _MAX_BYTES:
         raise ValueError(
-            f"record must have at most {_MAX_BYTES} bytes (got {len(content)}, for {base}). Export"
-            " a model of fewer files, or an evaluation of fewer metrics."
+            f"cannot write the record of an export in {base}: it has {len(content):,} bytes, and at"
+            f" most {_MAX_BYTES:,} bytes are allowed. Export a model with fewer files, or an"
+            " evaluation with fewer metrics."
         )
     return content
 
@@ -103,12 +107,12 @@ def has_record(export: Location) -> bool:
     try:
         return any(entry.name == name for entry in (export / directory).children())
     except NotADirectoryError:
-        # A foreign export may have a file named assets.extra.
+        # Foreign exports may have a file named assets.extra.
         return False
 
 
 def record_of(export: Location) -> pb.ExportRecord:
-    """Returns the record in a version directory.
+    """Returns the record of the export in a version directory.
 
     Raises:
         RecordError: The record is missing, damaged, too large or of a newer schema.
@@ -123,7 +127,7 @@ class Tombstones:
         """Makes Tombstones; touches nothing.
 
         Args:
-            directory: The directory of these files. It need not exist yet.
+            directory: Directory of the tombstones; it need not exist yet.
         """
         self._directory = directory
 
@@ -132,12 +136,12 @@ class Tombstones:
         return self._directory / f"{version}.json"
 
     def versions(self) -> list[int]:
-        """Returns the versions that have a tombstone, in order; lists the directory once."""
+        """Returns the versions with a tombstone, in order; costs one listing."""
         names = [entry.name for entry in self._directory.children()]
         return sorted(int(match[1]) for match in map(_TOMBSTONE.fullmatch, names) if match)
 
     def half_written(self) -> list[Location]:
-        """Returns the files that a killed writer has left under their temporary names."""
+        """Returns the files that a killed writer left under temporary names."""
         names = [entry.name for entry in self._directory.children()]
         return [self._directory / name for name in names if _PARTIAL_TOMBSTONE.fullmatch(name)]
 
@@ -153,8 +157,8 @@ class Tombstones:
         """Writes the tombstone of an export.
 
         Args:
-            record: Of the export; the tombstone keeps all of it but the manifest.
-            why: Reason that the export is retired.
+            record: Record of the export; the tombstone keeps all of it except the manifest.
+            why: Reason for retiring the export.
             now: Seconds since the epoch.
         """
         tombstone = pb.Tombstone(schema_version=SCHEMA_VERSION, record=record, why=why)
@@ -164,7 +168,7 @@ class Tombstones:
 
 
 def manifest_of(files: Sequence[ModelFile]) -> list[pb.ManifestEntry]:
-    """Returns the manifest of an export that consists of these files, by path."""
+    """Returns the manifest of an export with these files, in order of their paths."""
     return [
         pb.ManifestEntry(path=file.path, size=file.digest.size, crc32c=file.digest.crc32c)
         for file in sorted(files, key=lambda file: file.path)
@@ -174,17 +178,17 @@ def manifest_of(files: Sequence[ModelFile]) -> list[pb.ManifestEntry]:
 def why_damaged(record: pb.ExportRecord, sizes: Mapping[str, int]) -> str:
     """Returns a problem with the files that a model server loads, or an empty text.
 
-    Compares sizes alone and reads no file.
+    Compares sizes only, and reads no file.
 
     Args:
-        record: Of the export.
-        sizes: Size of each file of the export, by relative path.
+        record: Record of the export.
+        sizes: Size of each file of the export in bytes, by relative path.
     """
     for entry in record.manifest:
-        # Loading needs nothing in assets.extra/, and people add files there.
+        # Model servers load nothing from assets.extra/, and people add files there.
         is_loaded = not entry.path.startswith(f"{ASSETS_EXTRA}/")
         if is_loaded and sizes.get(entry.path) != entry.size:
-            return f"{entry.path} is missing or does not have its {entry.size} bytes"
+            return f"{entry.path} is missing, or its size is not {entry.size:,} bytes"
     return ""
 
 
@@ -192,8 +196,8 @@ def differences(record: pb.ExportRecord, export: Location) -> list[str]:
     """Returns a sentence for each file that differs from the record; reads every file.
 
     Args:
-        record: Of the export.
-        export: Its version directory.
+        record: Record of the export.
+        export: Version directory of the export.
     """
     entries = {entry.path: entry for entry in record.manifest}
     sizes = export.sizes()
@@ -206,7 +210,7 @@ def differences(record: pb.ExportRecord, export: Location) -> list[str]:
         if entry.path not in sizes:
             return f"{entry.path} is missing"
         actual = (export / entry.path).digest()
-        return "" if actual == expected else f"{entry.path} is {actual}, not {expected}"
+        return "" if actual == expected else f"{entry.path} has {actual}, not {expected}"
 
     found = in_parallel(
         difference, [*entries.values()], export.storage, total_bytes=sum(sizes.values())

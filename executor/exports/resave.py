@@ -1,6 +1,7 @@
-"""Changes a SavedModel for its export: other serving signatures, or its graph as text.
+"""Changes a SavedModel for its export: other serving signatures, or the graph as text.
 
-Only TensorFlow can do either, and importing it takes seconds: it is imported when one is asked for.
+Both changes need TensorFlow, which takes seconds to import. These functions import TensorFlow when
+they are called.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ def as_text(files: Sequence[ModelFile], work_path: Path) -> list[ModelFile]:
 
     Args:
         files: Files of a complete SavedModel.
-        work_path: Directory for the new file; made if it is absent.
+        work_path: Directory for the new file; created if it does not exist.
 
     Raises:
-        ValueError: saved_model.pb changed since its digest was taken.
+        ValueError: saved_model.pb changed since its digest was computed.
     """
     from google.protobuf import text_format
     from tensorflow.core.protobuf import saved_model_pb2
@@ -61,20 +62,22 @@ def with_signatures(
     serving_signatures_fn: Callable[[Any], Mapping[str, Any]],
     work_path: Path,
 ) -> list[ModelFile]:
-    """Saves a model anew with other serving signatures, and returns its files.
+    """Saves a model again with other serving signatures, and returns the new files.
 
-    Variables and assets stay as they are; what the model has in assets.extra/ comes along.
+    Variables, assets and files in assets.extra/ stay as they are.
 
     Args:
         model: A complete SavedModel.
-        files: Its files, with the digests they had when it was decided about.
-        serving_signatures_fn: Given the loaded model, returns signature name -> tf.function.
+        files: Files of the model, with the digests at the time of the decision.
+        serving_signatures_fn: Function of the loaded model that returns a dictionary of signature
+            name to tf.function.
         work_path: Directory for the new SavedModel, and for a copy of a model that is not local.
 
     Raises:
-        TypeError: The function returns no mapping of names to tf.functions.
-        RuntimeError: The function raised, or the model cannot be saved with its signatures.
-        ValueError: The model changed since its digests were taken.
+        TypeError: The function does not return a dictionary of names to tf.functions.
+        RuntimeError: The function raised an error, or TensorFlow cannot save the model with the
+            signatures.
+        ValueError: The model changed since its digests were computed.
     """
     import tensorflow as tf
 
@@ -83,8 +86,8 @@ def with_signatures(
         signatures = serving_signatures_fn(loaded)
     except Exception as error:
         raise RuntimeError(
-            "serving_signatures_fn must return signature name -> tf.function (got"
-            f" {type(error).__name__}: {error}). Mend the function; nothing was exported."
+            "serving_signatures_fn must return a dictionary of signature name to tf.function (got"
+            f" {type(error).__name__}: {error}). Fix the function; nothing was exported."
         ) from error
     if (
         not isinstance(signatures, Mapping)
@@ -93,17 +96,17 @@ def with_signatures(
         or not all(callable(function) for function in signatures.values())
     ):
         raise TypeError(
-            f"serving_signatures_fn must return signature name -> tf.function (got {signatures!r})."
-            " Mend the function; nothing was exported."
+            "serving_signatures_fn must return a dictionary of signature name to tf.function (got"
+            f" {signatures!r}). Fix the function; nothing was exported."
         )
     saved_path = work_path / "saved"
     try:
         tf.saved_model.save(loaded, str(saved_path), signatures=dict(signatures))
     except Exception as error:
         raise RuntimeError(
-            "serving_signatures_fn must return functions that tf.saved_model.save takes (got"
-            f" {type(error).__name__}: {error}). Give each an input_signature, and use only what"
-            " the loaded model holds."
+            "serving_signatures_fn must return functions that tf.saved_model.save accepts (got"
+            f" {type(error).__name__}: {error}). Set an input_signature for each function, and use"
+            " only variables and assets of the loaded model."
         ) from error
     saved = location_of(str(saved_path))
     check(saved, work_path)
@@ -117,6 +120,6 @@ def with_signatures(
 
 def _changed(source: Location) -> str:
     return (
-        f"model must stay as it was when it was decided about (got another content, at {source})."
-        " Nothing was published: run again, and see what else writes there."
+        f"cannot export {source}: its content changed during the run. Nothing was published. Run"
+        " again, and check whether another program writes to it."
     )

@@ -1,4 +1,4 @@
-"""Retention: which exports to keep and which to retire, as a pure function of values."""
+"""Retention: the plan of exports to keep and to retire, as a pure function of values."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _LEAST_DIGITS = 4
-# A float keeps 15 decimal digits.
+# More digits than these cannot be trusted: a float has 15 reliable decimal digits.
 _MOST_DIGITS = 15
 
 
 class _Default(int):
-    """An int that is shown as any other, and known from it by its type."""
+    """An int that prints like any other int, and differs by its type."""
 
 
-# tf.estimator.BestExporter's default. Its type tells an argument that was left out, which a
-# retention_policy replaces, from an author's own 5, which is refused together with one.
+# This default is that of tf.estimator.BestExporter. Its type distinguishes an omitted argument,
+# which retention_policy replaces, from an explicit 5, which is an error next to a retention_policy.
 DEFAULT_EXPORTS_TO_KEEP: Final[int] = _Default(5)
 
 _KEEP_UP_TO_CAP = KeepAll(reason="every export is kept, up to max_bytes")
@@ -34,11 +34,12 @@ _KEEP_UP_TO_CAP = KeepAll(reason="every export is kept, up to max_bytes")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The rules that keep exports, and the cap on what they keep.
+    """The rules that keep exports, and the cap on the size of the kept exports.
 
     Attributes:
-        rules: An export is kept when any of them keeps it.
-        max_bytes: Of the kept exports of ours together; None for no cap. Applied last.
+        rules: An export is kept if any of these rules keeps it.
+        max_bytes: Largest total size of the kept exports of this exporter in bytes; None for no
+            cap. The cap is applied after the rules.
     """
 
     rules: tuple[RetentionRule, ...]
@@ -50,11 +51,11 @@ class Policy:
         proto: pb.RetentionPolicy,
         table: Mapping[str, Callable[[Any], RetentionRule]] = RULES,
     ) -> Policy:
-        """Returns the policy that a proto states; max_bytes alone keeps every export up to that.
+        """Returns the policy of a proto; max_bytes alone keeps every export up to the cap.
 
         Args:
-            proto: As `policy_of` returns it.
-            table: Makes the rule of each field.
+            proto: A policy that `policy_of` has returned.
+            table: Constructor of the rule for each field.
         """
         return cls(
             rules=rules_of(proto, table) or (_KEEP_UP_TO_CAP,),
@@ -67,7 +68,7 @@ _KEEP_ALL = Policy(rules=(KeepAll(),))
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """One export of a plan, and why it is kept or retired."""
+    """One export of a plan, with the reasons why it is kept or retired."""
 
     version: int
     why: str
@@ -75,12 +76,12 @@ class Retention:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to keep and what to retire.
+    """The exports to keep and to retire.
 
     Attributes:
-        keep: In order of version, each with every reason to keep it.
-        retire: In order of version.
-        warnings: A sentence where the cap cannot be met.
+        keep: Exports to keep by version, each with all reasons to keep it.
+        retire: Exports to retire, by version.
+        warnings: One sentence if the cap cannot be met.
     """
 
     keep: tuple[Retention, ...]
@@ -89,11 +90,11 @@ class Plan:
 
 
 def check_exports_to_keep(exports_to_keep: object) -> None:
-    """Checks the argument that tf.estimator.BestExporter had.
+    """Checks the argument exports_to_keep, which tf.estimator.BestExporter had too.
 
     Raises:
-        TypeError: It is neither an int nor None; a bool, float or str is refused.
-        ValueError: It is not positive.
+        TypeError: The argument is neither an int nor None; a bool is not an int here.
+        ValueError: The argument is not positive.
     """
     message = (
         f"exports_to_keep must be a positive number or None (got {exports_to_keep!r})."
@@ -110,23 +111,23 @@ def check_exports_to_keep(exports_to_keep: object) -> None:
 def policy_of(
     exports_to_keep: int | None, retention_policy: pb.RetentionPolicy | None
 ) -> pb.RetentionPolicy | None:
-    """Returns the policy that both arguments state together; None keeps every export.
+    """Returns the policy of both arguments together; None keeps every export.
 
     Args:
-        exports_to_keep: Number of exports to keep, or None; DEFAULT_EXPORTS_TO_KEEP where the
-            author gave neither.
-        retention_policy: Replaces exports_to_keep if given.
+        exports_to_keep: Number of exports to keep, or None; DEFAULT_EXPORTS_TO_KEEP if the author
+            set neither argument.
+        retention_policy: Replaces exports_to_keep if set.
 
     Raises:
         TypeError: exports_to_keep is neither an int nor None.
-        ValueError: A number is not positive, both arguments were given, or the policy is empty.
+        ValueError: A number is not positive, both arguments are set, or the policy is empty.
     """
     check_exports_to_keep(exports_to_keep)
     if retention_policy is None:
         return pb.RetentionPolicy(keep_latest=int(exports_to_keep)) if exports_to_keep else None
     if not isinstance(exports_to_keep, _Default):
         raise ValueError(
-            "exports_to_keep must be left out where retention_policy is given (got"
+            "exports_to_keep must be left out if retention_policy is set (got"
             f" {exports_to_keep!r}). Set retention_policy.keep_latest instead."
         )
     if not retention_policy.ListFields():
@@ -142,10 +143,10 @@ def policy_of(
 def _check_numbers(retention_policy: pb.RetentionPolicy) -> None:
     for field, value in retention_policy.ListFields():
         if isinstance(value, int):
-            numbers, remedy = {field.name: value}, "Leave it unset for no such rule."
+            numbers, remedy = {field.name: value}, "Leave it unset to disable the rule."
         else:
             numbers = {f"{field.name}[{index}]": each for index, each in enumerate(value)}
-            remedy = "Give the number that names a version directory."
+            remedy = "Use the number of a version directory."
         for name, number in numbers.items():
             if number <= 0:
                 raise ValueError(
@@ -159,11 +160,11 @@ def check_keep_best(
     """Checks that keep_best has a metric to rank exports by.
 
     Args:
-        retention_policy: As `policy_of` returns it.
-        compare_policy: None where it is not known yet, or is the default, a smaller "loss".
+        retention_policy: A policy that `policy_of` has returned.
+        compare_policy: None if the policy is not known yet, or is the default (a smaller "loss").
 
     Raises:
-        ValueError: A compare function decides.
+        ValueError: keep_best is set and a compare function decides.
     """
     if retention_policy is None or compare_policy is None:
         return
@@ -182,17 +183,18 @@ def plan(
     policy: Policy | None,
     now: float,
 ) -> Plan:
-    """Returns which exports to keep and which to retire.
+    """Returns the plan of exports to keep and to retire.
 
-    An export is kept when any rule of the policy keeps it. The best, the last one of ours, pinned
-    and foreign exports are kept whatever the policy says, and so is an incomplete one that is newer
-    than the best: a person may be repairing it, and a model server loads it as soon as it can. Then
-    the cap takes the oldest of the others while those of ours are too large together.
+    An export is kept if any rule of the policy keeps it. The policy does not apply to the best, the
+    latest export of this exporter, pinned exports and foreign exports, which are always kept. An
+    incomplete export that is newer than the best is also kept: a person may be repairing it, and a
+    model server loads it as soon as it is complete. The cap then retires the oldest of the other
+    exports until the total size is allowed.
 
     Args:
-        exports: All of them, in any order.
-        best_version: The export that is served, or None.
-        policy: The rules and the cap; None keeps every export.
+        exports: All exports, in any order.
+        best_version: Version of the export that is served, or None.
+        policy: Rules and cap; None keeps every export.
         now: Seconds since the epoch.
     """
     policy = policy or _KEEP_ALL
@@ -233,15 +235,15 @@ def plan(
 def _protections(
     export: RetainedExport, best_version: int | None, *, is_last: bool
 ) -> tuple[str, ...]:
-    """Returns the reasons to keep an export whatever the policy says."""
+    """Returns the reasons to keep an export that do not depend on the policy."""
     is_newer = export.version > (best_version or 0)
     reasons = {
         "the best": export.version == best_version,
         "not written by this exporter": export.is_foreign,
-        "not complete, and newer than the best: repair or remove it": (
+        "incomplete and newer than the best (repair or remove it)": (
             not export.is_foreign and not export.is_complete and is_newer
         ),
-        "the last one": is_last,
+        "the latest export": is_last,
         "pinned": export.is_pinned,
     }
     return tuple(reason for reason, holds in reasons.items() if holds)
@@ -250,7 +252,7 @@ def _protections(
 def _over(
     kept: Sequence[RetainedExport], protected: Collection[int], max_bytes: int | None
 ) -> set[int]:
-    """Returns the versions that go until the others have no more bytes than the cap."""
+    """Returns the versions to retire so that the size of the others is at most the cap."""
     over: set[int] = set()
     if max_bytes is None:
         return over
@@ -270,7 +272,10 @@ def _total_bytes(exports: Sequence[RetainedExport]) -> int:
 
 def _why_over(kept: Sequence[RetainedExport], max_bytes: int | None) -> str:
     size, cap = _sizes_apart(_total_bytes(kept), max_bytes or 0)
-    return f"over max_bytes: the exports together have {size} of at most {cap}, oldest first"
+    return (
+        f"over max_bytes: the exports together have {size}, more than {cap}, and the oldest are"
+        " retired first"
+    )
 
 
 def _warnings_of(left: Sequence[RetainedExport], max_bytes: int | None) -> tuple[str, ...]:
@@ -278,14 +283,14 @@ def _warnings_of(left: Sequence[RetainedExport], max_bytes: int | None) -> tuple
         return ()
     size, cap = _sizes_apart(_total_bytes(left), max_bytes)
     warning = (
-        "retention_policy.max_bytes is exceeded: the exports that are never deleted have"
-        f" {size} together, of at most {cap}. Raise max_bytes"
+        "retention_policy.max_bytes is exceeded: the exports that are always kept have"
+        f" {size} together, more than {cap}. Raise max_bytes."
     )
     return (warning,)
 
 
 def _sizes_apart(first: int, second: int) -> tuple[str, str]:
-    """Returns two different sizes for people, with as many digits as show that they differ."""
+    """Returns two different sizes as texts, with as many digits as needed to distinguish them."""
     for digits in range(_LEAST_DIGITS, _MOST_DIGITS + 1):
         texts = _size_text(first, digits), _size_text(second, digits)
         if texts[0] != texts[1]:
@@ -294,6 +299,6 @@ def _sizes_apart(first: int, second: int) -> tuple[str, str]:
 
 
 def _size_text(size: int, digits: int) -> str:
-    """Returns a size in the largest unit of which it has one."""
+    """Returns a size as text, in the largest unit that is not larger than the size."""
     exponent = min(max(size.bit_length() - 1, 0) // 10, len(_UNITS) - 1)
     return f"{size / 1024**exponent:.{digits}g} {_UNITS[exponent]}"

@@ -1,7 +1,7 @@
 """Rules of retention: one class per rule, and the table that names each rule's field.
 
-A rule sees exports as values and a time. Rules compose by "any": an export is kept when one of them
-keeps it. A new rule is a field of pb.RetentionPolicy, a class here and a row in RULES.
+A rule decides from exports as values, and a time. An export is kept if any rule keeps it. To add a
+rule, add a field to pb.RetentionPolicy, a class to this module and a row to RULES.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ from typing import Any, Protocol
 
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
+_UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60))
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RetainedExport:
-    """An export, as far as retention looks at it.
+    """The properties of an export that retention uses.
 
     Attributes:
-        version: Its version.
-        is_foreign: Whether it was written by other means: no record, never deleted.
-        exported_at: Seconds since the epoch; None only for a foreign export.
-        is_complete: Whether a model server can load it. An export that no server can load is no
-            way back to an older model.
-        is_pinned: Whether an operator asked to keep it.
-        score: Recorded value of the compare rule's metric, negated where a smaller value is better:
-            a larger score is better. None where the record has no such metric.
-        size_bytes: Sum of the sizes in its manifest; 0 for a foreign export, which has none.
+        version: Version of the export.
+        is_foreign: Whether another tool wrote the export. A foreign export has no record and is
+            never deleted.
+        exported_at: Time of the export in seconds since the epoch; None only for a foreign export.
+        is_complete: Whether a model server can load the export. An incomplete export is useless for
+            a rollback.
+        is_pinned: Whether an operator asked to keep the export.
+        score: Recorded value of the compare rule's metric, negated if a smaller value is better, so
+            that a larger score is always better. None if the record has no such metric.
+        size_bytes: Sum of the sizes in the manifest; 0 for a foreign export, which has none.
     """
 
     version: int
@@ -45,14 +48,14 @@ class RetentionRule(Protocol):
 
     @property
     def reason(self) -> str:
-        """Text for an export that the rule keeps; "not" before it explains the others."""
+        """Text for an export that the rule keeps; for the others, "not" is put before it."""
         ...
 
     def keeps(self, exports: Sequence[RetainedExport], now: float, /) -> AbstractSet[int]:
         """Returns the versions that the rule keeps.
 
         Args:
-            exports: Every export of ours, by version, incomplete ones too.
+            exports: Every export of this exporter by version, including incomplete ones.
             now: Seconds since the epoch.
         """
         ...
@@ -95,10 +98,10 @@ class KeepLatest:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KeepYoungerThan:
-    """Keeps the exports that were written a short time ago.
+    """Keeps the exports that are younger than an age.
 
     Attributes:
-        seconds: Age from which an export is too old.
+        seconds: Age from which an export is not kept, in seconds.
     """
 
     seconds: int
@@ -106,10 +109,10 @@ class KeepYoungerThan:
     @property
     def reason(self) -> str:
         """Text for an export that is kept."""
-        return f"younger than {self.seconds} seconds"
+        return f"younger than {_duration_text(self.seconds)}"
 
     def keeps(self, exports: Sequence[RetainedExport], now: float, /) -> AbstractSet[int]:
-        """Returns the versions that are younger; an export without a time is not."""
+        """Returns the versions that are young enough; an export without a time is not."""
         return _versions(
             export
             for export in exports
@@ -119,10 +122,10 @@ class KeepYoungerThan:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KeepVersions:
-    """Keeps the exports that an author names.
+    """Keeps the exports that the pipeline author names.
 
     Attributes:
-        versions: Their versions; those that do not exist are passed over.
+        versions: Versions to keep; versions that do not exist are ignored.
     """
 
     versions: frozenset[int]
@@ -162,13 +165,13 @@ class KeepBest:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KeepEvery:
-    """Keeps one export for each interval: the oldest, and each that is far enough from it.
+    """Keeps one export for each interval: the oldest, and then each that is far enough apart.
 
-    An interval starts with the export that was kept last, as in Orbax, not at a fixed time: an
-    export that a rule kept once is kept again by the next plan.
+    An interval starts with the export that was kept last, as in Orbax, and not at a fixed time. The
+    next plan therefore keeps the same exports again.
 
     Attributes:
-        seconds: Least time between two exports that are kept.
+        seconds: Smallest time between two exports that are kept, in seconds.
     """
 
     seconds: int
@@ -176,7 +179,7 @@ class KeepEvery:
     @property
     def reason(self) -> str:
         """Text for an export that is kept."""
-        return f"among the exports kept every {self.seconds} seconds"
+        return f"among the exports kept every {_duration_text(self.seconds)}"
 
     def keeps(self, exports: Sequence[RetainedExport], _now: float, /) -> AbstractSet[int]:
         """Returns the versions that are far enough apart; an export without a time is not."""
@@ -193,8 +196,8 @@ class KeepEvery:
         return kept
 
 
-# One row per rule: its field of pb.RetentionPolicy, and the class made of the field's value.
-# Reasons are reported in this order.
+# Each row has the field of pb.RetentionPolicy, and a constructor that takes the value of the field.
+# The order of the rows is the order of the reported reasons.
 RULES: Mapping[str, Callable[[Any], RetentionRule]] = {
     "keep_latest": lambda value: KeepLatest(count=value),
     "keep_younger_than_seconds": lambda value: KeepYoungerThan(seconds=value),
@@ -210,11 +213,19 @@ def rules_of(
     """Returns the rules that a policy sets, in the order of the table.
 
     Args:
-        policy: The fields that are set are its rules.
-        table: Makes the rule of each field.
+        policy: Each field that is set is one rule.
+        table: Constructor of the rule for each field.
     """
     values = {field.name: value for field, value in policy.ListFields()}
     return tuple(make(values[name]) for name, make in table.items() if name in values)
+
+
+def _duration_text(seconds: int) -> str:
+    """Returns a duration as text, in the largest unit of which it is a whole number above one."""
+    for name, unit in _UNITS:
+        if seconds > unit and seconds % unit == 0:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} seconds"
 
 
 def _versions(exports: Iterable[RetainedExport]) -> AbstractSet[int]:
@@ -226,7 +237,7 @@ def _complete(exports: Sequence[RetainedExport]) -> Sequence[RetainedExport]:
 
 
 def _rank(export: RetainedExport) -> tuple[int, float, int]:
-    """Returns what sorts exports from the worst to the best."""
+    """Returns a key that sorts exports from the worst to the best."""
     if export.score is None:
         return 0, 0.0, export.version
     if math.isnan(export.score):

@@ -1,6 +1,6 @@
-"""The files of a SavedModel: their digests, whether they are complete, and their signatures.
+"""The files of a SavedModel: their digests, their completeness and the serving signatures.
 
-Nothing here imports TensorFlow: its messages and its index of variables are read without it.
+This module reads TensorFlow's messages and its index of variables without importing TensorFlow.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BINARY = "saved_model.pb"
 TEXT = "saved_model.pbtxt"
 MARKERS = (BINARY, TEXT)
 _SERVING_TAG = "serve"
-# A message of protobuf cannot be larger; its text can, but nobody writes such a one.
+# Protobuf messages cannot be larger. Their text form can, but no real model has such a text.
 _MAX_PROTO_BYTES = 2 << 30
 _MAX_INDEX_BYTES = 256 << 20
 _INDEX = "variables/variables.index"
@@ -41,12 +41,12 @@ class InvalidModelError(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """One file of an export: where it comes from and where it goes.
+    """One file of an export.
 
     Attributes:
-        path: Relative to the export, with forward slashes.
-        source: Where its content lies now.
-        digest: Of its content.
+        path: Path relative to the export, with forward slashes.
+        source: Location of the content.
+        digest: Digest of the content.
     """
 
     path: str
@@ -55,74 +55,75 @@ class ModelFile:
 
     @property
     def is_reserved(self) -> bool:
-        """Whether it lies where the exporter's own files do."""
+        """Whether the path is in the exporter's own directory."""
         return PurePosixPath(self.path).parts[:2] == (ASSETS_EXTRA, RESERVED_ASSETS)
 
     @property
     def is_marker(self) -> bool:
-        """Whether it is the file that makes a directory a SavedModel."""
+        """Whether this is the file that makes a directory a SavedModel."""
         return self.path in MARKERS
 
     @classmethod
     def read(cls, path: str, source: Location) -> ModelFile:
-        """Returns the file with its digest, read from the source."""
+        """Returns the file with the digest of its source."""
         return cls(path=path, source=source, digest=source.digest())
 
 
 def why_incomplete(sizes: Mapping[str, int]) -> str:
-    """Returns what a SavedModel lacks, or an empty text.
+    """Returns the first missing part of a SavedModel, or an empty text.
 
-    TensorFlow's C++ loader takes a SavedModel without its variables and serves them
-    uninitialised, so it is no judge of this.
+    TensorFlow's C++ loader cannot check this: it loads a SavedModel without its variables, and
+    serves them uninitialized.
 
     Args:
-        sizes: Size of each file by path relative to the SavedModel.
+        sizes: Size of each file in bytes, by path relative to the SavedModel.
     """
     if not any(sizes.get(name) for name in MARKERS):
-        return f"there is no {BINARY}"
+        return f"{BINARY} is missing or empty"
     if not sizes.get(_INDEX):
-        return f"there is no {_INDEX}"
+        return f"{_INDEX} is missing or empty"
     shards = [match for path in sizes if (match := _SHARD.fullmatch(path))]
     if not shards:
-        return "there is no variables/variables.data-?????-of-?????"
+        return "variables/variables.data-?????-of-????? is missing"
     count = int(shards[0][1])
     if len(shards) != count:
-        return f"there are {len(shards)} of {count} files variables/variables.data-*"
+        return f"variables/ has {len(shards)} of {count} files variables.data-*"
     return ""
 
 
 def why_not_loadable(sizes: Mapping[str, int]) -> str:
-    """Returns what a SavedModel of somebody else's lacks to be served, or an empty text.
+    """Returns the first missing part of a foreign SavedModel, or an empty text.
 
-    One of TensorFlow 1 may have no variables at all; one that has some needs all of their files.
+    A SavedModel of TensorFlow 1 may have no variables. A SavedModel with variables needs all of
+    their files.
 
     Args:
-        sizes: Size of each file by path relative to the SavedModel.
+        sizes: Size of each file in bytes, by path relative to the SavedModel.
     """
     if any(path.startswith("variables/") for path in sizes):
         return why_incomplete(sizes)
-    return "" if any(sizes.get(name) for name in MARKERS) else f"there is no {BINARY}"
+    return "" if any(sizes.get(name) for name in MARKERS) else f"{BINARY} is missing or empty"
 
 
 def check(model: Location, work_path: Path) -> None:
     """Checks that a directory holds a complete, readable SavedModel.
 
-    Beyond the files' presence: saved_model.pb parses, and the variables' files are as long as the
-    index says. The variables themselves are not read.
+    All files must exist, saved_model.pb must be readable, and the files of the variables must be as
+    long as the index requires. The variables are not read.
 
     Args:
-        model: The directory.
-        work_path: Directory for a copy of variables.index, made if only TensorFlow can read it and
-            it is not local.
+        model: Directory of the SavedModel.
+        work_path: Directory for a copy of variables.index. The copy is made only if the model is
+            not local and only TensorFlow can read the index.
 
     Raises:
-        InvalidModelError: It does not.
+        InvalidModelError: The directory holds no complete, readable SavedModel.
     """
     try:
         sizes = model.sizes()
     except NotADirectoryError:
         sizes = {}
-    problem = why_incomplete(sizes) if sizes else "there is no such directory"
+    problem = why_incomplete(sizes) if sizes else "the directory does not exist or is empty"
     problem = problem or _why_graph_unreadable(model, sizes)
     problem = problem or _why_variables_unreadable(model, work_path, sizes)
     if problem:
@@ -141,7 +142,7 @@ def _why_graph_unreadable(model: Location, sizes: Mapping[str, int]) -> str:
         proto = _parse(name, content)
     except Exception as error:
         return f"{name} cannot be parsed: {error}"
-    return "" if proto.meta_graphs else f"{name} holds no graph"
+    return "" if proto.meta_graphs else f"{name} has no graph"
 
 
 def _why_variables_unreadable(model: Location, work_path: Path, sizes: Mapping[str, int]) -> str:
@@ -161,11 +162,11 @@ def _why_variables_unreadable(model: Location, work_path: Path, sizes: Mapping[s
 
 
 def _too_large(name: str, size: int, max_bytes: int) -> str:
-    return f"{name} has {size} bytes, and may have {max_bytes}"
+    return f"{name} has {size:,} bytes, and at most {max_bytes:,} are allowed"
 
 
 def _parse(name: str, content: bytes) -> pb.SavedModel:
-    """Returns the message of saved_model.pb or saved_model.pbtxt, as far as it is read here."""
+    """Returns the message of saved_model.pb or saved_model.pbtxt, with the fields in use here."""
     if name == BINARY:
         return pb.SavedModel.FromString(content)
     text = content.decode("utf-8")
@@ -173,15 +174,15 @@ def _parse(name: str, content: bytes) -> pb.SavedModel:
 
 
 def files_of(model: Location) -> list[ModelFile]:
-    """Returns every file of a SavedModel with its digest, by path.
+    """Returns every file of a SavedModel with its digest, in order of the paths.
 
-    A link to a file of the same model stands for that file. Where there is a saved_model.pb,
-    TensorFlow never looks at a saved_model.pbtxt beside it: that is left out, so that one file
-    alone makes a directory a SavedModel.
+    A link to a file of the same model counts as that file. TensorFlow ignores a saved_model.pbtxt
+    next to a saved_model.pb, and so does this function: exactly one file makes a directory a
+    SavedModel.
 
     Raises:
-        InvalidModelError: A link leads outside the model or to a directory, or something is
-            neither a file nor a directory.
+        InvalidModelError: A link leads to a directory or outside the model, or an entry is neither
+            a file nor a directory.
     """
     if model.local_path():
         sources = _local_sources(model)
@@ -209,21 +210,22 @@ def _local_sources(model: Location) -> dict[str, tuple[Location, int]]:
                 relative_path = f"{directory}{entry.name}"
                 source_path = entry.path
                 if entry.is_symlink():
-                    # Unlike Path.resolve, this takes a link to itself for what it is: no file.
+                    # os.path.realpath, unlike Path.resolve, does not raise for a link to itself,
+                    # which is then refused because it is not a file.
                     source_path = os.path.realpath(entry.path)
                     if not source_path.startswith(f"{root}/") or not os.path.isfile(source_path):
                         raise InvalidModelError(
-                            "model must have no link that leads out of it or to a directory (got"
+                            "model must have links only to files inside the model (got"
                             f" {relative_path!r} -> {os.readlink(entry.path)!r}, at {model})."
-                            " Replace the link by the file."
+                            " Replace the link with the file."
                         )
                 elif entry.is_dir():
                     directories.append(f"{relative_path}/")
                     continue
                 elif not entry.is_file():
                     raise InvalidModelError(
-                        f"model must consist of files and directories (got {relative_path!r}, at"
-                        f" {model}). Remove it."
+                        f"model must have only files and directories (got {relative_path!r}, at"
+                        f" {model}). Remove this entry."
                     )
                 location = Location(model.storage, source_path)
                 sources[relative_path] = (location, os.stat(source_path).st_size)
@@ -231,14 +233,14 @@ def _local_sources(model: Location) -> dict[str, tuple[Location, int]]:
 
 
 def signatures_of(sources: Mapping[str, Location]) -> dict[str, Signature]:
-    """Returns the serving signatures of a SavedModel, without loading it.
+    """Returns the serving signatures of a SavedModel by name, without loading the model.
 
     Args:
-        sources: Where its files lie, by relative path; only saved_model.pb or saved_model.pbtxt is
-            read.
+        sources: Locations of the model's files, by relative path. Only saved_model.pb or
+            saved_model.pbtxt is read.
 
     Raises:
-        InvalidModelError: There is neither, or it cannot be parsed.
+        InvalidModelError: The model has neither file, or the file cannot be parsed.
     """
     name = next((name for name in MARKERS if name in sources), BINARY)
     try:
@@ -252,13 +254,13 @@ def signatures_of(sources: Mapping[str, Location]) -> dict[str, Signature]:
             for graph in proto.meta_graphs
             if _SERVING_TAG in graph.meta_info_def.tags
             for key, definition in graph.signature_def.items()
-            # TensorFlow's own, such as __saved_model_init_op: no client calls them.
+            # Signatures such as __saved_model_init_op are TensorFlow's own: no client calls them.
             if not key.startswith("__")
         }
     except Exception as error:
         raise InvalidModelError(
-            f"{name} must be that of a SavedModel (got {type(error).__name__}: {error}, at"
-            f" {sources.get(name, 'no file')}). Check who wrote it."
+            f"cannot read the signatures in {sources.get(name, f'a missing {name}')}:"
+            f" {type(error).__name__}: {error}. Check that the file belongs to a SavedModel."
         ) from error
 
 
@@ -278,20 +280,20 @@ def _tensors_of(infos: Mapping[str, pb.TensorInfo]) -> dict[str, TensorSpec]:
 
 
 def _dtype_name(number: int) -> str:
-    # A later TensorFlow may have more types: they still compare equal, and unequal to all others.
+    # Later releases of TensorFlow may have more types. Their numbers still compare correctly.
     return pb.DataType.Name(number) if number in pb.DataType.values() else f"DT_UNKNOWN_{number}"
 
 
 def total_size(files: Iterable[ModelFile]) -> int:
-    """Returns the size of files together, in bytes."""
+    """Returns the total size of files in bytes."""
     return sum(file.digest.size for file in files)
 
 
 def digest_of(files: Sequence[ModelFile]) -> str:
-    """Returns the content digest of a model: the same wherever its files lie.
+    """Returns the content digest of a model, which does not depend on its location.
 
-    SHA-256 over the sorted paths, sizes and CRC-32Cs. The record and evaluation that an export
-    carries do not count, so an export of an unchanged model has the model's digest.
+    The digest is a SHA-256 over the sorted paths, sizes and CRC-32Cs. The record and the evaluation
+    in an export do not count, so an export of an unchanged model has the digest of the model.
     """
     hasher = hashlib.sha256()
     for file in sorted(files, key=lambda file: file.path):

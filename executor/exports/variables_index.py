@@ -1,8 +1,8 @@
-"""Reads variables.index of a SavedModel: which variable lies where in which shard.
+"""Reads variables.index of a SavedModel: the shard, offset and size of each variable.
 
 The format is TensorFlow's tensor bundle: a table with a header under the key "" and an entry for
-each tensor under its name. A partitioned variable has an entry without bytes under its name, and
-another for each slice under a key that begins with a zero byte.
+each tensor under its name. A partitioned variable has one entry without bytes under its name, and
+one entry for each slice under a key that begins with a zero byte.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _SHARD_PREFIX = "variables/variables.data"
 _SLICE_PREFIX = b"\0"
 # TensorFlow's limit for a tensor.
 _MAX_DIMENSIONS = 254
-# The other types are strings, and those whose elements may one day share a byte.
+# Bytes per element. The types that are left out are strings, and types whose elements may share a
+# byte in a later TensorFlow.
 _ELEMENT_BYTES = {
     **dict.fromkeys((pb.DT_BOOL, pb.DT_INT8, pb.DT_UINT8, pb.DT_QINT8, pb.DT_QUINT8), 1),
     **dict.fromkeys((pb.DT_HALF, pb.DT_BFLOAT16, pb.DT_INT16, pb.DT_UINT16), 2),
@@ -35,8 +36,8 @@ class VariablesIndex:
 
     Attributes:
         shard_count: Number of files variables.data-*.
-        tensors: By name. Partitioned variables have `slices`, and no bytes.
-        slices: Of all partitioned variables, in order of their keys.
+        tensors: Entries by name. An entry of a partitioned variable has `slices`, and no bytes.
+        slices: Entries of the slices of all partitioned variables, in order of their keys.
     """
 
     shard_count: int
@@ -50,19 +51,19 @@ def parse(content: bytes) -> VariablesIndex:
     Raises:
         sstable.CompressedError: A block is compressed.
         ValueError: The content is damaged.
-        google.protobuf.message.DecodeError: A value is no header or entry.
+        google.protobuf.message.DecodeError: A value is not a header or an entry.
     """
     pairs = sstable.read(content)
     key, value = next(pairs, (None, b""))
     if key != b"":
-        raise sstable.TableError("it does not begin with a header")
+        raise sstable.TableError("the index does not begin with a header")
     shard_count = pb.BundleHeaderProto.FromString(value).num_shards
     tensors: dict[str, pb.BundleEntryProto] = {}
     slices: list[pb.BundleEntryProto] = []
     for key, value in pairs:
         entry = pb.BundleEntryProto.FromString(value)
         if not _is_possible(entry, shard_count):
-            raise sstable.TableError(f"the entry of {key!r} is impossible")
+            raise sstable.TableError(f"the entry of {key!r} is invalid")
         if key.startswith(_SLICE_PREFIX):
             slices.append(entry)
         else:
@@ -87,31 +88,32 @@ def why_incomplete(index: VariablesIndex, sizes: Mapping[str, int]) -> str:
 
     Args:
         index: Content of variables.index.
-        sizes: Size of each file by path relative to the SavedModel.
+        sizes: Size of each file in bytes, by path relative to the SavedModel.
     """
     expected: dict[int, int] = {}
     for entry in (*index.tensors.values(), *index.slices):
         end = entry.offset + entry.size
         expected[entry.shard_id] = max(end, expected.get(entry.shard_id, 0))
-    # An index may ask for any number of shards: this stops at the first that is missing.
+    # The index of a damaged model may name any number of shards, so the loop stops at the first one
+    # that is missing.
     for shard in range(index.shard_count):
         path = f"{_SHARD_PREFIX}-{shard:05}-of-{index.shard_count:05}"
         if path not in sizes:
-            return f"there is no {path}"
+            return f"{path} is missing"
         if sizes[path] < expected.get(shard, 0):
-            return f"{path} has {sizes[path]} bytes, the index asks for {expected[shard]}"
+            return f"{path} has {sizes[path]:,} bytes, but needs {expected[shard]:,}"
     return ""
 
 
 def why_incomplete_by_tensorflow(variables_path: Path, sizes: Mapping[str, int]) -> str:
-    """Returns the size of the shards and the size they need, or an empty text if they have it.
+    """Returns the total size of the shards if it is too small, or an empty text.
 
-    TensorFlow's reader reports neither shards nor offsets. Total sizes are compared instead, and
-    strings are not counted.
+    TensorFlow's reader reports neither shards nor offsets. This function therefore compares total
+    sizes, without strings.
 
     Args:
-        variables_path: Local directory with variables.index; the shards need not be there.
-        sizes: Size of each file by path relative to the SavedModel.
+        variables_path: Local directory with variables.index; it need not have the shards.
+        sizes: Size of each file in bytes, by path relative to the SavedModel.
     """
     import tensorflow as tf
 
@@ -123,5 +125,5 @@ def why_incomplete_by_tensorflow(variables_path: Path, sizes: Mapping[str, int])
     )
     actual = sum(size for path, size in sizes.items() if path.startswith(f"{_SHARD_PREFIX}-"))
     if actual < expected:
-        return f"{_SHARD_PREFIX}-* have {actual} bytes, the index asks for {expected}"
+        return f"{_SHARD_PREFIX}-* have {actual:,} bytes, but need {expected:,}"
     return ""

@@ -1,8 +1,8 @@
-"""Versions: the entries of a base directory that a model server takes for exports.
+"""Versions: the entries of a base directory that a model server treats as exports.
 
-TensorFlow Serving polls a base directory for names that are numbers, and serves the largest one. An
-entry whose name may be read as a number but is no version directory is a stray: it is reported, and
-its number is never used again.
+TensorFlow Serving polls a base directory for names that are numbers, and serves the largest one. A
+stray is any other entry. Strays are reported, and the number in the name of a stray is never used
+for an export.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Entry, Kind
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# The largest number that a model server can read: versions are int64.
+# Versions are int64 in TensorFlow Serving, so this is the largest one.
 MAX_VERSION = 2**63 - 1
 
 _DIGITS = re.compile(r"[0-9]+")
@@ -26,8 +26,8 @@ class Export:
     """One version directory.
 
     Attributes:
-        version: Its name as a number.
-        base: Directory that it lies in.
+        version: Name of the directory, as a number.
+        base: Base directory.
     """
 
     version: int
@@ -35,12 +35,12 @@ class Export:
 
     @property
     def location(self) -> Location:
-        """Where it lies."""
+        """Location of the version directory."""
         return self.base / str(self.version)
 
     @property
     def path(self) -> str:
-        """Where it lies, as a person would write it."""
+        """Path or URI of the version directory."""
         return self.location.uri
 
 
@@ -52,9 +52,9 @@ class Served:
         exports: Every version directory, by version.
         export: The complete export with the largest version, as TensorFlow Serving chooses; None
             if no export is complete.
-        record: Its record; None for a foreign export.
-        warnings: A sentence for each stray entry, then one for each version that is newer than the
-            served one and not complete.
+        record: Record of the export; None for a foreign export.
+        warnings: One sentence for each stray entry, then one for each incomplete version that is
+            newer than the export.
         largest_version: Largest number among all entries and tombstones; 0 if there are none.
     """
 
@@ -66,7 +66,7 @@ class Served:
 
     @property
     def fingerprint(self) -> str:
-        """A short text that changes whenever the served export does; "none" without one."""
+        """Short text that changes whenever the served export changes; "none" without an export."""
         if self.export is None:
             return "none"
         digest = self.record.model.digest if self.record else "foreign"
@@ -80,22 +80,22 @@ def exports_among(entries: Iterable[Entry], base: Location) -> tuple[Export, ...
 
 
 def strays_among(entries: Iterable[Entry]) -> list[str]:
-    """Returns a sentence for each entry of a base directory that is no version directory."""
+    """Returns a sentence for each entry of a base directory that is not a version directory."""
     return [
-        f"{entry.name!r} is no version: {problem}"
+        f"{entry.name!r} is not a version: {problem}"
         for entry in entries
         if (problem := _why_stray(entry))
     ]
 
 
 def number_of(name: str) -> int:
-    """Returns the number that a model server reads from a name, or 0: "007" is 7."""
+    """Returns the number that a model server reads from a name, or 0; "007" is 7."""
     number = int(name) if _DIGITS.fullmatch(name) else 0
     return number if number <= MAX_VERSION else 0
 
 
 def _why_stray(entry: Entry) -> str:
-    """Returns the reason that an entry is no version directory, or an empty text."""
+    """Returns the reason that an entry is not a version directory, or an empty text."""
     if entry.name != str(number_of(entry.name)):
         return "its name is not a canonical decimal number"
     if entry.kind is Kind.LINK:

@@ -1,4 +1,4 @@
-"""Where bytes lie. Knows nothing of models."""
+"""Storages: files by path on a local disk or in an object store, independent of models."""
 
 from tfx_best_exporter.executor.storage.registry import location_of, storage_of
 

@@ -1,4 +1,4 @@
-"""Digests of files: size and CRC-32C, and how object stores write the latter."""
+"""Digests of files: size and CRC-32C, and the notation of object stores for a CRC-32C."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class FileDigest:
 
 
 def digest_of_bytes(content: bytes) -> FileDigest:
-    """Returns the digest of a content that is in memory."""
+    """Returns the digest of content in memory."""
     return FileDigest(size=len(content), crc32c=google_crc32c.value(content))
 
 
 def crc32c_to_int(text: str) -> int:
-    """Returns the number that stores write as base64 of four bytes, big-endian."""
+    """Returns the number of a CRC-32C that a store wrote as base64 of four bytes, big-endian."""
     return int.from_bytes(base64.b64decode(text), "big")
 
 
 def crc32c_to_text(crc32c: int) -> str:
-    """Returns base64 of a CRC-32C's four bytes, big-endian."""
+    """Returns a CRC-32C as stores write it: base64 of its four bytes, big-endian."""
     return base64.b64encode(crc32c.to_bytes(4, "big")).decode()

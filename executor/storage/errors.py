@@ -1,4 +1,4 @@
-"""What storages say when they refuse: the same sentences for the same reasons."""
+"""The error messages of all storages, so that each failure reads the same in every storage."""
 
 from __future__ import annotations
 
@@ -6,83 +6,91 @@ from tfx_best_exporter.executor.storage.protocol import Storage
 
 
 def absent(uri: str) -> str:
-    """Returns the message for a file that is not there."""
+    """Returns the message for a file that does not exist."""
     return (
-        f"file must exist (got no such file, at {uri}). Check the URI, and that whatever writes it"
-        " has finished."
+        f"cannot read {uri}: the file does not exist. Check the URI, and that the program that"
+        " writes the file has finished."
     )
 
 
 def taken(uri: str) -> str:
-    """Returns the message for a name that must be free, and is not."""
+    """Returns the message for a new file whose name another writer has already used."""
     return (
-        f"file must not exist (got one with other content, at {uri})."
-        " Another writer was first: read it, or choose another name."
+        f"cannot create {uri}: the file exists with other content, from another writer."
+        " Use that file, or choose another name."
     )
 
 
 def too_large(uri: str, max_bytes: int) -> str:
-    """Returns the message for a file that is larger than it can be."""
+    """Returns the message for a file that is larger than the caller allows."""
     return (
-        f"file must have at most {max_bytes} bytes (got more, at {uri})."
-        " Check that the right file lies there."
+        f"cannot read {uri}: the file has more than {max_bytes:,} bytes."
+        " Check that it is the right file."
     )
 
 
 def corrupted(uri: str, expected: object, actual: object) -> str:
-    """Returns the message for content that changed on its way."""
+    """Returns the message for content that changed during a transfer.
+
+    Args:
+        uri: Of the file.
+        expected: Digest before the transfer.
+        actual: Digest after the transfer.
+    """
     return (
-        f"transferred content must be {expected} (got {actual}, at {uri})."
-        " Run again; if it happens again, check the network and the disk."
+        f"cannot transfer {uri}: the content is {actual} instead of {expected}."
+        " Run again. If it fails again, check the network and the disk."
     )
 
 
 def bucket_missing(bucket: str, uri: str) -> str:
-    """Returns the message for a bucket that is not there."""
-    return f"bucket must exist (got {bucket!r}, at {uri}). Create it, or correct the URI."
+    """Returns the message for a bucket that does not exist."""
+    return (
+        f"cannot access {uri}: the bucket {bucket!r} does not exist. Create it, or correct the URI."
+    )
 
 
 def not_below_bucket(uri: str) -> str:
-    """Returns the message for a path that names a whole bucket, or none."""
+    """Returns the message for a path that names a whole bucket, or no bucket."""
     return f"path must be below a bucket (got {uri!r}). Name a bucket and a folder in it."
 
 
 def no_rename(source_uri: str, uri: str) -> str:
-    """Returns the message for a storage that cannot move a directory at once."""
+    """Returns the message for a storage that cannot move a directory atomically."""
     return (
-        f"storage must have directories to rename one (got an object store, from {source_uri}, at"
-        f" {uri}). Copy the files, then remove them."
+        f"cannot rename {source_uri} to {uri}: object stores have no directory rename."
+        " Copy the files, then remove the originals."
     )
 
 
 def credentials_missing(problem: str, uri: str, remedy: str) -> str:
-    """Returns the message for credentials that are not there, or not taken."""
-    return f"credentials must be there and valid (got {problem}, at {uri}). {remedy}"
+    """Returns the message for credentials that are missing, or that the store rejects."""
+    return f"cannot access {uri}: the credentials are missing or invalid ({problem}). {remedy}"
 
 
 def permission_missing(problem: str, uri: str, remedy: str) -> str:
     """Returns the message for credentials that do not allow a request."""
     return (
-        f"permission must be given to list, read, write and delete objects (got {problem}, at"
-        f" {uri}). {remedy}"
+        f"cannot access {uri}: the permission to list, read, write or delete objects is missing"
+        f" ({problem}). {remedy}"
     )
 
 
 def failed(problem: str, uri: str) -> str:
-    """Returns the message for a store that cannot be reached, or fails again and again."""
+    """Returns the message for a store that cannot be reached, or that keeps failing."""
     return (
-        f"storage must answer (got {problem}, at {uri})."
-        " Check the endpoint, the network and the store's own status, then run again."
+        f"cannot access {uri}: the storage does not answer, or keeps failing ({problem})."
+        " Check the endpoint, the network and the status of the store, then run again."
     )
 
 
 def check_own_write(storage: Storage, path: str, content: bytes) -> None:
-    """Tells our own write, whose reply was lost, from another writer's.
+    """Checks that an existing file is this process's own write, whose response was lost.
 
     Args:
-        storage: That refused to write because the file exists.
-        path: Of the file.
-        content: Of what was to be written.
+        storage: The storage that did not write because the file exists.
+        path: Path of the file.
+        content: Content that this process tried to write.
 
     Raises:
         FileExistsError: The file has other content.
@@ -90,7 +98,7 @@ def check_own_write(storage: Storage, path: str, content: bytes) -> None:
     try:
         is_own = storage.read(path, len(content)) == content
     except OSError:
-        # Longer, or gone again: in either case another writer has been there.
+        # The file is longer, or was deleted: in both cases another writer was there.
         is_own = False
     if not is_own:
         raise FileExistsError(taken(storage.uri(path)))

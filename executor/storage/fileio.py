@@ -1,8 +1,8 @@
-"""Other file systems, through TFX's `fileio`: for schemes that a plug-in of the user registers.
+"""FileioStorage: other file systems, for schemes that a plug-in registers with TFX.
 
-The promises are weaker than elsewhere, since `fileio` offers no more: no conditional write, no
-checksum, no durability on request, no rename of which one knows that it is atomic. One writer at a
-time must be seen to by the pipeline; the lock notices other writers most of the time, not always.
+TFX's `fileio` has no conditional writes, no checksums, no sync, and no rename that is known to be
+atomic. The promises of this storage are therefore weaker. The lock notices other writers most of
+the time, not always, so the pipeline must make sure that only one writer runs at a time.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ _CHUNK_BYTES = 1 << 20
 class FileioStorage:
     """A file system of TFX's registry.
 
-    Whether a write is seen whole is up to the plug-in's `rename`, whether a listing is up to date,
-    to its `listdir`. A listing asks of each name what it is: it costs as many requests.
+    The plug-in's `rename` decides whether readers see a write as a whole, and its `listdir` decides
+    whether a listing is up to date. A listing sends one request for each name, to find out whether
+    it is a directory.
     """
 
     has_atomic_rename = False
@@ -41,8 +42,8 @@ class FileioStorage:
         """Makes a FileioStorage; touches nothing.
 
         Args:
-            scheme: As it is registered, without "://".
-            lease_settings: How long a lock outlives its holder.
+            scheme: Scheme that the plug-in registers, without "://".
+            lease_settings: Duration and renewal of a lock.
         """
         self._scheme = scheme
         self._lease_settings = lease_settings or lease.LeaseSettings()
@@ -52,17 +53,17 @@ class FileioStorage:
         return f"{self._scheme}://{path}"
 
     def local_path(self, path: str) -> Path | None:
-        """Returns None: a plug-in does not say where its files lie."""
+        """Returns None, because a plug-in does not report local paths."""
 
     def exists(self, path: str) -> bool:
-        """Returns whether there is a file, or a directory with a file below it."""
+        """Returns whether a path is a file, or a directory with a file below it."""
         with self._translated(path):
             if fileio.isdir(self.uri(path)):
                 return bool(self.sizes(path))
         return self._has_file(path)
 
     def children(self, path: str) -> list[Entry]:
-        """Returns the names in a directory, sorted; none if it is not there."""
+        """Returns the entries of a directory by name; an empty list if it does not exist."""
         with self._translated(path):
             try:
                 listed = fileio.listdir(self.uri(path))
@@ -78,7 +79,7 @@ class FileioStorage:
             ]
 
     def sizes(self, path: str) -> dict[str, int]:
-        """Returns the size of every file below a directory by relative path; none if absent."""
+        """Returns the size in bytes of every file below a directory, by relative path."""
         root = self.uri(path)
         result = {}
         with self._translated(path):
@@ -91,12 +92,12 @@ class FileioStorage:
         return result
 
     def digest(self, path: str) -> FileDigest:
-        """Returns size and CRC-32C of a file, by reading it all."""
+        """Returns size and CRC-32C of a file, which is read for this."""
         with self._opened(path) as file:
             return _transfer(file, None)
 
     def read(self, path: str, max_bytes: int) -> bytes:
-        """Returns a file's content; StorageError if it has more than max_bytes."""
+        """Returns the content of a file; TooLargeError if it has more than max_bytes."""
         with self._opened(path) as file:
             content = file.read(max_bytes + 1)
         if len(content) > max_bytes:
@@ -104,7 +105,7 @@ class FileioStorage:
         return content
 
     def write(self, path: str, content: bytes, *, if_absent: bool = False) -> None:
-        """Writes a small file; with if_absent, another writer may come between look and write."""
+        """Writes a small file; with if_absent, a concurrent writer may not be noticed."""
         if if_absent and self._has_file(path):
             errors.check_own_write(self, path, content)
             return
@@ -122,7 +123,7 @@ class FileioStorage:
             return bool(fileio.exists(self.uri(path)))
 
     def download(self, path: str, local_path: Path) -> FileDigest:
-        """Copies a file to the local disk; returns what was read."""
+        """Copies a file to the local disk; returns the digest of the bytes that were read."""
         local_path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self._opened(path) as source, local_path.open("wb") as destination:
@@ -132,7 +133,7 @@ class FileioStorage:
             raise
 
     def upload(self, local_path: Path, path: str) -> FileDigest:
-        """Copies a file from the local disk; returns what lies there, by reading it."""
+        """Copies a file from the local disk; returns the digest of the new file, read again."""
         expected = local_files.digest(local_path)
         with self._translated(path), local_path.open("rb") as source:
             self._make_parent(path)
@@ -144,7 +145,7 @@ class FileioStorage:
         return actual
 
     def copy(self, source_path: str, path: str) -> FileDigest:
-        """Copies a file by the plug-in; returns what lies there, by reading it."""
+        """Copies a file with the plug-in; returns the digest of the copy, read again."""
         if not self._has_file(source_path):
             raise FileNotFoundError(errors.absent(self.uri(source_path)))
         with self._translated(source_path):
@@ -153,18 +154,21 @@ class FileioStorage:
         return self.digest(path)
 
     def link(self, source_path: str, path: str) -> None:
-        """Copies a file by the plug-in: it offers no links."""
+        """Copies a file with the plug-in, because plug-ins have no links."""
         self.copy(source_path, path)
 
     def sync(self, path: str) -> None:
-        """Does nothing: a plug-in cannot be asked to."""
+        """Does nothing, because plug-ins have no sync."""
 
     def rename(self, source_path: str, path: str) -> None:
-        """Raises StorageError: a plug-in does not say whether it moves a directory at once."""
-        raise StorageError(errors.no_rename(self.uri(source_path), self.uri(path)))
+        """Raises StorageError, because a plug-in's rename may not be atomic."""
+        raise StorageError(
+            f"cannot rename {self.uri(source_path)} to {self.uri(path)}: TFX's fileio has no atomic"
+            " directory rename. Copy the files, then remove the originals."
+        )
 
     def remove(self, path: str) -> None:
-        """Deletes a file, or a directory and all below it; nothing if it is not there."""
+        """Deletes a file, or a directory and all files below it; does nothing if neither exists."""
         if not path.strip("/"):
             raise ValueError(errors.not_below_bucket(self.uri(path)))
         uri = self.uri(path)
@@ -177,9 +181,10 @@ class FileioStorage:
     def lock(
         self, path: str, timeout_seconds: float
     ) -> contextlib.AbstractContextManager[lease.ObjectLease]:
-        """Holds a lock while the context lasts, against writers that do not come at the same time.
+        """Holds a lock while the context lasts.
 
-        Two that look at the same moment may both get it: nothing here can write on a condition.
+        Two writers that ask at the same moment may both get the lock, because plug-ins have no
+        conditional writes.
         """
         return lease.hold(
             _FileioLeaseStore(self, path), self.uri(path), timeout_seconds, self._lease_settings
@@ -195,7 +200,7 @@ class FileioStorage:
 
     @contextlib.contextmanager
     def _translated(self, path: str) -> Iterator[None]:
-        """Turns a plug-in's errors into ours."""
+        """Translates a plug-in's errors into FileNotFoundError and StorageError."""
         try:
             yield
         except _ABSENT as error:
@@ -206,7 +211,7 @@ class FileioStorage:
 
 
 class _FileioLeaseStore:
-    """One file, which is looked at before it is written, and after."""
+    """A lock file that is read before and after each write."""
 
     def __init__(self, storage: FileioStorage, path: str):
         self._storage = storage
@@ -217,7 +222,7 @@ class _FileioLeaseStore:
             content = self._storage.read(self._path, 1 << 16)
         except FileNotFoundError:
             return None
-        # Plug-ins agree on no time of a file: a waiter measures by itself.
+        # Plug-ins have no common time of a file, so a waiter measures the age itself.
         return lease.LeaseObject(content=content, version=_version(content), age_seconds=None)
 
     def create(self, content: bytes) -> str | None:
@@ -238,7 +243,7 @@ class _FileioLeaseStore:
             self._storage.remove(self._path)
 
 
-# TensorFlow's files say that they are absent only when they are read.
+# TensorFlow reports a missing file only when it is read, with errors of its own.
 _ABSENT = (FileNotFoundError, fileio.NotFoundError, tf_errors.NotFoundError)
 
 
@@ -257,7 +262,7 @@ def _transfer(source: IO[bytes], destination: IO[bytes] | None) -> FileDigest:
 
 
 def _size(status: Any) -> int:
-    """Returns the size of os.stat_result, or of TensorFlow's own."""
+    """Returns the size in os.stat_result, or in TensorFlow's own type."""
     return int(status.st_size if isinstance(status, os.stat_result) else status.length)
 
 

@@ -1,4 +1,4 @@
-"""Google Cloud Storage: generation preconditions, checksums of the store, copies by the store."""
+"""GsStorage: Google Cloud Storage, with generation preconditions and the store's checksums."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from tfx_best_exporter.executor.storage import errors, lease, local_files, objec
 from tfx_best_exporter.executor.storage.digest import FileDigest, crc32c_to_int
 from tfx_best_exporter.executor.storage.protocol import Entry, StorageError, TooLargeError
 
-# (connect, read) of one request.
+# Timeouts of one request: to connect, and to read.
 _TIMEOUT_SECONDS = (10.0, 60.0)
-# Files above this size go up in such pieces, of which one at a time is in memory.
+# Files above this size are uploaded in chunks of it, with one chunk in memory at a time.
 _CHUNK_BYTES = 8 << 20
 _PARALLEL_DELETES = 8
-# Connections that are kept: one for each thread of the caller, and some for the lock.
+# Number of connections to keep open: one for each thread of the caller, and some for the lock.
 _CONNECTIONS = 32
 _NO_CREDENTIALS = (
     "Run 'gcloud auth application-default login', or set GOOGLE_APPLICATION_CREDENTIALS to a key"
-    " file; for an emulator set STORAGE_EMULATOR_HOST."
+    " file. For an emulator, set STORAGE_EMULATOR_HOST."
 )
 _NO_PERMISSION = "Grant the account the role Storage Object User on the bucket."
 
@@ -47,12 +47,12 @@ _FAILURES = (
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RetrySettings:
-    """How often a failed request is sent again: with growing, random pauses.
+    """Retries of a failed request, with random pauses that grow.
 
     Attributes:
-        timeout_seconds: For how long.
-        initial_seconds: Longest first pause; each next one is twice as long.
-        maximum_seconds: Longest pause.
+        timeout_seconds: Time after which a request is not sent again.
+        initial_seconds: Longest first pause; the limit doubles for each next one.
+        maximum_seconds: Longest pause of all.
     """
 
     timeout_seconds: float = 120.0
@@ -63,8 +63,9 @@ class RetrySettings:
 class GsStorage:
     """Google Cloud Storage.
 
-    Files of more than 8 MiB go up by the client's resumable upload. Each file comes or goes over
-    one connection: many at a time is for the caller, and makes the better use of threads.
+    Files of more than 8 MiB are sent by the client's resumable upload. Each transfer uses one
+    connection. The caller transfers several files in parallel, which uses threads better than
+    several connections for one file.
     """
 
     has_atomic_rename = False
@@ -80,8 +81,8 @@ class GsStorage:
         """Makes a GsStorage; connects to nothing.
 
         Args:
-            retry: How often a failed request is sent again.
-            lease_settings: How long a lock outlives its holder.
+            retry: Retries of a failed request.
+            lease_settings: Duration and renewal of a lock.
         """
         retry = retry or RetrySettings()
         self._retry: api_retry.Retry = DEFAULT_RETRY.with_timeout(retry.timeout_seconds).with_delay(
@@ -93,7 +94,7 @@ class GsStorage:
 
     @functools.cached_property
     def _client(self) -> storage.Client:
-        # No project is needed for objects, and none may be set where this runs.
+        # Requests for objects need no project, and the environment may have none.
         client = storage.Client(project=None)
         session = client._http
         adapter = requests.adapters.HTTPAdapter(
@@ -105,7 +106,7 @@ class GsStorage:
         return client
 
     def close(self) -> None:
-        """Ends the connections; the next call makes new ones."""
+        """Closes the connections; the next call opens new ones."""
         if client := self.__dict__.pop("_client", None):
             client.close()
 
@@ -124,7 +125,7 @@ class GsStorage:
         """Returns None: objects have no local path."""
 
     def exists(self, path: str) -> bool:
-        """Returns whether there is an object, or a directory with an object below it."""
+        """Returns whether a path is an object, or a directory with an object below it."""
         bucket, key = objects.split(path)
         with self._translated(path):
             blobs = self._client.list_blobs(
@@ -141,7 +142,7 @@ class GsStorage:
             )
 
     def children(self, path: str) -> list[Entry]:
-        """Returns the names in a directory, sorted; none if it is not there."""
+        """Returns the entries of a directory by name; an empty list if it does not exist."""
         bucket, key = objects.split(path)
         prefix = objects.prefix_of(key)
         with self._translated(path):
@@ -154,11 +155,11 @@ class GsStorage:
                 retry=self._retry,
             )
             keys = [str(blob.name) for blob in blobs]
-            # The prefixes are complete once the blobs have been read.
+            # The client adds prefixes page by page: they are complete once all blobs were read.
             return objects.entries(prefix, keys, blobs.prefixes)
 
     def sizes(self, path: str) -> dict[str, int]:
-        """Returns the size of every file below a directory by relative path; none if absent."""
+        """Returns the size in bytes of every file below a directory, by relative path."""
         _, key = objects.split(path)
         return objects.relative_sizes(objects.prefix_of(key), self._sizes_by_key(path))
 
@@ -175,14 +176,14 @@ class GsStorage:
             return {str(blob.name): int(blob.size or 0) for blob in blobs}
 
     def digest(self, path: str) -> FileDigest:
-        """Returns size and CRC-32C of a file, which the store knows."""
+        """Returns size and CRC-32C of a file, as the store reports them."""
         with self._translated(path):
             blob = self._blob(path)
             blob.reload(timeout=_TIMEOUT_SECONDS, retry=self._retry)
             return _digest_of(blob)
 
     def read(self, path: str, max_bytes: int) -> bytes:
-        """Returns a file's content; StorageError if it has more than max_bytes."""
+        """Returns the content of a file; TooLargeError if it has more than max_bytes."""
         buffer = _BoundedBuffer(self.uri(path), max_bytes)
         with self._translated(path):
             self._download(path, buffer)
@@ -190,7 +191,7 @@ class GsStorage:
 
     def _download(self, path: str, file: io.BufferedIOBase) -> storage.Blob:
         blob = self._blob(path)
-        # Raw: an object that is stored compressed is copied as it is.
+        # Objects with compressed content are downloaded as they are stored (raw).
         blob.download_to_file(
             file,
             raw_download=True,
@@ -216,22 +217,24 @@ class GsStorage:
                 errors.check_own_write(self, path, content)
 
     def download(self, path: str, local_path: Path) -> FileDigest:
-        """Copies a file to the local disk; returns what lies there."""
+        """Copies a file to the local disk; returns the digest of the local file."""
         local_path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self._translated(path), local_path.open("wb") as file:
                 blob = self._download(path, file)
             result = local_files.digest(local_path)
-            # The reply to a download names the checksum, but not always the size.
-            if blob.crc32c and crc32c_to_int(blob.crc32c) != result.crc32c:
-                raise StorageError(errors.corrupted(self.uri(path), blob.crc32c, result))
+            # Responses to a download always have the checksum, but not always the size.
+            crc32c = crc32c_to_int(blob.crc32c) if blob.crc32c else result.crc32c
+            if crc32c != result.crc32c:
+                expected = FileDigest(size=result.size, crc32c=crc32c)
+                raise StorageError(errors.corrupted(self.uri(path), expected, result))
         except BaseException:
             local_path.unlink(missing_ok=True)
             raise
         return result
 
     def upload(self, local_path: Path, path: str) -> FileDigest:
-        """Copies a file from the local disk; returns what the store says that it has."""
+        """Copies a file from the local disk; returns the digest that the store reports."""
         with self._translated(path):
             blob = self._blob(path, chunk_size=_CHUNK_BYTES)
             with local_path.open("rb") as file:
@@ -246,12 +249,12 @@ class GsStorage:
             return _digest_of(blob)
 
     def copy(self, source_path: str, path: str) -> FileDigest:
-        """Copies a file within the store; returns what the store says that it has."""
+        """Copies a file within the store; returns the digest that the store reports."""
         with self._translated(source_path):
             source, blob = self._blob(source_path), self._blob(path)
             token = None
             while True:
-                # A large file, to another place or storage class, takes several requests.
+                # Copies of a large file to another location or storage class take several requests.
                 token, _, _ = blob.rewrite(
                     source, token=token, timeout=_TIMEOUT_SECONDS, retry=self._retry
                 )
@@ -259,18 +262,18 @@ class GsStorage:
                     return _digest_of(blob)
 
     def link(self, source_path: str, path: str) -> None:
-        """Copies a file within the store: objects have no links."""
+        """Copies a file within the store, because objects have no links."""
         self.copy(source_path, path)
 
     def sync(self, path: str) -> None:
-        """Does nothing: the store keeps what it has confirmed."""
+        """Does nothing, because each write to the store is durable."""
 
     def rename(self, source_path: str, path: str) -> None:
-        """Raises StorageError: a store moves objects one by one."""
+        """Raises StorageError, because a store cannot move several objects atomically."""
         raise StorageError(errors.no_rename(self.uri(source_path), self.uri(path)))
 
     def remove(self, path: str) -> None:
-        """Deletes a file, or a directory and all below it; nothing if it is not there."""
+        """Deletes a file, or a directory and all files below it; does nothing if neither exists."""
         bucket, key = objects.split_object(path)
         with self._translated(path):
             keys = [key, *self._sizes_by_key(path)]
@@ -293,7 +296,7 @@ class GsStorage:
 
     @contextlib.contextmanager
     def _translated(self, path: str) -> Iterator[None]:
-        """Turns the client's errors into ours."""
+        """Translates the client's errors into FileNotFoundError and StorageError."""
         try:
             yield
         except api_exceptions.NotFound as error:
@@ -304,8 +307,8 @@ class GsStorage:
 
     def _absent(self, path: str) -> OSError:
         bucket, key = objects.split(path)
-        # The store says the same of an object and of a bucket. One listing a process tells them
-        # apart, and asks for no other permission than those that are needed anyway.
+        # Missing buckets and missing objects get the same response. One listing for each bucket and
+        # process distinguishes them, and needs no further permission.
         if bucket not in self._known_buckets:
             try:
                 list(
@@ -338,12 +341,13 @@ class GsStorage:
 
 
 class _GsLeaseStore:
-    """One object, written if its generation matches."""
+    """A lock object that is written only if its generation matches."""
 
     def __init__(self, gs: GsStorage, path: str):
         self._gs = gs
         self._path = path
-        # A renewal that takes longer has missed its purpose; the next one tries again.
+        # Renewals have a short timeout: one that takes longer is too late, and the next one tries
+        # again.
         self._retry = gs._retry.with_timeout(gs._lease_settings.renew_seconds)
 
     def load(self) -> lease.LeaseObject | None:
@@ -357,7 +361,7 @@ class _GsLeaseStore:
                     retry=self._retry,
                 )
             except api_exceptions.PreconditionFailed:
-                # Written or deleted in between: look again.
+                # Another writer replaced or deleted the object between both requests.
                 return self.load()
             except api_exceptions.NotFound as error:
                 absent = self._gs._absent(self._path)
@@ -404,7 +408,7 @@ class _GsLeaseStore:
 
 
 class _BoundedBuffer(io.BytesIO):
-    """Memory for a file that is refused when it turns out too large."""
+    """A buffer in memory for a file; raises TooLargeError if the file is too large."""
 
     def __init__(self, uri: str, max_bytes: int):
         super().__init__()

@@ -1,12 +1,12 @@
-"""A lock for stores that know no locks: one object with a token, an expiry, and conditional writes.
+"""A lock for stores without locks: one object with a token, an expiry and conditional writes.
 
-Who creates the object holds the lock. It writes the object again from time to time; when it dies,
-the object grows old, and another writer replaces it. Every write names the version of the object
-that it replaces, so of two writers the store lets one through.
+The writer that creates the object holds the lock, and renews the lock by writing the object again.
+If the holder dies, the object grows old, and another writer replaces it. Every write names the
+version of the object that it replaces, so the store accepts only one of two writers.
 
-No two machines' clocks are compared. How old the object is, the store says, by its own clock. Where
-it does not, a waiter measures for how long the object has not changed. Whether the lease may have
-run out, its holder measures from before it asked for it.
+No two machines' clocks are compared. The store reports the age of the object by its own clock. If
+it does not, a waiter measures how long the object stays unchanged. The holder measures the expiry
+from the moment before its last request, on its own clock.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from typing import Protocol
 
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 
-# An object that claims to be valid for longer is not believed.
+# Claims of a longer lease are reduced to this, so that no object locks a directory forever.
 _LONGEST_LEASE_SECONDS = 3600.0
-# Stores tell times in whole seconds.
+# Stores report times in whole seconds.
 _CLOCK_RESOLUTION_SECONDS = 1.0
-# The share of a lease that is left for what its holder does between `check` and its effect.
+# Share of a lease that is reserved for the request that a holder sends right after `check`.
 _MARGIN = 0.1
 _LONGEST_POLL_SECONDS = 1.0
 
@@ -39,12 +39,13 @@ _logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseSettings:
-    """How long a lease lasts.
+    """Duration and renewal of a lease.
 
     Attributes:
-        lease_seconds: For how long a lease is valid if its holder does not renew it. After a
-            holder's death others wait so long.
-        renew_seconds: How often its holder renews it; a third of lease_seconds, or less.
+        lease_seconds: Time until a lease expires if its holder does not renew it. Other writers
+            wait this long after the holder has died.
+        renew_seconds: Interval at which the holder renews the lease; at most a third of
+            lease_seconds.
     """
 
     lease_seconds: float = 60.0
@@ -62,13 +63,13 @@ class LeaseSettings:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseObject:
-    """What a store says of a lock object.
+    """A lock object as the store reports it.
 
     Attributes:
-        content: Of the object.
-        version: What a conditional write names: changes with every write.
-        age_seconds: Time since it was written, by the store's clock; None if the store does not
-            tell it.
+        content: Content of the object.
+        version: Version that a conditional write names; changes with every write.
+        age_seconds: Time since the last write, by the store's clock; None if the store does not
+            report it.
     """
 
     content: bytes
@@ -80,15 +81,15 @@ class LeaseStore(Protocol):
     """Conditional reads and writes of one object. All may raise StorageError."""
 
     def load(self) -> LeaseObject | None:
-        """Returns the object; None if it is not there."""
+        """Returns the object, or None if it does not exist."""
         ...
 
     def create(self, content: bytes) -> str | None:
-        """Writes the object if it is not there; returns its version, or None if it is there."""
+        """Writes the object if it does not exist; returns its version, or None if it exists."""
         ...
 
     def replace(self, version: str, content: bytes) -> str | None:
-        """Writes the object if it has this version; returns the new one, or None if it has not."""
+        """Writes the object if it has this version; returns the new version, or None if not."""
         ...
 
     def delete(self, version: str) -> None:
@@ -98,7 +99,7 @@ class LeaseStore(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Claim:
-    """What a lock object says. `renewals` makes each write of one holder a different one."""
+    """Content of a lock object. `renewals` makes each write of the same holder different."""
 
     token: str
     holder: str
@@ -110,7 +111,7 @@ class _Claim:
 
     @classmethod
     def of(cls, content: bytes, settings: LeaseSettings) -> _Claim:
-        # What cannot be read still is a lock: it runs out as one of ours would.
+        # An object that cannot be parsed is still a lock. It expires as this exporter's own would.
         try:
             fields = json.loads(content)
             return cls(
@@ -124,7 +125,7 @@ class _Claim:
 
 
 def boot_seconds() -> float:
-    """Returns seconds of a clock that nobody sets, and that goes on while the machine sleeps."""
+    """Returns the seconds of a clock that is never set, and that counts time in suspend."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -141,7 +142,7 @@ class ObjectLease:
         settings: LeaseSettings,
         clock: Callable[[], float],
     ):
-        """Makes a lease of a lock object that was written; `acquire` does."""
+        """Makes a lease from a lock object that was written; `hold` does that."""
         self._store = store
         self._uri = uri
         self._claim = claim
@@ -155,24 +156,25 @@ class ObjectLease:
 
     @property
     def token(self) -> str:
-        """What tells this lease from every other one."""
+        """Random text that identifies this lease."""
         return self._claim.token
 
     def check(self) -> None:
-        """Makes sure that the lock is still held; asks nobody.
+        """Checks that the lock is still held; sends no request.
 
         Raises:
-            LeaseLostError: Another writer has it, or may have it, since it could not be renewed.
+            LeaseLostError: Another writer holds the lock, or may hold it because it was not renewed
+                in time.
         """
         if self._is_taken:
-            problem = "another writer that took it over"
+            problem = "another writer has taken it over"
         elif self._clock() >= self._valid_until:
-            problem = "no renewal in time"
+            problem = "it was not renewed in time"
         else:
             return
         raise LeaseLostError(
-            f"lock must be held until its owner frees it (got {problem}, at {self._uri})."
-            " Nothing may be committed any more: run again, and check the network if this stays."
+            f"cannot hold the lock {self._uri}: {problem}. This process must not commit anything"
+            " more. Run again, and check the network if this happens repeatedly."
         )
 
     def start(self) -> None:
@@ -180,17 +182,20 @@ class ObjectLease:
         self._thread.start()
 
     def release(self) -> None:
-        """Stops renewing, and deletes the lock object if it is still ours."""
+        """Stops the renewal, and deletes the lock object if this process still holds the lock."""
         self._stopped.set()
         self._thread.join()
-        # Others may hold it now, and a store may not know conditional deletes.
+        # An expired lock is left alone: another writer may hold it now, and not every store has
+        # conditional deletes.
         if self._is_taken or self._clock() >= self._valid_until:
-            _logger.warning("%s was lost before it was released", self._uri)
+            _logger.warning("the lock %s was lost before it was released", self._uri)
             return
         try:
             self._store.delete(self._version)
         except OSError as error:
-            _logger.warning("%s was not deleted, and expires by itself: %s", self._uri, error)
+            _logger.warning(
+                "cannot delete the lock %s, which expires by itself: %s", self._uri, error
+            )
 
     def _end(self, valid_from: float) -> float:
         return valid_from + self._settings.lease_seconds * (1 - _MARGIN)
@@ -202,8 +207,8 @@ class ObjectLease:
                 self._renew()
                 pause = self._settings.renew_seconds
             except Exception as error:
-                # Whatever it is: `check` fails if it stays.
-                _logger.warning("%s was not renewed, trying again: %s", self._uri, error)
+                # Any error is retried: `check` fails if the renewals keep failing.
+                _logger.warning("cannot renew the lock %s, trying again: %s", self._uri, error)
                 pause = self._settings.renew_seconds / 4
 
     def _renew(self) -> None:
@@ -230,14 +235,14 @@ def hold(
 
     Args:
         store: Conditional reads and writes of the lock object.
-        uri: Of the lock object, for messages.
-        timeout_seconds: How long to wait for another holder.
-        settings: How long the lease lasts.
-        clock: Seconds of a clock that nobody sets.
+        uri: URI of the lock object, for messages.
+        timeout_seconds: Longest time to wait for another holder.
+        settings: Duration and renewal of the lease.
+        clock: Returns the seconds of a clock that is never set.
 
     Raises:
-        TimeoutError: Another writer held the lock all the time.
-        StorageError: The store refused or failed.
+        TimeoutError: Another writer held the lock until the timeout.
+        StorageError: The store rejected a request or failed.
     """
     lease = _acquire(store, uri, timeout_seconds, settings, clock)
     lease.start()
@@ -271,28 +276,29 @@ def _acquire(
         else:
             other = _Claim.of(current.content, settings)
             if not seen_version:
-                _logger.info("waiting for %s, who holds %s", other.holder, uri)
+                _logger.info("waiting for the lock %s, which %s holds", uri, other.holder)
             if current.version != seen_version:
                 holder, seen_version, seen_at = other.holder, current.version, requested_at
             if _is_expired(current, other, unchanged_seconds=asked_at - seen_at):
-                _logger.warning("taking over %s: %s has not renewed it", uri, holder)
+                _logger.warning("taking over the lock %s: %s has not renewed it", uri, holder)
                 replaced = store.replace(current.version, claim.to_json())
                 version = _settle(store, replaced, claim)
         if version:
             return ObjectLease(store, uri, claim, version, requested_at, settings, clock)
         if clock() >= deadline:
             raise TimeoutError(
-                f"lock must be free within {timeout_seconds:g} seconds (held by {holder}, at"
-                f" {uri}). Let the other run finish, or end it."
+                f"cannot lock {uri} within {timeout_seconds:g} seconds: the lock is held by"
+                f" {holder}. Let the other run finish, or end it."
             )
         poll_seconds = min(_LONGEST_POLL_SECONDS, settings.renew_seconds / 4)
         time.sleep(poll_seconds * random.uniform(0.5, 1.5))
 
 
 def _settle(store: LeaseStore, version: str | None, claim: _Claim) -> str | None:
-    """Returns the version of our own write, if the store refused it only because it is there.
+    """Returns the version of this process's own write, also if the store rejected a repetition.
 
-    A request whose reply was lost is sent again, and finds its own effect in the way.
+    A request whose response was lost is sent again. The store then rejects it, because the object
+    already has the new content.
     """
     if version is None:
         current = store.load()

@@ -1,4 +1,4 @@
-"""The storage of a local disk."""
+"""LocalStorage: files on a local disk."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.errors import check_own_write, too_large
 from tfx_best_exporter.executor.storage.protocol import Entry, Kind, TooLargeError
 
-# Files that are synced at a time: the file system commits them together.
+# Number of files to sync at the same time: the file system commits them together.
 _PARALLEL_SYNCS = 8
-# From here on, syncing the whole file system takes less time than syncing each file.
+# Above this number, syncing the whole file system takes less time than syncing each file.
 _MANY_FILES = 200
 
 
 class LocalStorage:
     """The local file system.
 
-    A file that is being transferred grows under its own name: readers are kept away by transferring
-    into a directory that `rename` then puts into its place.
+    A file is visible under its own name while it is being transferred. Callers therefore transfer
+    into a staging directory, and `rename` then moves the directory into place.
     """
 
     has_atomic_rename = True
-    # A disk has little latency to hide: two threads checksum and write large files in parallel, but
-    # over small ones they only wait for Python's lock and for that of the directory.
+    # Disks have little latency to hide. Two threads checksum and write large files in parallel, but
+    # with small files they only wait for Python's lock and for the directory's lock.
     connections = 2
     small_file_connections = 1
 
@@ -40,18 +40,18 @@ class LocalStorage:
         return path
 
     def local_path(self, path: str) -> Path | None:
-        """Returns the path itself."""
+        """Returns the same path."""
         return Path(path)
 
     def exists(self, path: str) -> bool:
-        """Returns whether there is a file or a directory; a link stands for its target."""
+        """Returns whether a file or directory exists; follows links."""
         return os.path.exists(path)
 
     def children(self, path: str) -> list[Entry]:
-        """Returns the names in a directory, sorted; none if it is not there.
+        """Returns the entries of a directory by name; an empty list if it does not exist.
 
         Raises:
-            NotADirectoryError: It is a file.
+            NotADirectoryError: The path is a file.
         """
         try:
             with os.scandir(path) as entries:
@@ -60,13 +60,13 @@ class LocalStorage:
             return []
         except NotADirectoryError:
             raise NotADirectoryError(
-                f"path must be a directory (got a file, at {path}). Use another path, or move the"
+                f"cannot list {path}: it is a file, not a directory. Use another path, or move the"
                 " file away."
             ) from None
         return sorted(result, key=lambda entry: entry.name)
 
     def sizes(self, path: str) -> dict[str, int]:
-        """Returns the size of every file below a directory by relative path; none if absent.
+        """Returns the size in bytes of every file below a directory, by relative path.
 
         A link to a file counts as the file; a link to a directory is not followed.
         """
@@ -86,7 +86,7 @@ class LocalStorage:
         return local_files.digest(Path(path))
 
     def read(self, path: str, max_bytes: int) -> bytes:
-        """Returns a file's content; StorageError if it has more than max_bytes."""
+        """Returns the content of a file; TooLargeError if it has more than max_bytes."""
         with open(path, "rb") as file:
             content = file.read(max_bytes + 1)
         if len(content) > max_bytes:
@@ -101,7 +101,7 @@ class LocalStorage:
             check_own_write(self, path, content)
 
     def _create(self, path: Path, content: bytes) -> bool:
-        # A link, unlike a rename, refuses a name that is taken, and makes the whole content appear.
+        # Hard links, unlike renames, fail if the name is taken, and show the whole content at once.
         path.parent.mkdir(parents=True, exist_ok=True)
         partial_path = _partial_path(path)
         try:
@@ -115,15 +115,15 @@ class LocalStorage:
         return True
 
     def download(self, path: str, local_path: Path) -> FileDigest:
-        """Copies a file; returns what was read."""
+        """Copies a file; returns the digest of the bytes that were read."""
         return self._replace(Path(path), local_path)
 
     def upload(self, local_path: Path, path: str) -> FileDigest:
-        """Copies a file; returns what was read."""
+        """Copies a file; returns the digest of the bytes that were read."""
         return self._replace(local_path, Path(path))
 
     def copy(self, source_path: str, path: str) -> FileDigest:
-        """Copies a file; returns what was read."""
+        """Copies a file; returns the digest of the bytes that were read."""
         return self._replace(Path(source_path), Path(path))
 
     def _replace(self, source_path: Path, path: Path) -> FileDigest:
@@ -136,7 +136,7 @@ class LocalStorage:
             return result
 
     def link(self, source_path: str, path: str) -> None:
-        """Makes a file appear a second time by a hard link, or by a copy if there can be none."""
+        """Gives a file a second path by a hard link, or by a copy if the system refuses one."""
         source, destination = Path(source_path), Path(path)
         try:
             local_files.link_or_copy(source, destination)
@@ -146,12 +146,12 @@ class LocalStorage:
                 local_files.link_or_copy(source, partial_path)
                 partial_path.replace(destination)
             finally:
-                # Renaming a file onto another name of the same file does nothing:
+                # POSIX: renaming a file onto another name of the same file does nothing. See
                 # https://pubs.opengroup.org/onlinepubs/9799919799/functions/rename.html
                 partial_path.unlink(missing_ok=True)
 
     def sync(self, path: str) -> None:
-        """Makes durable what was transferred to below a directory."""
+        """Makes all files durable that were transferred to below a directory."""
         directories, files = [], []
         for directory, _, names in os.walk(path, onerror=_raise):
             directories.append(Path(directory))
@@ -161,15 +161,15 @@ class LocalStorage:
         with concurrent.futures.ThreadPoolExecutor(_PARALLEL_SYNCS) as pool:
             for _ in pool.map(_sync_file, files):
                 pass
-        # A directory after what lies in it.
+        # Each directory is synced after its entries.
         for directory in reversed(directories):
             local_files.sync_directory(directory)
 
     def rename(self, source_path: str, path: str) -> None:
-        """Moves a directory.
+        """Moves a directory atomically.
 
         Raises:
-            FileNotFoundError: There is no such directory.
+            FileNotFoundError: The source does not exist.
             FileExistsError: The destination has content, or is a file.
         """
         parents = {Path(source_path).parent, Path(path).parent}
@@ -180,14 +180,14 @@ class LocalStorage:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
             raise FileExistsError(
-                f"destination must be free (got a name that is taken, at {path})."
-                " Choose another name, or remove it first."
+                f"cannot rename {source_path} to {path}: the destination exists."
+                " Choose another name, or remove the destination first."
             ) from None
         for parent in parents:
             local_files.sync_directory(parent)
 
     def remove(self, path: str) -> None:
-        """Deletes a file, or a directory and all below it; a link is deleted, not followed."""
+        """Deletes a file, or a directory and all files below it; does not follow links."""
         if os.path.lexists(path):
             local_files.remove_tree(Path(path))
             local_files.sync_directory(Path(path).parent)
@@ -195,12 +195,12 @@ class LocalStorage:
     def lock(
         self, path: str, timeout_seconds: float
     ) -> contextlib.AbstractContextManager[local_lock.LocalLease]:
-        """Holds an exclusive lock while the context lasts; the system frees a dead owner's."""
+        """Holds an exclusive lock while the context lasts; the system frees it if a holder dies."""
         return local_lock.lock(Path(path), timeout_seconds)
 
 
 def _partial_path(path: Path) -> Path:
-    """Returns a free name beside a file; leftovers of the form ".*.partial" may be deleted."""
+    """Returns a free name next to a file; leftovers of the form ".*.partial" may be deleted."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
 
 
@@ -220,9 +220,9 @@ def _raise_unless_absent(error: OSError) -> None:
 
 
 def _sync_file_system(path: str) -> bool:
-    """Syncs the whole file system that a path lies on; returns whether the system can do that.
+    """Syncs the whole file system of a path; returns whether the system supports that.
 
-    It waits for what others have written there too: worth it only for many files.
+    The call also waits for the writes of other processes, so it pays off for many files only.
     """
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     if syncfs is None:
@@ -238,7 +238,8 @@ def _sync_file_system(path: str) -> bool:
 
 
 def _sync_file(path: str) -> None:
-    # Opening a pipe would wait for its other end, and a link's file is not ours.
+    # Only regular files are synced: opening a pipe would wait for its other end, and the target of
+    # a link lies outside the directory.
     if stat.S_ISREG(os.lstat(path).st_mode):
         descriptor = os.open(path, os.O_RDONLY)
         try:

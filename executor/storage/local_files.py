@@ -1,7 +1,8 @@
 """Functions on single files of a local disk: digest, copy, write, link, remove.
 
-Each function does all that it says or leaves nothing behind. A result is on disk when the function
-returns, except for `copy(..., is_synced=False)`, which leaves that to `LocalStorage.sync`.
+Each function either succeeds completely or leaves nothing behind. The result is durable when the
+function returns, except after `copy(..., is_synced=False)`, which leaves that to
+`LocalStorage.sync`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import google_crc32c
 
 from tfx_best_exporter.executor.storage.digest import FileDigest
 
-# Fits into a processor's cache: what the checksum has read, the write does not fetch again.
+# Chunks of this size fit into a processor's cache, so the write reuses the bytes that the checksum
+# has loaded.
 _CHUNK_BYTES = 256 << 10
-# The disk starts to write when so much has come together, and not when the file is synced.
+# Writeback to the disk starts whenever this many bytes are ready, instead of when the file is
+# synced.
 _WRITEBACK_BYTES = 8 << 20
 
 
@@ -32,13 +35,14 @@ def digest(path: Path) -> FileDigest:
 
 
 def copy(source_path: Path, destination_path: Path, *, is_synced: bool = True) -> FileDigest:
-    """Copies a file and returns size and CRC-32C of what was read.
+    """Copies a file, and returns size and CRC-32C of the bytes that were read.
 
-    Permissions are those of a new file, not the source's: a model server must be able to read it.
+    The copy has the permissions of a new file, not of the source, so that a model server can read
+    it.
 
     Args:
         source_path: An existing file.
-        destination_path: A free name; its directory is created if absent.
+        destination_path: A free name; its directory is created if it does not exist.
         is_synced: Whether to sync the file before returning.
 
     Raises:
@@ -72,7 +76,8 @@ def _transfer(source: IO[bytes], destination: IO[bytes] | None) -> FileDigest:
         if destination:
             _write_all(destination, chunk)
             if size - started >= _WRITEBACK_BYTES:
-                # Linux takes "not needed any more" as a reason to start writing at once.
+                # Linux starts writing these bytes to the disk at once when they are declared as not
+                # needed any more.
                 os.posix_fadvise(
                     destination.fileno(), started, size - started, os.POSIX_FADV_DONTNEED
                 )
@@ -81,17 +86,17 @@ def _transfer(source: IO[bytes], destination: IO[bytes] | None) -> FileDigest:
 
 
 def _write_all(destination: IO[bytes], chunk: bytes) -> None:
-    # An unbuffered write may take less than it was given, on a disk that is nearly full.
+    # Unbuffered writes may write only a part of the bytes, on a disk that is nearly full.
     remaining = memoryview(chunk)
     while remaining:
         remaining = remaining[destination.write(remaining) :]
 
 
 def write(path: Path, content: bytes) -> None:
-    """Writes a file so that a reader sees all of it or none of it, whatever happens.
+    """Writes a file so that a reader sees all of it or none, even if the process is killed.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial_path = path.with_name(f".{path.name}.partial")
@@ -121,18 +126,18 @@ def sync_directory(path: Path) -> None:
 
 
 def link_or_copy(source_path: Path, destination_path: Path) -> None:
-    """Makes a file appear at a second path: by a hard link, or by a copy if the system refuses one.
+    """Gives a file a second path: by a hard link, or by a copy if the system refuses the link.
 
     Args:
         source_path: An existing file, or a link to one.
-        destination_path: A free name; its directory is created if absent.
+        destination_path: A free name; its directory is created if it does not exist.
 
     Raises:
         FileExistsError: The destination exists.
         OSError: The source cannot be read, or the destination cannot be written.
     """
     try:
-        # A link to a link would keep pointing outside: link to the file itself.
+        # Symbolic links are resolved first: a hard link to one would keep its target elsewhere.
         path = os.path.realpath(source_path) if os.path.islink(source_path) else source_path
         try:
             os.link(path, destination_path)
@@ -140,16 +145,16 @@ def link_or_copy(source_path: Path, destination_path: Path) -> None:
             destination_path.parent.mkdir(parents=True, exist_ok=True)
             os.link(path, destination_path)
     except OSError:
-        # File systems refuse links with many different errors. A fault that is not about links,
-        # such as a full disk or a missing source, makes the copy fail too.
+        # File systems refuse links with many different errors. Other causes, such as a full disk or
+        # a missing source, make the copy fail too.
         copy(source_path, destination_path)
 
 
 def remove_tree(path: Path) -> None:
-    """Deletes a directory or a file and all below it; a link is deleted, not followed.
+    """Deletes a file, or a directory and all files below it; does not follow links.
 
     Raises:
-        OSError: Something could not be deleted; what is left stays where it is.
+        OSError: A file could not be deleted; the remaining files stay in place.
     """
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

@@ -1,4 +1,4 @@
-"""The lock of a local disk: `flock` on a file, which the system frees with its process."""
+"""The lock of a local disk: `flock` on a file, which the system frees when the process ends."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class LocalLease:
     """A lock file that this process holds."""
 
     def __init__(self, path: Path, file: IO[bytes]):
-        """Makes a lease of a lock file that is open and locked."""
+        """Makes a lease from a lock file that is open and locked."""
         self._path = path
         self._file = file
 
     def check(self) -> None:
-        """Makes sure that the lock is still held.
+        """Checks that the lock is still held.
 
         Raises:
             LeaseLostError: The lock file was deleted or replaced, so that another process can hold
@@ -35,12 +35,12 @@ class LocalLease:
         """
         if not self.is_of_this_name():
             raise LeaseLostError(
-                f"lock must be held until its owner frees it (got a lock file that was deleted or"
-                f" replaced, at {self._path}). Leave lock files alone, and run again."
+                f"cannot hold the lock {self._path}: another program deleted or replaced the lock"
+                " file. Do not touch lock files, and run again."
             )
 
     def is_of_this_name(self) -> bool:
-        """Returns whether the file that is locked is the one that others would lock."""
+        """Returns whether other processes would lock the same file."""
         try:
             return os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path))
         except FileNotFoundError:
@@ -49,14 +49,14 @@ class LocalLease:
 
 @contextlib.contextmanager
 def lock(path: Path, timeout_seconds: float) -> Iterator[LocalLease]:
-    """Holds an exclusive lock; the system frees it when the process ends, however it ends.
+    """Holds an exclusive lock; the system frees it when the process ends or is killed.
 
     Args:
-        path: Lock file; created if absent, never deleted.
-        timeout_seconds: How long to wait for another holder.
+        path: Lock file; created if it does not exist, never deleted.
+        timeout_seconds: Longest time to wait for another holder.
 
     Raises:
-        TimeoutError: Another process held the lock all the time.
+        TimeoutError: Another process held the lock until the timeout.
         OSError: The lock file cannot be opened.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,14 +70,14 @@ def lock(path: Path, timeout_seconds: float) -> Iterator[LocalLease]:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise TimeoutError(
-                        f"lock must be free within {timeout_seconds:g} seconds (held by another"
-                        f" process, at {path}). Let the other run finish, or end it."
+                        f"cannot lock {path} within {timeout_seconds:g} seconds: the lock is held"
+                        " by another process. Let the other run finish, or end it."
                     ) from None
                 if is_first_try:
-                    _logger.info("waiting for another writer that holds %s", path)
+                    _logger.info("waiting for the lock %s, which another process holds", path)
                     is_first_try = False
             else:
-                # Somebody may have deleted the file between opening and locking it.
+                # Another program may have deleted the file between opening and locking it.
                 if lease.is_of_this_name():
                     # Closing the file frees the lock.
                     yield lease

@@ -14,8 +14,8 @@ class Location:
     """A path in a storage.
 
     Attributes:
-        storage: Where it lies.
-        path: As the storage's methods take it, without a slash at the end.
+        storage: The storage that holds the path.
+        path: In the form that the storage's methods take, without a slash at the end.
     """
 
     storage: Storage
@@ -27,12 +27,12 @@ class Location:
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
+        """Last part of the path."""
         return self.path.rpartition("/")[2]
 
     @property
     def uri(self) -> str:
-        """As a person would write it."""
+        """URI of the path, for messages and ML Metadata."""
         return self.storage.uri(self.path)
 
     def __str__(self) -> str:
@@ -40,19 +40,19 @@ class Location:
         return self.uri
 
     def local_path(self) -> Path | None:
-        """Returns the path on this machine's file system; None if there is none."""
+        """Returns the path on the local file system, or None if the storage has none."""
         return self.storage.local_path(self.path)
 
     def exists(self) -> bool:
-        """Returns whether there is a file, or a directory with a file below it."""
+        """Returns whether the path is a file, or a directory with a file below it."""
         return self.storage.exists(self.path)
 
     def children(self) -> list[Entry]:
-        """Returns the names in this directory, sorted; none if it is not there."""
+        """Returns the entries of this directory by name; an empty list if it does not exist."""
         return self.storage.children(self.path)
 
     def sizes(self) -> dict[str, int]:
-        """Returns the size of every file below, by relative path; none if it is not there."""
+        """Returns the size in bytes of every file below, by relative path; may be empty."""
         return self.storage.sizes(self.path)
 
     def digest(self) -> FileDigest:
@@ -60,13 +60,13 @@ class Location:
         return self.storage.digest(self.path)
 
     def read(self, max_bytes: int) -> bytes:
-        """Returns this file's content; at most max_bytes, or StorageError."""
+        """Returns the content of this file; TooLargeError if it has more than max_bytes."""
         return self.storage.read(self.path, max_bytes)
 
     def write(self, content: bytes, *, if_absent: bool = False) -> None:
-        """Writes this file, whole and durable."""
+        """Writes this file durably; a reader sees all of it or none."""
         self.storage.write(self.path, content, if_absent=if_absent)
 
     def remove(self) -> None:
-        """Deletes this file or directory; nothing if it is not there."""
+        """Deletes this file or directory; does nothing if neither exists."""
         self.storage.remove(self.path)

@@ -1,4 +1,4 @@
-"""What paths mean in an object store, where directories are only the beginnings of names."""
+"""Paths in an object store, where a directory is only a common prefix of object names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from tfx_best_exporter.executor.storage.errors import not_below_bucket
 from tfx_best_exporter.executor.storage.protocol import Entry, Kind
 
-# Files that are worth moving at a time: enough to hide a store's latency.
+# Number of files to move at the same time: enough to hide the latency of a store.
 CONNECTIONS = 8
 
 
@@ -27,8 +27,8 @@ def split_object(path: str) -> tuple[str, str]:
     """Returns bucket and key of an object or a directory of objects.
 
     Raises:
-        ValueError: There is no bucket, or no key: no file has that path, and no writer of files
-            means a whole bucket.
+        ValueError: There is no bucket, or no key. A path without a key is a whole bucket, which is
+            no file and is never deleted.
     """
     bucket, key = split(path)
     if not key:
@@ -37,18 +37,18 @@ def split_object(path: str) -> tuple[str, str]:
 
 
 def prefix_of(key: str) -> str:
-    """Returns what the keys of all objects below a directory begin with."""
+    """Returns the prefix that the keys of all objects below a directory share."""
     return f"{key}/" if key else ""
 
 
 def entries(prefix: str, keys: Iterable[str], prefixes: Iterable[str]) -> list[Entry]:
-    """Returns a directory's names, of a listing with "/" as its delimiter.
+    """Returns the entries of a directory, from a listing with "/" as its delimiter.
 
     Args:
-        prefix: Of the listing.
-        keys: Of the objects in the directory. The object that a console makes for the directory
-            itself is none of its names.
-        prefixes: Of the directories in it.
+        prefix: Prefix of the listing.
+        keys: Keys of the objects in the directory. The placeholder object that a console creates
+            for the directory is not one of its entries.
+        prefixes: Prefixes of the directories in it.
     """
     names = {(key[len(prefix) :], Kind.FILE) for key in keys}
     names |= {(other[len(prefix) : -1], Kind.DIRECTORY) for other in prefixes}
@@ -60,10 +60,10 @@ def entries(prefix: str, keys: Iterable[str], prefixes: Iterable[str]) -> list[E
 
 
 def relative_sizes(prefix: str, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Returns sizes by path relative to a directory, without the objects that stand for folders."""
+    """Returns sizes by path relative to a directory, without placeholder objects of folders."""
     return {key[len(prefix) :]: size for key, size in sizes.items() if is_file(key)}
 
 
 def is_file(key: str) -> bool:
-    """Returns whether an object is a file, and not one that a console made to show a folder."""
+    """Returns whether an object is a file, and not the placeholder that shows a folder."""
     return not key.endswith("/")

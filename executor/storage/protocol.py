@@ -1,4 +1,4 @@
-"""Storage: the verbs that the exporter uses on the place where its files lie."""
+"""The storage protocol: the verbs with which the exporter reads and writes files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfx_best_exporter.executor.storage.digest import FileDigest
 
 
 class Kind(enum.Enum):
-    """What a name in a directory stands for. Object stores know no links."""
+    """Type of a directory entry. Object stores have no links."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -28,22 +28,22 @@ class Entry:
 
 
 class StorageError(OSError):
-    """A storage refused or failed; the message names the URI and what to do."""
+    """A storage rejected a request or failed; the message names the URI and the remedy."""
 
 
 class TooLargeError(StorageError):
-    """A file has more bytes than it may have."""
+    """A file is larger than the caller allows."""
 
 
 class LeaseLostError(StorageError):
-    """Another writer took over a lock: what its former holder has not committed, it must not."""
+    """Another writer took over a lock; its former holder must not commit anything more."""
 
 
 class Lease(Protocol):
-    """A lock that is held."""
+    """A lock that this process holds."""
 
     def check(self) -> None:
-        """Makes sure that the lock is still held; called right before each commit.
+        """Checks that the lock is still held; called right before each commit.
 
         Raises:
             LeaseLostError: Another writer holds the lock, or may hold it.
@@ -55,15 +55,16 @@ class Storage(Protocol):
     """Files by path, on a disk or in an object store: one flat set of verbs.
 
     A path is absolute and has forward slashes: "/serving/model/7" on a disk, "bucket/model/7" in an
-    object store. docs/adding-a-storage.md says how to add a storage.
+    object store. docs/adding-a-storage.md describes how to add a storage.
 
     Every storage keeps these promises:
 
-    - Each call is safe to retry. A remote storage retries by itself, a bounded number of times.
-    - A reader that comes after a write sees all of it. `write`, `rename` and `remove` are durable
+    - Each call is safe to retry. A remote storage retries failed requests, a bounded number of
+      times.
+    - A reader that starts after a write sees all of it. `write`, `rename` and `remove` are durable
       when they return; `download`, `upload`, `copy` and `link` are durable after `sync`.
-    - A directory need not be created: it exists as soon as a file below it is written.
-    - All methods may be called from several threads at a time.
+    - A directory exists as soon as a file below it is written; callers never create one.
+    - All methods are safe to call from several threads at the same time.
 
     Any method may raise FileNotFoundError for a path that does not exist, and StorageError for
     missing credentials, a missing bucket, a missing permission or a storage that does not answer.
@@ -71,8 +72,8 @@ class Storage(Protocol):
 
     Attributes:
         has_atomic_rename: Whether `rename` moves a whole directory at once.
-        connections: How many files are worth moving at a time: enough to hide the latency.
-        small_file_connections: The same for files so small that moving one is all overhead.
+        connections: Number of files to move at the same time: enough to hide the latency.
+        small_file_connections: The same number for files so small that overhead dominates.
     """
 
     has_atomic_rename: bool
@@ -80,27 +81,27 @@ class Storage(Protocol):
     small_file_connections: int
 
     def uri(self, path: str) -> str:
-        """Returns the URI of a path, as a person would write it: "s3://models/penguin/7"."""
+        """Returns the URI of a path, for example "s3://models/penguin/7"."""
         ...
 
     def local_path(self, path: str) -> Path | None:
-        """Returns the path on this machine's file system; None if the storage has none.
+        """Returns the path on the local file system, or None if the storage has none.
 
-        Libraries can then read the files without a copy.
+        Libraries can read the files at a local path without a copy.
         """
         ...
 
     def exists(self, path: str) -> bool:
-        """Returns whether there is a file at a path, or a directory with a file below it.
+        """Returns whether a path is a file, or a directory with a file below it.
 
-        An empty directory may count as absent: object stores know none.
+        An empty directory may count as absent, because object stores have none.
         """
         ...
 
     def children(self, path: str) -> list[Entry]:
-        """Returns the names in a directory, sorted; none if it does not exist.
+        """Returns the entries of a directory by name; an empty list if it does not exist.
 
-        Costs one listing of that directory, however much lies below it.
+        Costs one listing of that directory, however many files are below it.
         """
         ...
 
@@ -112,15 +113,15 @@ class Storage(Protocol):
         ...
 
     def digest(self, path: str) -> FileDigest:
-        """Returns size and CRC-32C of a file, without moving its bytes where the store knows it."""
+        """Returns size and CRC-32C of a file, without reading it if the store knows both."""
         ...
 
     def read(self, path: str, max_bytes: int) -> bytes:
-        """Returns a file's content.
+        """Returns the content of a file.
 
         Args:
             path: A file.
-            max_bytes: Most bytes that the file may have.
+            max_bytes: Largest size of the file that is allowed, in bytes.
 
         Raises:
             FileNotFoundError: The file does not exist.
@@ -133,18 +134,18 @@ class Storage(Protocol):
 
         Args:
             path: A file; replaced if it exists.
-            content: All of it.
-            if_absent: Whether to write only if the file does not exist yet. Of several such
-                writers exactly one succeeds.
+            content: Complete content of the file.
+            if_absent: Whether to write only if the file does not exist yet. Exactly one of several
+                such writers succeeds.
 
         Raises:
-            FileExistsError: if_absent, and the file exists with other content. The same content is
-                our own write whose response was lost, and no error.
+            FileExistsError: if_absent is set and the file exists with other content. The same
+                content is no error: the same writer wrote it, and only the response was lost.
         """
         ...
 
     def download(self, path: str, local_path: Path) -> FileDigest:
-        """Copies a file to the local disk, replacing one there.
+        """Copies a file to the local disk, and replaces an existing one.
 
         A failed download leaves no part of a file behind.
 
@@ -157,7 +158,7 @@ class Storage(Protocol):
         ...
 
     def upload(self, local_path: Path, path: str) -> FileDigest:
-        """Copies a file from the local disk, replacing one there.
+        """Copies a file from the local disk, and replaces an existing one.
 
         Returns:
             The digest of the file as the storage reports it.
@@ -165,7 +166,9 @@ class Storage(Protocol):
         ...
 
     def copy(self, source_path: str, path: str) -> FileDigest:
-        """Copies a file within the storage, by the storage itself, replacing one there.
+        """Copies a file within the storage, and replaces an existing one.
+
+        An object store copies on its own side, so that no byte passes through this process.
 
         Returns:
             The digest of the copy as the storage reports it.
@@ -176,10 +179,10 @@ class Storage(Protocol):
         ...
 
     def link(self, source_path: str, path: str) -> None:
-        """Makes the content of a file that never changes appear a second time, cheaply.
+        """Gives an immutable file a second path, at the lowest cost that the storage offers.
 
-        A disk makes a hard link, or a copy where the system refuses a link. A store copies by
-        itself. Deleting one of the two leaves the other. An existing file is replaced.
+        A disk makes a hard link, or a copy if the system refuses the link. An object store copies
+        on its own side. Deleting one path leaves the other. An existing file is replaced.
 
         Raises:
             FileNotFoundError: The source does not exist; nothing was written.
@@ -187,15 +190,15 @@ class Storage(Protocol):
         ...
 
     def sync(self, path: str) -> None:
-        """Makes durable all that `download`, `upload`, `copy` and `link` wrote below a directory.
+        """Makes all files durable that were transferred or linked to below a directory.
 
-        One sync for all files costs less than one for each. An object store has nothing to do: each
-        of its writes is durable.
+        Covers `download`, `upload`, `copy` and `link`. One sync for all files costs less than one
+        for each. An object store does nothing here, because each of its writes is durable.
         """
         ...
 
     def rename(self, source_path: str, path: str) -> None:
-        """Moves a directory at once. Called only if has_atomic_rename.
+        """Moves a directory atomically. Called only if has_atomic_rename is True.
 
         Raises:
             FileNotFoundError: The source does not exist.
@@ -205,7 +208,7 @@ class Storage(Protocol):
         ...
 
     def remove(self, path: str) -> None:
-        """Deletes a file, or a directory and all below it; does nothing if neither exists.
+        """Deletes a file, or a directory and all files below it; does nothing if neither exists.
 
         Raises:
             ValueError: The path is a whole bucket.
@@ -215,15 +218,15 @@ class Storage(Protocol):
     def lock(self, path: str, timeout_seconds: float) -> contextlib.AbstractContextManager[Lease]:
         """Holds an exclusive lock while the context lasts.
 
-        On a disk the system frees the lock when its process ends. In an object store the lock is an
-        object with a token and an expiry, renewed in the background: if its holder dies, another
-        writer takes it over once the lease has run out.
+        On a disk, the system frees the lock when its process ends. In an object store, the lock is
+        an object with a token and an expiry, which the holder renews in the background. If the
+        holder dies, another writer takes the lock over once the lease has expired.
 
         Args:
             path: Lock file or object.
-            timeout_seconds: How long to wait for another holder.
+            timeout_seconds: Longest time to wait for another holder.
 
         Raises:
-            TimeoutError: Another writer held the lock all the time.
+            TimeoutError: Another writer held the lock until the timeout.
         """
         ...

@@ -1,4 +1,4 @@
-"""The table of storages by URI scheme. Each is imported and made when a URI first asks for it."""
+"""The table of storages by URI scheme. A storage is imported when its scheme is first used."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class StorageRow:
     """One row of the table: the class that serves a scheme.
 
     Attributes:
-        name: "module:Class". The class is made without arguments, and connects to nothing before
+        name: "module:Class". The class is created without arguments, and connects to nothing before
             its first use.
-        package: Package that this one does not depend on and the class needs; "" for none.
-        modules: Top-level modules of that package and of those that come with it.
-        is_fork_safe: Whether a child process may go on using its parent's storage. A connection
-            that two processes share is of no use to either.
+        package: Package that the class needs and that this package does not depend on; "" for none.
+        modules: Top-level modules of that package and of its dependencies.
+        is_fork_safe: Whether a forked process can use its parent's storage. Two processes cannot
+            share one network connection.
     """
 
     name: str
@@ -34,7 +34,7 @@ class StorageRow:
     is_fork_safe: bool = False
 
 
-# A new storage is one class and one row; see docs/adding-a-storage.md.
+# New storages are one class and one row each; see docs/adding-a-storage.md.
 STORAGES: Mapping[str, StorageRow] = {
     _LOCAL: StorageRow(
         name="tfx_best_exporter.executor.storage.local:LocalStorage", is_fork_safe=True
@@ -49,7 +49,7 @@ STORAGES: Mapping[str, StorageRow] = {
 
 
 class Registry:
-    """Finds the storage of a URI, and makes each storage once a process.
+    """Finds the storage of a URI, and creates each storage once per process.
 
     Example:
         >>> registry = Registry(STORAGES)
@@ -61,22 +61,23 @@ class Registry:
         """Makes a registry; imports no storage.
 
         Args:
-            rows: Storages by scheme, without "://". Other schemes go to TFX's filesystem registry.
+            rows: Storages by scheme, without "://". TFX's filesystem registry serves all other
+                schemes.
         """
         self._rows = dict(rows)
         self._made: dict[str, Storage] = {}
 
     def storage_of(self, uri: str | os.PathLike[str]) -> tuple[Storage, str]:
-        """Returns the storage that a URI belongs to, and the path there.
+        """Returns the storage of a URI, and the path in that storage.
 
-        A URI is taken as it is written: "%20" is three characters, and "?" and "#" are parts of a
-        name, as in TFX. Only the scheme is looked at, and slashes at the end do not count.
+        URIs are not decoded: "%20" is three characters, and "?" and "#" are parts of a name, as in
+        TFX. Slashes at the end are ignored.
 
         Args:
             uri: A local path, or a URI with the scheme of a row or of a TFX plug-in.
 
         Raises:
-            ValueError: There is no such scheme, or no bucket.
+            ValueError: The scheme is not known, or the URI names no bucket.
             ModuleNotFoundError: The package that the storage needs is not installed.
         """
         text = os.fspath(uri)
@@ -87,22 +88,22 @@ class Registry:
         if scheme == _LOCAL:
             if not match[2].startswith("/"):
                 raise ValueError(
-                    f"URI must name a path of this machine (got {text!r})."
-                    " Write three slashes: file:///a/path."
+                    f"URI must name an absolute path on this machine (got {text!r})."
+                    " Use three slashes: file:///a/path."
                 )
             return self._made_once(_LOCAL, text), _absolute(match[2])
         if not path or path.startswith("/"):
             raise ValueError(
-                f"URI must name a bucket (got {text!r}). Write it like {scheme}://bucket/folder."
+                f"URI must name a bucket (got {text!r}). Use the form {scheme}://bucket/folder."
             )
         return self._made_once(scheme, text), path
 
     def location_of(self, uri: str | os.PathLike[str]) -> Location:
-        """Returns the location that a URI names; see `storage_of`."""
+        """Returns the location of a URI; see `storage_of`."""
         return Location(*self.storage_of(uri))
 
     def forget(self) -> None:
-        """Forgets what a forked process must not share with its parent."""
+        """Drops the storages that a forked process must not share with its parent."""
         for scheme in [*self._made]:
             row = self._rows.get(scheme)
             if not (row and row.is_fork_safe):
@@ -112,7 +113,7 @@ class Registry:
         if scheme not in self._made:
             row = self._rows.get(scheme)
             made = _make(row, scheme, uri) if row else self._plugin(scheme, uri)
-            # Of two threads that come here at the same time both get the storage of the first.
+            # Two threads that arrive at the same time both get the storage of the first one.
             return self._made.setdefault(scheme, made)
         return self._made[scheme]
 
@@ -121,9 +122,9 @@ class Registry:
             raise ValueError(
                 f"URI must have the scheme of a storage (got {uri!r}). Use a local path or one of"
                 f" {', '.join(f'{name}://' for name in self._rows)}, or register a plug-in for"
-                f" {scheme}:// with TFX's filesystem registry."
+                f" {scheme}:// in TFX's filesystem registry."
             )
-        # Imports TensorFlow and TFX.
+        # Importing this module imports TensorFlow and TFX, which takes seconds.
         from tfx_best_exporter.executor.storage.fileio import FileioStorage
 
         return FileioStorage(scheme)
@@ -136,27 +137,27 @@ def _make(row: StorageRow, scheme: str, uri: str) -> Storage:
         if error.name not in row.modules:
             raise
         raise ModuleNotFoundError(
-            f"{scheme}:// needs {row.package} (got none installed, at {uri})."
-            f" Run: pip install {row.package}.",
+            f"cannot access {uri}: {scheme}:// needs the package {row.package}, which is not"
+            f" installed. Run: pip install {row.package}",
             name=error.name,
         ) from error
 
 
 def _absolute(path: str) -> str:
     if not path:
-        raise ValueError("URI must not be empty (got ''). Name a folder.")
+        raise ValueError("URI must not be empty (got ''). Use the path or URI of a directory.")
     return os.path.abspath(path)
 
 
 def _is_registered(scheme: str) -> bool:
-    # These import TensorFlow.
+    # Both packages take seconds to import, and only other schemes need them.
     import tensorflow as tf
     from tfx.dsl.io import filesystem_registry
     from tfx.dsl.io.plugins.tensorflow_gfile import TensorflowFilesystem
 
     registry = filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY
     plugin = registry.get_filesystem_for_scheme(f"{scheme}://")
-    # TFX hands every scheme that nobody registered to TensorFlow, which may not know it either.
+    # TFX passes every unregistered scheme to TensorFlow, which may not know it either.
     return plugin is not TensorflowFilesystem or scheme in tf.io.gfile.get_registered_schemes()
 
 

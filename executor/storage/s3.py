@@ -1,8 +1,8 @@
-"""Amazon S3 and stores that speak its protocol, such as MinIO: conditional writes, server copies.
+"""S3Storage: Amazon S3, and stores with the same protocol, such as MinIO.
 
-Checksums are CRC-32C of whole objects. They are computed here and sent along, so that the store
-refuses what was damaged on its way, and the store is asked for them afterwards. What other programs
-wrote has other checksums, or none: then `S3Storage.digest` reads the object, without storing it.
+Checksums are CRC-32C of whole objects. This module computes them and sends them with each write, so
+that the store rejects content that was damaged on the way. Objects that other programs wrote have
+other checksums or none; `S3Storage.digest` reads such an object to compute its CRC-32C.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _DELETES_PER_REQUEST = 1000
 
 
 class S3Storage:
-    """Amazon S3, or a store that speaks its protocol.
+    """Amazon S3, or a store with the same protocol.
 
-    Credentials, region and endpoint come from where every AWS client looks for them. With an
-    endpoint of its own (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3 or endpoint_url in a profile) the
-    bucket is part of the path, as MinIO and its kin want it.
+    Credentials, region and endpoint come from the places where every AWS client looks for them. If
+    a custom endpoint is set (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3 or endpoint_url in a profile),
+    the bucket is a part of the path of each request, as MinIO and similar stores require.
     """
 
     has_atomic_rename = False
@@ -58,10 +58,12 @@ class S3Storage:
         """Makes an S3Storage; connects to nothing.
 
         Args:
-            max_attempts: How often a request is sent at most; pauses grow up to 20 seconds.
-            part_bytes: Files of this size or more go up and down in parallel parts of it.
-            copy_part_bytes: Files of this size or more are copied in parallel parts of it.
-            lease_settings: How long a lock outlives its holder.
+            max_attempts: Largest number of times that a request is sent; the pauses between the
+                attempts grow up to 20 seconds.
+            part_bytes: Size from which a file is uploaded and downloaded in parallel parts, and the
+                size of these parts.
+            copy_part_bytes: The same for copies within the store.
+            lease_settings: Duration and renewal of a lock.
         """
         self._max_attempts = max_attempts
         self._part_bytes = part_bytes
@@ -72,7 +74,7 @@ class S3Storage:
 
     @functools.cached_property
     def _session(self) -> Any:
-        # Its own: boto3's default one is not safe to use from several threads.
+        # Each storage has a session of its own, because boto3's default session is not thread-safe.
         return boto3.session.Session()
 
     @functools.cached_property
@@ -81,7 +83,8 @@ class S3Storage:
 
     @functools.cached_property
     def _lease_client(self) -> Any:
-        # A renewal that takes longer has missed its purpose; the next one tries again.
+        # Renewals have a short timeout: one that takes longer is too late, and the next one tries
+        # again.
         return s3_client.make_client(
             self._session, 2, max(1.0, self._lease_settings.renew_seconds / 2)
         )
@@ -105,7 +108,7 @@ class S3Storage:
         return boto3.s3.transfer.create_transfer_manager(self._client, config)
 
     def close(self) -> None:
-        """Ends the connections; the next call makes new ones."""
+        """Closes the connections; the next call opens new ones."""
         for name in ("_transfers", "_copies"):
             if transfers := self.__dict__.pop(name, None):
                 transfers.shutdown()
@@ -122,7 +125,7 @@ class S3Storage:
         """Returns None: objects have no local path."""
 
     def exists(self, path: str) -> bool:
-        """Returns whether there is an object, or a directory with an object below it."""
+        """Returns whether a path is an object, or a directory with an object below it."""
         bucket, key = objects.split(path)
         with self._translated(path):
             pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -139,7 +142,7 @@ class S3Storage:
         return False
 
     def children(self, path: str) -> list[Entry]:
-        """Returns the names in a directory, sorted; none if it is not there."""
+        """Returns the entries of a directory by name; an empty list if it does not exist."""
         bucket, key = objects.split(path)
         prefix = objects.prefix_of(key)
         keys: list[str] = []
@@ -154,7 +157,7 @@ class S3Storage:
         return objects.entries(prefix, keys, prefixes)
 
     def sizes(self, path: str) -> dict[str, int]:
-        """Returns the size of every file below a directory by relative path; none if absent."""
+        """Returns the size in bytes of every file below a directory, by relative path."""
         _, key = objects.split(path)
         return objects.relative_sizes(objects.prefix_of(key), self._sizes_by_key(path))
 
@@ -169,7 +172,7 @@ class S3Storage:
             }
 
     def digest(self, path: str) -> FileDigest:
-        """Returns size and CRC-32C of a file: as the store says, or else by reading it all."""
+        """Returns size and CRC-32C of a file; reads it if the store has no CRC-32C of it."""
         bucket, key = objects.split_object(path)
         with self._translated(path):
             reply = self._client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
@@ -196,7 +199,7 @@ class S3Storage:
         return crc
 
     def read(self, path: str, max_bytes: int) -> bytes:
-        """Returns a file's content; StorageError if it has more than max_bytes."""
+        """Returns the content of a file; TooLargeError if it has more than max_bytes."""
         bucket, key = objects.split_object(path)
         with self._translated(path):
             for tries in range(1, s3_client.TRIES + 1):
@@ -221,7 +224,7 @@ class S3Storage:
                 errors.check_own_write(self, path, content)
 
     def download(self, path: str, local_path: Path) -> FileDigest:
-        """Copies a file to the local disk; returns what lies there."""
+        """Copies a file to the local disk; returns the digest of the local file."""
         bucket, key = objects.split_object(path)
         local_path.parent.mkdir(parents=True, exist_ok=True)
         with self._translated(path):
@@ -229,7 +232,7 @@ class S3Storage:
             return local_files.digest(local_path)
 
     def upload(self, local_path: Path, path: str) -> FileDigest:
-        """Copies a file from the local disk; returns what the store says that it has."""
+        """Copies a file from the local disk; returns the digest that the store reports."""
         bucket, key = objects.split_object(path)
         digest = local_files.digest(local_path)
         checksum = {
@@ -248,7 +251,7 @@ class S3Storage:
         return self.digest(path)
 
     def copy(self, source_path: str, path: str) -> FileDigest:
-        """Copies a file within the store; returns what the store says that it has."""
+        """Copies a file within the store; returns the digest that the store reports."""
         source_bucket, source_key = objects.split_object(source_path)
         bucket, key = objects.split_object(path)
         source = {"Bucket": source_bucket, "Key": source_key}
@@ -267,7 +270,8 @@ class S3Storage:
                 if crc32c is not None:
                     return FileDigest(size=size, crc32c=crc32c)
             else:
-                # TaggingDirective: else it asks for the source's tags, which takes a permission.
+                # TaggingDirective keeps the client from reading the source's tags, which would need
+                # a further permission.
                 extra_args = {"ChecksumAlgorithm": "CRC32C", "TaggingDirective": "REPLACE"}
                 self._copies.copy(
                     source, bucket, key, extra_args={**extra_args, **unchanged}
@@ -275,18 +279,18 @@ class S3Storage:
         return self.digest(path)
 
     def link(self, source_path: str, path: str) -> None:
-        """Copies a file within the store: objects have no links."""
+        """Copies a file within the store, because objects have no links."""
         self.copy(source_path, path)
 
     def sync(self, path: str) -> None:
-        """Does nothing: the store keeps what it has confirmed."""
+        """Does nothing, because each write to the store is durable."""
 
     def rename(self, source_path: str, path: str) -> None:
-        """Raises StorageError: a store moves objects one by one."""
+        """Raises StorageError, because a store cannot move several objects atomically."""
         raise StorageError(errors.no_rename(self.uri(source_path), self.uri(path)))
 
     def remove(self, path: str) -> None:
-        """Deletes a file, or a directory and all below it; nothing if it is not there."""
+        """Deletes a file, or a directory and all files below it; does nothing if neither exists."""
         bucket, key = objects.split_object(path)
         keys = [key, *self._sizes_by_key(path)]
         with self._translated(path):
@@ -309,7 +313,7 @@ class S3Storage:
 
     @contextlib.contextmanager
     def _translated(self, path: str) -> Iterator[None]:
-        """Turns the client's errors into ours."""
+        """Translates the client's errors into FileNotFoundError and StorageError."""
         try:
             yield
         except botocore.exceptions.ClientError as error:
@@ -322,7 +326,8 @@ class S3Storage:
 
     def _absent(self, path: str) -> OSError:
         bucket, key = objects.split(path)
-        # A HEAD's reply has no body that could say what is absent. One listing a process does.
+        # Responses to HEAD have no body that could say whether the bucket or the object is missing.
+        # One listing for each bucket and process finds that out.
         if bucket not in self._known_buckets:
             try:
                 self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
@@ -336,7 +341,7 @@ class S3Storage:
 
 
 class _S3LeaseStore:
-    """One object, written if its ETag matches."""
+    """A lock object that is written only if its ETag matches."""
 
     def __init__(self, s3: S3Storage, path: str):
         self._s3 = s3
@@ -375,15 +380,15 @@ class _S3LeaseStore:
             )
 
     def _try_conditions(self) -> None:
-        # A store that does not know conditions writes all the same, and tells nobody: MinIO before
-        # 2024, for one. It cannot keep two writers apart.
+        # Stores without conditional writes, such as MinIO before 2024, ignore the condition and
+        # write. They cannot keep two writers apart.
         for condition in ({"IfNoneMatch": "*"}, {"IfMatch": '"00000000000000000000000000000000"'}):
             if self._put(b"{}", condition) is not None:
                 self._s3._lease_client.delete_object(Bucket=self._bucket, Key=self._key)
                 raise StorageError(
-                    f"storage must honour {' and '.join(condition)} of a write (got one that writes"
-                    f" all the same, at {self._s3.uri(self._path)}). Use a newer release of the"
-                    " store, or another one."
+                    f"cannot lock {self._s3.uri(self._path)}: the store ignores"
+                    f" {' and '.join(condition)} of a write, and cannot keep two writers apart. Use"
+                    " a newer release of the store, or another store."
                 )
         self._s3._tried_buckets.add(self._bucket)
 
@@ -395,7 +400,8 @@ class _S3LeaseStore:
             except botocore.exceptions.ClientError as error:
                 code = s3_errors.code_of(error)
                 if code == "NotImplemented":
-                    # Its holder has just made sure that the lease is still valid.
+                    # The holder has just checked that the lease is still valid, so the object is
+                    # its own.
                     self._s3._lease_client.delete_object(**location)
                 elif code not in s3_errors.REFUSED | s3_errors.MET | s3_errors.ABSENT:
                     raise

@@ -1,4 +1,4 @@
-"""Clients of S3: how they are made, the checksums they send, and writes on a condition."""
+"""Clients of S3: their configuration, the checksums that they send, and conditional writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tfx_best_exporter.executor.storage import s3_errors
 from tfx_best_exporter.executor.storage.digest import crc32c_to_int, crc32c_to_text
 
 CHUNK_BYTES = 1 << 20
-# Tries of what the client does not try again by itself: reading on, and writes that met.
+# Attempts for the two cases that the client does not retry by itself: a response that breaks off,
+# and conditional writes that conflict.
 TRIES = 5
 _CONNECTIONS = 32
 _CONNECT_TIMEOUT_SECONDS = 10.0
@@ -27,8 +28,8 @@ def make_client(session: Any, max_attempts: int, read_timeout_seconds: float) ->
 
     Args:
         session: A boto3 session.
-        max_attempts: How often a request is sent at most.
-        read_timeout_seconds: How long to wait for bytes of a response.
+        max_attempts: Largest number of times that a request is sent.
+        read_timeout_seconds: Longest time to wait for bytes of a response.
     """
 
     def make(addressing_style: str) -> Any:
@@ -37,7 +38,8 @@ def make_client(session: Any, max_attempts: int, read_timeout_seconds: float) ->
             read_timeout=read_timeout_seconds,
             max_pool_connections=_CONNECTIONS,
             retries={"mode": "standard", "total_max_attempts": max_attempts},
-            # Ours are sent with each write. Others' stores may not know those of the client.
+            # S3Storage sends a CRC-32C with each write. Stores other than Amazon's may not know the
+            # checksums that the client would add.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             s3={"addressing_style": addressing_style},
@@ -57,7 +59,7 @@ def make_client(session: Any, max_attempts: int, read_timeout_seconds: float) ->
 def put(
     client: Any, bucket: str, key: str, content: bytes, condition: dict[str, str]
 ) -> str | None:
-    """Writes an object; returns its ETag, or None if the condition is not met."""
+    """Writes an object; returns its ETag, or None if a condition does not hold."""
     checksum = crc32c_to_text(google_crc32c.value(content))
     for tries in range(1, TRIES + 1):
         try:
@@ -74,7 +76,7 @@ def put(
             code = s3_errors.code_of(error)
             if code in s3_errors.REFUSED or (code in s3_errors.ABSENT and "IfMatch" in condition):
                 return None
-            # Two conditional writes met: S3 asks both to try again.
+            # S3 rejects concurrent conditional writes of one key, and asks the clients to retry.
             if code not in s3_errors.MET or tries == TRIES:
                 raise
             pause(tries)
@@ -82,7 +84,7 @@ def put(
 
 
 def whole_checksum(reply: dict[str, Any]) -> int | None:
-    """Returns the CRC-32C of a whole object; that of a list of parts' checksums is none."""
+    """Returns the CRC-32C of a whole object, or None; a checksum of part checksums is ignored."""
     text = reply.get("ChecksumCRC32C", "")
     if not text or "-" in text or reply.get("ChecksumType") == "COMPOSITE":
         return None
@@ -90,12 +92,12 @@ def whole_checksum(reply: dict[str, Any]) -> int | None:
 
 
 def pause(tries: int) -> None:
-    """Waits before the next try: longer after each, and at random."""
+    """Waits before the next attempt, for a random time that grows with each attempt."""
     time.sleep(random.uniform(0.0, 0.2 * 2**tries))
 
 
 def _add_checksum(params: dict[str, Any], **_kwargs: object) -> None:
-    """Adds a part's checksum; the client itself has CRC-32C only with a native extension."""
+    """Adds the CRC-32C of a part, which the client computes only with a native extension."""
     if params.get("ChecksumAlgorithm") != "CRC32C":
         return
     body = params["Body"]
@@ -107,6 +109,6 @@ def _add_checksum(params: dict[str, Any], **_kwargs: object) -> None:
 
 
 def _add_checksum_type(params: dict[str, Any], **_kwargs: object) -> None:
-    """Asks for the checksum of the whole object, for which a managed copy has no argument."""
+    """Requests the checksum of the whole object, for which a managed copy has no argument."""
     if params.get("ChecksumAlgorithm") == "CRC32C":
         params.setdefault("ChecksumType", "FULL_OBJECT")

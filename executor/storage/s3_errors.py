@@ -1,4 +1,4 @@
-"""Errors of the S3 client, by their codes: which are expected, and how the others are reported."""
+"""Errors of the S3 client by code: the expected ones, and the messages for all others."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tfx_best_exporter.executor.storage import errors, objects
 from tfx_best_exporter.executor.storage.protocol import StorageError
 
 _NO_CREDENTIALS = (
-    "Run 'aws configure', or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine"
-    " or service account a role."
+    "Run 'aws configure', set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or attach a role to the"
+    " machine or service account."
 )
 _NO_PERMISSION = (
-    "Allow s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and s3:DeleteObject on what"
-    " lies in it."
+    "Allow s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and s3:DeleteObject on its"
+    " objects."
 )
 ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
 REFUSED = frozenset({"PreconditionFailed", "412"})
@@ -55,17 +55,17 @@ READ_FAILURES = (
 
 
 def code_of(error: Exception) -> str:
-    """Returns the code of the store's error response; "" if there is none."""
+    """Returns the error code of a store's response, or an empty text if there is none."""
     return str(_response_error(error).get("Code", ""))
 
 
 def storage_error(error: Exception, path: str, uri: str) -> StorageError:
-    """Returns the error that says what to do about one of the client's.
+    """Returns the StorageError, with a remedy, for an error of the client.
 
     Args:
-        error: One of FAILURES, and not about an absent object.
+        error: One of FAILURES, but not for a missing object.
         path: "bucket/key" of the request.
-        uri: Of the same, for messages.
+        uri: URI of the same object, for messages.
     """
     code = code_of(error)
     if isinstance(error, botocore.exceptions.ClientError):
@@ -82,6 +82,6 @@ def storage_error(error: Exception, path: str, uri: str) -> StorageError:
 
 
 def _response_error(error: Exception) -> dict[str, Any]:
-    # Errors of the connection have such an attribute too, and it is None.
+    # Connection errors have the attribute too, with the value None.
     response = getattr(error, "response", None)
     return response.get("Error", {}) if isinstance(response, dict) else {}

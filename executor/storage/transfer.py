@@ -1,4 +1,4 @@
-"""Moves files between locations: in parallel, and by the cheapest way that both storages have."""
+"""Moves files between locations, in parallel and by the cheapest way that both storages offer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Storage
 
-# Files of this mean size or more are worth a thread each, whatever the storage.
+# Files of at least this mean size are worth a thread each in every storage.
 _SMALL_FILE_BYTES = 256 << 10
 
 _Item = TypeVar("_Item")
@@ -26,20 +26,21 @@ def in_parallel(
     *storages: Storage,
     total_bytes: int | None = None,
 ) -> list[_Result]:
-    """Returns the function's results in order of the items; the first error ends it.
+    """Returns the results of a function, in order of the items; stops at the first error.
 
     Args:
         function: Called in several threads.
-        items: Its arguments, one a file.
-        storages: Those that it moves bytes in.
-        total_bytes: How many it moves; None if that is not known.
+        items: Arguments of the calls, one for each file.
+        storages: Storages between which the function moves bytes.
+        total_bytes: Total size of the files in bytes; None if it is not known.
     """
     is_small = total_bytes is not None and total_bytes < _SMALL_FILE_BYTES * len(items)
     threads = max(
         (each.small_file_connections if is_small else each.connections for each in storages),
         default=1,
     )
-    # A thread takes the next item itself: for small files a future each would cost more than they.
+    # Threads take the next item themselves: one future per small file would cost more than its
+    # transfer.
     todo = enumerate(items)
     results: dict[int, _Result] = {}
     is_ended = False
@@ -61,7 +62,7 @@ def in_parallel(
             for future in [pool.submit(work) for _ in range(threads)]:
                 future.result()
         except BaseException:
-            # An interrupt, which no worker sees.
+            # An interrupt reaches the main thread only, so the workers are stopped here.
             is_ended = True
             raise
     return [results[index] for index in range(len(results))]
@@ -70,14 +71,14 @@ def in_parallel(
 def copy_files(
     pairs: Sequence[tuple[Location, Location]], *, total_bytes: int | None = None
 ) -> list[FileDigest]:
-    """Copies files from any storage to any other; returns what was written, in order.
+    """Copies files from any storage to any other; returns the digests of the copies, in order.
 
-    Within one storage the storage copies, and no byte comes by here. Between two that are not local
-    a file goes through the local disk.
+    The storage itself copies files within one storage. A file that is copied between two storages
+    that are not local goes through the local disk.
 
     Args:
-        pairs: Files, and where they are to be copied.
-        total_bytes: Size of all of them; None if that is not known.
+        pairs: Pairs of source and destination.
+        total_bytes: Total size of the files in bytes; None if it is not known.
     """
     storages = {id(place.storage): place.storage for pair in pairs for place in pair}
     return in_parallel(
@@ -99,10 +100,10 @@ def _copy_file(source: Location, destination: Location) -> FileDigest:
 
 
 def link_files(pairs: Sequence[tuple[Location, Location]]) -> None:
-    """Makes the content of files that never change appear a second time in their storage.
+    """Gives immutable files a second path in the same storage.
 
     Args:
-        pairs: Files, and their second places in the same storage; existing files are replaced.
+        pairs: Pairs of file and second path; existing files are replaced.
     """
 
     def link(pair: tuple[Location, Location]) -> None:
@@ -113,12 +114,14 @@ def link_files(pairs: Sequence[tuple[Location, Location]]) -> None:
 
 
 def local_directory(location: Location, work_path: Path, relative_paths: Sequence[str]) -> Path:
-    """Returns a local directory with some files of a location: itself, if it is local.
+    """Returns a local directory that holds some files of a location.
+
+    A local location is returned as it is. The files of any other location are downloaded.
 
     Args:
         location: A directory.
-        work_path: Where to put copies of what is not local.
-        relative_paths: The files that are needed.
+        work_path: Directory for the downloaded files.
+        relative_paths: Files that the caller needs.
     """
     if path := location.local_path():
         return path

@@ -34,7 +34,7 @@ def spoil_record(runs: PipelineRuns, version: int) -> Path:
 
 
 def is_record_error(text: str, path: Path) -> bool:
-    return bool(re.match(about("RecordError: record.json"), text)) and f", at {path})" in text
+    return text.startswith(f"RecordError: cannot read {path}: ")
 
 
 def test_it_is_a_driver_of_both_contracts():
@@ -106,8 +106,7 @@ def test_a_spoilt_tombstone_is_passed_over(runs: PipelineRuns, caplog: pytest.Lo
     path = runs.base_directory / ".best_exporter" / "retired" / f"{first}.json"
     path.write_text('{"schema_version": 2}')
     assert "driver_error" not in runs.drive()
-    pattern = about(f"passed over: {first}.json", f"schema_version 2, at {path})")
-    assert re.match(pattern, caplog.messages[-1])
+    assert f"cannot read {path}: its schema_version is 2" in caplog.messages[-1]
 
 
 def test_a_base_directory_that_is_a_file_is_told_to_the_executor(runs: PipelineRuns):

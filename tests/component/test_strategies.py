@@ -118,7 +118,7 @@ def test_a_record_that_cannot_be_read(runs: PipelineRuns, caplog: pytest.LogCapt
     path.write_text("{")
     assert resolve(runs, runs.train(2.0)) == []
     [message] = messages(caplog)
-    assert message.startswith("no baseline: record.json ")
+    assert message.startswith(f"no baseline: cannot read {path}: ")
 
 
 @pytest.mark.parametrize(

@@ -414,7 +414,7 @@ def test_an_executor_that_fails(swapped: Swapped):
 
 def test_a_driver_that_fails(swapped: Swapped):
     assert swapped.driver_failed.states["BestExporter"] == "FAILED"
-    assert "RecordError: record.json " in swapped.driver_error
+    assert "RecordError: cannot read " in swapped.driver_error
     assert swapped.versions["driver_failed"] == swapped.versions["shipped"]
 
 

@@ -1,4 +1,4 @@
-"""A storage without renames, on a disk: what an object store is to the exporter."""
+"""Bucket: a storage without renames, on a disk, that behaves as an object store."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -17,11 +17,11 @@ from tfx_best_exporter.executor.storage.protocol import (
 
 
 class KilledError(BaseException):
-    """Stands for the end of a process: nothing of it changes the bucket any more."""
+    """Simulates the end of a process, after which it changes nothing in the bucket."""
 
 
 class BucketLease:
-    """A lease that is lost as soon as somebody else asks for the lock."""
+    """A lease that is lost as soon as another writer takes the lock."""
 
     def __init__(self, bucket: "Bucket"):
         self._bucket = bucket
@@ -32,12 +32,12 @@ class BucketLease:
 
 
 class Bucket(LocalStorage):
-    """Objects as files: each is written and deleted alone, and directories come with them.
+    """Objects as files: each one is written and deleted alone, and directories are implicit.
 
     Attributes:
-        steps: What was changed, as "verb path"; the path relative to `directory`.
-        before: Called with each step before it is taken, by the thread that takes it.
-        lease: Of who has the lock.
+        steps: Changes so far, as "verb path" with the path relative to `directory`.
+        before: Called with each step before its effect, in the thread of the step.
+        lease: Lease of the writer that holds the lock.
     """
 
     has_atomic_rename = False
@@ -85,7 +85,7 @@ class Bucket(LocalStorage):
         self.copy(source_path, path)
 
     def sync(self, path: str) -> None:
-        """Nothing to do."""
+        """Does nothing, because each write is durable."""
 
     def rename(self, source_path: str, path: str) -> None:
         raise StorageError(errors.no_rename(self.uri(source_path), self.uri(path)))

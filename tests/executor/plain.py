@@ -1,4 +1,4 @@
-"""Directories that pass for SavedModels wherever nobody parses them, and exports of them."""
+"""Directories that look like SavedModels as long as no code parses them, and exports of them."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,25 +21,34 @@ FILES = {
     "assets/empty.txt": b"",
 }
 
-# Content that no record or tombstone has, and the problem that the reader's error names.
+
+def _unparsable(problem: str) -> str:
+    return f"the file cannot be parsed ({problem})"
+
+
+def _of_schema(schema_version: object) -> str:
+    return f"its schema_version is {schema_version!r}, not 1"
+
+
+# Content that cannot be read as a record or tombstone, and the problem in the reader's error.
 UNREADABLE_RECORDS = {
-    "empty": (b"", "Expecting value: line 1 column 1 (char 0)"),
+    "empty": (b"", _unparsable("Expecting value: line 1 column 1 (char 0)")),
     "truncated": (
         b'{"schema_version": 1, "ver',
-        "Unterminated string starting at: line 1 column 23 (char 22)",
+        _unparsable("Unterminated string starting at: line 1 column 23 (char 22)"),
     ),
     "only begun": (
         b"{",
-        "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        _unparsable("Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
     ),
     "binary": (
         b"\x80abc",
-        "'utf-8' codec can't decode byte 0x80 in position 0: invalid start byte",
+        _unparsable("'utf-8' codec can't decode byte 0x80 in position 0: invalid start byte"),
     ),
-    "another document": (b"[]", "schema_version None"),
-    "no schema": (b"{}", "schema_version None"),
-    "newer schema": (b'{"schema_version": 2}', "schema_version 2"),
-    "schema as text": (b'{"schema_version": "1"}', "schema_version '1'"),
+    "another document": (b"[]", _of_schema(None)),
+    "no schema": (b"{}", _of_schema(None)),
+    "newer schema": (b'{"schema_version": 2}', _of_schema(2)),
+    "schema as text": (b'{"schema_version": "1"}', _of_schema("1")),
 }
 
 
@@ -79,7 +88,7 @@ def record_of(**kwargs: Any) -> Callable[..., pb.ExportRecord]:
 
 
 def publish(exports: ExportDirectory, version: int, model_path: Path, **kwargs: Any) -> Export:
-    """Publishes a model, written first if it is not there; kwargs go into the record."""
+    """Publishes a model, and writes it first if it does not exist; kwargs go into the record."""
     if not model_path.exists():
         write_files(model_path)
     with exports.lock():

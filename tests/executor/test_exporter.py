@@ -900,7 +900,7 @@ def test_verify_of_no_version(
 
 def test_verify_of_a_foreign_version(new_exporter: NewExporter, model: Model, base_path: Path):
     foreign_best(base_path, model(1.0))
-    with pytest.raises(RecordError, match=about("record.json")):
+    with pytest.raises(RecordError, match=r"record\.json: "):
         new_exporter().verify(900)
 
 
@@ -1008,7 +1008,7 @@ def test_keep_every(new_exporter: NewExporter, model: Model, base_path: Path):
         1000: "among the exports kept every 100 seconds",
         1100: "among the exports kept every 100 seconds",
         1190: "not among the exports kept every 100 seconds",
-        1250: "the best; the last one; among the exports kept every 100 seconds",
+        1250: "the best; the latest export; among the exports kept every 100 seconds",
     }
     assert versions_of(base_path) == [1000, 1100, 1250]
 
@@ -1060,7 +1060,7 @@ def test_max_bytes(new_exporter: NewExporter, model: Model, base_path: Path):
     [
         pytest.param(
             lambda path: path.write_text("{}"),
-            "record.json ",
+            "cannot read ",
             id="damaged",
         ),
         pytest.param(
@@ -1122,7 +1122,7 @@ def test_the_candidate_must_not_change_while_it_is_exported(
         (model(1.0) / "assets" / "words.txt").write_text("other words")
         return doubled(loaded)
 
-    with pytest.raises(ValueError, match=about("model")):
+    with pytest.raises(ValueError, match=str(model(1.0))):
         new_exporter(serving_signatures_fn=train_on).export(model(1.0), {"loss": 0.5})
     assert versions_of(base_path) == []
 

@@ -2,10 +2,10 @@
 
     python -m tests.faults.child
 
-reads a line of JSON for each request and answers with one. What takes long and is the same for all
-is done once, before a fork: TensorFlow is imported, which starts no thread before it computes
-something, and the clients of a store are made, which connect to nothing before they are used. A
-job's process writes its result to a file: one that was killed leaves none.
+reads one line of JSON for each request, and answers with one line of JSON. Slow work that all jobs
+share is done once, before a fork. TensorFlow is imported, which starts no thread before its first
+computation, and the clients of a store are made, which connect to nothing before their first use.
+The process of a job writes its result to a file; a killed process leaves no result.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ IMPORTED_ONCE = (
 
 @functools.cache
 def store_of(kind: Any, lease_seconds: float) -> Any:
-    """Returns a store of a class, with its clients: making them takes as long as an export."""
+    """Returns a store of a class, with its clients, which take as long to make as an export."""
     settings = LeaseSettings(lease_seconds=lease_seconds, renew_seconds=lease_seconds / 5)
     store = kind(lease_settings=settings)
     for name in ("_client", "_lease_client"):
@@ -53,7 +53,7 @@ def store_of(kind: Any, lease_seconds: float) -> Any:
 
 
 def storage_for(job: dict[str, Any], uri: str) -> tuple[Storage, Storage, str]:
-    """Returns the registered storage of a URI, the one that a job is to use, and the path there."""
+    """Returns the registered storage of a URI, the storage for a job, and the path in both."""
     storage, path = storage_of(uri)
     if storage.local_path(path):
         return storage, storage, path
@@ -61,7 +61,7 @@ def storage_for(job: dict[str, Any], uri: str) -> tuple[Storage, Storage, str]:
 
 
 class Places:
-    """Locations of a job: one stepped storage for each storage that is used."""
+    """Locations of a job, with one stepped storage for each storage in use."""
 
     def __init__(self, job: dict[str, Any]):
         self._job = job
@@ -79,7 +79,7 @@ class Places:
 
 
 class Calls:
-    """Counts calls that may change a disk, and kills this process right before one of them."""
+    """Counts the calls that may change a disk, and kills this process right before one of them."""
 
     CHANGING = frozenset(("mkdir", "write", "rename", "replace", "link", "unlink", "rmdir"))
 
@@ -89,8 +89,8 @@ class Calls:
         self.count = 0
 
     def watch(self) -> None:
-        """Starts to count, in this thread and in those that it starts."""
-        # Files are copied by several threads.
+        """Starts to count, in this thread and in the threads that it starts."""
+        # Several threads copy files.
         threading.setprofile(self._watch)
         sys.setprofile(self._watch)
 
@@ -103,7 +103,7 @@ class Calls:
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    """Returns what became of a job: decisions, or an error; and how many steps it made."""
+    """Returns the result of a job: the decisions or an error, and the number of steps."""
     places = Places(job)
     calls = Calls(job["kill_at_call"])
     if job["counts_calls"]:
@@ -143,8 +143,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def start(job: dict[str, Any]) -> int:
-    """Forks a process for a job; returns its id."""
-    # The servers stay the same for as long as this process lives.
+    """Forks a process for a job, and returns the id of the process."""
+    # The URLs of the servers never change during the life of this process.
     os.environ.update(job["environment"])
     storage_for(job, job["base"])
     process_id = os.fork()
@@ -160,7 +160,7 @@ def start(job: dict[str, Any]) -> int:
         try:
             Path(job["result"]).write_text(result)
         except OSError:
-            # A fault that was meant for the export.
+            # The injected fault hit this write instead of the export, so it is repeated.
             Path(job["result"]).write_text(result)
     except BaseException:
         traceback.print_exc()
@@ -169,9 +169,9 @@ def start(job: dict[str, Any]) -> int:
 
 
 def look(process_id: int) -> dict[str, Any] | None:
-    """Returns what ended or stopped a process: {"signal": 9}, {"stopped": true}, {"code": 0}.
+    """Returns the status of a process: {"signal": 9}, {"stopped": true} or {"code": 0}.
 
-    None if it runs on.
+    Returns None if the process still runs.
     """
     ended_id, status = os.waitpid(process_id, os.WUNTRACED | os.WNOHANG)
     if not ended_id:
@@ -184,7 +184,7 @@ def look(process_id: int) -> dict[str, Any] | None:
 
 
 def main() -> None:
-    """Answers requests until there are no more."""
+    """Answers requests until the input ends."""
     for name in IMPORTED_ONCE:
         importlib.import_module(name)
     gc.freeze()

@@ -30,9 +30,9 @@ class World:
 
     Attributes:
         kind: "local", "gs" or "s3".
-        storage: For looking at it from this process.
-        root: An empty directory there.
-        environment: What a process needs to reach it.
+        storage: The storage, for checks from this process.
+        root: An empty directory in the storage.
+        environment: Variables that another process needs to reach the storage.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class World:
 
 @pytest.fixture
 def model(write_model: WriteModel, tmp_path: Path) -> Model:
-    """Returns a function that makes a model of its own for each name, and returns its path."""
+    """Returns a function that makes a different model for each name, and returns its path."""
 
     guard = threading.Lock()
 
@@ -71,10 +71,10 @@ def model(write_model: WriteModel, tmp_path: Path) -> Model:
     return make
 
 
-# It imports TensorFlow while the first tests run.
+# The server starts with the session, and imports TensorFlow while the first tests run.
 @pytest.fixture(scope="session", autouse=True)
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.Server]:
-    """Returns what starts processes."""
+    """Returns the server that starts processes."""
     with processes.server(tmp_path_factory.mktemp("processes")) as result:
         yield result
 
@@ -92,7 +92,7 @@ def s3_url() -> Iterator[str]:
 
 
 def object_storage(kind: str) -> Any:
-    """Returns an object store; which one, the environment says when it is first used."""
+    """Returns an object store; the environment at its first use names the server."""
     lease_seconds = processes.LONG_LEASE_SECONDS
     settings = LeaseSettings(lease_seconds=lease_seconds, renew_seconds=lease_seconds / 5)
     if kind == "gs":

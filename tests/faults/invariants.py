@@ -1,4 +1,4 @@
-"""What must be true after every fault, whatever it was."""
+"""Conditions that must hold after every fault."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tfx_best_exporter.executor.storage.location import Location
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class State:
-    """What lies in a base directory, but for the numbers of versions and the times.
+    """The content of a base directory, without version numbers and times.
 
     Attributes:
-        exports: Digest, loss and files of each export, by version.
+        exports: Digest, loss and files of each export, in order of the versions.
         best: Index of the best in `exports`.
-        retired: Digest and loss of each tombstone, by version.
-        leftovers: Files below .best_exporter/ that no finished run leaves.
-        strays: What else there is.
-        pushed_model: Path, size and checksum of the PushedModel's files but for the record.
+        retired: Digest and loss of each tombstone, in order of the versions.
+        leftovers: Files in .best_exporter/ that a finished run does not leave.
+        strays: Warnings about entries that are not versions.
+        pushed_model: Path, size and checksum of the PushedModel's files, without the record.
     """
 
     exports: list[Any]
@@ -35,10 +35,10 @@ class State:
 
 
 def state_of(base: Location, pushed_model: Location | None = None) -> State:
-    """Returns the state of a base directory; every export must be as its record says."""
+    """Returns the state of a base directory, after checking each export against its record."""
     directory = ExportDirectory(base)
     served = directory.served()
-    strays = tuple(text for text in served.warnings if " is no version: " in text)
+    strays = tuple(text for text in served.warnings if " is not a version: " in text)
     assert served.warnings == strays
     exports = []
     for export in served.exports:
@@ -78,7 +78,7 @@ def _loss(record: Any) -> float:
 
 
 def assert_nothing_lost(base: Location, versions: Collection[int]) -> None:
-    """Whatever was in sight still is, or has a tombstone."""
+    """Checks that each version that was visible is still there or has a tombstone."""
     directory = ExportDirectory(base)
     present = {export.version for export in directory.exports()}
     retired = {tombstone.record.version for tombstone in directory.tombstones()}
@@ -86,7 +86,7 @@ def assert_nothing_lost(base: Location, versions: Collection[int]) -> None:
 
 
 def assert_best_is_whole(base: Location) -> None:
-    """There is a best, and it is as its record says."""
+    """Checks that there is a best, and that its files match its record."""
     directory = ExportDirectory(base)
     export = directory.served().export
     assert export
@@ -94,7 +94,7 @@ def assert_best_is_whole(base: Location) -> None:
 
 
 def assert_safe(base: Location, reader: Reader) -> None:
-    """What must be true the moment after a fault."""
+    """Checks the conditions that must hold right after a fault."""
     assert not reader.violations, reader.violations
     assert_nothing_lost(base, reader.versions)
     if reader.versions:

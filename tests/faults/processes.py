@@ -1,4 +1,4 @@
-"""Starts exports in processes of their own; the other side of child.py."""
+"""Starts exports in separate processes, with child.py on the other side."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from tests.children import child
 _FIRST_LOOK_SECONDS = 0.001
 _LONGEST_LOOK_SECONDS = 0.03
 _AT_ONCE = 3
-# Of those who may be killed: others wait for it.
+# Jobs that may be killed have a short lease, because others wait until it expires.
 SHORT_LEASE_SECONDS = 1.0
-# It does not run out on a busy machine; who waits for it looks again after a twentieth of it.
+# Other jobs have a lease that does not expire on a busy machine. Waiters poll the lock every
+# twentieth of it.
 LONG_LEASE_SECONDS = 8.0
 
 _Item = TypeVar("_Item")
@@ -33,22 +34,24 @@ _Result = TypeVar("_Result")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a process is to do.
+    """The work of one process.
 
     Attributes:
         base: URI of the base directory.
-        rounds: Path or URI of a model, and its loss, for each export. None: retire only.
-        options: Of ModelExporter.
+        rounds: Path or URI of a model, and its loss, for each export. Without rounds, the process
+            only retires exports.
+        options: Keyword arguments of ModelExporter.
         pushed_model: URI of the PushedModel.
-        fault: Signal to itself: {"at": step, "when": "before" or "after", "signal": number}.
-        environment: Variables to be set.
-        lease_seconds: Of the lock in an object store. None: SHORT_LEASE_SECONDS where it has a
-            fault or is stopped, and LONG_LEASE_SECONDS otherwise.
-        clock: A clock that stands still.
-        go: The process waits for this file.
-        is_stopped: The process stops before it does anything.
-        counts_calls: Whether it counts its calls that may change a disk.
-        kill_at_call: It kills itself right before this one of them.
+        fault: Signal that the process sends to itself: {"at": step, "when": "before" or "after",
+            "signal": number}.
+        environment: Environment variables to set.
+        lease_seconds: Lease of the lock in an object store. None means SHORT_LEASE_SECONDS for a
+            job with a fault or a stop, and LONG_LEASE_SECONDS otherwise.
+        clock: Time of a clock that stands still.
+        go: Path of a file; the process waits until the file exists.
+        is_stopped: Whether the process stops itself at the start.
+        counts_calls: Whether the process counts its calls that may change a disk.
+        kill_at_call: Number of the call right before which the process kills itself.
     """
 
     base: str
@@ -71,9 +74,15 @@ class Job:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a process. `signal` is what killed it, 0 if nothing did.
+    """The result of a process.
 
-    `steps` are calls of its storage, `calls` those of the system, if they were counted.
+    Attributes:
+        signal: Signal that killed the process; 0 if none did.
+        is_stopped: Whether the process has stopped.
+        decisions: Decisions of the exports.
+        error: Type and text of the error that ended the exports, or an empty text.
+        steps: Number of calls of the storage.
+        calls: Number of system calls that may change a disk, if they were counted.
     """
 
     signal: int = 0
@@ -85,14 +94,14 @@ class Outcome:
 
     @property
     def decision(self) -> dict[str, Any]:
-        """The only one."""
+        """The decision of a job with a single export."""
         (decision,) = self.decisions
         return decision
 
 
 @contextlib.contextmanager
 def _end_of(process_id: int) -> Iterator[Callable[[float], bool]]:
-    """Gives a function that waits for the end of a process, and returns whether that has come."""
+    """Yields a function that waits for the end of a process, and returns whether it has ended."""
     descriptor = os.pidfd_open(process_id)
     try:
         yield lambda seconds: bool(select.select([descriptor], [], [], seconds)[0])
@@ -110,12 +119,13 @@ class Process:
 
     def wait(self) -> Outcome:
         """Returns when the process has ended or stopped."""
-        # Not in the server: it answers others meanwhile. An end wakes us up, a stop does not.
+        # The wait is not in the server, which answers other requests meanwhile. The end of the
+        # process interrupts the wait, and a stop does not.
         pause_seconds = _FIRST_LOOK_SECONDS
         with _end_of(self.process_id) as has_ended:
             while (status := self._server.ask({"look": self.process_id})) is None:
                 if has_ended(pause_seconds):
-                    # Not yet told to its parent: strace is the first to know.
+                    # Under strace, the parent learns of the end later than the tracer.
                     time.sleep(_FIRST_LOOK_SECONDS)
                 pause_seconds = min(2 * pause_seconds, _LONGEST_LOOK_SECONDS)
         if "code" not in status:
@@ -124,12 +134,12 @@ class Process:
         return Outcome(**json.loads(self._result_path.read_text()))
 
     def send(self, number: signal.Signals) -> None:
-        """Sends a signal from outside."""
+        """Sends a signal to the process."""
         os.kill(self.process_id, number)
 
 
 class Server:
-    """Starts processes; for several threads."""
+    """Starts processes; safe to use from several threads."""
 
     def __init__(self, process: subprocess.Popen[str], directory: Path):
         self._process = process
@@ -138,7 +148,7 @@ class Server:
         self.log_path = directory / "log"
 
     def ask(self, request: dict[str, Any]) -> Any:
-        """Returns the answer to a request; waits for the server's start, if it must."""
+        """Returns the answer to a request; waits until the server has started."""
         assert self._process.stdin
         assert self._process.stdout
         with self._guard:
@@ -171,7 +181,7 @@ def server(directory: Path) -> Iterator[Server]:
 
 
 def at_once(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Returns the function's results in order of the items; a few are worked on at a time."""
+    """Returns the results of a function in order of the items; runs a few calls in parallel."""
     with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
         futures = [pool.submit(function, item) for item in items]
         try:

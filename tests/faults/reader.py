@@ -1,13 +1,14 @@
-"""A model server's view: a thread that polls a base directory by TensorFlow Serving's rules.
+"""The view of a model server: a thread that polls a base directory by TensorFlow Serving's rules.
 
-Every integer is a version, and the largest one is wanted. What this reader asks for beyond that:
+Every integer is a version, and the largest one is served. This reader also checks that:
 
-- whatever version is in sight is complete by its record, to the byte, and TensorFlow loads it;
-- a version that was in sight never changes;
-- the largest version never goes away.
+- every visible version is complete by its record, to the byte, and TensorFlow can load it;
+- a visible version never changes;
+- the largest version never disappears.
 
-On a disk a version is in sight when its directory is; in an object store when its saved_model.pb is
-there. Without it TensorFlow Serving finds no model, keeps what it serves, and tries again.
+On a disk, a version is visible when its directory exists. In an object store, it is visible when
+its saved_model.pb exists. Without that file TensorFlow Serving finds no model, continues to serve
+the previous version, and tries again.
 """
 
 from __future__ import annotations
@@ -30,22 +31,22 @@ from tfx_best_exporter.executor.storage.protocol import Kind
 from tfx_best_exporter.executor.storage.transfer import local_directory
 
 _LOCAL_POLL_SECONDS = 0.002
-# Each look at a store costs its server several requests.
+# Each poll of a store costs its server several requests.
 _STORE_POLL_SECONDS = 0.05
 _MAX_VERSION = 2**63 - 1
 
 
 def version_of(name: str) -> int | None:
-    """Returns the version that TensorFlow Serving reads from a name; None if it is none."""
+    """Returns the version that TensorFlow Serving reads from a name, or None."""
     if not name.isascii() or not name.isdigit() or int(name) > _MAX_VERSION:
         return None
     return int(name)
 
 
 class Reader:
-    """Polls while its context lasts; `violations` says what no model server should have seen."""
+    """Polls while its context lasts, and collects `violations` of the rules above."""
 
-    # Files of models that TensorFlow has loaded, by digest: once for the same bytes is enough.
+    # Models that TensorFlow has loaded, by the digests of their files; each one is loaded once.
     _loaded: ClassVar[set[frozenset[tuple[str, int, int]]]] = set()
     _loading: ClassVar[threading.Lock] = threading.Lock()
 
@@ -53,8 +54,8 @@ class Reader:
         """Makes a reader.
 
         Args:
-            base: What to poll.
-            foreign: Versions that have no record.
+            base: Base directory to poll.
+            foreign: Versions without a record.
         """
         self._base = base
         self._exports = ExportDirectory(base)
@@ -69,7 +70,7 @@ class Reader:
 
     @property
     def versions(self) -> list[int]:
-        """Every version that was ever in sight."""
+        """Every version that was ever visible."""
         return sorted(self._signatures)
 
     def __enter__(self) -> Reader:
@@ -95,17 +96,17 @@ class Reader:
             self.poll()
 
     def forgive_largest(self) -> None:
-        """Lets the largest version go: whoever published it says that it failed."""
+        """Allows the largest version to disappear, because the run that published it failed."""
         self.poll()
         with self._guard:
-            text = f"version {self.largest} was the largest, and went away"
+            text = f"version {self.largest} was the largest, and disappeared"
             if text in self.violations:
                 self.violations = [other for other in self.violations if other != text]
                 self._signatures.pop(self.largest, None)
             self.largest = max(self._signatures, default=-1)
 
     def poll(self) -> None:
-        """Looks once."""
+        """Polls once."""
         with self._guard:
             self.polls += 1
             try:
@@ -122,9 +123,9 @@ class Reader:
             in_sight.append(version)
             if signature:
                 self._look(Export(version=version, base=self._base), signature)
-        # It may have been published after the listing was made, and before it was looked at.
+        # The largest version may have been published after the listing, so it is checked again.
         if max(in_sight, default=-1) < self.largest and not self._is_visible(self.largest):
-            self.violations.append(f"version {self.largest} was the largest, and went away")
+            self.violations.append(f"version {self.largest} was the largest, and disappeared")
         self.largest = max([self.largest, *in_sight])
 
     def _is_visible(self, version: int) -> bool:
@@ -138,7 +139,7 @@ class Reader:
                 if entry.kind is Kind.DIRECTORY:
                     yield entry.name, self._signature(self._base / entry.name)
             return
-        # One request shows one moment.
+        # A single listing shows a single moment of the store.
         directories: dict[str, dict[str, int]] = {}
         for path, size in self._base.sizes().items():
             name, slash, rest = path.partition("/")
@@ -147,22 +148,22 @@ class Reader:
         yield from directories.items()
 
     def _look(self, export: Export, signature: Mapping[str, Any]) -> None:
-        """Notes what is wrong with a version in sight."""
+        """Records the problem of a visible version, if it has one."""
         known = self._signatures.setdefault(export.version, signature)
         if known is signature:
             problem = self._problem(export)
         else:
             problem = "" if known == signature else f"it has changed: {known} to {signature}"
-        # It may have been retired while it was looked at.
+        # Versions that were retired during the check are no violation.
         if problem and self._signature(export.location) == signature:
             self.violations.append(f"version {export.version}: {problem}")
 
     def _is_marked(self, signature: Mapping[str, Any]) -> bool:
-        # A directory on a disk that was listed was in sight, whatever has become of it since.
+        # Every directory in a listing of a disk was visible, even if it has been retired since.
         return self._base.local_path() is not None or any(marker in signature for marker in MARKERS)
 
     def _signature(self, location: Location) -> Mapping[str, Any]:
-        """Returns what changes when a version does; empty if it is not there."""
+        """Returns values that change when a version changes; empty if it does not exist."""
         if not self._base.local_path():
             return location.sizes()
         result: dict[str, Any] = {}
@@ -201,7 +202,7 @@ class Reader:
 
 
 def _add_identities(directory: str, result: dict[str, Any]) -> None:
-    """Notes what a directory and all below it are: this is done thousands of times."""
+    """Adds inode, size and time of each file below a directory; called thousands of times."""
     result[directory] = os.stat(directory).st_ino
     with os.scandir(directory) as entries:
         for entry in entries:

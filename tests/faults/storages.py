@@ -1,4 +1,4 @@
-"""A storage around another one that counts what it is asked to change, and has faults at a step."""
+"""A storage around another one that counts changing calls, and injects faults at a step."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from tfx_best_exporter.executor.storage.protocol import Entry, Lease, Storage
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One call that may change something.
+    """One call that may change a file.
 
-    `number` counts from 0 through all such calls of a storage; `path` is the one that changes.
+    Attributes:
+        number: Number of the call among all such calls of the storage, from 0.
+        name: Name of the method.
+        path: Path that changes.
     """
 
     number: int
@@ -31,13 +34,13 @@ Hook = Callable[[Step], None]
 
 
 def nothing(step: Step) -> None:
-    """Lets a step pass."""
+    """A hook without an effect."""
 
 
 class SteppedStorage:
-    """A storage that calls a hook before, and another after each step.
+    """A storage that calls one hook before each step, and another one after it.
 
-    A hook that raises makes the step fail: before it had its effect, or after.
+    A hook that raises an error makes the step fail, before or after its effect.
     """
 
     def __init__(self, storage: Storage, before: Hook = nothing, after: Hook = nothing):
@@ -138,7 +141,7 @@ class SignalAt:
 
 
 def hooks_of(fault: dict[str, Any] | None) -> dict[str, Hook]:
-    """Returns the hooks that a job's fault asks for: {"at": 3, "when": "before", "signal": 9}."""
+    """Returns the hooks for the fault of a job: {"at": 3, "when": "before", "signal": 9}."""
     if fault is None:
         return {}
     return {fault["when"]: SignalAt(fault["at"], signal.Signals(fault["signal"]))}

@@ -1,4 +1,4 @@
-"""What a disk does: killed at any moment, full, broken, read-only. Rows 1, 2, 5 and 6."""
+"""Faults on a disk (kills, full, broken, read-only): rows 1, 2, 5 and 6 of the fault matrix."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KILLS = 200
 SCENARIO = Scenario(
     before=[0.5, 0.4, 0.3], options={"exports_to_keep": 2}, is_pushed=True, has_assets_extra=True
 )
-# They wait, or tell something, or are made by the interpreter for itself.
+# Calls that wait, that read information, or that the interpreter makes for itself.
 IGNORED = re.compile(
     "brk|clone3?|exit|exit_group|futex|get.*|m(advise|map|protect|remap|unmap)|rseq|rt_sig.*"
     "|sched_yield|set_robust_list|sysinfo|uname"
@@ -38,7 +38,7 @@ def stopped(job: Job) -> Job:
 
 
 def moments(log: str) -> list[tuple[str, int]]:
-    """Returns (system call, how often one thread made it before), for all that strace has seen."""
+    """Returns each system call in a log of strace with its number in its thread, from 1."""
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for match in re.finditer(r"^(\d+) +(\w+)\(", log, re.MULTILINE):
         counts[match[2]][match[1]] += 1
@@ -61,7 +61,7 @@ def test_killed_at_200_moments(disk: World, model: Model, server: Server, tmp_pa
     expected = final_state(disk, SCENARIO, "undisturbed")
     found = moments(log_path.read_text())
     assert len(found) > KILLS
-    # Spread over all of them.
+    # The moments are spread over all system calls.
     stride = len(found) // KILLS
     found = iter([moment for start in range(stride) for moment in found[start::stride]])
 
@@ -84,7 +84,8 @@ def test_killed_at_200_moments(disk: World, model: Model, server: Server, tmp_pa
         return killed.signal == 9
 
     kills = 0
-    # A thread that makes fewer calls than last time is not killed: then there is another moment.
+    # A thread may make fewer calls than in the first run, and is not killed then. Another moment
+    # replaces that one.
     while moments_left := list(itertools.islice(found, KILLS - kills)):
         kills += sum(at_once(kill, moments_left))
     assert kills == KILLS
@@ -142,7 +143,7 @@ def test_killed_in_the_middle_of_a_file(
     assert partial > 0
 
 
-# What may go wrong, and in which calls; each call in turn.
+# Errors by system call. The test injects each error into each call of a run, one at a time.
 ERRORS = {
     "mkdir": ["EACCES", "EROFS"],
     "write": ["EIO", "ENOSPC"],
@@ -179,15 +180,15 @@ def test_a_call_that_fails(
                 server, stopped(job), f"trace={call}", f"inject={call}:error={error}:when={number}"
             )
             if call == "fsync" and failed.error:
-                # A disk that cannot make a name durable may lose it: the name is taken back.
+                # If a disk cannot make a name durable, the exporter removes the name again.
                 reader.forgive_largest()
             assert_safe(base, reader)
             state = state_of(base)
-            # What could not be deleted stays in the trash, and is told.
+            # Files that could not be deleted stay in the trash, and are reported.
             assert not [name for name in state.leftovers if name.startswith("staging/")]
             if failed.error:
                 assert re.match(r"\w*Error: ", failed.error)
-                # fsync and flock are given a file, and not its name.
+                # Errors of fsync and flock have no path: these calls take a descriptor.
                 assert "/" in failed.error or call in ("flock", "fsync")
             else:
                 assert failed.decision["exported"]
@@ -203,7 +204,7 @@ def test_a_call_that_fails(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Returns a file system of 2 MiB of its own."""
+    """Returns the path of a separate file system of 2 MiB."""
     path = tmp_path / "small"
     path.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(path)]

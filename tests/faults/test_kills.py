@@ -21,13 +21,13 @@ MakeJob = Callable[[World, Model, str], Job]
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """What is there before, and what is done to it.
+    """The exports before a run, and the run.
 
     Attributes:
-        before: Losses of the exports that are there.
-        loss: Of the candidate; None: retire only.
-        options: Of the exporter.
-        is_pushed: Whether there is a PushedModel.
+        before: Losses of the exports before the run.
+        loss: Loss of the candidate; None to retire only.
+        options: Keyword arguments of the exporter.
+        is_pushed: Whether the run writes a PushedModel.
         has_assets_extra: Whether the exporter adds a file.
     """
 
@@ -38,7 +38,7 @@ class Scenario:
     has_assets_extra: bool = False
 
     def job(self, world: World, model: Model, name: str) -> Job:
-        """Returns what is done, in directories of this name."""
+        """Returns the job of the run, in directories of this name."""
         options = dict(self.options)
         if self.has_assets_extra:
             options["assets_extra"] = {"more/note.txt": model("note") + "/saved_model.pb"}
@@ -51,7 +51,7 @@ class Scenario:
         )
 
     def prepare(self, world: World, model: Model, server: Server, name: str) -> None:
-        """Makes the exports that are there before."""
+        """Makes the exports before the run."""
         if self.before:
             rounds = [(model(f"before-{loss}"), loss) for loss in self.before]
             outcome = server.run(
@@ -70,21 +70,21 @@ ALL = {
     "as_text": Scenario(before=[0.3], options={"as_text": True}),
     "assets_extra": Scenario(before=[0.3], has_assets_extra=True),
 }
-# With an object store each step costs a hundred times as much.
+# One scenario has all options, because each step in an object store costs a hundred times as much.
 EVERYTHING = Scenario(
     before=[0.3],
     options={"as_text": True, "exports_to_keep": 1},
     is_pushed=True,
     has_assets_extra=True,
 )
-# All that may happen to a disk in one run.
+# This scenario has all changes to a disk that one run can make.
 RETIRING = Scenario(
     before=[0.5, 0.4, 0.3],
     options={"exports_to_keep": 3},
     is_pushed=True,
     has_assets_extra=True,
 )
-# Later than what was before.
+# This time is later than those of all exports before.
 CLOCK = 4e9
 CASES = [
     *[pytest.param("local", scenario, id=f"local-{name}") for name, scenario in ALL.items()],
@@ -122,9 +122,9 @@ def test_killed_at_every_step(
     expected = final_state(world, scenario, "undisturbed")
     assert expected.leftovers == []
 
-    # Right after one step is right before the next one.
+    # The moment right after a step is also right before the next step.
     points = [(0, "before"), *[(number, "after") for number in range(undisturbed.steps)]]
-    # The S3 server takes five times as long as the other one.
+    # The S3 server is five times as slow as the other one, so only every third point is tried.
     points = points[:: 3 if kind == "s3" else 1]
 
     def kill(point: tuple[int, str]) -> None:
@@ -145,13 +145,13 @@ def test_killed_at_every_step(
         assert_safe(world / name / "base", reader)
         assert final_state(world, scenario, name) == expected, name
 
-    # First all of them are killed: then their leases have run out when they are run again.
+    # All runs are killed before the first one is repeated, so that their leases have expired.
     at_once(kill, points)
     at_once(run_again, points)
 
 
 def test_killed_before_every_call(disk: World, model: Model, server: Server) -> None:
-    """Between the steps too: before each call that may change the disk."""
+    """Kills before each call that may change the disk, also between steps."""
     RETIRING.prepare(disk, model, server, "before")
     before = [each.version for each in ExportDirectory(disk / "before/base").exports()]
 
@@ -182,9 +182,9 @@ def test_killed_before_every_call(disk: World, model: Model, server: Server) -> 
 
     kills: list[bool] = []
     in_sight = at_once(kill, range(undisturbed.calls))
-    # Threads that make a directory at the same time make one call more, or less.
+    # Threads that create a directory at the same time make one call more or less.
     assert sum(kills) > undisturbed.calls - 5
-    # One version appears, and then one goes away: nothing else is ever there.
+    # One version appears, and then another one disappears. No other state is ever visible.
     assert list(dict.fromkeys(in_sight)) == [
         (*before,),
         (*before, int(CLOCK)),
@@ -193,13 +193,13 @@ def test_killed_before_every_call(disk: World, model: Model, server: Server) -> 
 
 
 def test_killed_after_the_commit(world: World, model: Model, server: Server) -> None:
-    """The export is there, and its run has told nobody."""
+    """The export is visible, but its run has not reported it."""
     base = world / "base"
     assert server.run(world.job("base", (model("before"), 0.3))).error == ""
     job = world.job("base", (model("candidate"), 0.1), pushed_model=world.uri("pushed"))
     steps = server.run(dataclasses.replace(job, base=world.uri("other"))).steps
     with Reader(base) as reader:
-        # Its last step is to release the lock.
+        # The last step of a run releases the lock.
         assert server.run(job.with_fault(steps - 1, "after")).signal == 9
         (old, version) = [each.version for each in ExportDirectory(base).exports()]
         again = server.run(job).decision

@@ -36,7 +36,7 @@ def test_many_writers(
     tmp_path: Path,
 ) -> None:
     world = make_world(kind)
-    # A model each: the same one again would be no second export, whatever its loss.
+    # Each export has a different model, because the same model is not exported twice.
     losses = random.Random(7).sample(range(1000), processes * rounds)
     models = [(model(str(loss)), loss / 1000) for loss in losses]
     go_path = tmp_path / "go"
@@ -69,7 +69,7 @@ def test_many_writers(
 def test_who_waited_for_the_lock_looks_at_the_best_again(
     world: World, model: Model, server: Server, loser_loss: float
 ) -> None:
-    """Both find nothing served when they start."""
+    """Nothing is served when either writer starts."""
     first = server.start(
         world.job("base", (model("a"), 0.2), lease_seconds=30.0).with_fault(
             1, "before", signal.SIGSTOP
@@ -91,7 +91,7 @@ def test_who_waited_for_the_lock_looks_at_the_best_again(
 def test_the_lock_of_a_killed_process_is_taken_over(
     world: World, model: Model, server: Server
 ) -> None:
-    """Killed from outside, while it stands still with the lock in its hand."""
+    """The process is killed from outside, while it is stopped and holds the lock."""
     holder = server.start(
         world.job("base", (model("a"), 0.2)).with_fault(3, "before", signal.SIGSTOP)
     )
@@ -100,7 +100,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(
     assert holder.wait().signal == signal.SIGKILL
     started_at = time.monotonic()
     assert server.run(world.job("base", (model("b"), 0.3))).decision["reason"] == "FIRST_EXPORT"
-    # Not the time-out of a lock: the lease lasts a second.
+    # The wait ends with the lease, which lasts a second, and not with the timeout of the lock.
     assert time.monotonic() - started_at < 10
     assert len(state_of(world / "base").exports) == 1
 
@@ -117,9 +117,9 @@ def test_a_writer_that_slept_through_its_lease_changes_nothing(
     model: Model,
     server: Server,
 ) -> None:
-    """Stopped before each step; another one takes over; then the first one goes on.
+    """A writer is stopped before each step, another one takes over, and then the first continues.
 
-    With a clock that stands still both would choose the same version.
+    With a clock that stands still, both writers would choose the same version.
     """
     store = make_world(kind)
     job = store.job("undisturbed", (model("slow"), 0.2), clock=clock)
@@ -132,12 +132,13 @@ def test_a_writer_that_slept_through_its_lease_changes_nothing(
         assert sleeper.wait().is_stopped
         return name, sleeper
 
-    # Each step with a clock that stands: one in three with the S3 server, which is slow.
+    # With a clock that stands still, every third step runs on the S3 server, which is slow, and the
+    # others run on the other server.
     numbers = [
         number for number in range(1, steps) if (number % 3 == 0) == (kind == "s3" or clock is None)
     ]
     sleepers = at_once(start, numbers)
-    # The lease, and that the server tells times in whole seconds.
+    # The wait covers the lease and the whole seconds in which servers report times.
     time.sleep(2.1)
 
     def wake(started: tuple[str, Process]) -> None:
@@ -154,7 +155,7 @@ def test_a_writer_that_slept_through_its_lease_changes_nothing(
         assert slow.error == "", name
         assert_safe(store / name, reader)
         assert best_loss(store, name) == 0.1
-        # What is left is swept by whoever comes next.
+        # The next run removes all leftovers.
         assert server.run(store.job(name, (model("next"), 0.05), clock=clock)).error == ""
         assert state_of(store / name).leftovers == []
 

@@ -1,4 +1,4 @@
-"""docs/faults.md names tests that exist, one at least for each row."""
+"""docs/faults.md names at least one existing test for each row."""
 
 from __future__ import annotations
 

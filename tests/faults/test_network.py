@@ -1,4 +1,4 @@
-"""What a network does to an object store's requests: rows 17 and 18 of the fault matrix."""
+"""Network faults in the requests to an object store: rows 17 and 18 of the fault matrix."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tfx_best_exporter.executor.storage.lease import LeaseSettings
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import StorageError
 
-# Google's client leaves a reply to a download that it will ask for again to the garbage collector.
+# Google's client leaves the response of a download that it retries to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket")
 
 FAULTS: list[Fault] = [Reply(503), Reply(429), Reset(), LoseReply()]
@@ -32,7 +32,7 @@ FAULTS: list[Fault] = [Reply(503), Reply(429), Reset(), LoseReply()]
 
 @dataclasses.dataclass
 class Line:
-    """An object store behind a proxy, and the same one without."""
+    """An object store behind a proxy, and the same store without the proxy."""
 
     store: World
     proxy: FaultProxy
@@ -40,7 +40,7 @@ class Line:
 
     @property
     def stride(self) -> int:
-        """Of how many requests one has a fault: the S3 server takes its time."""
+        """Number of requests per fault; larger for the S3 server, which is slow."""
         return 1 if self.store.kind == "gs" else 3
 
     def exporter(self, name: str, **kwargs: Any) -> ModelExporter:
@@ -48,7 +48,7 @@ class Line:
 
 
 def impatient_storage(kind: str) -> Any:
-    """Returns a store that gives up after a second, or three tries."""
+    """Returns a store that gives up after a second or three attempts."""
     lease_settings = LeaseSettings(lease_seconds=10.0, renew_seconds=1.0)
     if kind == "gs":
         from tfx_best_exporter.executor.storage.gs import GsStorage, RetrySettings
@@ -64,7 +64,7 @@ def impatient_storage(kind: str) -> Any:
 def line(
     store: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Line]:
-    # A client keeps the URL that it is made with.
+    # The first request makes the client, which keeps the URL of this moment.
     assert (store / "nothing").children() == []
     with fault_proxy(request.getfixturevalue(f"{store.kind}_url")) as proxy:
         for name, value in environment_of(store.kind, proxy.url).items():
@@ -77,7 +77,7 @@ def line(
 
 
 def nth(number: int, fault: Fault) -> Callable[[Request], Fault | None]:
-    """Returns a plan that does something to one request, and nothing when it comes again."""
+    """Returns a plan that injects a fault into one request, and not into its retry."""
     count = iter(range(1_000_000))
     return lambda request: fault if next(count) == number else None
 
@@ -90,7 +90,7 @@ def export(line: Line, name: str, model: Model) -> tuple[State, Any]:
 
 
 def test_a_request_that_fails_once_is_not_noticed(line: Line, model: Model) -> None:
-    """Each kind of fault meets requests all over an export that retires another one."""
+    """Faults of each kind hit requests throughout an export that retires another export."""
 
     def prepare(name: str) -> None:
         ModelExporter(line.store / name).run(model("before"), {"loss": 0.3})
@@ -113,7 +113,7 @@ def test_a_request_that_fails_once_is_not_noticed(line: Line, model: Model) -> N
 
 
 def test_a_write_whose_reply_is_lost_is_recognised(line: Line, model: Model) -> None:
-    """Every write and every deletion in turn: carried out, and not confirmed."""
+    """Each write and each deletion in turn has its effect, but its response is lost."""
     methods = {"PUT", "POST", "DELETE"}
 
     def plan(number: int) -> Callable[[Request], Fault | None]:
@@ -133,7 +133,7 @@ def test_a_write_whose_reply_is_lost_is_recognised(line: Line, model: Model) -> 
         state = state_of(line.store / name)
         assert decision.exported
         assert len(state.exports) == 1
-        # Not even the version was taken for another writer's.
+        # The exporter recognized its own claim of the version, and did not take a larger one.
         assert reader.versions == [decision.version]
         assert decision.version - decision.decided_at.seconds <= 0
         assert state.leftovers == []
@@ -161,7 +161,7 @@ def test_a_store_that_stays_away_is_an_error(line: Line, model: Model) -> None:
         served = directory.served().export
         assert served
         assert served.version == reader.largest == before
-        # Its lock could not be deleted.
+        # The run could not delete its lock, because the store did not answer.
         (line.store / "base/.best_exporter/lock").remove()
     line.proxy.always(None)
     assert line.exporter("base").run(model("after"), {"loss": 0.1}).exported
@@ -170,7 +170,7 @@ def test_a_store_that_stays_away_is_an_error(line: Line, model: Model) -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_step_that_fails_for_good(world: World, model: Model, when: str) -> None:
-    """Whatever the storage raises, and whether or not it did what it was asked for."""
+    """Each step fails once, before or after its effect."""
     before = ModelExporter(world / "before").run(model("before"), {"loss": 0.3}).version
     copy_directory(world / "before", world / "undisturbed")
     undisturbed = SteppedStorage(world.storage)
@@ -195,20 +195,20 @@ def test_a_step_that_fails_for_good(world: World, model: Model, when: str) -> No
                 exporter.run(model("after"), {"loss": 0.1})
             (failed,) = [step.name for step in stepped.steps if step.number == number]
             if (when, failed) == ("after", "rename"):
-                # A disk that cannot make a name durable may lose it: the name is taken back.
+                # If a disk cannot make a name durable, the exporter removes the name again.
                 reader.forgive_largest()
             assert_safe(world / name, reader)
             largest = ExportDirectory(world / name).served().largest_version
             again = ModelExporter(world / name, exports_to_keep=1).run(
                 model("after"), {"loss": 0.1}
             )
-        # Adopted, if it is in sight.
+        # A version that is visible after the fault is not exported again.
         assert again.exported is (largest == before), name
         assert_safe(world / name, reader)
         state = state_of(world / name)
         assert len(state.exports) == len(state.retired) == 1
         assert state.leftovers == []
 
-    # Each step with one of the stores: one in three with the S3 server, which is slow.
+    # Each step runs on one of the stores, and every third one on the S3 server, which is slow.
     kinds = {1: ("local", "gs"), 2: ("local", "gs"), 0: ("local", "s3")}
     at_once(disturb, [n for n in range(1, steps) if world.kind in kinds[n % 3]])

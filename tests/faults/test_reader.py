@@ -1,4 +1,4 @@
-"""The reader sees what it is there to see, and nothing that was not there."""
+"""The reader reports every violation, and no violation that did not happen."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Entry
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# What TensorFlow says of such a file.
+# This pattern matches TensorFlow's error for a file that is not a model.
 NOT_LOADED = r"(?s)version \d+: .*Cannot parse file .*saved_model\.pb"
 
 
 class ListedBefore(LocalStorage):
-    """A disk on which something happens right after a directory was listed, once."""
+    """A disk that calls a function once, right after a directory was listed."""
 
     def __init__(self, path: str, then: Callable[[], Any]):
         super().__init__()
@@ -40,7 +40,7 @@ class ListedBefore(LocalStorage):
 
 
 def remove(base: Location, version: int) -> None:
-    """Takes a version out of sight in one step, as its owner would."""
+    """Takes a version out of service in one step, as the exporter would."""
     if base.local_path():
         Path(base.path, f"{version}").rename(Path(base.path).with_name(f"removed-{version}"))
         return
@@ -76,7 +76,7 @@ def test_the_largest_version_that_goes_away(world: World, model: Model) -> None:
     base = world / "base"
     exporter = ModelExporter(base)
     versions = [exporter.run(model(f"{n}"), {"loss": 1.0 / n}).version for n in (1, 2)]
-    with pytest.raises(AssertionError, match="went away") as caught, Reader(base):
+    with pytest.raises(AssertionError, match="disappeared") as caught, Reader(base):
         remove(base, versions[1])
     assert f"version {versions[1]} was the largest" in str(caught.value)
 
@@ -95,7 +95,7 @@ def test_a_version_that_lacks_a_file(world: World, model: Model) -> None:
 
 
 def test_a_version_that_tensorflow_does_not_load(disk: World, model: Model) -> None:
-    """It is as its record says."""
+    """The files of the version match its record."""
     version = ModelExporter(disk / "base").run(model("only"), {"loss": 0.3}).version
     export = disk / "base" / f"{version}"
     (export / "saved_model.pb").write(b"not a model")
@@ -124,5 +124,5 @@ def test_a_largest_version_that_was_taken_back(world: World, model: Model) -> No
         remove(base, versions[1])
         reader.forgive_largest()
         assert reader.largest == versions[0]
-    with pytest.raises(AssertionError, match="went away"), Reader(base) as reader:
+    with pytest.raises(AssertionError, match="disappeared"), Reader(base) as reader:
         remove(base, versions[0])

@@ -1,4 +1,4 @@
-"""Faults in system calls, by strace, which is attached to a process that waits for it."""
+"""Faults in system calls, injected by strace, which is attached to a stopped process."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import pytest
 
 from tests.faults.processes import Job, Outcome, Server
 
-needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace")
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 
 def run_with(server: Server, job: Job, *expressions: str, log_path: Path | None = None) -> Outcome:
     """Runs a job under strace.
 
     Args:
-        server: Starts processes.
-        job: With `is_stopped`.
-        expressions: For example "inject=write:signal=KILL:when=3". strace counts the calls of each
-            thread by themselves.
-        log_path: For what strace writes.
+        server: Server that starts the process.
+        job: A job with `is_stopped`.
+        expressions: Expressions such as "inject=write:signal=KILL:when=3". strace counts the calls
+            of each thread separately.
+        log_path: File for the output of strace.
     """
     assert job.is_stopped
     process = server.start(job)

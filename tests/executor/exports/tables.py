@@ -1,4 +1,4 @@
-"""Writes tables in the format that sstable.py reads, as LevelDB's documentation describes it."""
+"""Writes tables in the format that sstable.py reads, by LevelDB's documentation."""
 
 from collections.abc import Iterable, Sequence
 
@@ -41,7 +41,7 @@ def raw_block(content: bytes, restarts: Iterable[int] = (0,)) -> bytes:
 
 
 def snappy(content: bytes) -> bytes:
-    """Returns a content in Snappy's format, with every byte a literal: no shorter, but valid."""
+    """Returns content in Snappy's format with literals only: valid, but not shorter."""
     parts = [content[start : start + 60] for start in range(0, len(content), 60)]
     literals = (bytes([(len(part) - 1) << 2]) + part for part in parts)
     return varint(len(content)) + b"".join(literals)
@@ -61,11 +61,11 @@ def footer(offset: int, size: int) -> bytes:
 
 
 def table(blocks: Sequence[bytes], *, is_compressed: bool = False) -> bytes:
-    """Returns a table of blocks, which `block` made."""
+    """Returns a table of blocks that `block` has made."""
     content, handles = b"", []
     for number, each in enumerate(blocks):
         written = snappy(each) if is_compressed else each
-        # A key of the index block is at least every key of the block that it stands for.
+        # Keys in the index block must not be smaller than any key of their data block.
         key = b"\xff" + number.to_bytes(4, "big")
         handles.append((key, varint(len(content)) + varint(len(written))))
         content += sealed(written, 1 if is_compressed else 0)

@@ -1,4 +1,4 @@
-"""Exports on a storage that the exporter does not know: the verbs of the protocol are enough."""
+"""Exports on a storage that is not in the registry: the verbs of the protocol are enough."""
 
 from pathlib import Path
 

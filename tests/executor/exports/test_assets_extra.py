@@ -30,7 +30,7 @@ def test_destinations_outside_are_refused(destination: str):
         check_assets_extra({destination: "/a"})
     assert str(caught.value) == (
         f"assets_extra must have destinations below assets.extra/ (got {destination!r})."
-        " Give a relative path including the file name, without '..'."
+        " Use a relative path that includes the file name and has no '..'."
     )
 
 
@@ -40,7 +40,7 @@ def test_destinations_of_ours_are_refused(destination: str):
         check_assets_extra({destination: "/a"})
     assert str(caught.value) == (
         f"assets_extra must have destinations outside best_exporter/ (got {destination!r})."
-        " That is where the export's record lies: choose another name."
+        " The export's record is stored there. Choose another name."
     )
 
 
@@ -49,7 +49,7 @@ def test_an_empty_source_is_refused():
         check_assets_extra({"a": ""})
     assert str(caught.value) == (
         "assets_extra['a'] must be the path of a file (got '')."
-        " Give the full path of the source file."
+        " Use the full path of the source file."
     )
 
 
@@ -59,7 +59,7 @@ def test_assets_extra_of_another_type_is_refused(value: Any):
         check_assets_extra(value)
     assert str(caught.value) == (
         f"assets_extra must be a dictionary of destination path to source path (got {value!r})."
-        " Give paths as str."
+        " Use str for both paths."
     )
 
 
@@ -82,7 +82,7 @@ def test_a_source_that_is_no_file_is_refused(tmp_path: Path, name: str):
         with_assets_extra([], {"a": source})
     assert str(caught.value) == (
         f"assets_extra['a'] must be the path of a file (got {source!r})."
-        " Give the full path of the source file."
+        " Use the full path of the source file."
     )
 
 
@@ -106,6 +106,6 @@ def test_destinations_that_collide_are_refused(
             files, {destination: str(tmp_path / "source") for destination in destinations}
         )
     assert str(caught.value) == (
-        f"assets_extra must have destinations that nothing else uses (got {collision!r})."
+        f"assets_extra must have destinations that no other file uses (got {collision!r})."
         " Choose another name."
     )

@@ -27,33 +27,33 @@ from tfx_best_exporter.executor.storage.protocol import LeaseLostError, Storage,
 
 CONTENTS = {RECORD_PATH: b"{}"}
 WHOLE = {**FILES, **CONTENTS}
-# Content of the same size: nobody can tell it by the size.
+# Other content of the same sizes, which only a digest can distinguish.
 OTHER_FILES = {name: content.upper() for name, content in FILES.items()}
 
 
 def left(name: str, directory: str) -> str:
-    return f"removed {name} from {directory}: a run had left it"
+    return f"removed {name} from {directory}, left by an earlier run"
 
 
 def half_written(version: int) -> str:
-    return f"removed version {version}: a run had left it half written"
+    return f"removed version {version}, left half-written by an earlier run"
 
 
 def not_removed(place: object, problem: str) -> str:
-    return f"{place} could not be removed, the next run tries again: {problem}"
+    return f"cannot remove {place}, the next run tries again: {problem}"
 
 
 def not_cleaned_up(problem: str) -> str:
-    return f"cleaning up failed, the next run tries again: {problem}"
+    return f"cannot clean up, the next run tries again: {problem}"
 
 
 class Disk(LocalStorage):
-    """A disk that tells its steps, and on which some of them fail or deceive.
+    """A disk that records its steps, and on which some steps fail or write other content.
 
     Attributes:
         steps: Names of the methods that were called.
-        failures: Error by method: it is raised once the method has done its work.
-        spoiled: End of the path of a file that does not keep what it was given.
+        failures: Errors by method; an error is raised after the method has taken effect.
+        spoiled: End of the path of a file that gets other content than was written.
     """
 
     def __init__(self, **failures: OSError):
@@ -126,7 +126,7 @@ def commit(storage: Storage, base_path: Path) -> Commit:
 
 
 def held() -> None:
-    """The lease is held."""
+    """A check of a lease that is held."""
 
 
 def lost() -> None:
@@ -134,7 +134,7 @@ def lost() -> None:
 
 
 def on(storage: Storage, files: list[ModelFile]) -> list[ModelFile]:
-    """Returns the files as lying in another storage of the same disk."""
+    """Returns the files with sources in another storage on the same disk."""
     return [
         ModelFile(path=file.path, source=Location(storage, file.source.path), digest=file.digest)
         for file in files
@@ -142,7 +142,7 @@ def on(storage: Storage, files: list[ModelFile]) -> list[ModelFile]:
 
 
 def left_in(base_path: Path) -> list[str]:
-    """Returns the files below .best_exporter/."""
+    """Returns the paths of the files in .best_exporter/."""
     return sorted(read_files(base_path / ".best_exporter"))
 
 
@@ -155,7 +155,7 @@ def in_sight(base_path: Path) -> dict[str, dict[str, bytes]]:
     }
 
 
-# In every storage.
+# Behavior in every storage.
 
 
 def test_the_storage_decides(tmp_path: Path, bucket: Bucket):
@@ -187,9 +187,9 @@ def test_a_file_that_changed_is_refused(
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         commit.publish(5, files, CONTENTS, held)
     assert str(caught.value) == (
-        f"{name} must be copied as it was read (got {file.source.digest()}, expected"
-        f" {file.digest}, at {file.source}). Nothing was published: run again, and see what else"
-        " writes there."
+        f"cannot publish {name}: {file.source.digest()} were copied, but {file.source} had"
+        f" {file.digest}. Nothing was published. Run again, and check whether another program"
+        " writes to it."
     )
     assert in_sight(base_path) == {}
     assert read_files(base_path) == {}
@@ -241,7 +241,7 @@ def test_an_interrupt_leaves_nothing(commit: Commit, base_path: Path, model_path
     assert read_files(base_path) == {}
 
 
-# By rename.
+# RenameCommit.
 
 
 def test_a_disk_copies_verifies_syncs_and_renames(base_path: Path, model_path: Path):
@@ -260,16 +260,16 @@ def test_a_disk_that_keeps_something_else_is_found_out(base_path: Path, model_pa
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         rename_commit(disk, base_path).publish(5, files, CONTENTS, held)
     assert str(caught.value) == (
-        "assets/words.txt must be written as it was read (got"
-        f" {disk.digest(str(model_path / 'words'))}, expected {file.digest}, at {file.source})."
-        " Nothing was published: run again, and see what else writes there."
+        f"cannot publish assets/words.txt: {disk.digest(str(model_path / 'words'))} were written,"
+        f" but {file.source} had {file.digest}. Nothing was published. Run again, and check whether"
+        " another program writes to it."
     )
     assert read_files(base_path) == {}
 
 
 @pytest.mark.parametrize("step", ["copy", "sync", "rename"])
 def test_a_disk_that_fails_leaves_nothing_in_sight(base_path: Path, model_path: Path, step: str):
-    # Each fails when it has done its work. A rename does so if the name cannot be made durable.
+    # Each step fails after its effect, as a rename does if the new name cannot be made durable.
     disk = Disk(**{step: OSError(5, "Input/output error")})
     commit = rename_commit(disk, base_path)
     with pytest.raises(OSError, match="Input/output error"):
@@ -281,7 +281,7 @@ def test_a_disk_that_fails_leaves_nothing_in_sight(base_path: Path, model_path: 
 def test_a_rename_that_fails_leaves_nothing_in_sight(
     base_path: Path, model_path: Path, other_file_system: Path
 ):
-    # A rename to another file system fails, whoever asks.
+    # Renames to another file system fail, even for root.
     (base_path / ".best_exporter").mkdir(parents=True)
     (base_path / ".best_exporter" / "staging").symlink_to(other_file_system)
     with pytest.raises(OSError, match="cross-device"):
@@ -327,7 +327,7 @@ def test_a_retired_version_is_out_of_sight_before_it_is_deleted(base_path: Path,
     assert commit.recover(held) == [left(left_path.name, "trash")]
 
 
-# By a marker.
+# MarkerCommit.
 
 
 def test_the_marker_is_written_last(
@@ -393,9 +393,9 @@ def test_what_is_listed_must_be_what_was_written(
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         marker_commit.publish(5, files_of(model_path), CONTENTS, held)
     assert str(caught.value) == (
-        "version must be written whole (got other sizes of assets/strange, assets/words.txt,"
-        " fingerprint.pb, at bucket://base/5). Nothing was published: run again, and see what else"
-        " writes there."
+        "cannot publish bucket://base/5: the store lists other sizes than were written for"
+        " assets/strange, assets/words.txt, fingerprint.pb. Nothing was published. Run again, and"
+        " check whether another program writes to it."
     )
     assert read_files(base_path) == {}
 
@@ -408,7 +408,7 @@ def test_a_claim_keeps_a_version(
         marker_commit.publish(5, files_of(model_path), CONTENTS, held)
     assert bucket.steps == ["write base/.best_exporter/staging/5/claim.json"]
     assert in_sight(base_path) == {}
-    # Its writer may still live. When there is a larger version, nobody will ask for it again.
+    # The writer may still run, so its claim stays until a larger version exists.
     assert marker_commit.recover(held) == []
     assert left_in(base_path) == ["staging/5/claim.json"]
     marker_commit.publish(6, files_of(model_path), CONTENTS, held)
@@ -420,7 +420,7 @@ def test_a_claim_goes_when_a_larger_version_is_there(
     marker_commit: MarkerCommit, base_path: Path, model_path: Path
 ):
     marker_commit.publish(6, files_of(model_path), CONTENTS, held)
-    # No number that a model server can read: it is no version.
+    # Model servers cannot read this number, so it is not a version.
     write_files(base_path / str(2**63), {"notes": b""})
     for version in ("5", "7"):
         staging_path = base_path / ".best_exporter" / "staging" / version
@@ -441,7 +441,7 @@ def test_a_half_written_version_is_recovered(
         left("notes", "staging"),
     ]
     assert read_files(base_path) == {".best_exporter/staging/5/claim.json": b"{}"}
-    # What its writer would need for its commit goes first.
+    # The staged marker, which the writer would need for its commit, is removed first.
     assert bucket.steps[0] == "remove base/.best_exporter/staging/5/saved_model.pb"
     assert marker_commit.recover(held) == []
 
@@ -453,12 +453,10 @@ def test_what_cannot_be_recovered_is_told(
     write_files(base_path / ".best_exporter" / "staging" / "5", {"claim.json": b"{}"})
 
     def refuse(step: str) -> None:
-        raise StorageError("permission must be given")
+        raise StorageError("no permission")
 
     bucket.before = refuse
-    assert marker_commit.recover(held) == [
-        not_removed("bucket://base/5", "permission must be given")
-    ]
+    assert marker_commit.recover(held) == [not_removed("bucket://base/5", "no permission")]
     bucket.before = lambda step: None
     assert marker_commit.recover(held) == [half_written(5)]
 
@@ -469,12 +467,10 @@ def test_a_marker_that_stays_is_told(marker_commit: MarkerCommit, bucket: Bucket
     write_files(base_path / "5", {"assets/words.txt": b"words"})
 
     def refuse(step: str) -> None:
-        raise StorageError("permission must be given")
+        raise StorageError("no permission")
 
     bucket.before = refuse
-    assert marker_commit.recover(held) == [
-        not_removed("bucket://base/5", "permission must be given")
-    ]
+    assert marker_commit.recover(held) == [not_removed("bucket://base/5", "no permission")]
     assert len(read_files(base_path)) == 3
 
 
@@ -489,12 +485,12 @@ def test_an_export_counts_whose_leftovers_cannot_be_removed(
 
     def refuse(step: str) -> None:
         if step.startswith("remove "):
-            raise StorageError("permission must be given")
+            raise StorageError("no permission")
 
     bucket.before = refuse
     marker_commit.publish(5, files_of(model_path), CONTENTS, held)
     assert in_sight(base_path) == {"5": WHOLE}
-    assert caplog.messages == [not_cleaned_up("permission must be given")]
+    assert caplog.messages == [not_cleaned_up("no permission")]
     bucket.before = lambda step: None
     assert marker_commit.recover(held) == [left("5", "staging")]
 
@@ -502,7 +498,7 @@ def test_an_export_counts_whose_leftovers_cannot_be_removed(
 def test_a_version_in_sight_is_not_touched(
     marker_commit: MarkerCommit, base_path: Path, model_path: Path
 ):
-    # Died after its commit: only what was staged is left.
+    # The state after a kill right after the commit: only the staged files are left.
     marker_commit.publish(5, files_of(model_path), CONTENTS, held)
     staging_path = base_path / ".best_exporter" / "staging" / "5"
     write_files(staging_path, {"claim.json": b"{}", "saved_model.pb": b"graph"})
@@ -517,7 +513,7 @@ def test_a_zombie_whose_marker_was_cleaned_up_cannot_commit(
     other = MarkerCommit(bucket.location("base"), bucket.location("base/.best_exporter"))
 
     def recover(step: str) -> None:
-        # The lease is checked, the commit is about to come.
+        # At this step, the lease has been checked and the commit follows.
         if step.startswith("copy base/5/"):
             bucket.before = lambda step: None
             assert other.recover(held) == [half_written(5)]
@@ -534,7 +530,7 @@ def test_a_commit_whose_reply_is_lost_counts(
     def lose_reply(step: str) -> None:
         if step == "copy base/5/saved_model.pb":
             (base_path / "5" / "saved_model.pb").write_bytes(FILES["saved_model.pb"])
-            raise StorageError("storage must answer")
+            raise StorageError("no answer")
 
     bucket.before = lose_reply
     marker_commit.publish(5, files_of(model_path), CONTENTS, held)
@@ -570,15 +566,15 @@ def test_a_commit_that_nobody_can_look_at_is_left_to_the_next_run(
         if step == "copy base/5/saved_model.pb":
             (base_path / "5" / "saved_model.pb").write_bytes(FILES["saved_model.pb"])
             monkeypatch.setattr(marker_commit, "is_visible", refuse)
-            raise StorageError("storage must answer")
+            raise StorageError("no answer")
 
     def refuse(version: int) -> bool:
-        raise StorageError("storage must be there")
+        raise StorageError("still no answer")
 
     bucket.before = go_away
     with pytest.raises(StorageError) as caught:
         marker_commit.publish(5, files_of(model_path), CONTENTS, held)
-    assert str(caught.value) == "storage must answer"
+    assert str(caught.value) == "no answer"
     assert in_sight(base_path) == {"5": WHOLE}
 
 
@@ -592,22 +588,22 @@ def test_what_went_wrong_is_told_though_cleaning_up_fails_too(
 
     def refuse(step: str) -> None:
         if step.startswith("remove "):
-            raise StorageError("permission must be given")
+            raise StorageError("no permission")
         if step == "copy base/5/assets/words.txt":
-            raise StorageError("quota must suffice")
+            raise StorageError("no quota")
 
     bucket.before = refuse
     with pytest.raises(StorageError) as caught:
         marker_commit.publish(5, files_of(model_path), CONTENTS, held)
-    assert str(caught.value) == "quota must suffice"
-    assert not_cleaned_up("permission must be given") in (caplog.messages)
+    assert str(caught.value) == "no quota"
+    assert not_cleaned_up("no permission") in (caplog.messages)
 
 
-# At every step of it.
+# Faults at every step.
 
 
 def at_step(number: int, act: Callable[[], None], *, is_final: bool) -> Callable[[str], None]:
-    """Returns a hook that acts before a step: once, or before all that come after too."""
+    """Returns a hook that acts before one step, and before all later steps if is_final."""
     numbers = itertools.count()
     guard = threading.Lock()
 
@@ -628,7 +624,7 @@ def export_and_retire(bucket: Bucket, model_path: Path) -> Export:
         published = exports.publish(5, files_of(model_path), record_of(name=model_path.name))
         for export in exports.exports():
             if export.version == 3:
-                # Whose lock is lost by now has published all the same.
+                # A writer that loses its lock here has published its version nevertheless.
                 with contextlib.suppress(LeaseLostError):
                     exports.retire(export, why="too old", now=0)
         return published
@@ -644,7 +640,7 @@ def three_versions(tmp_path: Path, model_path: Path) -> Bucket:
 
 
 def check_whole(bucket: Bucket) -> list[int]:
-    """Returns the versions in sight; each must be whole."""
+    """Returns the visible versions, after checking that each is complete."""
     exports = ExportDirectory(bucket.location("base"))
     versions = sorted(int(name) for name in in_sight(bucket.directory / "base"))
     for export in exports.exports():
@@ -678,7 +674,7 @@ def test_killed_at_every_step(tmp_path: Path, model_path: Path):
             seen.append(versions)
         published = export_and_retire(bucket, model_path)
         is_committed = 5 in versions or 3 not in versions
-        # Who died has claimed its version: another one is taken.
+        # The killed run has claimed its version, so the next run takes a larger one.
         assert check_whole(bucket) == sorted({4, published.version, *([5] if is_committed else [])})
         exports = ExportDirectory(bucket.location("base"))
         assert [export.version for export in exports.exports()] == check_whole(bucket)
@@ -689,7 +685,7 @@ def test_killed_at_every_step(tmp_path: Path, model_path: Path):
 
 def test_failing_at_every_step(tmp_path: Path, model_path: Path):
     def fail() -> None:
-        raise StorageError("storage must answer")
+        raise StorageError("no answer")
 
     for number in range(steps_of(tmp_path, model_path)):
         bucket = three_versions(tmp_path / str(number), model_path)
@@ -705,7 +701,7 @@ def test_failing_at_every_step(tmp_path: Path, model_path: Path):
 
 
 def test_taken_over_at_every_step(tmp_path: Path, model_path: Path):
-    """A writer that has lost its lease without knowing goes on as if nothing had happened."""
+    """A writer that lost its lease without noticing continues as if it still held the lease."""
     other_path = write_files(tmp_path / "other", OTHER_FILES)
     outcomes = set()
     for number in range(steps_of(tmp_path, model_path)):
@@ -722,7 +718,7 @@ def test_taken_over_at_every_step(tmp_path: Path, model_path: Path):
         bucket.before = lambda step: None
         exports = ExportDirectory(bucket.location("base"))
         names = {export.version: exports.record(export).name for export in exports.exports()}
-        # What the other has published is there and whole, and nothing is mixed.
+        # The version of the other writer is complete, and has no file of this writer.
         assert names[published[0].version] == "other"
         assert set(check_whole(bucket)) == set(names)
         contents = read_files(bucket.directory / "base" / str(published[0].version))
@@ -730,7 +726,7 @@ def test_taken_over_at_every_step(tmp_path: Path, model_path: Path):
         assert (own is not None) == (names.get(5) == "model")
         assert 3 not in names
         outcomes.add((own is not None, published[0].version))
-        # And the next run finds nothing that stands in its way.
+        # The next run succeeds and leaves nothing behind.
         export_and_retire(bucket, model_path)
         assert left_in(bucket.directory / "base") == ["retired/3.json"]
     assert outcomes == {(False, 5), (False, 6), (True, 6)}

@@ -20,7 +20,9 @@ from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-REMEDY = " Restore it from a backup, or upgrade tfx-best-exporter if a newer one wrote it."
+REMEDY = (
+    " Restore the file from a backup, or upgrade tfx-best-exporter if a newer release wrote it."
+)
 MAX_BYTES = 64 << 20
 
 
@@ -79,9 +81,7 @@ def test_a_file_that_cannot_be_read(
     path.write_bytes(content)
     with pytest.raises(RecordError) as caught:
         records.read(location_of(path), message)
-    assert str(caught.value) == (
-        f"{name} must be a file of schema_version 1 (got {problem}, at {path}).{REMEDY}"
-    )
+    assert str(caught.value) == f"cannot read {path}: {problem}.{REMEDY}"
 
 
 def test_a_record_that_is_missing(tmp_path: Path):
@@ -89,16 +89,13 @@ def test_a_record_that_is_missing(tmp_path: Path):
     with pytest.raises(RecordError) as caught:
         records.record_of(location_of(export_path))
     path = export_path / RECORD_PATH
-    assert str(caught.value) == (
-        "record.json must be a file of schema_version 1 (got [Errno 2] No such file or directory:"
-        f" {str(path)!r}, at {path}).{REMEDY}"
-    )
+    assert str(caught.value) == f"cannot read {path}: the file does not exist.{REMEDY}"
 
 
 def test_a_record_with_values_of_another_type(export: Location):
     (export / RECORD_PATH).write(b'{"schema_version": 1, "version": "five"}')
-    # The rest is protobuf's own text.
-    with pytest.raises(RecordError, match=r"\(got Failed to parse version field: .*five"):
+    # Protobuf writes the text in parentheses.
+    with pytest.raises(RecordError, match=r"\(Failed to parse version field: .*five"):
         records.record_of(export)
 
 
@@ -108,8 +105,7 @@ def test_a_record_that_is_too_large_is_not_read(export: Location):
     with pytest.raises(RecordError) as caught:
         records.record_of(export)
     assert str(caught.value) == (
-        "record.json must be a file of schema_version 1 (got file must have at most 67108864 bytes"
-        f" (got more, at {path}). Check that the right file lies there., at {path}).{REMEDY}"
+        f"cannot read {path}: the file has more than 67,108,864 bytes.{REMEDY}"
     )
 
 
@@ -124,8 +120,9 @@ def test_a_record_that_could_not_be_read_back_is_refused(tmp_path: Path):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         records.content_of(pb.ExportRecord(name=f"{largest.name}a"), base)
     assert str(caught.value) == (
-        f"record must have at most 67108864 bytes (got 67108865, for {base.path}). Export a model"
-        " of fewer files, or an evaluation of fewer metrics."
+        f"cannot write the record of an export in {base.path}: it has 67,108,865 bytes, and at most"
+        " 67,108,864 bytes are allowed. Export a model with fewer files, or an evaluation with"
+        " fewer metrics."
     )
 
 
@@ -142,7 +139,7 @@ def test_a_tombstone_keeps_all_of_a_record_but_the_manifest(tmp_path: Path):
     assert tombstone.record == record
     assert (tombstone.schema_version, tombstone.why) == (1, "too old")
     assert tombstone.retired_at.ToNanoseconds() == 1000_500_000_000
-    with pytest.raises(RecordError, match=r"\A6\.json "):
+    with pytest.raises(RecordError, match=r"\Acannot read .*/6\.json: "):
         tombstones.read(6)
 
 
@@ -185,12 +182,12 @@ def test_a_foreign_file_in_place_of_the_records_directory(
         pytest.param({"assets.extra/warmup": None}, "", id="what is not loaded is missing"),
         pytest.param(
             {"assets/words.txt": None},
-            "assets/words.txt is missing or does not have its 5 bytes",
+            "assets/words.txt is missing, or its size is not 5 bytes",
             id="missing",
         ),
         pytest.param(
             {"variables/variables.index": 4},
-            "variables/variables.index is missing or does not have its 5 bytes",
+            "variables/variables.index is missing, or its size is not 5 bytes",
             id="another size",
         ),
     ],
@@ -218,8 +215,8 @@ def test_differences(export: Location, model_path: Path):
     assert records.differences(record, export) == [
         "assets/more.txt is not in the record",
         "empty.txt is not in the record",
-        f"{words} is {actual[words]}, not {expected[words]}",
+        f"{words} has {actual[words]}, not {expected[words]}",
         "fingerprint.pb is missing",
-        f"{index} is {actual[index]}, not {expected[index]}",
+        f"{index} has {actual[index]}, not {expected[index]}",
     ]
     assert read_files(path) == before

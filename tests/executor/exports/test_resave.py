@@ -48,7 +48,7 @@ def test_as_text_refuses_what_has_another_content(tmp_path: Path, content: bytes
     path = write_files(tmp_path / "model")
     files = files_of(path)
     (path / "saved_model.pb").write_bytes(content)
-    with pytest.raises(ValueError, match=r"\Amodel must stay as it was when it was decided about "):
+    with pytest.raises(ValueError, match=r"\Acannot export .*: its content changed during the run"):
         resave.as_text(files, tmp_path / "work")
 
 
@@ -63,9 +63,8 @@ def test_a_model_that_changed_since_it_was_decided_about_is_refused(
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         resave.as_text(files, tmp_path / "text")
     assert str(caught.value) == (
-        "model must stay as it was when it was decided about (got another content, at"
-        f" {path / 'saved_model.pb'}). Nothing was published: run again, and see what else writes"
-        " there."
+        f"cannot export {path / 'saved_model.pb'}: its content changed during the run. Nothing was"
+        " published. Run again, and check whether another program writes to it."
     )
 
 
@@ -119,8 +118,8 @@ def test_signatures_of_another_type_are_refused(
             location_of(path), files_of(path), lambda loaded: value, tmp_path / "work"
         )
     assert str(caught.value) == (
-        f"serving_signatures_fn must return signature name -> tf.function (got {value!r})."
-        " Mend the function; nothing was exported."
+        "serving_signatures_fn must return a dictionary of signature name to tf.function (got"
+        f" {value!r}). Fix the function; nothing was exported."
     )
     assert not (tmp_path / "work").exists()
 
@@ -132,8 +131,8 @@ def test_with_signatures_refuses_a_model_that_changed(tmp_path: Path, write_mode
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         resave.with_signatures(location_of(path), files, squared, tmp_path / "work")
     assert str(caught.value) == (
-        f"model must stay as it was when it was decided about (got another content, at {path})."
-        " Nothing was published: run again, and see what else writes there."
+        f"cannot export {path}: its content changed during the run. Nothing was published. Run"
+        " again, and check whether another program writes to it."
     )
 
 
@@ -145,8 +144,8 @@ def test_signatures_function_that_raises(tmp_path: Path, write_model: WriteModel
     with pytest.raises(RuntimeError) as caught:
         resave.with_signatures(location_of(path), files_of(path), fail, tmp_path / "work")
     assert str(caught.value) == (
-        "serving_signatures_fn must return signature name -> tf.function (got AttributeError: no"
-        " such layer). Mend the function; nothing was exported."
+        "serving_signatures_fn must return a dictionary of signature name to tf.function (got"
+        " AttributeError: no such layer). Fix the function; nothing was exported."
     )
 
 
@@ -157,15 +156,16 @@ def test_signatures_that_cannot_be_saved(tmp_path: Path, write_model: WriteModel
             location_of(path), files_of(path), lambda loaded: {"a": print}, tmp_path / "work"
         )
     assert str(caught.value).startswith(
-        "serving_signatures_fn must return functions that tf.saved_model.save takes (got"
+        "serving_signatures_fn must return functions that tf.saved_model.save accepts (got"
         " ValueError: "
     )
     assert str(caught.value).endswith(
-        ". Give each an input_signature, and use only what the loaded model holds."
+        ". Set an input_signature for each function, and use only variables and assets of the"
+        " loaded model."
     )
 
 
-# In another storage.
+# Models in another storage.
 
 
 def test_resave_a_model_elsewhere(tmp_path: Path, write_model: WriteModel):

@@ -14,9 +14,9 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 KEEP_ALL = "every export is kept"
 BEST = "the best"
-LAST = "the last one"
+LAST = "the latest export"
 FOREIGN = "not written by this exporter"
-BEING_REPAIRED = "not complete, and newer than the best: repair or remove it"
+BEING_REPAIRED = "incomplete and newer than the best (repair or remove it)"
 KIB = 1024
 
 
@@ -300,7 +300,9 @@ def test_plan(
 
 
 UP_TO_CAP = "every export is kept, up to max_bytes"
-OVER = "over max_bytes: the exports together have {} of at most {}, oldest first"
+OVER = (
+    "over max_bytes: the exports together have {}, more than {}, and the oldest are retired first"
+)
 
 
 @pytest.mark.parametrize(
@@ -440,8 +442,8 @@ def test_a_cap_that_cannot_be_met_warns():
     assert [item.version for item in plan.keep] == [1, 3]
     (warning,) = plan.warnings
     assert warning == (
-        "retention_policy.max_bytes is exceeded: the exports that are never deleted have 20 bytes"
-        " together, of at most 15 bytes. Raise max_bytes"
+        "retention_policy.max_bytes is exceeded: the exports that are always kept have 20 bytes"
+        " together, more than 15 bytes. Raise max_bytes."
     )
 
 
@@ -497,7 +499,7 @@ def test_best_last_and_foreign_are_never_retired(
             each.size_bytes for each in exports if each.version in keep and not each.is_foreign
         )
         assert bool(plan.warnings) == (kept_bytes > policy.max_bytes)
-        # Where the cap is exceeded, nothing is left that it could take.
+        # If the cap is exceeded, only exports that are always kept are left.
         if plan.warnings:
             assert set(keep) <= {best, *own[-1:], *is_safe}
     else:
@@ -510,7 +512,7 @@ def test_best_last_and_foreign_are_never_retired(
 def test_a_second_plan_retires_nothing_more(
     exports: list[RetainedExport], policy: pb.RetentionPolicy | None
 ):
-    # A cap that takes the oldest moves where the intervals start.
+    # With both fields, the cap retires the export at which the intervals start.
     assume(policy is None or not (policy.max_bytes and policy.keep_every_seconds))
     best = max((export.version for export in exports), default=None)
     first = planned(exports, policy, best=best)
@@ -570,7 +572,7 @@ def test_policy_of(
             pytest.param(
                 value,
                 latest(2),
-                f"exports_to_keep must be left out where retention_policy is given (got {value})."
+                f"exports_to_keep must be left out if retention_policy is set (got {value})."
                 " Set retention_policy.keep_latest instead.",
                 id=f"both, {value}",
             )
@@ -589,7 +591,7 @@ def test_policy_of(
                 DEFAULT,
                 pb.RetentionPolicy(keep_latest=1, keep_versions=[7, value]),
                 f"retention_policy.keep_versions[1] must be a positive number (got {value})."
-                " Give the number that names a version directory.",
+                " Use the number of a version directory.",
                 id=f"keep_versions {value}",
             )
             for value in (0, -1)
@@ -599,7 +601,7 @@ def test_policy_of(
                 DEFAULT,
                 policy_with(field, value),
                 f"retention_policy.{field} must be a positive number (got {value})."
-                " Leave it unset for no such rule.",
+                " Leave it unset to disable the rule.",
                 id=f"{field} {value}",
             )
             for field in (

@@ -93,11 +93,13 @@ def test_keeps(rule: RetentionRule, exports: list[RetainedExport], kept: set[int
         pytest.param(KeepAll(), "every export is kept", id="all"),
         pytest.param(KeepLatest(count=5), "among the 5 latest exports", id="latest"),
         pytest.param(KeepYoungerThan(seconds=100), "younger than 100 seconds", id="young"),
+        pytest.param(KeepYoungerThan(seconds=7 * DAY), "younger than 7 days", id="a week"),
+        pytest.param(KeepYoungerThan(seconds=36 * 3600), "younger than 36 hours", id="hours"),
+        pytest.param(KeepYoungerThan(seconds=5400), "younger than 90 minutes", id="minutes"),
+        pytest.param(KeepYoungerThan(seconds=60), "younger than 60 seconds", id="one minute"),
         pytest.param(KeepVersions(versions=frozenset((1,))), "named in keep_versions", id="named"),
         pytest.param(KeepBest(count=2), "among the 2 best exports", id="best"),
-        pytest.param(
-            KeepEvery(seconds=DAY), "among the exports kept every 86400 seconds", id="every"
-        ),
+        pytest.param(KeepEvery(seconds=DAY), "among the exports kept every 24 hours", id="every"),
     ],
 )
 def test_reason(rule: RetentionRule, reason: str):
@@ -122,7 +124,7 @@ def test_every_field_of_the_policy_but_the_cap_is_a_rule():
     [
         pytest.param("{}", (), id="none"),
         pytest.param('{"max_bytes": "9"}', (), id="a cap is no rule"),
-        # As earlier releases have stored it in pipelines.
+        # Pipelines of earlier releases have stored policies in this form.
         pytest.param(
             '{"keep_latest": 3, "keep_younger_than_seconds": "604800", "keep_versions": ["7"]}',
             (
@@ -144,7 +146,7 @@ def test_rules_of(text: str, rules: tuple[RetentionRule, ...]):
     assert retention_rules.rules_of(policy) == rules
 
 
-# A rule that the module does not know: its field, its class and its row.
+# A rule that is not in the module: its field, its class and its row.
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +162,7 @@ class KeepMultiples:
 
 
 def policy_with_one_more_field(**fields: Any) -> Any:
-    """Returns a RetentionPolicy of a later .proto file, which has keep_multiples_of too."""
+    """Returns a RetentionPolicy of a later .proto file, which also has keep_multiples_of."""
     file = descriptor_pb2.FileDescriptorProto(name="later.proto", syntax="proto3")
     pb.RetentionPolicy.DESCRIPTOR.CopyToProto(file.message_type.add())
     file.message_type[0].field.add(
@@ -190,7 +192,7 @@ def test_a_new_rule_is_a_class_and_a_row():
     assert {item.version: item.why for item in plan.keep} == {
         3: "a multiple of 3",
         6: "among the 2 latest exports; a multiple of 3",
-        7: "the best; the last one; among the 2 latest exports",
+        7: "the best; the latest export; among the 2 latest exports",
     }
     assert {item.version: item.why for item in plan.retire} == dict.fromkeys(
         (1, 2, 4, 5), "not among the 2 latest exports, not a multiple of 3"

@@ -24,7 +24,7 @@ SHARD = "variables/variables.data-00000-of-00001"
 def check(path: Path) -> None:
     work_path = path.parent / "work of the check"
     saved_model.check(location_of(path), work_path)
-    # Nothing is copied of what is local.
+    # Local files are never copied.
     assert not work_path.exists()
 
 
@@ -39,7 +39,7 @@ def refusal(path: Path, problem: str) -> str:
     )
 
 
-# What is complete.
+# Completeness.
 
 
 def test_a_real_model_is_complete(tmp_path: Path, write_model: WriteModel):
@@ -57,17 +57,19 @@ def test_a_real_model_is_complete(tmp_path: Path, write_model: WriteModel):
             "",
             id="as text",
         ),
-        pytest.param({}, "there is no saved_model.pb", id="empty directory"),
+        pytest.param({}, "saved_model.pb is missing or empty", id="empty directory"),
         pytest.param(
             {**FILES, "saved_model.pb": b""},
-            "there is no saved_model.pb",
+            "saved_model.pb is missing or empty",
             id="empty saved_model.pb",
         ),
-        pytest.param({"saved_model.pb": b"x", SHARD: b"x"}, f"there is no {INDEX}", id="no index"),
-        pytest.param({**FILES, INDEX: b""}, f"there is no {INDEX}", id="empty index"),
+        pytest.param(
+            {"saved_model.pb": b"x", SHARD: b"x"}, f"{INDEX} is missing or empty", id="no index"
+        ),
+        pytest.param({**FILES, INDEX: b""}, f"{INDEX} is missing or empty", id="empty index"),
         pytest.param(
             {"saved_model.pb": b"x", INDEX: b"x"},
-            "there is no variables/variables.data-?????-of-?????",
+            "variables/variables.data-?????-of-????? is missing",
             id="no shard",
         ),
         pytest.param(
@@ -76,7 +78,7 @@ def test_a_real_model_is_complete(tmp_path: Path, write_model: WriteModel):
                 INDEX: b"x",
                 "variables/variables.data-00000-of-00002": b"x",
             },
-            "there are 1 of 2 files variables/variables.data-*",
+            "variables/ has 1 of 2 files variables.data-*",
             id="a shard is missing",
         ),
         pytest.param(
@@ -102,7 +104,7 @@ def test_check_refuses_what_is_no_directory(tmp_path: Path):
     for path in (tmp_path / "file", tmp_path / "nothing"):
         with pytest.raises(InvalidModelError) as caught:
             check(path)
-        assert str(caught.value) == refusal(path, "there is no such directory")
+        assert str(caught.value) == refusal(path, "the directory does not exist or is empty")
 
 
 def truncate(name: str, size_of: Callable[[int], int]) -> Callable[[Path], None]:
@@ -120,13 +122,13 @@ def change_a_byte(path: Path) -> None:
     [
         pytest.param(
             lambda path: (path / "saved_model.pb").unlink(),
-            "there is no saved_model.pb",
+            "saved_model.pb is missing",
             id="no saved_model.pb",
         ),
-        pytest.param(lambda path: (path / INDEX).unlink(), f"there is no {INDEX}", id="no index"),
+        pytest.param(lambda path: (path / INDEX).unlink(), f"{INDEX} is missing", id="no index"),
         pytest.param(
             lambda path: shutil.rmtree(path / "variables"),
-            f"there is no {INDEX}",
+            f"{INDEX} is missing",
             id="no variables",
         ),
         pytest.param(
@@ -157,12 +159,12 @@ def change_a_byte(path: Path) -> None:
         ),
         pytest.param(
             truncate(INDEX, lambda size: (256 << 20) + 1),
-            f"{INDEX} has 268435457 bytes, and may have 268435456",
+            f"{INDEX} has 268,435,457 bytes, and at most 268,435,456 are allowed",
             id="huge index",
         ),
         pytest.param(
             truncate("saved_model.pb", lambda size: (2 << 30) + 1),
-            "saved_model.pb has 2147483649 bytes, and may have 2147483648",
+            "saved_model.pb has 2,147,483,649 bytes, and at most 2,147,483,648 are allowed",
             id="huge graph",
         ),
     ],
@@ -174,14 +176,14 @@ def test_check_refuses_what_is_damaged(
     damage(path)
     with pytest.raises(InvalidModelError) as caught:
         check(path)
-    # The rest of the problem is pinned where it is found.
+    # The tests of the other modules pin the rest of the problem.
     head, tail = refusal(path, "|").split("|")
     assert str(caught.value).startswith(head + problem)
     assert str(caught.value).endswith(tail)
 
 
 def test_check_knows_the_length_of_the_variables_to_the_byte(tmp_path: Path):
-    """As TensorFlow 1 writes them: with numbers at the end, which no checksum covers unread."""
+    """Covers a shard of TensorFlow 1 that ends with numbers, whose checksum is not verified."""
     import tensorflow as tf
 
     path = tmp_path / "model"
@@ -199,7 +201,7 @@ def test_check_knows_the_length_of_the_variables_to_the_byte(tmp_path: Path):
     os.truncate(path / SHARD, size - 1)
     with pytest.raises(InvalidModelError) as caught:
         check(path)
-    problem = f"{SHARD} has {size - 1} bytes, the index asks for {size}"
+    problem = f"{SHARD} has {size - 1:,} bytes, but needs {size:,}"
     assert str(caught.value) == refusal(path, problem)
 
 
@@ -211,7 +213,7 @@ def test_shards_of_another_number_than_the_index_has(tmp_path: Path, write_model
     assert why_incomplete(path) == ""
     with pytest.raises(InvalidModelError) as caught:
         check(path)
-    assert str(caught.value) == refusal(path, f"there is no {SHARD}")
+    assert str(caught.value) == refusal(path, f"{SHARD} is missing")
 
 
 def test_an_index_that_only_tensorflow_can_read(tmp_path: Path, write_model: WriteModel):
@@ -223,13 +225,13 @@ def test_an_index_that_only_tensorflow_can_read(tmp_path: Path, write_model: Wri
     elsewhere = Bucket(tmp_path).location("model")
     saved_model.check(elsewhere, tmp_path / "check")
     assert list(read_files(tmp_path / "check")) == [INDEX]
-    # Its one number has four bytes. The reader does not report the length of strings.
+    # The model has one number of four bytes. TensorFlow's reader reports no length of strings.
     os.truncate(path / SHARD, 3)
-    problem = "variables/variables.data-* have 3 bytes, the index asks for 4"
+    problem = "variables/variables.data-* have 3 bytes, but need 4"
     with pytest.raises(InvalidModelError) as caught:
         check(path)
     assert str(caught.value) == refusal(path, problem)
-    # The checksum is right, and what Snappy is to expand is not.
+    # This table has a correct checksum, and content that Snappy cannot expand.
     handle = tables.footer(len(tables.sealed(b"")), 5)
     (path / INDEX).write_bytes(tables.sealed(b"") + tables.sealed(b"\xff" * 5, 1) + handle)
     with pytest.raises(InvalidModelError) as caught:
@@ -287,8 +289,8 @@ def test_links_that_lead_elsewhere_are_refused(tmp_path: Path, target: str):
     with pytest.raises(InvalidModelError) as caught:
         files_of(path)
     assert str(caught.value) == (
-        "model must have no link that leads out of it or to a directory (got 'assets/link' ->"
-        f" {target!r}, at {path}). Replace the link by the file."
+        f"model must have links only to files inside the model (got 'assets/link' -> {target!r}, at"
+        f" {path}). Replace the link with the file."
     )
 
 
@@ -306,7 +308,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path):
     with pytest.raises(InvalidModelError) as caught:
         files_of(path)
     assert str(caught.value) == (
-        f"model must consist of files and directories (got 'assets/pipe', at {path}). Remove it."
+        f"model must have only files and directories (got 'assets/pipe', at {path}). Remove this"
+        " entry."
     )
 
 
@@ -357,7 +360,7 @@ def test_digest_changes_with_a_name(tmp_path: Path):
 
 
 def as_text(path: Path, change: Callable[[Any], None] = lambda proto: None) -> Path:
-    """Changes a model's message, and writes it as TensorFlow does as text."""
+    """Changes a model's message, and writes it as text, as TensorFlow does."""
     from google.protobuf import text_format
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -389,14 +392,14 @@ def test_signatures_of_what_is_no_model(tmp_path: Path):
     source = location_of(str(tmp_path / "saved_model.pb"))
     with pytest.raises(InvalidModelError) as caught:
         saved_model.signatures_of({"saved_model.pb": source})
-    assert str(caught.value).startswith("saved_model.pb must be that of a SavedModel (got ")
-    assert str(caught.value).endswith(f", at {source}). Check who wrote it.")
+    assert str(caught.value).startswith(f"cannot read the signatures in {source}: ")
+    assert str(caught.value).endswith(". Check that the file belongs to a SavedModel.")
 
 
 def test_all_that_a_text_may_hold_is_skipped(tmp_path: Path, write_model: WriteModel):
     def change(proto: Any) -> None:
         graph = proto.meta_graphs[0]
-        # Written as [type.googleapis.com/tensorflow.SaverDef] {...}.
+        # Text format writes this value as [type.googleapis.com/tensorflow.SaverDef] {...}.
         graph.meta_info_def.any_info.Pack(graph.saver_def)
         graph.collection_def["any"].any_list.value.add().Pack(graph.saver_def)
         graph.collection_def["bytes"].bytes_list.value.append(b"\0'\"{}\xff\n")
@@ -413,7 +416,7 @@ def test_all_that_a_text_may_hold_is_skipped(tmp_path: Path, write_model: WriteM
 
 
 def test_tensors_of_a_signature(tmp_path: Path, write_model: WriteModel):
-    """One input has a type that only a later TensorFlow knows."""
+    """Covers many dtypes and shapes, and a type that only a later TensorFlow has."""
 
     def change(proto: Any) -> None:
         inputs = proto.meta_graphs[0].signature_def["serving_default"].inputs
@@ -477,7 +480,7 @@ def test_a_model_is_read_without_tensorflow(tmp_path: Path, write_model: WriteMo
         pytest.param(lambda text: b"deep {" * 100_000, id="nested without end"),
         pytest.param(
             lambda text: text.replace(b"graph_def {", b"graph_def { garbage", 1),
-            id="garbage where nobody looks",
+            id="garbage in a field that is not read",
         ),
         pytest.param(
             lambda text: text.replace(b"dtype: DT_FLOAT", b"dtype: FLOAT"), id="unknown name"
@@ -512,14 +515,14 @@ def test_a_text_beside_the_binary_is_no_part_of_the_model(tmp_path: Path):
 
 def test_check_refuses_a_model_without_a_graph(tmp_path: Path, write_model: WriteModel):
     path = write_model(tmp_path / "model")
-    # saved_model_schema_version: 1, and nothing else.
+    # The message has only saved_model_schema_version: 1.
     (path / "saved_model.pb").write_bytes(b"\x08\x01")
     with pytest.raises(InvalidModelError) as caught:
         check(path)
-    assert str(caught.value) == refusal(path, "saved_model.pb holds no graph")
+    assert str(caught.value) == refusal(path, "saved_model.pb has no graph")
 
 
-# In another storage.
+# Models in another storage.
 
 
 def test_a_model_elsewhere(tmp_path: Path, write_model: WriteModel):
@@ -527,12 +530,12 @@ def test_a_model_elsewhere(tmp_path: Path, write_model: WriteModel):
     bucket = Bucket(tmp_path)
     model = bucket.location("model")
     saved_model.check(model, tmp_path / "check")
-    # Nothing is copied.
+    # The check copies no file.
     assert not (tmp_path / "check").exists()
     files = saved_model.files_of(model)
     assert {file.source.storage for file in files} == {bucket}
     assert saved_model.digest_of(files) == saved_model.digest_of(files_of(path))
-    # To be checked, the variables need not be read.
+    # The check does not read the variables.
     size = (path / SHARD).stat().st_size
     (path / SHARD).unlink()
     (path / SHARD).touch()
@@ -547,8 +550,8 @@ def test_a_damaged_model_elsewhere(tmp_path: Path, write_model: WriteModel):
     with pytest.raises(InvalidModelError) as caught:
         saved_model.check(Bucket(tmp_path).location("model"), tmp_path / "check")
     assert str(caught.value) == (
-        f"model must be a complete SavedModel (got 'bucket://model': {SHARD} has 3 bytes, the index"
-        f" asks for {size}). Check that Trainer finished writing it."
+        f"model must be a complete SavedModel (got 'bucket://model': {SHARD} has 3 bytes, but needs"
+        f" {size:,}). Check that Trainer finished writing it."
     )
 
 
@@ -556,10 +559,10 @@ def test_a_damaged_model_elsewhere(tmp_path: Path, write_model: WriteModel):
     ("names", "problem"),
     [
         pytest.param(["saved_model.pb"], "", id="no variables"),
-        pytest.param(["assets/a"], "there is no saved_model.pb", id="no graph"),
+        pytest.param(["assets/a"], "saved_model.pb is missing or empty", id="no graph"),
         pytest.param(
             ["saved_model.pb", "variables/variables.data-00000-of-00001"],
-            "there is no variables/variables.index",
+            "variables/variables.index is missing or empty",
             id="some variables",
         ),
     ],

@@ -50,7 +50,7 @@ def test_every_length_of_a_table_but_the_whole_is_refused():
 
 @given(st.binary(max_size=200), st.binary(max_size=40))
 def test_whatever_lies_in_a_table_is_read_or_refused(content: bytes, handles: bytes):
-    """Whole checksums, anything inside: it is a TableError, and nothing else."""
+    """Any content with a correct checksum is either read or raises a TableError."""
     for each in (
         tables.table([content]),
         tables.sealed(content) + tables.footer(0, len(content)),
@@ -81,48 +81,60 @@ def test_with_handles():
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        pytest.param(b"", "it does not end as a table does", id="empty"),
-        pytest.param(bytes(48), "it does not end as a table does", id="no magic"),
-        pytest.param(tables.MAGIC, "it does not end as a table does", id="magic alone"),
+        pytest.param(b"", "the footer of the table is missing", id="empty"),
+        pytest.param(bytes(48), "the footer of the table is missing", id="no magic"),
+        pytest.param(tables.MAGIC, "the footer of the table is missing", id="magic alone"),
         pytest.param(
-            b"\xff" * 40 + tables.MAGIC, "a number is longer than it may be", id="huge numbers"
+            b"\xff" * 40 + tables.MAGIC,
+            "a number is incomplete or has more than 64 bits",
+            id="huge numbers",
         ),
         pytest.param(
-            tables.footer(2**63, 8), f"a block at {2**63} ends beyond the table", id="far offset"
-        ),
-        pytest.param(tables.footer(0, 2**63), "a block at 0 ends beyond the table", id="huge size"),
-        pytest.param(
-            tables.footer(0, 0), "the block at 0 does not have its checksum", id="no checksum"
+            tables.footer(2**63, 8),
+            f"the block at offset {2**63} extends beyond the table",
+            id="far offset",
         ),
         pytest.param(
-            with_handles(HANDLE, HANDLE), "a block at 0 overlaps another", id="a block twice"
+            tables.footer(0, 2**63),
+            "the block at offset 0 extends beyond the table",
+            id="huge size",
         ),
         pytest.param(
-            with_handles(b"\x80"), "a number is longer than it may be", id="half a handle"
+            tables.footer(0, 0), "the block at offset 0 has a wrong checksum", id="no checksum"
+        ),
+        pytest.param(
+            with_handles(HANDLE, HANDLE),
+            "the block at offset 0 overlaps another block",
+            id="a block twice",
+        ),
+        pytest.param(
+            with_handles(b"\x80"),
+            "a number is incomplete or has more than 64 bits",
+            id="half a handle",
         ),
         pytest.param(
             tables.sealed(b"abc") + tables.footer(0, 3),
-            "a block is shorter than it says",
+            "a block is too short for its list of offsets",
             id="no restarts",
         ),
         pytest.param(
             tables.table([tables.raw_block(b"")[:-4] + b"\xff\xff\xff\xff"]),
-            "a block is shorter than it says",
+            "a block is too short for its list of offsets",
             id="too many restarts",
         ),
         pytest.param(
             tables.table([tables.raw_block(tables.entry(1, b"a", b""))]),
-            "a block has an entry that is longer than it",
+            "an entry extends beyond its block",
             id="shares more than there is",
         ),
         pytest.param(
             tables.table([tables.raw_block(b"\x00\x09\x00abc")]),
-            "a block has an entry that is longer than it",
+            "an entry extends beyond its block",
             id="key beyond the block",
         ),
         pytest.param(
             tables.table([tables.raw_block(b"\x00\x00" + tables.varint(2**63) + b"abc")]),
-            "a block has an entry that is longer than it",
+            "an entry extends beyond its block",
             id="value beyond the block",
         ),
     ],
@@ -135,13 +147,13 @@ def test_what_is_damaged_is_refused(content: bytes, problem: str):
 
 
 def long_keys() -> bytes:
-    """Returns a block of 4 MB whose keys would have a terabyte."""
+    """Returns a table of 4 MB whose keys would take a terabyte."""
     first = tables.entry(0, b"k" * (1 << 20), b"")
     return tables.table([tables.raw_block(first + tables.entry(1 << 20, b"", b"") * (1 << 20))])
 
 
 def many_handles() -> bytes:
-    """Returns a table of 2 MB whose blocks would have a terabyte."""
+    """Returns a table of 2 MB whose blocks would take a terabyte."""
     data = tables.block([(b"key", b"v" * (1 << 20))])
     handle = tables.varint(0) + tables.varint(len(data))
     index = tables.raw_block(tables.entry(0, b"", handle) * (1 << 17))
@@ -151,8 +163,10 @@ def many_handles() -> bytes:
 @pytest.mark.parametrize(
     ("write", "problem"),
     [
-        pytest.param(long_keys, "a block has keys that are too long for it", id="long keys"),
-        pytest.param(many_handles, "a block at 0 overlaps another", id="many handles"),
+        pytest.param(long_keys, "the keys of a block are too long for its size", id="long keys"),
+        pytest.param(
+            many_handles, "the block at offset 0 overlaps another block", id="many handles"
+        ),
     ],
 )
 def test_what_would_take_a_terabyte_is_refused(write: Callable[[], bytes], problem: str):
@@ -166,7 +180,7 @@ def test_what_would_take_a_terabyte_is_refused(write: Callable[[], bytes], probl
 
 
 def test_keys_may_share_all_that_writers_let_them_share():
-    """Every 16th key is written in full, however long it is."""
+    """Writers store every 16th key in full, so 15 keys may share a long prefix."""
     pairs = [(b"k" * 2000 + number.to_bytes(2, "big"), b"") for number in range(64)]
     assert list(sstable.read(tables.table([tables.block(pairs)]))) == pairs
 
@@ -179,5 +193,5 @@ def test_a_compressed_block_is_a_case_of_its_own():
 
 def test_unmasked():
     assert sstable.unmasked(0xA282EAD8) == 0
-    # The mask of 1 is 1 rotated by 15 bits to the right, and the constant.
+    # The masked form of 1 is 1 rotated to the right by 15 bits, plus a constant.
     assert sstable.unmasked((0xA282EAD8 + (1 << 17)) & 0xFFFFFFFF) == 1

@@ -12,11 +12,11 @@ from tfx_best_exporter.executor.exports import sstable, variables_index
 from tfx_best_exporter.executor.exports.variables_index import VariablesIndex
 from tfx_best_exporter.proto import saved_model_pb2 as pb
 
-# What TensorFlow writes.
+# Variables that TensorFlow writes.
 
 
 def write_objects(directory: Path) -> None:
-    """As TensorFlow 2 writes them."""
+    """Writes variables as TensorFlow 2 does."""
     import tensorflow as tf
 
     module = tf.Module()
@@ -36,7 +36,7 @@ def write_objects(directory: Path) -> None:
 
 
 def write_partitions(directory: Path) -> None:
-    """As TensorFlow 1 writes them, one of them in three slices."""
+    """Writes variables as TensorFlow 1 does, one of them in three slices."""
     import tensorflow as tf
 
     v1 = tf.compat.v1
@@ -52,14 +52,14 @@ def write_partitions(directory: Path) -> None:
 
 
 def write_shards(directory: Path, count: int = 3, tensors: int = 2) -> None:
-    """As several machines write them: each its own shard, whose indices are merged."""
+    """Writes variables as several machines do: one shard each, with a merged index."""
     import tensorflow as tf
 
     parts_path = directory.parent / "parts"
     parts_path.mkdir(parents=True)
     prefixes = [str(parts_path / str(shard)) for shard in range(count)]
     for shard, prefix in enumerate(prefixes):
-        # Names without a common beginning make a large index.
+        # Names without a common prefix make the index large.
         names = [
             f"{google_crc32c.value(b'%d/%d' % (shard, n)):08x}" * 12 + f"/{shard}/{n}"
             for n in range(tensors)
@@ -131,7 +131,7 @@ def test_tensors_lie_where_the_index_says(variables_path: Path):
         if entry.dtype != pb.DT_STRING and not entry.slices:
             content = shards[entry.shard_id][entry.offset : entry.offset + entry.size]
             assert google_crc32c.value(content) == sstable.unmasked(entry.crc32c)
-    # Every byte of a shard belongs to one tensor.
+    # Each byte of a shard belongs to exactly one tensor.
     assert used == [len(shard) for shard in shards]
 
 
@@ -142,10 +142,10 @@ def test_complete_to_the_byte(variables_path: Path):
         if path.endswith(".index") or not size:
             continue
         assert variables_index.why_incomplete(index, {**sizes, path: size - 1}) == (
-            f"{path} has {size - 1} bytes, the index asks for {size}"
+            f"{path} has {size - 1:,} bytes, but needs {size:,}"
         )
         others = {other: sizes[other] for other in sizes if other != path}
-        assert variables_index.why_incomplete(index, others) == f"there is no {path}"
+        assert variables_index.why_incomplete(index, others) == f"{path} is missing"
 
 
 def test_a_partitioned_variable(tmp_path: Path):
@@ -166,7 +166,7 @@ def test_a_large_index_has_several_blocks(tmp_path: Path):
     assert time.monotonic() - start < 5
 
 
-# What is damaged.
+# Damaged indices.
 
 
 def entry(dtype: int = pb.DT_FLOAT, shape: Sequence[int] = (2,), **fields: Any) -> bytes:
@@ -215,13 +215,13 @@ def test_possible_entries(fields: dict[str, Any]):
     ],
 )
 def test_impossible_entries_are_refused(fields: dict[str, Any]):
-    with pytest.raises(ValueError, match=r"\Athe entry of b'v0' is impossible\Z"):
+    with pytest.raises(ValueError, match=r"\Athe entry of b'v0' is invalid\Z"):
         variables_index.parse(index_of(entry(**fields)))
 
 
 def test_an_unknown_rank_is_refused():
     message = pb.BundleEntryProto(shape=pb.TensorShapeProto(unknown_rank=True))
-    with pytest.raises(ValueError, match=r"\Athe entry of b'v0' is impossible\Z"):
+    with pytest.raises(ValueError, match=r"\Athe entry of b'v0' is invalid\Z"):
         variables_index.parse(index_of(message.SerializeToString()))
 
 
@@ -233,7 +233,7 @@ def test_an_unknown_rank_is_refused():
     ],
 )
 def test_an_index_without_a_header_is_refused(blocks: list[bytes]):
-    with pytest.raises(ValueError, match=r"\Ait does not begin with a header\Z"):
+    with pytest.raises(ValueError, match=r"\Athe index does not begin with a header\Z"):
         variables_index.parse(tables.table(blocks))
 
 
@@ -242,18 +242,18 @@ def test_shards_that_the_header_counts_and_nobody_wrote(shards: int):
     index = variables_index.parse(index_of(entry(), shards=shards))
     sizes = {f"variables/variables.data-00000-of-{shards:05}": 8}
     assert variables_index.why_incomplete(index, sizes) == (
-        f"there is no variables/variables.data-00001-of-{shards:05}"
+        f"variables/variables.data-00001-of-{shards:05} is missing"
     )
 
 
 @pytest.mark.parametrize("shards", [0, -1])
 def test_tensors_without_shards_are_refused(shards: int):
     assert variables_index.parse(index_of(shards=shards)).tensors == {}
-    with pytest.raises(ValueError, match=r"\Athe entry of b'v0' is impossible\Z"):
+    with pytest.raises(ValueError, match=r"\Athe entry of b'v0' is invalid\Z"):
         variables_index.parse(index_of(entry(), shards=shards))
 
 
-# What only TensorFlow reads.
+# Indices that only TensorFlow can read.
 
 
 def compress(variables_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_compressed_index_is_read_by_tensorflow(tmp_path: Path, write: Any):
         for entry in (*index.tensors.values(), *index.slices)
         if entry.dtype != pb.DT_STRING
     )
-    # The shards need not be there.
+    # The reader needs the index only, not the shards.
     (tmp_path / "work").mkdir()
     shutil.copy(tmp_path / "model" / "variables" / "variables.index", tmp_path / "work")
     compress(tmp_path / "work")
@@ -283,5 +283,5 @@ def test_a_compressed_index_is_read_by_tensorflow(tmp_path: Path, write: Any):
     shard = "variables/variables.data-00000-of-00001"
     assert why_incomplete(tmp_path / "work", {shard: numbers}) == ""
     assert why_incomplete(tmp_path / "work", {shard: numbers - 1}) == (
-        f"variables/variables.data-* have {numbers - 1} bytes, the index asks for {numbers}"
+        f"variables/variables.data-* have {numbers - 1:,} bytes, but need {numbers:,}"
     )

@@ -36,7 +36,7 @@ def base(tmp_path: Path) -> Location:
 )
 def test_a_stray_entry(base: Location, name: str, kind: Kind, problem: str, number: int):
     entries = [Entry(name="3", kind=Kind.DIRECTORY), Entry(name=name, kind=kind)]
-    assert versions.strays_among(entries) == [f"{name!r} is no version: {problem}"]
+    assert versions.strays_among(entries) == [f"{name!r} is not a version: {problem}"]
     assert versions.exports_among(entries, base) == (Export(version=3, base=base),)
     assert versions.number_of(name) == number
 

@@ -1,4 +1,4 @@
-"""The storages that the behavior suite runs on: one row each in STORAGES."""
+"""The storages that the behavior suite runs on, with one row each in STORAGES."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHORT_LEASE = LeaseSettings(lease_seconds=1.0, renew_seconds=0.2)
 
 
 def _make_local(**_kwargs: Any) -> Storage:
-    # The system's lock has no settings.
+    # The lock of a local disk has no settings.
     return LocalStorage()
 
 
@@ -59,16 +59,17 @@ def _make_memory(**kwargs: Any) -> Storage:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """A storage under test, and the promises that it has a way of its own to keep.
+    """A storage under test, and the properties in which storages differ.
 
     Attributes:
-        make: Makes a storage, as another process would; `lease_settings` and what else it takes.
-        fixtures: Names of the fixtures that it needs.
+        make: Makes a storage, as another process would. Takes `lease_settings` and the settings of
+            the storage.
+        fixtures: Names of the fixtures that the storage needs.
         server: Name of the fixture with the URL of its server; "" for none.
-        bucket: The shortest path that must not be removed; None if the storage has no buckets.
+        bucket: Shortest path that must not be removed; None if the storage has no buckets.
         has_local_paths: Whether `local_path` returns paths.
-        has_conditional_writes: Whether of two writers at the same moment one loses.
-        lock_is_lease: Whether its lock is an object that must be renewed.
+        has_conditional_writes: Whether one of two writers at the same moment fails.
+        lock_is_lease: Whether the lock is an object that must be renewed.
         is_seen_by_processes: Whether another process on this machine reaches the same files.
     """
 
@@ -82,7 +83,7 @@ class Row:
     is_seen_by_processes: bool = True
 
 
-# A new storage is one row here, and passes test_behavior.py.
+# New storages are one row each in this table, and pass test_behavior.py.
 STORAGES = {
     "local": Row(make=_make_local, bucket=None, has_local_paths=True, lock_is_lease=False),
     "gs": Row(make=_make_gs, server="gs_url"),
@@ -117,11 +118,11 @@ class Place:
         return STORAGES[self.kind]
 
     def again(self, **kwargs: Any) -> Storage:
-        """Returns another storage of the same place, as another process would have it."""
+        """Returns another storage of the same place, as another process would make it."""
         return make_storage(self.kind, **kwargs)
 
     def impatient(self) -> Storage:
-        """Returns another object store of the same place that soon stops trying again."""
+        """Returns another object store of the same place with few retries."""
         if self.kind == "s3":
             return self.again(max_attempts=2)
         from tfx_best_exporter.executor.storage.gs import RetrySettings
@@ -140,7 +141,7 @@ def make_storage(kind: str, **kwargs: Any) -> Storage:
 
 @pytest.fixture(autouse=True)
 def closed_storages() -> Iterator[None]:
-    """Ends the connections of the test's storages, in whose place a process would end."""
+    """Closes the connections of the test's storages, as the end of a process would."""
     yield
     while _open:
         getattr(_open.pop(), "close", lambda: None)()
@@ -167,7 +168,7 @@ def folder_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """An environment without anybody's credentials."""
+    """An environment without credentials."""
     import os
 
     for name in list(os.environ):
@@ -192,7 +193,7 @@ def use_server(environment: pytest.MonkeyPatch, kind: str, url: str) -> None:
 
 @pytest.fixture(scope="session")
 def shared_storages() -> Iterator[dict[str, Any]]:
-    """Object stores by URL, whose clients all tests use: to make one takes longer than a test."""
+    """Object stores by URL; tests share the clients, because making one is slow."""
     storages: dict[str, Any] = {}
     yield storages
     for storage in storages.values():
@@ -206,12 +207,12 @@ def proxies(gs_url: str, s3_url: str) -> Iterator[dict[str, FaultProxy]]:
 
 
 def use_storage(kind: str, url: str, request: pytest.FixtureRequest) -> Storage:
-    """Returns the storage at a URL, and has the environment say that others are made for it."""
+    """Returns the storage at a URL, and points the environment to that URL for other clients."""
     use_server(request.getfixturevalue("clean_environment"), kind, url)
     storages = request.getfixturevalue("shared_storages")
     if url not in storages:
         storages[url] = STORAGES[kind].make()
-        # The client, which is made now, keeps the URL.
+        # The first request makes the client, which keeps the URL of this moment.
         assert storages[url].children(f"{BUCKET}/nothing") == []
     return storages[url]
 
@@ -253,7 +254,7 @@ def leased(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 @pytest.fixture(params=kinds(lambda row: row.server))
 def proxied(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """An object store behind a proxy that can be told to fail."""
+    """An object store behind a proxy that fails on request."""
     kind = request.param
     direct = use_storage(kind, request.getfixturevalue(STORAGES[kind].server), request)
     proxy = request.getfixturevalue("proxies")[kind]

@@ -1,4 +1,4 @@
-"""A storage in the memory of this process: an example for docs/adding-a-storage.md."""
+"""MemoryStorage: files in the memory of this process, an example for docs/adding-a-storage.md."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class MemoryStorage:
     """Files by path in a dictionary that all instances share."""
 
     has_atomic_rename = False
-    # No latency to hide.
+    # Memory has no latency to hide.
     connections = 1
     small_file_connections = 1
 
-    # Held for each access.
+    # The guard is held for each access.
     _guard: ClassVar[threading.RLock] = threading.RLock()
     _files: ClassVar[dict[str, bytes]] = {}
 
@@ -97,7 +97,7 @@ class MemoryStorage:
         self.copy(source_path, path)
 
     def sync(self, path: str) -> None:
-        """Does nothing: a write is as durable as the process."""
+        """Does nothing, because a write is as durable as the process."""
 
     def rename(self, source_path: str, path: str) -> None:
         raise StorageError(errors.no_rename(self.uri(source_path), self.uri(path)))
@@ -117,7 +117,7 @@ class MemoryStorage:
 
 
 class MemoryLeaseStore:
-    """One file, written if its content is the expected one: each claim has a content of its own."""
+    """A lock file that is written only if it has the expected content; no two claims are equal."""
 
     def __init__(self, storage: MemoryStorage, path: str):
         self._files, self._guard, self._path = storage._files, storage._guard, path

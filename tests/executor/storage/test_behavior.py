@@ -1,4 +1,4 @@
-"""One behavior of all storages in the table of conftest.py: real files and real servers."""
+"""The behavior suite of all storages in the table of conftest.py, on real files and servers."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from tfx_best_exporter.executor.storage.protocol import (
     StorageError,
 )
 
-# Google's client leaves a reply to a download that it will ask for again to the garbage collector.
+# Google's client leaves the response of a download that it retries to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket")
 
 REPOSITORY = Path(__file__).parents[3]
-# A busy machine may take its time: it does not run out.
+# Renewed often, but with a lease so long that it does not expire on a busy machine.
 OFTEN_RENEWED = LeaseSettings(lease_seconds=120.0, renew_seconds=0.2)
 ODD_NAMES = [
     "two words",
@@ -62,7 +62,7 @@ def names(entries: list[Entry]) -> list[str]:
 
 @pytest.fixture
 def large_file(tmp_path: Path) -> Path:
-    """20 MiB: three parts, of which the last one is shorter."""
+    """A file of 20 MiB: three parts, and the last one is shorter."""
     path = tmp_path / "large"
     block = os.urandom(1 << 20)
     with path.open("wb") as file:
@@ -203,8 +203,8 @@ def test_an_absent_file_is_not_found(place: Place, tmp_path: Path, method: str) 
         assert raised.value.filename == path or str(raised.value.filename) == path
     else:
         assert str(raised.value) == (
-            f"file must exist (got no such file, at {storage.uri(path)}). Check the URI, and that"
-            " whatever writes it has finished."
+            f"cannot read {storage.uri(path)}: the file does not exist. Check the URI, and that the"
+            " program that writes the file has finished."
         )
     assert not (tmp_path / "down").exists()
     assert storage.sizes(place.root) == {"present": 0}
@@ -215,8 +215,8 @@ def test_a_file_that_is_too_large_is_not_read(place: Place) -> None:
     place.storage.write(path, b"12345")
     assert place.storage.read(path, 5) == b"12345"
     message = (
-        f"file must have at most 4 bytes (got more, at {place.storage.uri(path)})."
-        " Check that the right file lies there."
+        f"cannot read {place.storage.uri(path)}: the file has more than 4 bytes."
+        " Check that it is the right file."
     )
     with pytest.raises(StorageError, match=re.escape(message)):
         place.storage.read(path, 4)
@@ -294,7 +294,7 @@ def test_a_thousand_directories_are_one_listing(proxied: Place) -> None:
     children = storage.children(proxied.root)
     assert {entry.name for entry in children} == {".best_exporter", *map(str, range(1000))}
     assert {entry.kind for entry in children} == {Kind.DIRECTORY}
-    # Stores send a thousand names at a time.
+    # Stores list a thousand names per response.
     assert len(proxy.requests) <= 2
     direct.remove(proxied.root)
     assert storage.children(proxied.root) == []
@@ -304,8 +304,10 @@ def test_rename_moves_a_directory_or_says_that_it_cannot(place: Place) -> None:
     storage = place.storage
     storage.write(place / "from/a/b", b"x")
     if not storage.has_atomic_rename:
-        with pytest.raises(StorageError, match=r"^storage must have directories to rename one"):
+        with pytest.raises(StorageError) as refused:
             storage.rename(place / "from", place / "to")
+        source, destination = storage.uri(place / "from"), storage.uri(place / "to")
+        assert str(refused.value).startswith(f"cannot rename {source} to {destination}: ")
         assert storage.sizes(place.root) == {"from/a/b": 1}
         return
     storage.sync(place / "from")
@@ -315,8 +317,8 @@ def test_rename_moves_a_directory_or_says_that_it_cannot(place: Place) -> None:
     with pytest.raises(FileExistsError) as raised:
         storage.rename(place / "from", place / "deep/to")
     assert str(raised.value) == (
-        f"destination must be free (got a name that is taken, at {place / 'deep/to'})."
-        " Choose another name, or remove it first."
+        f"cannot rename {place / 'from'} to {place / 'deep/to'}: the destination exists."
+        " Choose another name, or remove the destination first."
     )
     with pytest.raises(FileNotFoundError):
         storage.rename(place / "absent", place / "elsewhere")
@@ -333,8 +335,8 @@ def test_if_absent_refuses_other_content_only(place: Place) -> None:
         with pytest.raises(FileExistsError) as raised:
             storage.write(path, other, if_absent=True)
         assert str(raised.value) == (
-            f"file must not exist (got one with other content, at {storage.uri(path)})."
-            " Another writer was first: read it, or choose another name."
+            f"cannot create {storage.uri(path)}: the file exists with other content, from another"
+            " writer. Use that file, or choose another name."
         )
     assert storage.read(path, 100) == b"mine"
     assert names(storage.children(place.root)) == ["claim"]
@@ -370,9 +372,10 @@ def test_a_lock_excludes_until_it_is_released(place: Place) -> None:
         with pytest.raises(TimeoutError) as raised, other.lock(path, 0.3):
             pass
         assert re.fullmatch(
-            r"lock must be free within 0\.3 seconds \(held by .*process.*, at "
+            r"cannot lock "
             + re.escape(place.storage.uri(path))
-            + r"\)\. Let the other run finish, or end it\.",
+            + r" within 0\.3 seconds: the lock is held by .*process.*\."
+            + r" Let the other run finish, or end it\.",
             str(raised.value),
         )
         lease.check()
@@ -414,17 +417,17 @@ def test_a_lock_that_was_taken_is_noticed(place: Place) -> None:
         if not place.row.lock_is_lease:
             place.storage.remove(path)
             message = (
-                "lock must be held until its owner frees it (got a lock file that was deleted or"
-                f" replaced, at {path}). Leave lock files alone, and run again."
+                f"cannot hold the lock {path}: another program deleted or replaced the lock file."
+                " Do not touch lock files, and run again."
             )
         else:
             place.storage.write(path, b'{"token": "theirs"}')
             message = (
-                "lock must be held until its owner frees it (got another writer that took it over,"
-                f" at {place.storage.uri(path)}). Nothing may be committed any more: run again, and"
-                " check the network if this stays."
+                f"cannot hold the lock {place.storage.uri(path)}: another writer has taken it over."
+                " This process must not commit anything more. Run again, and check the network if"
+                " this happens repeatedly."
             )
-            # The next renewal notices.
+            # The next renewal notices the other writer.
             until(lambda: is_lost(lease))
         with pytest.raises(LeaseLostError) as raised:
             lease.check()
@@ -435,7 +438,7 @@ def test_a_lock_that_was_taken_is_noticed(place: Place) -> None:
 
 def test_many_writers_come_one_after_the_other(strict: Place) -> None:
     inside: list[int] = []
-    # Four writers on a busy machine: a short lease could run out while its holder waits its turn.
+    # On a busy machine, a short lease could expire while its holder waits for the processor.
     settings = LeaseSettings(lease_seconds=20.0, renew_seconds=4.0)
 
     def enter(number: int) -> None:
@@ -488,7 +491,7 @@ def test_a_process_that_slept_through_its_lease_knows(common: Place) -> None:
             assert process.stdout.readline() == "lost\n"
             process.stdin.close()
             process.wait()
-            # It left the lock alone that is no longer its own.
+            # The former holder did not touch the lock that another writer holds.
             lease.check()
             with pytest.raises(TimeoutError), common.again().lock(path, 0):
                 pass
@@ -498,7 +501,7 @@ def test_a_process_that_slept_through_its_lease_knows(common: Place) -> None:
 
 
 def operations(place: Place, tmp_path: Path) -> dict[str, tuple[Callable[[], object], object]]:
-    """Returns calls with the result that they have, on a place with one file `there`."""
+    """Returns calls, each with its expected result, for a place with one file `there`."""
     storage = place.storage
     (tmp_path / "local").write_bytes(b"content")
 
@@ -550,7 +553,8 @@ AFTERWARDS |= {"copy": ["new", "there"], "link": ["new", "there"], "remove": []}
 
 
 FAULTS = {"503": Reply(503), "429": Reply(429), "reset": Reset(), "lost-reply": LoseReply()}
-# Those two are the most different: one was not carried out, the other one was.
+# The two most different faults run with all operations: a 503 request has no effect, and a request
+# with a lost response has its full effect.
 PASSING = [(fault, name) for fault in ("503", "lost-reply") for name in OPERATIONS]
 PASSING += [(fault, name) for fault in ("429", "reset") for name in ("read", "claim", "upload")]
 
@@ -563,7 +567,7 @@ def test_a_fault_that_passes_is_not_noticed(
     proxied.storage.write(proxied / "there", b"content")
     call, expected = operations(proxied, tmp_path)[name]
     fault = FAULTS[fault_name]
-    # Every first request of its kind, so that each request of the operation meets the fault once.
+    # The first request of each kind fails, so that each request of the operation fails once.
     seen: set[Request] = set()
 
     def first(request: Request) -> Reply | Reset | LoseReply | None:
@@ -593,9 +597,10 @@ def test_a_fault_that_stays_is_an_error_after_some_tries(
     with pytest.raises(StorageError) as raised:
         call()
     assert re.fullmatch(
-        r"storage must answer \(got .*503.*, at "
+        r"cannot access "
         + re.escape(proxied.storage.uri(proxied.root))
-        + r"[^ ]*\)\. Check the endpoint, the network and the store's own status, then run again\.",
+        + r"[^ ]*: the storage does not answer, or keeps failing \(.*503.*\)\."
+        + r" Check the endpoint, the network and the status of the store, then run again\.",
         str(raised.value),
     )
     assert 1 < len(proxied.proxy.faulted) < 60
@@ -605,7 +610,7 @@ def test_a_fault_that_stays_is_an_error_after_some_tries(
 def test_a_server_that_is_gone_is_an_error(proxied: Place) -> None:
     assert proxied.proxy
     proxied.proxy.always(Reset())
-    with pytest.raises(StorageError, match=r"^storage must answer \(got "):
+    with pytest.raises(StorageError, match=r"^cannot access .*: the storage does not answer"):
         proxied.impatient().read(proxied / "there", 100)
     assert len(proxied.proxy.faulted) > 1
 
@@ -638,7 +643,7 @@ def test_a_renewal_whose_reply_was_lost_keeps_the_lock(proxied: Place) -> None:
     with proxied.again(lease_settings=OFTEN_RENEWED).lock(proxied / "lock", 10) as lease:
         method = "PUT" if proxied.kind == "s3" else "POST"
         proxy.times(2, LoseReply(), method=method)
-        # It goes on to renew: each time it replaces what it wrote itself.
+        # The renewals continue, and each one replaces the holder's own last write.
         until(lambda: len([each for each in proxy.requests if each.method == method]) > 4)
         assert len(proxy.faulted) == 2
         lease.check()
@@ -649,12 +654,12 @@ def test_a_lock_that_cannot_be_renewed_is_lost(proxied: Place) -> None:
     with proxied.storage.lock(proxied / "lock", 10) as lease:
         proxied.proxy.always(Reply(503))
         threading.Event().wait(1.2)
-        with pytest.raises(LeaseLostError, match=r"\(got no renewal in time, at "):
+        with pytest.raises(LeaseLostError, match=r": it was not renewed in time\."):
             lease.check()
         proxied.proxy.always(None)
 
 
-# --- what a person has forgotten ------------------------------------------------------------------
+# --- mistakes in the setup ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -665,9 +670,9 @@ def test_a_bucket_that_is_not_there_is_an_error(proxied: Place, tmp_path: Path, 
         call()
     assert not isinstance(raised.value, FileNotFoundError)
     assert re.fullmatch(
-        r"bucket must exist \(got 'no-such-bucket', at "
+        r"cannot access "
         + re.escape(place.storage.uri(place.root))
-        + r"[^ ]*\)\. Create it, or correct the URI\.",
+        + r"[^ ]*: the bucket 'no-such-bucket' does not exist\. Create it, or correct the URI\.",
         str(raised.value),
     )
 
@@ -689,13 +694,13 @@ def test_a_permission_that_is_not_given_is_an_error(
         call()
     remedy = {
         "s3": "Allow s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and"
-        " s3:DeleteObject on what lies in it.",
+        " s3:DeleteObject on its objects.",
         "gs": "Grant the account the role Storage Object User on the bucket.",
     }
-    assert str(raised.value).startswith(
-        "permission must be given to list, read, write and delete objects (got "
+    assert str(raised.value).startswith(f"cannot access {proxied.storage.uri(proxied.root)}")
+    assert ": the permission to list, read, write or delete objects is missing (" in str(
+        raised.value
     )
-    assert f", at {proxied.storage.uri(proxied.root)}" in str(raised.value)
     assert str(raised.value).endswith(remedy[proxied.kind])
 
 
@@ -709,13 +714,13 @@ def test_credentials_that_are_not_there_are_an_error(
     call, _ = operations(place, tmp_path)[name]
     with pytest.raises(StorageError) as raised:
         call()
-    assert str(raised.value).startswith("credentials must be there and valid (got ")
-    assert f", at {place.storage.uri(place.root)}" in str(raised.value)
+    assert str(raised.value).startswith(f"cannot access {place.storage.uri(place.root)}")
+    assert ": the credentials are missing or invalid (" in str(raised.value)
 
 
 def test_a_store_that_ignores_conditions_has_no_lock(proxied: Place) -> None:
     if proxied.kind == "gs":
-        pytest.skip("there is one implementation of it, which knows them")
+        pytest.skip("Google Cloud Storage is one implementation, which has preconditions")
     assert proxied.proxy
     proxied.proxy.always(DropHeaders(("If-None-Match", "If-Match")))
     with (
@@ -724,9 +729,9 @@ def test_a_store_that_ignores_conditions_has_no_lock(proxied: Place) -> None:
     ):
         pass
     assert str(raised.value) == (
-        "storage must honour IfNoneMatch of a write (got one that writes all the same, at"
-        f" {proxied.storage.uri(proxied / 'lock')}). Use a newer release of the store, or another"
-        " one."
+        f"cannot lock {proxied.storage.uri(proxied / 'lock')}: the store ignores IfNoneMatch of a"
+        " write, and cannot keep two writers apart. Use a newer release of the store, or another"
+        " store."
     )
     assert proxied.storage.children(proxied.root) == []
 
@@ -742,6 +747,6 @@ def test_a_lease_is_renewed_in_time() -> None:
 
 def test_messages_name_what_to_do() -> None:
     assert errors.corrupted("s3://b/k", 1, 2) == (
-        "transferred content must be 1 (got 2, at s3://b/k)."
-        " Run again; if it happens again, check the network and the disk."
+        "cannot transfer s3://b/k: the content is 2 instead of 1."
+        " Run again. If it fails again, check the network and the disk."
     )

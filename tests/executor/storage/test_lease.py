@@ -13,13 +13,13 @@ from tfx_best_exporter.executor.storage.lease import LeaseObject, LeaseSettings
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 
 URI = "mem://lock"
-# Nothing is renewed while a test runs, but where a test says so.
+# Leases with these settings are not renewed during a test.
 SETTINGS = LeaseSettings(lease_seconds=60, renew_seconds=15)
 EAGER = LeaseSettings(lease_seconds=60, renew_seconds=0.02)
 
 
 class Store:
-    """One object; `age_seconds` is what the store says of it."""
+    """One object in memory; `age_seconds` is the age that the store reports."""
 
     def __init__(self) -> None:
         self.content: bytes | None = None
@@ -58,7 +58,7 @@ class Store:
         with self.guard:
             self.content = content
             self.writes += 1
-        # The client has sent the request again, and the condition is not met any more.
+        # None stands for a repeated request, whose condition no longer holds after the first one.
         return None if self.loses_replies else str(self.writes)
 
     def delete(self, version: str) -> None:
@@ -142,9 +142,9 @@ def test_the_holder_stops_before_others_may_start() -> None:
         clock.now += 53.9
         held.check()
         clock.now += 0.1
-        with pytest.raises(LeaseLostError, match="got no renewal in time, at mem://lock"):
+        with pytest.raises(LeaseLostError, match="mem://lock: it was not renewed in time"):
             held.check()
-    # It may be another writer's by now.
+    # The lock object stays, because another writer may hold it now.
     assert store.content is not None
 
 
@@ -191,7 +191,7 @@ def test_a_release_that_fails_is_no_error(caplog: pytest.LogCaptureFixture) -> N
     store = Store()
     with lease.hold(store, URI, 0, SETTINGS, Clock()):
         store.is_down = True
-    assert "mem://lock was not deleted, and expires by itself: down" in caplog.text
+    assert "cannot delete the lock mem://lock, which expires by itself: down" in caplog.text
 
 
 def test_the_defaults() -> None:

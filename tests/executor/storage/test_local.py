@@ -1,4 +1,4 @@
-"""What is particular to the storage of a local disk: links, syncs, leftovers."""
+"""Behavior of a local disk only: links, syncs, leftovers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
     with pytest.raises(NotADirectoryError) as raised:
         LocalStorage().children(str(tmp_path / "file"))
     assert str(raised.value) == (
-        f"path must be a directory (got a file, at {tmp_path / 'file'}). Use another path, or move"
+        f"cannot list {tmp_path / 'file'}: it is a file, not a directory. Use another path, or move"
         " the file away."
     )
 
@@ -84,7 +84,7 @@ def test_what_fails_halfway_leaves_nothing(tmp_path: Path, function: str) -> Non
 
 
 def test_a_transfer_is_on_the_disk_after_sync_and_not_before(tmp_path: Path) -> None:
-    """Counts the system's calls, of a process of its own."""
+    """Reads the system calls of a separate process from a trace."""
     if subprocess.run(["which", "strace"], check=False, capture_output=True).returncode:
         pytest.skip("strace is not installed")
     program = f"""

@@ -26,7 +26,7 @@ def test_lock_waits_and_gives_up(tmp_path: Path):
     ):
         pytest.fail("two holders")
     assert str(caught.value) == (
-        f"lock must be free within 0.1 seconds (held by another process, at {path})."
+        f"cannot lock {path} within 0.1 seconds: the lock is held by another process."
         " Let the other run finish, or end it."
     )
     with local_lock.lock(path, 0):

@@ -52,7 +52,7 @@ def test_a_plugin_has_its_storage() -> None:
     location = location_of("folder://bucket/a")
     assert location.uri == "folder://bucket/a"
     assert location.storage is storage_of("folder://other")[0]
-    # TensorFlow has this one of its own.
+    # The scheme ram:// is TensorFlow's own.
     assert location_of("ram://a").uri == "ram://a"
 
 
@@ -63,23 +63,23 @@ def test_a_plugin_has_its_storage() -> None:
             "minio://bucket/model",
             (
                 "URI must have the scheme of a storage (got 'minio://bucket/model'). Use a local"
-                " path or one of file://, gs://, s3://, or register a plug-in for minio:// with"
+                " path or one of file://, gs://, s3://, or register a plug-in for minio:// in"
                 " TFX's filesystem registry."
             ),
         ),
         (
             "s3:///model",
-            "URI must name a bucket (got 's3:///model'). Write it like s3://bucket/folder.",
+            "URI must name a bucket (got 's3:///model'). Use the form s3://bucket/folder.",
         ),
-        ("gs://", "URI must name a bucket (got 'gs://'). Write it like gs://bucket/folder."),
+        ("gs://", "URI must name a bucket (got 'gs://'). Use the form gs://bucket/folder."),
         (
             "file://host/model",
             (
-                "URI must name a path of this machine (got 'file://host/model'). Write three"
-                " slashes: file:///a/path."
+                "URI must name an absolute path on this machine (got 'file://host/model'). Use"
+                " three slashes: file:///a/path."
             ),
         ),
-        ("", "URI must not be empty (got ''). Name a folder."),
+        ("", "URI must not be empty (got ''). Use the path or URI of a directory."),
     ],
 )
 def test_a_uri_that_names_no_storage_is_an_error(uri: str, message: str) -> None:
@@ -131,8 +131,8 @@ def test_a_package_that_is_not_installed_is_named() -> None:
     with pytest.raises(ModuleNotFoundError) as raised:
         registry.location_of("other://bucket/model")
     assert str(raised.value) == (
-        "other:// needs no-such (got none installed, at other://bucket/model)."
-        " Run: pip install no-such."
+        "cannot access other://bucket/model: other:// needs the package no-such, which is not"
+        " installed. Run: pip install no-such"
     )
     # A module that is missing for another reason keeps its own error.
     with pytest.raises(ModuleNotFoundError, match="No module named 'no_such'"):
@@ -155,6 +155,6 @@ print(sorted({"tensorflow", "tfx", "google.cloud.storage"} & set(sys.modules)))
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     assert result.stdout == (
-        "s3:// needs boto3 (got none installed, at s3://bucket/model)."
-        " Run: pip install boto3.\n[]\n"
+        "cannot access s3://bucket/model: s3:// needs the package boto3, which is not installed."
+        " Run: pip install boto3\n[]\n"
     )

@@ -1,4 +1,4 @@
-"""What is particular to S3: other programs' checksums, copies in parts, endpoints."""
+"""Behavior of S3 only: checksums of other programs, copies in parts, endpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def s3(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 def others_client(place: Place) -> Any:
-    """Returns a client as another program has it, with the client's own defaults."""
+    """Returns the client of another program, with the client library's defaults."""
     import boto3
 
     return boto3.session.Session().client("s3")
@@ -36,7 +36,7 @@ def test_an_object_without_our_checksum_is_read(s3: Place) -> None:
     client.close()
     expected = FileDigest(size=len(content), crc32c=google_crc32c.value(content))
     assert s3.storage.digest(s3 / "file") == expected
-    # A copy has one of ours, which the store has computed.
+    # The copy has a CRC-32C, which the store has computed.
     assert s3.storage.copy(s3 / "file", s3 / "copy") == expected
 
 
@@ -66,7 +66,7 @@ def test_an_object_that_others_wrote_in_parts_is_read(s3: Place) -> None:
     ("reply", "crc32c"),
     [
         ({"ChecksumCRC32C": "4waSgw==", "ChecksumType": "FULL_OBJECT"}, 0xE3069283),
-        # Objects from before 2025 have no type.
+        # Objects from before 2025 have no checksum type.
         ({"ChecksumCRC32C": "4waSgw=="}, 0xE3069283),
         ({"ChecksumCRC32C": "4waSgw==-2"}, None),
         ({"ChecksumCRC32C": "4waSgw==", "ChecksumType": "COMPOSITE"}, None),

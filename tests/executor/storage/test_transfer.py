@@ -30,7 +30,7 @@ class Far(LocalStorage):
 
 @pytest.mark.parametrize("total_bytes", [None, 0], ids=["unknown size", "small"])
 def test_the_storage_with_most_connections_decides(total_bytes: int | None):
-    # Passed only if five come at the same time.
+    # The barrier opens only if five threads arrive at the same time.
     barrier = threading.Barrier(5, timeout=60)
     in_parallel(
         lambda _: barrier.wait(), [*range(5)], LocalStorage(), Far(), total_bytes=total_bytes
