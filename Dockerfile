@@ -1,28 +1,28 @@
-# The image of the steps of a compiled pipeline, on Kubeflow Pipelines 2 and Vertex AI.
+# Image of the steps of a compiled pipeline, for Kubeflow Pipelines 2 and Vertex AI.
 #
 #     docker build --tag tfx-best-exporter .
 #
-# Behind an index of your own: --secret id=pip.conf,src=$HOME/.config/pip/pip.conf. It is there while
-# pip runs, and in no layer.
+# For a private package index, add --secret id=pip.conf,src=$HOME/.config/pip/pip.conf. The secret is
+# mounted while pip runs. No layer contains it.
 #
-# Debian 13 has glibc 2.41: ml-metadata and tensorflow-data-validation of TFX 1.21 ask for 2.39. On
-# Python 3.12 and later requirements.lock holds no override, so pip resolves it as it is.
+# Debian 13 has glibc 2.41. ml-metadata and tensorflow-data-validation of TFX 1.21 need at least 2.39.
+# For Python 3.12 and later requirements.lock has no override, so pip can use it as constraints.
 
 FROM python:3.13-slim-trixie AS packages
-# Some requirements have no wheel for this Python: pyfarmhash and its like are compiled here.
+# Some requirements, such as pyfarmhash, have no wheel for this Python and are compiled.
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends g++ \
   && rm -rf /var/lib/apt/lists/*
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 COPY requirements.lock ./
-# TFX installs a pipeline's own modules with pip, when the step runs.
+# TFX installs a pipeline's own modules with pip when a step runs.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
   python -m venv /opt/venv \
   && python -m pip install --constraint requirements.lock pip setuptools wheel
 COPY pyproject.toml ./
-# What the package asks for is a layer of its own: it outlives changes of the code. kfp-pipeline-spec
-# is all that the entry point needs of kfp.
+# Dependencies are a separate layer, which stays in the cache when the code changes. TFX's entry point
+# needs only kfp-pipeline-spec of kfp.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
   python -c 'import tomllib; \
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
@@ -45,7 +45,7 @@ COPY --from=packages /opt/venv /opt/venv
 RUN --mount=type=bind,from=wheel,source=/build/dist,target=/mnt \
   python -m pip install --no-cache-dir --no-deps --no-index /mnt/*.whl \
   && useradd --create-home --uid 1000 tfx
-# By number: Kubernetes' runAsNonRoot believes no name.
+# Kubernetes' runAsNonRoot requires a numeric user.
 USER 1000
 WORKDIR /home/tfx
 ENTRYPOINT ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"]

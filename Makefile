@@ -17,8 +17,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SETUP := .venv/.setup
 WHEEL_VENV := build/wheel-venv
 
-# The .proto lies in proto/, and is called by its import path: that name is what the descriptor pool
-# of a process knows a file by, and "proto/best_exporter.proto" could be anybody's.
+# protoc sees proto/ under its import path, because the descriptor pool of a process identifies a file
+# by its path. Another package could also register "proto/best_exporter.proto".
 PROTO_GENERATE = rm -rf build/proto && mkdir -p build/proto && \
   $(BIN)/python -m grpc_tools.protoc -Itfx_best_exporter/proto=proto \
     --python_out=build/proto --pyi_out=build/proto proto/*.proto
@@ -30,10 +30,10 @@ help:  ## List the targets.
 # --- environment ----------------------------------------------------------------------------------
 
 .PHONY: setup
-setup: $(SETUP)  ## Install what requirements.lock names, and this package, into .venv.
+setup: $(SETUP)  ## Install requirements.lock and this package into .venv.
 
-# The environment is made without ensurepip, which a system's Python may not have. pip, setuptools and
-# wheel are in the lock: TFX builds wheels of a pipeline's own modules with them.
+# The environment is made without ensurepip, which the Python of some systems lacks. The lock has pip,
+# setuptools and wheel, because TFX builds wheels of a pipeline's own modules with them.
 $(SETUP): requirements.lock pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 10) <= v < (3, 14) or sys.exit( \
 	  f"PYTHON must be Python 3.10 to 3.13 (got {v[0]}.{v[1]}). Try: make setup PYTHON=python3.11")'
@@ -47,48 +47,48 @@ $(SETUP): requirements.lock pyproject.toml Makefile
 	  || $(BIN)/python -m ensurepip > /dev/null
 	@$(PIP) install -qq --no-deps -r .venv/installers.txt
 	@$(PIP) install -qq 'uv>=0.5' 2> /dev/null \
-	  || echo 'uv cannot be installed: pip will do, and take longer'
-	@echo "[3/4] $$(grep -c == requirements.lock) locked requirements, minutes the first time"
+	  || echo 'uv cannot be installed. pip installs the requirements instead, which takes longer.'
+	@echo "[3/4] $$(grep -c == requirements.lock) locked requirements. The first time takes minutes."
 	@{ [[ -x $(BIN)/uv ]] && \
 	    $(BIN)/uv pip install --python $(BIN)/python --no-deps -r requirements.lock; } \
 	  || $(PIP) install --no-deps -r requirements.lock 2>&1 | { grep --line-buffered -vE '://|^(Looking in|Ignoring) ' || :; }
-	@echo '[4/4] tfx-best-exporter, editable'
+	@echo '[4/4] tfx-best-exporter, as an editable install'
 	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
 	@mkdir -p .venv/links/tfx_best_exporter
 	@ln -sfn -t .venv/links/tfx_best_exporter ../../../component ../../../executor ../../../proto
 	@touch $@
-	@echo 'Ready. Next: make demo, or make test'
+	@echo 'Ready. Next: make demo or make test'
 
 .PHONY: lock
-lock: $(SETUP)  ## Write requirements.lock again; LOCK_ARGS=--upgrade for newer versions.
+lock: $(SETUP)  ## Update requirements.lock; LOCK_ARGS=--upgrade for newer versions.
 	$(BIN)/uv pip compile --quiet --universal --python $(BIN)/python --python-version 3.10 \
 	  --extra dev --no-annotate --no-header $(LOCK_ARGS) --output-file requirements.lock pyproject.toml
 
 # --- use ------------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: $(SETUP)  ## Run a pipeline whose exporter exports, skips and retires, and look at the result.
+demo: $(SETUP)  ## Run a pipeline five times and show which models are exported, and why.
 	@$(BIN)/python -m pipelines.demo
 
 .PHONY: bench
-bench: $(SETUP)  ## Measure everything compared with peers; BENCH_ARGS="--only publishing" for a part. 15 minutes, 10 GiB of disk.
+bench: $(SETUP)  ## Compare speed and memory with other tools: 15 minutes, 10 GiB; BENCH_ARGS="--only publishing" for a part.
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 .PHONY: bench-decisions
-bench-decisions: $(SETUP)  ## Simulate what each rule of deciding serves; three minutes.
+bench-decisions: $(SETUP)  ## Simulate the quality of each decision rule: 3 minutes.
 	@$(BIN)/python -m benchmarks.decision_quality $(BENCH_ARGS)
 
 # --- check ----------------------------------------------------------------------------------------
 
 .PHONY: test
-test: $(SETUP)  ## Run the tests in two processes; PYTEST_ARGS="-k retention" for some, "-n 0" in one.
+test: $(SETUP)  ## Run the tests in two processes; PYTEST_ARGS="-k retention" for some, "-n 0" for one process.
 	@$(BIN)/python -m pytest --numprocesses=2 $(PYTEST_ARGS)
 
 .PHONY: test-browser
-test-browser: $(SETUP) chromium  ## Open the report in Chromium, look at it, and leave build/screenshots/.
+test-browser: $(SETUP) chromium  ## Test the report in Chromium, and write build/screenshots/.
 	@$(BIN)/python -m pytest tests/executor/reports/test_report_in_browser.py $(PYTEST_ARGS)
 
-# The tests of the report in a browser are skipped where there is none.
+# Without Chromium, the tests of the report in a browser are skipped.
 .PHONY: chromium
 chromium:
 	@command -v chromium chromium-browser > /dev/null || { \
@@ -97,11 +97,11 @@ chromium:
 	  "$${as_root[@]}" apt-get install -qq --no-install-recommends chromium > /dev/null; }
 
 .PHONY: test-image
-test-image: $(SETUP)  ## Build the Dockerfile with Debian's buildah and run what it builds; root, minutes, 10 GiB.
+test-image: $(SETUP)  ## Build the image with Debian's buildah and test it: root, minutes, 10 GiB.
 	@$(BIN)/python -m tests.image.proof $(IMAGE_ARGS)
 
 .PHONY: check
-check: check-lint check-format check-types check-imports check-proto check-lock  ## Run every check but the tests.
+check: check-lint check-format check-types check-imports check-proto check-lock  ## Run all checks except the tests.
 
 .PHONY: check-lint
 check-lint: $(SETUP)
@@ -124,16 +124,16 @@ check-proto: $(SETUP)
 	$(PROTO_GENERATE)
 	@for file in $(notdir $(wildcard proto/*_pb2.py proto/*_pb2.pyi)); do \
 	  diff -u proto/$$file build/proto/tfx_best_exporter/proto/$$file \
-	    || { echo "proto/$$file must be what its .proto generates. Run: make proto"; exit 1; }; \
+	    || { echo "proto/$$file must equal the code that its .proto generates. Run: make proto"; exit 1; }; \
 	done
 
-# No newer version in any registry makes this fail, only a lock that no longer fits pyproject.toml.
+# This check fails if the lock does not fit pyproject.toml. New releases of packages do not matter.
 .PHONY: check-lock
 check-lock: $(SETUP)
 	$(BIN)/python -m pytest --quiet tests/test_packaging.py
 
 .PHONY: fmt
-fmt: $(SETUP)  ## Format, and fix what ruff can fix.
+fmt: $(SETUP)  ## Format the code, and apply the fixes of ruff.
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
@@ -145,15 +145,15 @@ proto: $(SETUP)  ## Generate the Python code of proto/*.proto.
 	cp build/proto/tfx_best_exporter/proto/*_pb2.py* proto/
 
 .PHONY: wheel
-wheel: $(SETUP)  ## Build the wheel into dist/ and look at what is in it.
+wheel: $(SETUP)  ## Build the wheel into dist/ and check its files.
 	@rm -rf build/lib build/bdist.* dist
 	$(PIP) wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir dist .
 	$(BIN)/python .ci/check_wheel.py dist/*.whl
 
-# An environment of its own that sees the locked packages, but not the editable install: Python reads
-# .pth files, which that one works by, in no folder that it finds through a .pth file.
+# The separate environment has the locked packages through a .pth file, but not the editable install.
+# That install is itself a .pth file, and Python ignores .pth files in directories that a .pth file adds.
 .PHONY: test-wheel
-test-wheel: wheel  ## Run the tests with the wheel, not the checkout.
+test-wheel: wheel  ## Run the tests with the wheel instead of the checkout.
 	@rm -rf $(WHEEL_VENV)
 	$(BIN)/python -m venv --without-pip $(WHEEL_VENV)
 	$(PIP) --python $(WHEEL_VENV)/bin/python install --quiet --no-deps --no-index dist/*.whl
@@ -165,7 +165,7 @@ test-wheel: wheel  ## Run the tests with the wheel, not the checkout.
 	@$(WHEEL_VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: clean
-clean:  ## Remove what these targets have made, except .venv.
+clean:  ## Remove the files of all targets, except .venv.
 	rm -rf build dist demo_output pipeline_output htmlcov .coverage .coverage.* *.egg-info
 	rm -rf .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find component executor proto pipelines benchmarks tests .ci -name __pycache__ -prune \

@@ -1,7 +1,7 @@
-"""Where Kubeflow Pipelines and Vertex AI find the artifact type of tfx-best-exporter.
+"""Module that a compiled pipeline imports for the artifact type `best_exporter.ExportDecision`.
 
-A compiled pipeline knows an artifact type by `<module>.<class>`, with one dot, and the container
-imports that. `tfx_best_exporter` is a namespace package and holds no class: this module does it.
+Kubeflow Pipelines and Vertex AI name an artifact type `<module>.<class>`, with one dot. The package
+tfx_best_exporter is a namespace package and cannot have a class, so this module has it.
 See docs/decisions/0009-name-of-the-artifact-type.md.
 """
 

@@ -1,1 +1,1 @@
-"""What things cost, beside what else could do them."""
+"""Benchmarks of this package, compared with other tools that do the same work."""

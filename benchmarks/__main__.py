@@ -12,20 +12,20 @@ from benchmarks import evaluations, object_store, publishing, results, startup
 from benchmarks.rows import Row, show
 
 _INTRODUCTION = """
-Written by `make bench`. Only the ratios count: absolute figures are those of one machine and its
-disk. Ours and the peer run right after each other, in alternating order. `ratio (median)` is the
-median of the pairs' ratios, `quartiles` is where the middle half of them lies, and a signed figure
-with a unit is a difference. The median decides whether a limit is met.
+`make bench` writes this section. Only the ratios are comparable: absolute figures depend on the
+machine and its disk. Ours and the peer run in pairs, one directly after the other, in alternating
+order. `ratio (median)` is the median of the pairs' ratios. `quartiles` shows where the middle half
+of them lies. A figure with a sign and a unit is a difference. A limit is met if the median is.
 
-The rows about S3 run through a proxy that adds 20 ms to each request. Their floor is what uploading
-every file to a staging directory and having the store copy it takes alone, as
-[decision 7](../docs/decisions/0007-commit-in-an-object-store.md) asks for, with as many requests at
-a time as ours. [object_store.py](object_store.py) says what is compared.
+The rows about S3 run through a proxy that adds 20 ms to each request. Their floor is the time of
+two steps alone: upload every file to a staging directory, and let the store copy it. These steps
+are required by [decision 7](../docs/decisions/0007-commit-in-an-object-store.md), and run with as
+many parallel requests as ours. [object_store.py](object_store.py) describes the comparison.
 """.strip()
 
 
 def main() -> None:
-    """Runs what the command line asks for, prints the table and writes it."""
+    """Runs the selected benchmarks and prints a table; writes it to results.md if all have run."""
     sections: dict[str, Callable[[Path, int], Iterator[Row]]] = {
         "publishing": publishing.publishing,
         "memory": publishing.memory,
@@ -36,9 +36,14 @@ def main() -> None:
         "starting": startup.starting,
     }
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=5, help="pairs of each (default: 5)")
     parser.add_argument(
-        "--only", choices=sorted(sections), action="append", help="only this; may be repeated"
+        "--pairs", type=int, default=5, help="number of pairs for each measurement (default: 5)"
+    )
+    parser.add_argument(
+        "--only",
+        choices=sorted(sections),
+        action="append",
+        help="run only this section; repeat for more",
     )
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -46,7 +51,7 @@ def main() -> None:
     for name, section in sections.items():
         if arguments.only and name not in arguments.only:
             continue
-        # On the disk of the checkout: a /tmp in memory would measure something else.
+        # The disk of the checkout is measured. /tmp may be in memory.
         build_path = Path(__file__).parents[1] / "build"
         build_path.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=build_path) as root:

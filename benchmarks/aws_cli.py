@@ -1,4 +1,4 @@
-"""The AWS command line, in an environment of its own: it pins versions of what boto3 needs too."""
+"""Installs the AWS command line in a separate environment: its pins conflict with our boto3."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _REQUIREMENT = "awscli>=1.40,<2"
 
 
 def python_with_aws_cli(path: Path) -> Path:
-    """Returns the Python of an environment that has the AWS command line; makes it where it lacks.
+    """Returns the Python of an environment with the AWS command line, which is made if missing.
 
     Args:
-        path: Of the environment.
+        path: Directory of the environment.
 
     Raises:
-        subprocess.CalledProcessError: It cannot be installed.
+        subprocess.CalledProcessError: The installation failed.
     """
     python_path = path / "bin" / "python"
-    # pip writes the command last.
+    # The command is the last file that pip writes, so it proves a complete installation.
     if not (path / "bin" / "aws").exists():
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(path)], check=True)
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]

@@ -1,4 +1,4 @@
-"""Line charts as SVG files that need nothing to be shown."""
+"""Draws line charts as SVG files without scripts or external resources."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _TITLE = 40
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Line:
-    """A line, or only its points.
+    """A line of a chart.
 
     Attributes:
-        name: In the legend; lines of the same name are there once.
-        points: As (x, y).
-        colour: As in SVG.
-        dash: Of the line, as in SVG; lines are told apart without their colour.
-        marker: "" for none, "circle", "square", "triangle" or "diamond".
-        labels: Text beside each point; empty for none.
+        name: Name in the legend, which lists lines with the same name once.
+        points: Points as (x, y).
+        colour: SVG color.
+        dash: SVG dash pattern. It distinguishes lines for readers who do not see colors.
+        marker: "circle", "square", "triangle", "diamond", or "" for none.
+        labels: Text next to each point; empty for none.
     """
 
     name: str
@@ -40,15 +40,15 @@ class Panel:
     """One pair of axes.
 
     Attributes:
-        title: Above it.
-        x_label: Below it.
-        y_label: Beside it.
-        lines: In it.
-        target: Upper right corner of an area that is shaded, from the origin; None for none.
-        target_name: Written into that area.
+        title: Title above the panel.
+        x_label: Label of the x axis.
+        y_label: Label of the y axis.
+        lines: Lines to draw.
+        target: Upper right corner of a shaded area that starts at the origin; None for none.
+        target_name: Text in the shaded area.
         zero: Whether both axes start at 0.
         percent: Whether y is shown in percent.
-        scale: Of its size.
+        scale: Factor of the size.
     """
 
     title: str
@@ -68,10 +68,10 @@ def write(
     """Writes panels in rows, with one legend above them.
 
     Args:
-        path: Of the file.
-        panels: All of the same scale.
-        title: Above everything, and for screen readers.
-        description: For screen readers.
+        path: File to write.
+        panels: Panels, all with the same scale.
+        title: Title of the whole chart.
+        description: Description for screen readers.
         columns: Number of panels in a row.
     """
     width, height = _WIDTH * panels[0].scale, _HEIGHT * panels[0].scale
@@ -148,7 +148,7 @@ def _panel(panel: Panel, width: float, height: float) -> Iterator[str]:
         yield from _path(line, at)
         for x, y in at:
             yield from _marker(line, x, y)
-    # Above all lines, each on a halo of white: lines cross.
+    # Labels are drawn last and with a white outline, because lines cross them.
     for line in panel.lines:
         for (x, y), label in zip(line.points, line.labels, strict=False):
             yield (

@@ -1,7 +1,7 @@
-"""What a rule of deciding is worth: streams of candidates whose true quality is known.
+"""Measures the quality of decision rules on simulated candidates whose true quality is known.
 
-`make bench-decisions` runs this. It replays the streams of streams.py under the rules of rules.py
-and says what was served, beside the best that could have been.
+`make bench-decisions` runs this module. It replays the streams of streams.py under the rules of
+rules.py, and compares the models that were served with the best ones available.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ SCENARIOS = (
 )
 SEED = 20261122
 REPETITIONS = 3000
-# Streams that are replayed together: their examples fit into a processor's cache.
+# Number of streams that are replayed together. Their examples fit into a processor's cache.
 CHUNK = 50
-# decide() is what takes time. All streams are for the alpha that the figures to reach are about;
-# other policies replay the first ones.
+# Calls of decide() take most of the time. The alpha of the targets replays all streams, and other
+# policies only the first ones.
 OTHER_POLICIES_STREAMS = 1000
 UNPAIRED_STREAMS = 50
 Z95 = 1.959964
@@ -77,17 +77,18 @@ ALPHA_CHART_PATH = Path(__file__).parent / "decision_alpha.svg"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Replay:
-    """What a rule did with several streams; each array has one entry, or row, for each stream.
+    """Decisions of a rule in several streams; each array has one entry or row for each stream.
 
     Attributes:
-        served: True quality of what is served after each run: (streams, CANDIDATES).
-        regret: Best candidate so far less what is served, mean over the runs.
+        served: True quality of the served model after each run: (streams, CANDIDATES).
+        regret: True quality of the best candidate so far minus that of the served model, as the
+            mean over the runs.
         promotions: Number of candidates that replaced a best.
-        worse: Promotions of a candidate that is truly worse than the best.
-        loss: True accuracy that these promotions lost, the sum.
-        improvements: Candidates that are truly better than the best of their run.
-        missed: Improvements that were not promoted.
-        curse: Recorded less true quality of what is served, mean over the runs.
+        worse: Number of promotions of a candidate that is truly worse than the best.
+        loss: Sum of the true accuracy that these promotions lost.
+        improvements: Number of candidates that are truly better than the best of their run.
+        missed: Number of improvements that were not promoted.
+        curse: Recorded minus true quality of the served model, as the mean over the runs.
     """
 
     served: Array
@@ -101,7 +102,7 @@ class Replay:
 
     @classmethod
     def joined(cls, replays: Sequence[Replay]) -> Replay:
-        """Returns the streams of several replays as one."""
+        """Returns one replay with the streams of several."""
         return cls(
             **{
                 field.name: np.concatenate([getattr(replay, field.name) for replay in replays])
@@ -111,7 +112,7 @@ class Replay:
 
 
 class _Serving:
-    """What is served in several streams under one rule, and what became of it so far."""
+    """The served models of several streams under one rule, with their history."""
 
     def __init__(self, streams: Streams):
         self._streams = streams
@@ -122,13 +123,13 @@ class _Serving:
         self._history = np.zeros(shape, dtype=np.intp)
         self._recorded_history = np.zeros(shape)
         self._is_promoted = np.zeros(shape, dtype=bool)
-        # True accuracy of the candidate less that of the best.
+        # True accuracy of the candidate minus that of the best.
         self._gain = np.zeros(shape)
 
     def decide(self, index: int, rule: Rule, run: _RunExamples) -> None:
-        """Lets the rule decide on the candidate of a run, and serves what it says."""
+        """Applies the rule to the candidate of a run, and serves the candidate or the best."""
         if index == 0:
-            # The first export happens whatever the metrics.
+            # The first candidate is exported with any metrics.
             is_promoted = np.ones(len(self._every), dtype=bool)
         else:
             quality = self._streams.quality
@@ -142,7 +143,7 @@ class _Serving:
         self._recorded_history[:, index] = self._recorded.sum(axis=1) / run.examples
 
     def replay(self) -> Replay:
-        """Returns what happened."""
+        """Returns the history of all runs."""
         quality = self._streams.quality
         served = np.take_along_axis(quality, self._history, axis=1)
         is_better = self._gain > 0
@@ -160,7 +161,7 @@ class _Serving:
 
 
 class _RunExamples:
-    """One run's examples with what its candidate did on them."""
+    """The examples of one run, and the results of its candidate on them."""
 
     def __init__(self, scenario: Scenario, streams: Streams, index: int, rng: np.random.Generator):
         self.examples = scenario.examples
@@ -170,7 +171,7 @@ class _RunExamples:
         self.candidate_right = self._drawn.candidate_right(self._quality + self._shift)
 
     def seen(self, best_quality: Array, recorded: Array) -> Run:
-        """Returns what is known with a best of this true quality and these recorded counts."""
+        """Returns the measurements for a best with this true quality and these recorded counts."""
         best_right = self._drawn.best_right(best_quality + self._shift)
         first, second = self._quality + self._shift, best_quality + self._shift
         disagreement = first + second - 2 * both_right(first, second, latent_correlation())
@@ -189,13 +190,13 @@ class _RunExamples:
 def replay(
     scenario: Scenario, rules: Mapping[str, Rule], streams: int, seed: Sequence[int]
 ) -> dict[str, Replay]:
-    """Returns what each rule does with the same streams, on the same examples.
+    """Returns the decisions of each rule on the same streams and examples.
 
     Args:
         scenario: Kind of stream.
-        rules: By name.
+        rules: Rules by name.
         streams: Number of streams.
-        seed: Of all that is drawn.
+        seed: Seed of all random numbers.
     """
     rng = np.random.default_rng(list(seed))
     drawn = draw_streams(scenario, streams, rng)
@@ -209,32 +210,32 @@ def replay(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A figure with half the width of its interval at 95 %, from the spread between streams."""
+    """A figure and half the width of its 95 % interval, from the spread between streams."""
 
     value: float
     margin: float
 
     def percent(self) -> str:
-        """Returns it in percent."""
+        """Returns the figure and its margin in percent."""
         return f"{100 * self.value:.1f} ± {100 * self.margin:.1f} %"
 
     def text(self, digits: int) -> str:
-        """Returns it as a number."""
+        """Returns the figure and its margin with a number of digits."""
         return f"{self.value:.{digits}f} ± {self.margin:.{digits}f}"
 
 
 def mean_of(values: Array) -> Interval:
-    """Returns the mean over streams."""
+    """Returns the mean over streams, with its interval."""
     return Interval(
         value=float(values.mean()), margin=float(Z95 * values.std(ddof=1) / math.sqrt(len(values)))
     )
 
 
 def ratio_of(numerators: Array, denominators: Array) -> Interval | None:
-    """Returns sum over sum, with the interval of a ratio estimate; None for a sum of 0.
+    """Returns the ratio of two sums with its interval, or None if the denominators sum to 0.
 
-    W. G. Cochran, Sampling Techniques, 3rd edition (1977), section 6.3: the variance is that of
-    the residuals, for numerator and denominator of a stream belong together.
+    The variance is that of the residuals, because the numerator and the denominator of a stream
+    depend on each other: W. G. Cochran, Sampling Techniques, 3rd edition (1977), section 6.3.
     """
     total = denominators.sum()
     if not total:
@@ -254,9 +255,10 @@ def simulate(
     repetitions: int,
     workers: int,
 ) -> dict[str, dict[str, Replay]]:
-    """Returns the replays of each scenario by its name, and by the name of the rule.
+    """Returns the replays by name of the scenario and name of the rule.
 
-    Chunks of streams have seeds of their own, so that the number of processes is of no matter.
+    Each chunk of streams has its own seed, so the results do not depend on the number of
+    processes.
     """
     sizes = [min(CHUNK, repetitions - start) for start in range(0, repetitions, CHUNK)]
     tasks = [
@@ -266,7 +268,7 @@ def simulate(
     ]
     found: dict[str, list[dict[str, Replay]]] = {scenario.name: [] for scenario in scenarios}
     work = functools.partial(_replay_chunk, tuple(scenarios))
-    # Not a fork: numpy has threads.
+    # numpy has threads, which a fork would not copy.
     context = multiprocessing.get_context("spawn")
     with contextlib.ExitStack() as stack:
         replays_of = map
@@ -306,21 +308,21 @@ def _streams_of(name: str, rule: Rule) -> float:
 
 
 def regret_ratio(replays: Mapping[str, Replay], rule: str, peer: str) -> Interval | None:
-    """Returns how many times the peer's regret a rule has, on the streams that both replayed."""
+    """Returns the ratio of a rule's regret to a peer's, on the streams that both replayed."""
     ours, theirs = replays[rule].regret, replays[peer].regret
     return ratio_of(ours, theirs[: len(ours)])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """A figure to reach.
+    """A figure with a limit.
 
     Attributes:
-        name: As shown.
+        name: Name of the figure in the table.
         scenario: Name of the scenario.
-        found: The figure.
-        limit: What it must not exceed.
-        is_share: Whether it is shown in percent.
+        found: Measured figure.
+        limit: Largest figure that meets the target.
+        is_share: Whether the figure is shown in percent.
     """
 
     name: str
@@ -331,7 +333,7 @@ class Target:
 
     @property
     def verdict(self) -> str:
-        """Whether it is reached, or by how little it is not."""
+        """Text that says whether the target is met, or missed by less than the margin."""
         if self.found.value <= self.limit:
             return "met"
         if self.found.value - self.found.margin <= self.limit:
@@ -340,7 +342,7 @@ class Target:
 
 
 def targets_of(outcomes: Outcomes, rule: str) -> list[Target]:
-    """Returns the figures to reach, as a rule that compares on the same data reaches them."""
+    """Returns the targets, with the figures of one rule."""
     found = []
     by_name = {scenario.name: scenario for scenario in SCENARIOS}
     for name, replays in outcomes.items():
@@ -362,7 +364,7 @@ def targets_of(outcomes: Outcomes, rule: str) -> list[Target]:
             if ratio:
                 found.append(
                     Target(
-                        name=f"regret / that of {peer}",
+                        name=f"regret relative to {peer}",
                         scenario=name,
                         found=ratio,
                         limit=0.6,
@@ -374,7 +376,7 @@ def targets_of(outcomes: Outcomes, rule: str) -> list[Target]:
         promotions = replays[rule].promotions
         for figure, denominators in (
             ("promotions that made serving worse", promotions),
-            ("exports that made serving worse, each stream's first counted", promotions + 1),
+            ("exports that made serving worse, first exports counted", promotions + 1),
         ):
             worse = ratio_of(replays[rule].worse, denominators)
             if worse:
@@ -386,7 +388,7 @@ def targets_of(outcomes: Outcomes, rule: str) -> list[Target]:
 
 def show_targets(targets: Sequence[Target]) -> str:
     """Returns a table in Markdown."""
-    lines = ["| figure | scenario | found | limit | |", "|---|---|---:|---:|---|"]
+    lines = ["| figure | scenario | measured | limit | |", "|---|---|---:|---:|---|"]
     for target in sorted(targets, key=lambda target: target.name):
         found = target.found.percent() if target.is_share else target.found.text(2)
         limit = f"{100 * target.limit:g} %" if target.is_share else f"{target.limit:g}"
@@ -400,9 +402,9 @@ def show_scenario(replays: Mapping[str, Replay]) -> str:
     """Returns a table in Markdown, one line for each rule."""
     lines = [
         (
-            "| rule | regret | / tf.estimator's | promotions that made serving worse"
-            " | by how much, each | improvements missed | promotions per candidate"
-            " | served at the end | recorded less true |"
+            "| rule | regret | relative to tf.estimator | promotions that made serving worse"
+            " | mean loss of these | improvements missed | promotions per candidate"
+            " | true accuracy at the end | recorded minus true |"
         ),
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
@@ -423,30 +425,30 @@ def show_scenario(replays: Mapping[str, Replay]) -> str:
 
 
 def show(outcomes: Outcomes, repetitions: int) -> str:
-    """Returns the section of results.md."""
+    """Returns the section for results.md."""
     parts = [
         (
-            f"Written by `make bench-decisions`: {repetitions:,} streams of {CANDIDATES} candidates"
-            " for each scenario, seeds fixed, intervals at 95 % over the streams; other policies"
-            f" than that of alpha {DEFAULT_ALPHA:g} replay the first {OTHER_POLICIES_STREAMS:,} of"
-            f" them, the unpaired one, which is slow, {UNPAIRED_STREAMS}."
-            " [streams.py](streams.py) says how the streams are made, [rules.py](rules.py) what the"
-            " rules are; those called *ours* are `decide()`. Regret is the true accuracy of the"
-            " best candidate so far less that of the one served, averaged over the runs. The last"
-            " column is the winner's curse: what was recorded of the served model less what is"
-            " true of it."
+            f"`make bench-decisions` writes this section. It simulates {repetitions:,} streams of"
+            f" {CANDIDATES} candidates for each scenario, with fixed seeds. Intervals are 95 %"
+            " intervals over the streams. Our policies without significance or with another alpha"
+            f" than {DEFAULT_ALPHA:g} replay only the first {OTHER_POLICIES_STREAMS:,} streams, and"
+            f" the slow unpaired policy {UNPAIRED_STREAMS}. [streams.py](streams.py) describes the"
+            " streams and [rules.py](rules.py) the rules. Rules called *ours* are `decide()`."
+            " Regret is the true accuracy of the best candidate so far minus that of the served"
+            " model, averaged over the runs. The last column is the winner's curse: the recorded"
+            " accuracy of the served model minus its true accuracy."
         ),
         f"![Quality served over time]({QUALITY_CHART_PATH.name})",
-        f"### Figures to reach, same data, alpha {DEFAULT_ALPHA:g}",
+        f"### Targets: same data, alpha {DEFAULT_ALPHA:g}",
         show_targets(targets_of(outcomes, name_of(DEFAULT_ALPHA))),
-        f"### {FLOOR[0].upper()}{FLOOR[1:]}: the same figures",
+        f"### Targets: {FLOOR}",
         (
-            "The standard error, which others estimate, is known to it: so it shows what is left"
-            " for a better estimate to gain at this level."
+            "This test knows the standard error, which other rules estimate. It shows how much a"
+            " better estimate could gain at this level."
         ),
         show_targets(targets_of(outcomes, FLOOR)),
         "### Trade-off between regret and wrong promotions",
-        f"![What a choice of alpha costs]({ALPHA_CHART_PATH.name})",
+        f"![Cost of each alpha]({ALPHA_CHART_PATH.name})",
     ]
     for scenario in SCENARIOS:
         details = (
@@ -462,7 +464,7 @@ def show(outcomes: Outcomes, repetitions: int) -> str:
 
 
 def write_quality_chart(outcomes: Outcomes, path: Path) -> None:
-    """Writes what is served over time, under some of the rules."""
+    """Writes a chart of the served quality over time, for some of the rules."""
     styles = {
         ORACLE: ("#222", "2 3"),
         TF_ESTIMATOR: ("#c2410c", "7 3"),
@@ -473,7 +475,7 @@ def write_quality_chart(outcomes: Outcomes, path: Path) -> None:
         charts.Panel(
             title=scenario,
             x_label="run",
-            y_label="true accuracy, less oracle's",
+            y_label="true accuracy minus the oracle's",
             lines=[
                 charts.Line(
                     name=name,
@@ -490,10 +492,10 @@ def write_quality_chart(outcomes: Outcomes, path: Path) -> None:
     charts.write(
         path,
         panels,
-        title="Quality served over time, against an oracle",
+        title="Quality served over time, compared with an oracle",
         description=(
-            "Mean true accuracy of what is served after each of 60 runs less that of the best"
-            " candidate so far, in six scenarios; figures are in results.md."
+            "Mean true accuracy of the served model after each of 60 runs minus that of the best"
+            " candidate so far, in six scenarios. Figures are in results.md."
         ),
         columns=3,
     )
@@ -504,7 +506,7 @@ def _below_oracle(replays: Mapping[str, Replay], rule: str) -> list[float]:
 
 
 def write_alpha_chart(outcomes: Outcomes, alphas: Sequence[float], path: Path) -> None:
-    """Writes the trade-off between regret and promotions that made serving worse."""
+    """Writes a chart of regret against the share of promotions that made serving worse."""
     styles = (
         ("#0b62a8", "", "circle"),
         ("#c2410c", "7 3", "square"),
@@ -534,7 +536,7 @@ def write_alpha_chart(outcomes: Outcomes, alphas: Sequence[float], path: Path) -
             )
         )
     panel = charts.Panel(
-        title="Same data, paired test; beside each point: alpha",
+        title="Same data, paired test; labels show alpha",
         x_label="regret / regret of tf.estimator's BestExporter",
         y_label="promotions that made serving worse",
         lines=lines,
@@ -547,7 +549,7 @@ def write_alpha_chart(outcomes: Outcomes, alphas: Sequence[float], path: Path) -
     charts.write(
         path,
         [panel],
-        title="What a choice of alpha costs",
+        title="Cost of each alpha",
         description=(
             "Regret and share of promotions that made serving worse for each alpha, one line for"
             " each scenario. The shaded area has regret of at most 0.6 times tf.estimator's and at"
@@ -558,22 +560,22 @@ def write_alpha_chart(outcomes: Outcomes, alphas: Sequence[float], path: Path) -
 
 
 def main() -> None:
-    """Runs the simulation, prints the tables, and writes them and the charts."""
+    """Runs the simulation, prints the tables, and writes the tables and charts."""
     parser = argparse.ArgumentParser(description="Replay streams of candidates under each rule.")
     parser.add_argument(
         "--repetitions",
         type=int,
         default=REPETITIONS,
-        help=f"streams of each scenario (default: {REPETITIONS}); with another number, nothing is"
-        " written",
+        help=f"number of streams of each scenario (default: {REPETITIONS}); another number writes"
+        " no files",
     )
     parser.add_argument(
         "--alpha",
         type=float,
         action="append",
-        help="an alpha beside the usual ones; may be repeated, and then nothing is written",
+        help="additional alpha; repeat for more; writes no files",
     )
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="number of processes")
     arguments = parser.parse_args()
     alphas = sorted({*ALPHAS, *(arguments.alpha or ())})
     started = time.monotonic()

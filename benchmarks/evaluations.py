@@ -1,6 +1,6 @@
-"""Cost of reading an evaluation of many slices, and of deciding by it.
+"""Measures reading an evaluation with many slices, and deciding with it.
 
-The peer is `tfma.load_metrics` of the same files.
+The peer is `tfma.load_metrics` on the same files.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ if TYPE_CHECKING:
 
 SLICES = 10_000
 METRICS = 20
-# Reading, and deciding by a rule and a guardrail on every slice.
+# Limit for reading, and for deciding by a rule and a guardrail on every slice.
 MAX_OF_LOADING = 2.0
 
 
 def write_evaluation(path: Path, *, offset: float = 0.0, has_baseline: bool = False) -> Path:
-    """Writes what Evaluator writes: METRICS metrics of the overall slice and of SLICES others.
+    """Writes the files of Evaluator, with METRICS metrics of the overall slice and SLICES others.
 
     Args:
-        path: Where to.
-        offset: Added to each value.
-        has_baseline: Whether each metric is there a second time, of a baseline, and a third, as the
-            difference.
+        path: Directory to write.
+        offset: Offset that is added to each value.
+        has_baseline: Whether the evaluation also has each metric of a baseline, and the difference.
     """
     import tensorflow as tf
     import tensorflow_model_analysis as tfma
@@ -37,7 +36,7 @@ def write_evaluation(path: Path, *, offset: float = 0.0, has_baseline: bool = Fa
 
     path.mkdir(parents=True)
     names = ["example_count", *(f"metric_{index}" for index in range(1, METRICS))]
-    # Model name, whether it is a difference, and what the value is less by.
+    # A side is a model name, whether it is a difference, and a number to subtract from the value.
     sides = [("", False, 0.0)]
     eval_config = config_pb2.EvalConfig(model_specs=[{}])
     if has_baseline:
@@ -66,7 +65,7 @@ def write_evaluation(path: Path, *, offset: float = 0.0, has_baseline: bool = Fa
 
 
 def load(*paths: Path) -> Callable[[Path], None]:
-    """Returns a function that reads evaluations with TFMA alone."""
+    """Returns a function that reads evaluations with TFMA only."""
     import tensorflow_model_analysis as tfma
 
     def run(_: Path) -> None:
@@ -78,14 +77,14 @@ def load(*paths: Path) -> Callable[[Path], None]:
 
 
 def read(path: Path, use: Callable[[EvalResult], None]) -> Callable[[Path], None]:
-    """Returns a function that reads an evaluation, and does something with it."""
+    """Returns a function that reads an evaluation and uses it."""
     from tfx_best_exporter.executor.evaluations import tfma as evaluation
 
     return lambda _: use(evaluation.from_tfma(path))
 
 
 def one_metric_of_every_slice(result: EvalResult) -> None:
-    """Asks for one metric of every slice."""
+    """Reads one metric of every slice."""
     from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 
     key = MetricKey(name="metric_7")
@@ -94,17 +93,17 @@ def one_metric_of_every_slice(result: EvalResult) -> None:
 
 
 def every_metric_of_every_slice(result: EvalResult) -> None:
-    """Asks for all metrics of every slice."""
+    """Reads all metrics of every slice."""
     found = sum(len(part) for part in result.slices.values())
     expect(found == SLICES * METRICS, f"{SLICES * METRICS} metrics must be found", found)
 
 
 def decide(candidate_path: Path, best_path: Path | None) -> Callable[[Path], None]:
-    """Returns a function that reads candidate and best, and decides.
+    """Returns a function that reads the evaluations of candidate and best, and decides.
 
     Args:
-        candidate_path: Its evaluation.
-        best_path: That of the best; None if it is the baseline in the candidate's.
+        candidate_path: Evaluation of the candidate.
+        best_path: Evaluation of the best; None if the candidate's evaluation has it as baseline.
     """
     from tfx_best_exporter.executor.deciding import decide as comparison
     from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
@@ -139,7 +138,9 @@ def decide(candidate_path: Path, best_path: Path | None) -> Callable[[Path], Non
             0.0,
         )
         expect(
-            decision.reason == pb.ExportDecision.BETTER, "it must be better", decision.explanation
+            decision.reason == pb.ExportDecision.BETTER,
+            "the candidate must be better",
+            decision.explanation,
         )
         found = len(decision.guardrails)
         expect(found == SLICES + 1, f"{SLICES + 1} guardrails must be checked", found)
@@ -148,31 +149,36 @@ def decide(candidate_path: Path, best_path: Path | None) -> Callable[[Path], Non
 
 
 def reading(root: Path, pairs: int) -> Iterator[Row]:
-    """Yields reading, and deciding, compared with tfma.load_metrics of the same files."""
+    """Yields rows for reading and deciding, compared with tfma.load_metrics on the same files."""
     candidate = write_evaluation(root / "candidate", offset=0.1)
     best = write_evaluation(root / "best")
     paired = write_evaluation(root / "paired", offset=0.1, has_baseline=True)
     for name, ours, peer, limit in (
         ("read", read(candidate, lambda _: None), load(candidate), MAX_OF_LOADING),
         (
-            "read, and one metric of every slice",
+            "read, with one metric of every slice",
             read(candidate, one_metric_of_every_slice),
             load(candidate),
             MAX_OF_LOADING,
         ),
         (
-            "read, and every metric of every slice",
+            "read, with every metric of every slice",
             read(candidate, every_metric_of_every_slice),
             load(candidate),
             None,
         ),
         (
-            "decide by candidate and best",
+            "decide with separate evaluations",
             decide(candidate, best),
             load(candidate, best),
             MAX_OF_LOADING,
         ),
-        ("decide by both in one evaluation", decide(paired, None), load(paired), MAX_OF_LOADING),
+        (
+            "decide with one evaluation of both models",
+            decide(paired, None),
+            load(paired),
+            MAX_OF_LOADING,
+        ),
     ):
         yield ratio_of(
             f"{name}: {SLICES:,} slices, {METRICS} metrics, compared with tfma.load_metrics",

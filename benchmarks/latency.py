@@ -1,9 +1,8 @@
-"""An HTTP proxy that adds latency to every request, in front of a server on this machine.
+"""An HTTP proxy that adds latency to every request to a server on this machine.
 
-An object store answers in some twenty milliseconds, a server on loopback in a few. Requests that a
-program sends one after the other therefore cost much more with a store. The proxy delays each
-request before it forwards it. Connections stay open and do not wait for each other: a client that
-sends requests in parallel waits for them in parallel.
+An object store answers in about 20 ms, a server on loopback in a few. A sequence of requests takes
+much longer with a store for that reason. The proxy delays each request before it forwards it.
+Connections stay open and do not wait for each other, so parallel requests are delayed in parallel.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ class Request:
     """A request that the proxy forwarded.
 
     Attributes:
-        method: Of HTTP.
-        path: With the query.
-        started: When its headers had arrived, in seconds of a monotonic clock.
-        ended: When the response arrived from the server, before it was passed on.
+        method: HTTP method.
+        path: Path with the query.
+        started: Time when its headers had arrived, in seconds of a monotonic clock.
+        ended: Time when the server's response arrived at the proxy.
     """
 
     method: str
@@ -46,7 +45,7 @@ class Request:
 
 
 def in_sequence(requests: Sequence[Request]) -> int:
-    """Returns the length of the longest chain of requests that each began after the one before."""
+    """Returns the length of the longest chain of requests that do not overlap in time."""
     count, ended = 0, float("-inf")
     for request in sorted(requests, key=lambda request: request.ended):
         if request.started >= ended:
@@ -58,16 +57,16 @@ class LatencyProxy:
     """A running proxy.
 
     Attributes:
-        url: Where clients find it.
-        requests: What it has forwarded, in the order in which the responses arrived.
+        url: URL for clients.
+        requests: Forwarded requests, in the order of their responses.
     """
 
     def __init__(self, upstream_url: str, seconds: float):
-        """Makes a proxy; `latency_proxy` runs it.
+        """Makes a proxy, which `latency_proxy` runs.
 
         Args:
-            upstream_url: Of the server.
-            seconds: Added to each request.
+            upstream_url: URL of the server.
+            seconds: Delay of each request.
         """
         upstream = urllib.parse.urlsplit(upstream_url)
         self._host, self._port = str(upstream.hostname), upstream.port
@@ -81,21 +80,22 @@ class LatencyProxy:
         return taken
 
     async def serve(self, on_start: Callable[[Callable[[], None]], None]) -> None:
-        """Listens on a free port of loopback until it is told to stop.
+        """Listens on a free loopback port until it is stopped.
 
         Args:
-            on_start: Called when it listens, with a function that stops it from any thread.
+            on_start: Function that is called when the proxy listens. Its argument is a function
+                that stops the proxy from any thread.
         """
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         on_start(lambda: loop.call_soon_threadsafe(stopped.set) and None)
         await stopped.wait()
-        # Without waiting for connections that clients keep open: the loop's end closes them.
+        # Clients may keep connections open. The end of the loop closes them.
         server.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A client that goes away, or a server that does, ends both connections.
+        # If the client or the server disconnects, both connections end.
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             upstream_reader, upstream_writer = await asyncio.open_connection(self._host, self._port)
             with contextlib.closing(upstream_writer):
@@ -140,13 +140,14 @@ async def _pass_body(
     *,
     until_end: bool = False,
 ) -> None:
-    """Passes on what follows a head.
+    """Forwards the body of a request or a response.
 
     Args:
-        head: Says how long the body is.
-        reader: Where the body comes from.
-        writer: Where it goes.
-        until_end: Without a length the body goes on until the connection ends: a response's.
+        head: Headers, which have the length of the body.
+        reader: Source of the body.
+        writer: Destination of the body.
+        until_end: Whether a body without a length lasts until the connection ends, as that of a
+            response does.
     """
     if _CHUNKED.search(head):
         size = -1
@@ -177,11 +178,11 @@ async def _pass_bytes(
 
 @contextlib.contextmanager
 def latency_proxy(upstream_url: str, seconds: float) -> Iterator[LatencyProxy]:
-    """Runs a proxy in front of a server, in a thread of its own.
+    """Runs a proxy for a server in a separate thread.
 
     Args:
-        upstream_url: Of the server.
-        seconds: Added to each request.
+        upstream_url: URL of the server.
+        seconds: Delay of each request.
 
     Raises:
         queue.Empty: The proxy does not start.

@@ -1,4 +1,4 @@
-"""Measurements of two programs in turn, so that whatever else the machine does meets both."""
+"""Measures programs in turns, so that other load on the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _T = TypeVar("_T")
 
 
 def rounds_of(contestants: Mapping[str, Callable[[], _T]], count: int) -> Iterator[dict[str, _T]]:
-    """Yields what each contestant measured, round by round.
+    """Yields the measurements of each round by name of the contestant.
 
-    The order alternates. A round before the first one warms caches and imports.
+    The order alternates. An additional first round warms caches and imports; it is not yielded.
 
     Args:
-        contestants: Each measures once and returns the result.
+        contestants: Functions by name; each measures once and returns the result.
         count: Number of rounds.
     """
     for index in range(count + 1):
@@ -33,14 +33,14 @@ def rounds_of(contestants: Mapping[str, Callable[[], _T]], count: int) -> Iterat
 def pairs_with_each(
     ours: Callable[[], _T], peers: Mapping[str, Callable[[], _T]], count: int
 ) -> dict[str, list[tuple[_T, _T]]]:
-    """Returns pairs of measurements, ours and a peer's, by peer.
+    """Returns pairs of measurements, ours and a peer's, by name of the peer.
 
-    The two of a pair run right after each other. Pairs of different peers alternate, so that no
-    peer has a quieter machine than the other ones.
+    The measurements of a pair run one directly after the other. Pairs of different peers alternate,
+    so that the load on the machine is the same for all peers.
 
     Args:
-        ours: Measures once.
-        peers: The same.
+        ours: Function that measures once.
+        peers: Functions that measure a peer once, by name.
         count: Number of pairs with each peer.
     """
     streams = [rounds_of({"ours": ours, "peer": peer}, count) for peer in peers.values()]
@@ -52,14 +52,14 @@ def pairs_with_each(
 
 
 def timed(function: Callable[[Path], None], root: Path) -> Callable[[], float]:
-    """Returns a function that measures how many seconds another one takes on a fresh folder.
+    """Returns a function that measures the seconds of another function in a new directory.
 
-    Earlier writes are on disk before the clock starts: a peer that does not sync must not leave its
-    writing to the next one.
+    Earlier writes are synced before the clock starts. Otherwise a contestant would also pay for the
+    writes of a peer that does not sync.
 
     Args:
-        function: Is given the folder.
-        root: Where folders are made.
+        function: Function to measure. Its argument is the directory.
+        root: Parent of the directories.
     """
 
     def measure() -> float:
@@ -79,34 +79,36 @@ def timed(function: Callable[[Path], None], root: Path) -> Callable[[], float]:
 def pairs_of(
     ours: Callable[[Path], None], peer: Callable[[Path], None], root: Path, count: int
 ) -> list[tuple[float, float]]:
-    """Returns the seconds that two functions take on fresh folders, in pairs.
+    """Returns the seconds of two functions in new directories, in pairs.
 
     Args:
-        ours: Is given a folder.
-        peer: The same.
-        root: Where folders are made.
+        ours: Function of ours. Its argument is a directory.
+        peer: Function of the peer, with the same argument.
+        root: Parent of the directories.
         count: Number of pairs.
     """
     return pairs_with_each(timed(ours, root), {"peer": timed(peer, root)}, count)["peer"]
 
 
 def expect(is_true: bool, expected: str, got: object) -> None:
-    """Checks that a contestant did its work: the time of another work says nothing.
+    """Checks that a contestant did the expected work, so that its time is comparable.
 
     Raises:
-        RuntimeError: It did not.
+        RuntimeError: The check failed.
     """
     if not is_true:
-        raise RuntimeError(f"{expected} (got {got}). The benchmark measures something else.")
+        raise RuntimeError(
+            f"{expected} (got {got}). The benchmark does not measure the expected work."
+        )
 
 
 def write_model(path: Path, count: int = 0, size: int = 0) -> Path:
-    """Writes a SavedModel with further files of random content, and returns its path.
+    """Writes a SavedModel with additional files of random content, and returns its path.
 
     Args:
-        path: Where to.
-        count: Number of further files.
-        size: Bytes of each.
+        path: Directory to write.
+        count: Number of additional files.
+        size: Size of each additional file in bytes.
     """
     import tensorflow as tf
 

@@ -1,15 +1,15 @@
-"""Cost of publishing to S3, compared with `aws s3 cp --recursive`.
+"""Measures publishing to S3, compared with `aws s3 cp --recursive`.
 
-The store is a server on this machine, behind a proxy that adds 20 ms to each request: as far away
-as an object store is. Each contestant is a process of its own, and its clock starts when all of its
-modules are loaded: ours has exported the model to a disk before, the peer has copied an empty
-folder. From there on everything counts: making the clients and, in ours, the lock, the claim,
-staging, the commit and cleaning up. So neither pays for starting Python and importing.
+The store is a server on this machine, behind a proxy that adds 20 ms to each request, which is the
+latency of an object store. Each contestant is a separate process. Its clock starts when all of its
+modules are loaded: before that, ours exports the model to a disk, and the peer copies an empty
+directory. The time therefore excludes starting Python and importing. It includes making the clients
+and, for ours, the lock, the claim, staging, the commit and cleaning up.
 
-By docs/decisions/0007 every file is uploaded to a staging directory and then copied by the store:
-two requests for a file, where the peer needs one. The floor is that alone, with one bare client and
-as many requests at a time as ours: no lock, no claim, no listing, no record. Ours cannot be faster
-while it publishes in this way.
+By docs/decisions/0007 every file is uploaded to a staging directory and then copied by the store.
+This takes two requests for a file, and the peer needs one. The floor is the time of these requests
+alone, with one client and as many parallel requests as ours, but without lock, claim, listing and
+record. No implementation of decision 0007 can be faster.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 LATENCY_SECONDS = 0.02
 MAX_OF_AWS_CLI = 1.2
-# Share of a model that may pass through this machine when the store itself copies.
+# Limit of the share of a model that passes through this machine when the store copies it.
 MAX_SHARE_MOVED = 0.01
 _BUCKET = "bench"
 
@@ -44,9 +44,9 @@ class Upload:
     """Cost of uploading a model.
 
     Attributes:
-        seconds: From the start of the work to its end, in a process that runs already.
+        seconds: Duration of the work, in a process that has loaded its modules.
         requests: Number of requests.
-        in_sequence: Length of the longest chain of requests that waited for each other.
+        in_sequence: Length of the longest chain of requests that do not overlap in time.
     """
 
     seconds: float
@@ -74,7 +74,7 @@ import sys, time
 from awscli import clidriver
 model_path, warm_path, uri = sys.argv[1:]
 command = ["s3", "cp", "--recursive", "--only-show-errors"]
-# An empty folder: no request.
+# An empty directory causes no request.
 clidriver.create_clidriver().main([*command, warm_path, uri])
 driver = clidriver.create_clidriver()
 started = time.perf_counter()
@@ -109,7 +109,7 @@ print(time.perf_counter() - started)
 
 
 def publishing(root: Path, pairs: int) -> Iterator[Row]:
-    """Yields publishing to an S3 server compared with the AWS command line, and its floor.
+    """Yields rows for publishing to an S3 server, compared with the AWS command line.
 
     The last row is the share of a model in the same store that passes through this process.
     """
@@ -162,10 +162,10 @@ def _contestants(
 
 
 def _upload(command: Sequence[str], environment: Mapping[str, str], proxy: LatencyProxy) -> Upload:
-    """Runs a script that prints its seconds; returns its cost.
+    """Runs a script that prints its seconds, and returns its cost.
 
     Raises:
-        RuntimeError: It failed.
+        RuntimeError: The script failed.
     """
     proxy.take_requests()
     run = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -181,7 +181,7 @@ def _upload(command: Sequence[str], environment: Mapping[str, str], proxy: Laten
 def _empty_bucket() -> None:
     import boto3
 
-    # Directly: without the proxy's latency. The server keeps everything in memory.
+    # The server keeps all objects in memory. The proxy's latency is avoided.
     boto3.resource("s3").Bucket(_BUCKET).objects.delete()
 
 
@@ -192,19 +192,19 @@ def _compared(name: str, peer: str, rounds: Sequence[Mapping[str, Upload]]) -> I
         return [(getattr(each[contestant], field), getattr(each["aws"], field)) for each in rounds]
 
     yield ratio_of(
-        f"publish {name} to S3, 20 ms a request, compared with {peer}",
+        f"publish {name} to S3 with 20 ms latency, compared with {peer}",
         pairs_of("ours", "seconds"),
         MAX_OF_AWS_CLI,
     )
     yield ratio_of(
-        f"floor of publishing {name} to S3: stage and copy alone, {objects.CONNECTIONS} at a time,"
+        f"floor of publishing {name} to S3: stage and copy only, {objects.CONNECTIONS} in parallel,"
         f" compared with {peer}",
         pairs_of("floor", "seconds"),
         None,
     )
     for field, text in (("requests", "requests"), ("in_sequence", "requests in sequence")):
         yield ratio_of(
-            f"{text}, publish {name} to S3, compared with {peer}",
+            f"{text} to publish {name} to S3, compared with {peer}",
             pairs_of("ours", field),
             None,
             unit="requests",
@@ -230,7 +230,7 @@ def _moved_within_store(root: Path) -> Row:
     expect(bool(exported), "the model must be exported", exported)
     shutil.rmtree(model_path)
     return ratio_of(
-        "bytes through the client, publish 64 MiB within S3, compared with its size",
+        "bytes through the client to publish 64 MiB within S3, compared with its size",
         [(counting.bytes_moved / MIB, size / MIB)],
         MAX_SHARE_MOVED,
         unit="MiB",
@@ -238,7 +238,7 @@ def _moved_within_store(root: Path) -> Row:
 
 
 class _Counting:
-    """A storage that counts the bytes it takes from this machine and brings to it."""
+    """A storage that counts the bytes that it uploads and downloads."""
 
     def __init__(self, storage: Any):
         self._storage = storage

@@ -1,8 +1,8 @@
-"""Cost of publishing, deciding and retiring, compared with TFX's Pusher and with `cp -r` and sync.
+"""Measures publishing, deciding and retiring, compared with TFX's Pusher and with `cp -r` and sync.
 
-Pusher writes two copies and leaves both to the system's cache: it neither syncs nor verifies. Its
-time is that of memory or of the disk, whichever its writes meet. Pusher followed by sync does the
-work that an export does.
+Pusher writes two copies into the system's cache. It neither syncs nor verifies them, so its time
+depends on whether its writes reach the disk. Pusher followed by sync does the same work as an
+export.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Workload:
     """Files that are added to a small SavedModel.
 
     Attributes:
-        name: As shown.
+        name: Name in the results.
         count: Number of files.
-        size: Bytes of each.
+        size: Size of each file in bytes.
         max_of_pusher_and_sync: Limit of the ratio to Pusher followed by sync.
     """
 
@@ -45,12 +45,12 @@ WORKLOADS = (
 )
 MAX_OF_PUSHER = 1.0
 MAX_OF_COPY = 1.25
-# MiB. Memory must not grow with the model.
+# Limit in MiB. Memory must not grow with the model.
 MAX_MEMORY_MORE = 100.0
 
 
 def publish_with_ours(model_path: Path) -> Callable[[Path], None]:
-    """Returns a function that exports a model, with PushedModel's own copy."""
+    """Returns a function that exports a model to a base directory and to PushedModel."""
     from tfx_best_exporter.executor.exporter import ModelExporter
 
     def publish(path: Path) -> None:
@@ -90,10 +90,9 @@ def publish_with_pusher(model_artifact_path: Path) -> Callable[[Path], None]:
 
 
 def publish_with_pusher_and_sync(model_artifact_path: Path) -> Callable[[Path], None]:
-    """Returns a function that runs Pusher's executor, and syncs both of its copies.
+    """Returns a function that runs Pusher's executor and syncs both of its copies.
 
-    The sync is that of our own exports: file by file, or the whole file system where files are
-    many.
+    Exports use the same sync: file by file, or the whole file system for many files.
     """
     from tfx_best_exporter.executor.storage import location_of
 
@@ -119,7 +118,7 @@ def copy_and_sync(model_path: Path) -> Callable[[Path], None]:
 
 
 def publishing(root: Path, pairs: int) -> Iterator[Row]:
-    """Yields publishing compared with Pusher and with `cp -r` and sync, on the local disk."""
+    """Yields rows for publishing to the local disk, compared with Pusher and with `cp -r`."""
     for workload in WORKLOADS:
         artifact_path = root / "model"
         model_path = write_model(artifact_path / "Format-Serving", workload.count, workload.size)
@@ -150,7 +149,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 def memory(root: Path, pairs: int) -> Iterator[Row]:
-    """Yields how much more memory a process needs for publishing 2 GiB than for 20 MiB."""
+    """Yields a row for the memory of publishing 2 GiB, compared with 20 MiB."""
 
     def peak_of(name: str, size: int) -> Callable[[], float]:
         model_path = write_model(root / name, 1, size)
@@ -172,14 +171,14 @@ def memory(root: Path, pairs: int) -> Iterator[Row]:
     small = {"small": peak_of("20-mib", 20 * MIB)}
     measured = pairs_with_each(peak_of("2-gib", 2048 * MIB), small, pairs)["small"]
     yield difference_of(
-        "peak memory, publish 2 GiB, compared with 20 MiB", measured, MAX_MEMORY_MORE, unit="MiB"
+        "peak memory to publish 2 GiB, compared with 20 MiB", measured, MAX_MEMORY_MORE, unit="MiB"
     )
     for name in ("2-gib", "20-mib"):
         shutil.rmtree(root / name)
 
 
 def deciding(root: Path, pairs: int) -> Iterator[Row]:
-    """Yields deciding with 1,000 exports in the base directory compared with 10."""
+    """Yields a row for deciding with 1,000 exports in the base directory, compared with 10."""
     from tfx_best_exporter.executor.exporter import ModelExporter
 
     model_path = write_model(root / "model")
@@ -189,7 +188,7 @@ def deciding(root: Path, pairs: int) -> Iterator[Row]:
         exporter = ModelExporter(base, exports_to_keep=None)
         first = Path(str(exporter.export(model_path, {"loss": 1.0})))
         for version in range(1, count):
-            # As the exporter writes them, at another version.
+            # A copy with another version is the same as an export of the exporter.
             shutil.copytree(first, base / str(version))
             record_path = base / str(version) / "assets.extra/best_exporter/record.json"
             record = json.loads(record_path.read_text())
@@ -201,7 +200,7 @@ def deciding(root: Path, pairs: int) -> Iterator[Row]:
         return lambda _: exporter.run(other_path, {"loss": 2.0}) and None
 
     yield ratio_of(
-        "decide, 1,000 exports, compared with 10",
+        "decide with 1,000 exports, compared with 10",
         pairs_of(decide(exporters[0]), decide(exporters[1]), root, pairs),
         2.0,
     )
@@ -210,7 +209,7 @@ def deciding(root: Path, pairs: int) -> Iterator[Row]:
 
 
 def retiring(root: Path, pairs: int) -> Iterator[Row]:
-    """Yields retiring 200 exports compared with `rm -r` of as many."""
+    """Yields a row for retiring 200 exports, compared with `rm -r` of 200 exports."""
     from tfx_best_exporter.executor.exporter import ModelExporter
 
     model_path = write_model(root / "model")

@@ -1,4 +1,4 @@
-"""benchmarks/results.md, one section for each target that measures."""
+"""Writes benchmarks/results.md, which has one section for each benchmark target."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ RESULTS_PATH = Path(__file__).parent / "results.md"
 
 
 def write_section(title: str, text: str, path: Path = RESULTS_PATH) -> None:
-    """Writes a section, in the place of the one with this title if there is one.
+    """Writes a section, and replaces one with the same title.
 
     Args:
-        title: Without the leading number signs.
-        text: Markdown; headings in it are of the third level or deeper.
-        path: Of the file.
+        title: Title without leading number signs.
+        text: Markdown with headings of the third level or deeper.
+        path: File to write.
     """
     found = path.read_text(encoding="utf-8") if path.exists() else ""
-    # What comes before the first section is the heading of the file.
+    # The first part is the heading of the file.
     parts = re.split(r"^## (.+)\n", found, flags=re.MULTILINE)[1:]
     sections = dict(zip(parts[::2], parts[1::2], strict=True))
     sections[title] = f"\n{text.strip()}\n\n"

@@ -1,4 +1,4 @@
-"""Rows of the results: medians and quartiles of pairs of measurements, as a table in Markdown."""
+"""Rows of the results: medians and quartiles of pairs of measurements, as a Markdown table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """Where the middle half of some values lies.
+    """The quartiles of some values.
 
     Attributes:
         lower: First quartile.
@@ -27,14 +27,14 @@ class Row:
     """One line of the results.
 
     Attributes:
-        name: What was measured, compared with what.
-        ours: The median, in `unit`.
-        peer: The peer's median, in `unit`.
-        found: Of the pairs' ratios, or of their differences.
+        name: Name of the measurement and of the peer.
+        ours: Our median, in `unit`.
+        peer: Median of the peer, in `unit`.
+        found: Quartiles of the pairs' ratios, or of their differences.
         pairs: Number of pairs.
-        limit: What the median of `found` must not exceed; None where there is no such figure.
-        unit: Of ours and peer.
-        is_difference: Whether `found` is ours less the peer, and not ours divided by the peer.
+        limit: Largest median of `found` that is met; None for no limit.
+        unit: Unit of `ours` and `peer`.
+        is_difference: Whether `found` is ours minus the peer, instead of ours divided by the peer.
     """
 
     name: str
@@ -47,24 +47,24 @@ class Row:
     is_difference: bool = False
 
     def text_of(self, value: float) -> str:
-        """Returns a ratio or a difference as the table shows it."""
+        """Returns the text of a ratio or a difference in the table."""
         return f"{value:+.2f} {self.unit}" if self.is_difference else f"{value:.2f}"
 
     @property
     def quartiles(self) -> str:
-        """The quartiles as the table shows them."""
+        """Text of the quartiles in the table."""
         return f"{self.text_of(self.found.lower)} to {self.text_of(self.found.upper)}"
 
     @property
     def verdict(self) -> str:
-        """Says whether the median is within the limit; empty without one."""
+        """Text that says whether the median is within the limit; empty without a limit."""
         if self.limit is None:
             return ""
         return "met" if self.found.median <= self.limit else "missed"
 
 
 def spread_of(values: Sequence[float]) -> Spread:
-    """Returns the quartiles of values, which count as the whole population."""
+    """Returns the quartiles of values, which are treated as the whole population."""
     if len(values) == 1:
         return Spread(lower=values[0], median=values[0], upper=values[0])
     lower, median, upper = statistics.quantiles(values, n=4, method="inclusive")
@@ -74,13 +74,13 @@ def spread_of(values: Sequence[float]) -> Spread:
 def ratio_of(
     name: str, measured: Sequence[tuple[float, float]], limit: float | None, unit: str = "s"
 ) -> Row:
-    """Returns a row about the ratios of pairs.
+    """Returns a row for the ratios of pairs.
 
     Args:
-        name: What was measured, compared with what.
-        measured: Ours and the peer's.
-        limit: Of the median ratio; None where there is none.
-        unit: Of what was measured.
+        name: Name of the measurement and of the peer.
+        measured: Pairs of our value and the peer's.
+        limit: Limit of the median ratio; None for no limit.
+        unit: Unit of the values.
     """
     return _row_of(name, measured, [ours / peer for ours, peer in measured], limit, unit)
 
@@ -88,7 +88,7 @@ def ratio_of(
 def difference_of(
     name: str, measured: Sequence[tuple[float, float]], limit: float | None, unit: str = "s"
 ) -> Row:
-    """Returns a row about the differences of pairs, ours less the peer's; see `ratio_of`."""
+    """Returns a row for the differences of pairs, ours minus the peer's; see `ratio_of`."""
     differences = [ours - peer for ours, peer in measured]
     row = _row_of(name, measured, differences, limit, unit)
     return dataclasses.replace(row, is_difference=True)

@@ -1,8 +1,8 @@
-"""The rules that are compared: those of the peers, and this project's own decide().
+"""Decision rules of other tools, and decide() of this package.
 
-A rule sees what was measured in one run of several streams, and says for each stream whether the
-candidate replaces the best. Only the oracle, the test with known noise and the decider that knows
-the population see more.
+A rule reads the measurements of one run of several streams, and returns for each stream whether the
+candidate replaces the best. Only the oracle, the test with known noise and the rule that knows the
+population also read the truth.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _T95 = float(special.stdtrit(BUCKETS - 1, 0.975))
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """What is known in one run of several streams when the rule decides.
+    """Measurements of one run of several streams, and the truth.
 
     Attributes:
         candidate: Accuracy of the candidate on this run's examples.
         best: Accuracy of the best on the same examples.
         difference: Candidate less best on the same examples, paired.
         recorded: Accuracy of the best on the examples of its own run.
-        candidate_quality: The truth, for an oracle.
-        best_quality: The truth, for an oracle.
-        true_standard_error: Of the difference; nobody knows it but the simulation.
+        candidate_quality: True accuracy of the candidate.
+        best_quality: True accuracy of the best.
+        true_standard_error: True standard error of the difference.
     """
 
     candidate: Estimates
@@ -51,72 +51,71 @@ class Run:
 
 
 class Rule(Protocol):
-    """Says for each stream whether the candidate replaces the best."""
+    """A function that returns for each stream whether the candidate replaces the best."""
 
     def __call__(self, run: Run) -> Array:
-        """Returns an array of bool."""
+        """Returns an array of bool with one entry for each stream."""
         ...
 
 
 def tf_estimator(run: Run) -> Array:
-    """tf.estimator.BestExporter: strictly better than what is recorded of the best."""
+    """Applies tf.estimator.BestExporter: strictly better than the recorded value of the best."""
     return run.candidate.value > run.recorded.value
 
 
 def tfma_change_threshold(run: Run) -> Array:
-    """TFMA's change threshold, as TFX's examples set it: at most 1e-10 worse on the same data.
+    """Applies TFMA's change threshold of TFX's examples: at most 1e-10 worse on the same data.
 
-    What passes is blessed and pushed, and so is the latest blessed model of the next run.
+    A candidate that passes is blessed and pushed, and is the latest blessed model in the next run.
     """
     return run.difference.value >= -1e-10
 
 
 @dataclasses.dataclass(frozen=True)
 class MlflowThreshold:
-    """MLflow's MetricThreshold against what is recorded of the best: the change is reached."""
+    """MLflow's MetricThreshold: at least a minimum change from the recorded value of the best."""
 
     min_absolute_change: float
 
     def __call__(self, run: Run) -> Array:
-        """Returns where the candidate reaches the best's value and the change."""
+        """Returns an array of bool with one entry for each stream."""
         return run.candidate.value >= run.recorded.value + self.min_absolute_change
 
 
 def orbax_best_fn(run: Run) -> Array:
-    """Orbax' best_step: the largest recorded value; of equal ones the latest."""
+    """Applies Orbax' best_step: the largest recorded value, and the latest of equal values."""
     return run.candidate.value >= run.recorded.value
 
 
 def oracle(run: Run) -> Array:
-    """Knows the truth."""
+    """Promotes each candidate whose true accuracy is larger than the best's."""
     return run.candidate_quality > run.best_quality
 
 
 def never(run: Run) -> Array:
-    """Keeps the first model."""
+    """Promotes no candidate after the first one."""
     return np.zeros(run.candidate_quality.shape, dtype=bool)
 
 
 def known_noise(run: Run) -> Array:
-    """The most powerful test at DEFAULT_ALPHA on one run's examples: the noise is known exactly."""
+    """Applies the most powerful test at DEFAULT_ALPHA, which knows the noise of the run exactly."""
     margin = special.ndtri(1 - DEFAULT_ALPHA) * run.true_standard_error
     return run.difference.value > margin
 
 
 class KnownPopulation:
-    """Knows the noise, and besides how good candidates are on average and how much they differ.
+    """A Bayesian rule that knows the noise and the distribution of the candidates' quality.
 
-    Remembers what it has seen of the best, and promotes a candidate that is worse with a
-    probability of no more than `allowed`: the posterior of two normal variables of which the
-    difference was measured.
+    The rule keeps the posterior of the best, from all measured differences. It promotes a candidate
+    if the probability that the candidate is worse is at most `allowed`.
     """
 
     def __init__(self, scenario: Scenario, allowed: float):
         """Makes the rule for streams of one scenario.
 
         Args:
-            scenario: The truth about the candidates.
-            allowed: Probability that a promotion makes serving worse.
+            scenario: Scenario with the true distribution of the candidates.
+            allowed: Largest allowed probability that a promotion makes serving worse.
         """
         self._means = mean_accuracies(scenario)
         self._variance = scenario.sd**2
@@ -126,7 +125,7 @@ class KnownPopulation:
         self._best_variance: Array = self._variance
 
     def __call__(self, run: Run) -> Array:
-        """Returns where the candidate is surely enough better."""
+        """Returns an array of bool with one entry for each stream."""
         self._index += 1
         mean = self._means[self._index]
         total = self._variance + self._best_variance + run.true_standard_error**2
@@ -146,11 +145,11 @@ class KnownPopulation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ours:
-    """decide(), called for each candidate of each stream.
+    """Calls decide() for each candidate of each stream.
 
     Attributes:
-        policy: As decide() takes it.
-        basis: Where the best's metrics come from. SAME_EVALUATION: the candidate's evaluation has
+        policy: Policy of decide().
+        basis: Source of the best's metrics. With SAME_EVALUATION, the candidate's evaluation has
             the differences to the best.
     """
 
@@ -158,7 +157,7 @@ class Ours:
     basis: pb.ExportDecision.Basis
 
     def __call__(self, run: Run) -> Array:
-        """Returns where decide() exports."""
+        """Returns an array of bool with one entry for each stream."""
         is_recorded = self.basis == pb.ExportDecision.RECORDED_OTHER_DATA
         candidates = _metric_values(run.candidate)
         bests = _metric_values(run.recorded if is_recorded else run.best)
@@ -197,9 +196,9 @@ def ours(
     """Returns the rule of a policy for a larger accuracy.
 
     Args:
-        basis: Where the best's metrics come from.
-        alpha: Of the test of significance; None: noise is not looked at.
-        min_absolute_change: As in MetricRule.
+        basis: Source of the best's metrics.
+        alpha: Alpha of the significance test; None for no test.
+        min_absolute_change: Minimum change of MetricRule.
     """
     rule = pb.MetricRule(
         metric=ACCURACY.to_proto(),
@@ -217,7 +216,7 @@ def _no_function(name: str) -> Callable[..., Any]:
 
 
 def _metric_values(estimates: Estimates) -> list[MetricValue]:
-    """Returns them as evaluation.py reads them from TFMA's: with the interval at 95 %."""
+    """Returns metric values with 95 % intervals, equal to those that are read from TFMA."""
     return [
         MetricValue(
             value=value,
@@ -236,10 +235,11 @@ TF_ESTIMATOR = "tf.estimator BestExporter"
 MLFLOW = "MLflow threshold, change 0.001"
 TFMA = "TFMA change threshold"
 ORACLE = "oracle"
-# Its degrees of freedom differ from run to run, and so each time a quantile is computed anew: slow.
+# This rule is slow: degrees of freedom differ between runs, so each decision computes a quantile.
 UNPAIRED = "ours, same data, alpha 0.05, unpaired"
 FLOOR = "test with known noise, alpha 0.05"
-# Of the errors allowed, one for few mistakes and one for little regret.
+# Allowed errors of KnownPopulation: the first leads to few wrong promotions, the second to little
+# regret.
 ALLOWED = (0.15, 0.3)
 
 
@@ -252,8 +252,8 @@ def rules_of(alphas: Sequence[float], scenario: Scenario) -> dict[str, Rule]:
     """Returns the rules by name, in the order of the tables.
 
     Args:
-        alphas: One rule for each.
-        scenario: Of the streams, which one of the rules knows.
+        alphas: Alphas of our rules with a significance test.
+        scenario: Scenario of the streams, for KnownPopulation.
     """
     recorded = pb.ExportDecision.RECORDED_OTHER_DATA
     together = pb.ExportDecision.SAME_EVALUATION

@@ -1,8 +1,8 @@
-"""Cost of a step whose model is not better, compared with a step of Pusher: whole processes.
+"""Measures the process of a step whose model is not better, compared with a step of Pusher.
 
-Both run the command of a compiled pipeline on the same model, as the container of a step does, and
-are measured by the system: seconds from start to end, and the largest resident memory. The step
-with `examples` has an evaluation whose baseline is the model being served: nothing is evaluated
+Both steps run the command of a compiled pipeline on the same model, as a container does. The
+operating system measures the seconds from start to end and the largest resident memory. For the
+step with `examples`, the baseline of the evaluation is the served model, so no model is evaluated
 again.
 """
 
@@ -22,7 +22,7 @@ from benchmarks.rows import Row, difference_of, ratio_of
 from pipelines.compiled import ENTRY_POINT
 
 MAX_OF_PUSHER = 0.15
-# Seconds that importing the engine may take longer than importing protobuf.
+# Limit in seconds of importing the engine, minus importing protobuf.
 MAX_IMPORT_MORE = 0.5
 METRIC = "binary_accuracy"
 WITH_EXAMPLES = "BestExporterWithExamples"
@@ -30,18 +30,18 @@ WITH_EXAMPLES = "BestExporterWithExamples"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Seconds that a process took, and its largest resident memory in bytes."""
+    """Duration of a process in seconds, and its largest resident memory in bytes."""
 
     seconds: float
     peak: float
 
 
 def compiled(root: Path, commands: Sequence[str] | None) -> dict[str, Any]:
-    """Returns a compiled pipeline of two BestExporters, without and with examples, and Pusher.
+    """Returns a compiled pipeline with Pusher and two BestExporters, one of them with examples.
 
     Args:
-        root: Where the base directories lie.
-        commands: Entry point of the containers; None for TFX's own.
+        root: Parent of the base directories.
+        commands: Entry point of the containers; None for TFX's.
     """
     from tfx import v1 as tfx
 
@@ -71,7 +71,7 @@ def compiled(root: Path, commands: Sequence[str] | None) -> dict[str, Any]:
         metric=pb.MetricRule(
             metric=pb.MetricKey(name=METRIC),
             direction=pb.HIGHER_IS_BETTER,
-            # Candidate and baseline of the evaluation differ, by less than this.
+            # The candidate and the baseline of the evaluation differ by less than this minimum.
             min_absolute_change=0.9,
         )
     )
@@ -102,12 +102,12 @@ def compiled(root: Path, commands: Sequence[str] | None) -> dict[str, Any]:
 
 
 def command_of(job: dict[str, Any], node_id: str, root: Path) -> list[str]:
-    """Returns the command line of a step, with what it is given.
+    """Returns the command line of a step with its inputs.
 
     Args:
-        job: The compiled pipeline.
-        node_id: Of the step.
-        root: Where the artifacts lie.
+        job: Compiled pipeline.
+        node_id: ID of the step.
+        root: Parent of the artifacts.
     """
     from tests.containers.launcher import Artifact, Step
 
@@ -131,7 +131,7 @@ def command_of(job: dict[str, Any], node_id: str, root: Path) -> list[str]:
     return [sys.executable, *step.command(executor_input)[1:]]
 
 
-# A process begins with the peak memory of the one that started it: a small one starts it.
+# A process inherits the peak memory of its parent. This script is a parent with little memory.
 _MEASURE_SCRIPT = """
 import json, os, subprocess, sys, time
 started = time.perf_counter()
@@ -145,10 +145,10 @@ sys.exit(os.waitstatus_to_exitcode(status) != 0)
 
 
 def cost_of(command: Sequence[str], root: Path) -> Cost:
-    """Runs a command, and returns its cost.
+    """Runs a command and returns its cost.
 
     Raises:
-        RuntimeError: It failed.
+        RuntimeError: The command failed.
     """
     cost_path = root / "cost.json"
     run = subprocess.run(
@@ -162,9 +162,9 @@ def cost_of(command: Sequence[str], root: Path) -> Cost:
 
 
 def write_inputs(root: Path) -> None:
-    """Writes a model, what is served, and two evaluations of the model.
+    """Writes a model, an export of another model, and two evaluations of the model.
 
-    One of the evaluations says that its baseline is what is served.
+    The baseline of one of the evaluations is the exported model.
     """
     from tests.evaluations import write_evaluations
     from tfx_best_exporter.executor.evaluations import tfma as evaluation
@@ -186,17 +186,17 @@ def write_inputs(root: Path) -> None:
 
 
 def starting(root: Path, pairs: int) -> Iterator[Row]:
-    """Yields time and memory of steps whose model is not better, compared with Pusher's.
+    """Yields rows for the time and memory of steps whose model is not better.
 
-    Through TFX's entry point BestExporter imports all that Pusher imports, so these figures have no
-    limit. The last row is how much longer importing the engine takes than importing protobuf.
+    With TFX's entry point BestExporter imports the same modules as Pusher, so those figures have no
+    limit. The last row is the time to import the engine, minus the time to import protobuf.
     """
     write_inputs(root)
     job, tfx_job = compiled(root, ENTRY_POINT), compiled(root, None)
     steps = {
         "without examples": command_of(job, "BestExporter", root),
         "with examples": command_of(job, WITH_EXAMPLES, root),
-        "through TFX's entry point": command_of(tfx_job, "BestExporter", root),
+        "with TFX's entry point": command_of(tfx_job, "BestExporter", root),
     }
     others = {
         "Pusher": command_of(tfx_job, "Pusher", root),
@@ -210,13 +210,13 @@ def starting(root: Path, pairs: int) -> Iterator[Row]:
     for step, peer, limit in (
         ("without examples", "Pusher", MAX_OF_PUSHER),
         ("with examples", "Pusher", MAX_OF_PUSHER),
-        ("through TFX's entry point", "Pusher", None),
+        ("with TFX's entry point", "Pusher", None),
         ("without examples", "importing TensorFlow", None),
     ):
         measured = [(each[step], each[peer]) for each in rounds]
-        name = f"not better, {step}, compared with {peer}"
+        name = f"step {step}, not better, compared with {peer}"
         yield ratio_of(
-            f"process, {name}", [(ours.seconds, peer.seconds) for ours, peer in measured], limit
+            f"duration, {name}", [(ours.seconds, peer.seconds) for ours, peer in measured], limit
         )
         yield ratio_of(
             f"peak memory, {name}",
@@ -234,7 +234,7 @@ def _importing(root: Path, pairs: int) -> Row:
     )
     measured = pairs_with_each(engine, {"protobuf": protobuf}, pairs)["protobuf"]
     return difference_of(
-        "process, importing executor.exporter, compared with importing protobuf",
+        "duration, importing executor.exporter, compared with importing protobuf",
         [(ours.seconds, peer.seconds) for ours, peer in measured],
         MAX_IMPORT_MORE,
     )
@@ -244,9 +244,9 @@ def _measuring(command: Sequence[str], root: Path, *, is_step: bool = False) -> 
     """Returns a function that runs a command once.
 
     Args:
-        command: The command line.
-        root: Where its outputs lie.
-        is_step: Whether it must decide that a model is not better.
+        command: Command line.
+        root: Directory of its outputs.
+        is_step: Whether its decision must be NOT_BETTER.
     """
 
     def measure() -> Cost:
@@ -261,5 +261,5 @@ def _measuring(command: Sequence[str], root: Path, *, is_step: bool = False) -> 
 
 
 def is_larger(best_eval_result: Any, current_eval_result: Any) -> bool:
-    """Returns whether the candidate's metric is larger."""
+    """Returns True if the candidate's metric is larger."""
     return current_eval_result[METRIC] > best_eval_result[METRIC]

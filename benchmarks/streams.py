@@ -1,12 +1,13 @@
-"""Streams of candidates whose true quality is known, and what an evaluation sees of it.
+"""Simulates streams of candidates whose true quality is known, and their evaluations.
 
-In each run of a stream a candidate of some true accuracy arrives and is measured on that run's
-examples, which are finite in number and may be harder or easier than those of other runs.
+Each run of a stream has one candidate with a true accuracy. The candidate is measured on the
+examples of the run. Their number is finite, and they can be harder or easier than those of other
+runs.
 
-Whether a model is right about an example is binary, and models agree: an example has a latent
-difficulty, a model adds noise of its own to it, and is right if the sum lies below a threshold that
-gives the model its accuracy. The share of the common part is such that the correctness of two
-models correlates by CORRELATION.
+A model is right or wrong about an example, and models tend to be right about the same examples. An
+example has a latent difficulty, to which each model adds its own noise. The model is right if the
+sum is below a threshold, which gives the model its accuracy. The shares of difficulty and noise
+make the correctness of two models correlate by CORRELATION.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ Array: TypeAlias = Any
 
 CANDIDATES = 60
 MEAN_ACCURACY = 0.8
-# Between the correctness of two models on the same example.
+# Correlation between the correctness of two models on the same example.
 CORRELATION = 0.8
-# Parts that TFMA's jackknife splits the examples into; it is not configurable there.
+# TFMA's jackknife splits the examples into this number of parts, which is not configurable.
 BUCKETS = 20
 
 
@@ -34,12 +35,12 @@ class Scenario:
     """A kind of stream.
 
     Attributes:
-        name: As shown.
+        name: Name in the results.
         examples: Number of examples in each evaluation; a multiple of BUCKETS.
-        sd: Standard deviation of true accuracy between candidates.
-        rise: By how much the mean accuracy rises over the stream.
-        drift: Standard deviation between runs of what the difficulty of a run's examples adds to
-            the accuracy of every model on them.
+        sd: Standard deviation of the true accuracy between candidates.
+        rise: Increase of the mean accuracy over the stream.
+        drift: Standard deviation of the shift that the examples of a run add to the accuracy of
+            every model.
     """
 
     name: str
@@ -52,13 +53,13 @@ class Scenario:
 def both_right(first: Array, second: Array, latent: float) -> Array:
     """Returns the probability that two models are right about the same example.
 
-    By Owen's T function: D. B. Owen, "Tables for computing bivariate normal probabilities", Annals
-    of Mathematical Statistics 27 (1956), 1075-1090.
+    The formula uses Owen's T function: D. B. Owen, "Tables for computing bivariate normal
+    probabilities", Annals of Mathematical Statistics 27 (1956), 1075-1090.
 
     Args:
         first: Accuracy of one model, larger than 0.5.
         second: Accuracy of the other, larger than 0.5.
-        latent: Correlation of what they compare with their thresholds.
+        latent: Correlation of the variables that the models compare with their thresholds.
     """
     h, k = special.ndtri(first), special.ndtri(second)
     rest = math.sqrt(1 - latent * latent)
@@ -71,7 +72,7 @@ def both_right(first: Array, second: Array, latent: float) -> Array:
 
 @functools.cache
 def latent_correlation(correlation: float = CORRELATION, accuracy: float = MEAN_ACCURACY) -> float:
-    """Returns the latent correlation that makes the correctness of two models correlate so."""
+    """Returns the latent correlation for a correlation between the correctness of two models."""
     variance = accuracy * (1 - accuracy)
 
     def excess(latent: float) -> float:
@@ -85,8 +86,8 @@ class Streams:
     """Several streams of one scenario; arrays of shape (streams, CANDIDATES).
 
     Attributes:
-        quality: True accuracy of each candidate, on data of mean difficulty.
-        shift: What the difficulty of each run's examples adds to every model's accuracy.
+        quality: True accuracy of each candidate on data of mean difficulty.
+        shift: Shift that the examples of each run add to the accuracy of every model.
     """
 
     quality: Array
@@ -94,12 +95,12 @@ class Streams:
 
 
 def mean_accuracies(scenario: Scenario) -> Array:
-    """Returns the mean true accuracy of the candidates of each run: (CANDIDATES,)."""
+    """Returns the mean true accuracy of the candidate of each run: (CANDIDATES,)."""
     return MEAN_ACCURACY + np.linspace(0, scenario.rise, CANDIDATES)
 
 
 def draw_streams(scenario: Scenario, count: int, rng: np.random.Generator) -> Streams:
-    """Returns streams of candidates."""
+    """Returns random streams of candidates."""
     shape = (count, CANDIDATES)
     return Streams(
         quality=mean_accuracies(scenario) + scenario.sd * rng.standard_normal(shape),
@@ -108,15 +109,15 @@ def draw_streams(scenario: Scenario, count: int, rng: np.random.Generator) -> St
 
 
 class Examples:
-    """The examples of one run, in several streams, with two models' views of them."""
+    """The examples of one run in several streams, with the latent variables of two models."""
 
     def __init__(self, scenario: Scenario, streams: int, rng: np.random.Generator):
         """Draws the examples.
 
         Args:
-            scenario: Says how many.
+            scenario: Scenario with the number of examples.
             streams: Number of streams.
-            rng: Where chance comes from.
+            rng: Source of random numbers.
         """
         shape = (streams, scenario.examples)
         latent = latent_correlation()
@@ -127,11 +128,17 @@ class Examples:
         self._best = difficulty + own * rng.standard_normal(shape, dtype=np.float32)
 
     def candidate_right(self, accuracy: Array) -> Array:
-        """Returns in how many of each bucket the candidate is right: (streams, BUCKETS)."""
+        """Returns the number of examples in each bucket that the candidate has right.
+
+        The shape is (streams, BUCKETS).
+        """
         return _right(self._candidate, accuracy)
 
     def best_right(self, accuracy: Array) -> Array:
-        """Returns in how many of each bucket the best is right: (streams, BUCKETS)."""
+        """Returns the number of examples in each bucket that the best has right.
+
+        The shape is (streams, BUCKETS).
+        """
         return _right(self._best, accuracy)
 
 
@@ -143,11 +150,11 @@ def _right(latent: Array, accuracy: Array) -> Array:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Estimates:
-    """Means over examples, one for each stream, with their standard errors.
+    """Means over examples for each stream, with their standard errors.
 
     Attributes:
-        value: The means.
-        standard_error: By the jackknife over BUCKETS parts.
+        value: Means.
+        standard_error: Standard errors of the jackknife over BUCKETS parts.
     """
 
     value: Array
@@ -155,15 +162,15 @@ class Estimates:
 
 
 def jackknife(counts: Array, examples: int) -> Estimates:
-    """Returns what TFMA computes for a mean over examples, with `compute_confidence_intervals`.
+    """Returns TFMA's estimate of a mean over examples, with `compute_confidence_intervals`.
 
-    With buckets of equal size the pseudo-value of a bucket is the mean over it, and the standard
-    error is that of a mean of BUCKETS values. TFMA draws the bucket of each example, so that its
-    buckets differ a little in size.
+    With buckets of equal size, the pseudo-value of a bucket is its mean, and the standard error is
+    that of a mean of BUCKETS values. TFMA draws the bucket of each example at random, so the sizes
+    of its buckets differ slightly.
 
     Args:
         counts: Sum over each bucket: (streams, BUCKETS).
-        examples: In all buckets together.
+        examples: Number of examples in all buckets.
     """
     means = counts * (BUCKETS / examples)
     return Estimates(

@@ -1,1 +1,1 @@
-"""Runnable pipelines. Run them from the repository's root: `python -m pipelines.demo`."""
+"""Example pipelines. Run them from the root of the repository: `python -m pipelines.demo`."""

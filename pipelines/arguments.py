@@ -1,28 +1,29 @@
-"""Arguments that the pipeline's three command lines have in common."""
+"""Command line arguments that all runners of the penguin pipeline share."""
 
 import argparse
 
 
 def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what a run of the pipeline can be given, whatever runs it."""
+    """Adds the arguments that every runner of the pipeline accepts."""
     parser.add_argument(
         "--exports-to-keep",
         type=int,
         default=5,
         metavar="N",
-        help="exports that stay in the base directory; 0 keeps all (default: %(default)s)",
+        help="number of exports to keep in the base directory; 0 keeps all (default: %(default)s)",
     )
     parser.add_argument(
         "--no-cache",
         dest="enable_cache",
         action="store_false",
-        help="run every component, even if its inputs have not changed",
+        help="run every component, even if its inputs have not changed since an earlier run",
     )
-    # Left out where not given: their defaults are the trainer module's.
+    # An argument that is not passed stays out of the namespace, so the trainer module's defaults
+    # apply.
     hyperparameters = parser.add_argument_group("hyperparameters")
     for flag, kind, text in (
         ("--epochs", int, "passes over the training examples"),
-        ("--learning-rate", float, "of Adam"),
-        ("--seed", int, "of the initial weights"),
+        ("--learning-rate", float, "learning rate of the Adam optimizer"),
+        ("--seed", int, "seed of the initial weights"),
     ):
         hyperparameters.add_argument(flag, type=kind, default=argparse.SUPPRESS, help=text)

@@ -1,4 +1,4 @@
-"""The command line of a compiled pipeline: `compile` and `submit`, the same on every platform."""
+"""The commands `compile` and `submit`, which Kubeflow Pipelines and Vertex AI share."""
 
 import argparse
 import dataclasses
@@ -15,15 +15,16 @@ class Platform:
     """The part of the command line that differs between platforms.
 
     Attributes:
-        module: Name of the module in `pipelines` that is run.
+        module: Name of the module in `pipelines` that the user runs.
         title: Name of the platform, for --help.
         format: Format of the compiled pipeline, for --help.
         output: Default of --output.
-        compile_pipeline: Writes the compiled pipeline; called with the arguments of `compile`.
-        submit: Starts a compiled pipeline and returns the name of the run; called with the
-            arguments of `submit`.
+        compile_pipeline: Function that writes the compiled pipeline. Its arguments are those of
+            `compile`.
+        submit: Function that starts a compiled pipeline and returns the name of the run. Its
+            arguments are those of `submit`.
         submit_options: Arguments of `ArgumentParser.add_argument` by option of `submit`.
-        run_noun: The platform's word for a run, printed before its name.
+        run_noun: Word of the platform for a run, printed before the name of the run.
     """
 
     module: str
@@ -48,18 +49,18 @@ def create_parser(platform: Platform) -> argparse.ArgumentParser:
         platform.output,
     )
     submit_parser = commands.add_parser("submit", help="start a compiled pipeline")
-    submit_parser.add_argument("pipeline", type=pathlib.Path, help="the compiled pipeline")
+    submit_parser.add_argument("pipeline", type=pathlib.Path, help="file that `compile` wrote")
     for option, settings in platform.submit_options.items():
         submit_parser.add_argument(option, **settings)
     return parser
 
 
 def main(platform: Platform, argv: Sequence[str] | None = None) -> int:
-    """Compiles or starts the pipeline, as the command line says.
+    """Compiles the pipeline or starts it, as the command line asks.
 
     Args:
-        platform: The platform to compile for or to start on.
-        argv: The command line without the program's name; None for that of the process.
+        platform: Platform to compile for or to start on.
+        argv: Command line without the program's name; None for that of the process.
 
     Returns:
         The exit code. A missing package ends the process with exit code 2.
@@ -82,31 +83,31 @@ def _add_compile_arguments(parser: argparse.ArgumentParser, output: str) -> None
     parser.add_argument(
         "--image",
         required=True,
-        help="container image of all steps: TFX, tfx-best-exporter and kfp-pipeline-spec",
+        help="image of all steps; it needs TFX, tfx-best-exporter and kfp-pipeline-spec",
     )
     parser.add_argument(
         "--pipeline-root",
         required=True,
         metavar="URI",
-        help="where all steps keep their artifacts; the trainer's wheel is written there now",
+        help="directory of all artifacts; `compile` writes the trainer's wheel to it",
     )
     parser.add_argument(
         "--base-directory",
         required=True,
         metavar="URI",
-        help="what the model server polls",
+        help="directory that the model server polls",
     )
     parser.add_argument(
         "--data-root",
         required=True,
         metavar="URI",
-        help="a folder that the steps can read, with the examples in Split-train/ and Split-eval/",
+        help="directory of the examples, Split-train/ and Split-eval/; the steps read it",
     )
     parser.add_argument(
         "--output",
         type=pathlib.Path,
         default=pathlib.Path(output),
         metavar="FILE",
-        help="the compiled pipeline (default: %(default)s)",
+        help="file to write (default: %(default)s)",
     )
     add_pipeline_arguments(parser)

@@ -1,7 +1,7 @@
-"""Compiles the penguin pipeline to a PipelineJob, of which each platform writes its own file.
+"""Compiles the penguin pipeline to a PipelineJob, which each platform writes to its own file.
 
-TFX has one compiler for Kubeflow Pipelines 2 and for Vertex AI. No resolver is in the pipeline:
-Kubeflow Pipelines runs none.
+TFX has one compiler for Kubeflow Pipelines 2 and Vertex AI. The compiled pipeline has no resolver,
+because Kubeflow Pipelines does not run resolvers.
 """
 
 import importlib
@@ -12,25 +12,25 @@ EXPORTER_ID = "BestExporter"
 
 
 class MissingClientError(Exception):
-    """A package that an extra brings is not installed."""
+    """A package of an extra of tfx-best-exporter is not installed."""
 
 
-# TFX's own for every component but a BestExporter without examples, for which it imports less. With
-# examples, as here, it runs Evaluator, and what that imports.
+# Our entry point starts a BestExporter without importing TFX. It runs every other component with
+# TFX's own entry point.
 ENTRY_POINT = ["python", "-m", "tfx_best_exporter.executor.container"]
 
 
 def compile_job(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the pipeline as a PipelineJob in its JSON form.
+    """Returns the pipeline as a PipelineJob in JSON form.
 
     Args:
-        arguments: Arguments of the command `compile` by name, without `output`.
+        arguments: Arguments of `compile` by name, without `output`.
 
     Raises:
         MissingClientError: kfp is not installed.
     """
     require("kfp.pipeline_spec", package="kfp", extra="kfp")
-    # Imported here: TensorFlow and TFX take half a minute, --help should not.
+    # Imports of TensorFlow and TFX take half a minute; --help should not.
     from tfx import v1 as tfx
 
     from pipelines import penguin_pipeline
@@ -49,7 +49,7 @@ def compile_job(arguments: Mapping[str, Any]) -> dict[str, Any]:
     config = tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
         default_image=image,
         default_commands=ENTRY_POINT,
-        # What Kubeflow Pipelines 2 reads. Vertex AI reads 2.0 too.
+        # Kubeflow Pipelines 2 requires version 2.1. Vertex AI accepts 2.0 and 2.1.
         use_pipeline_spec_2_1=True,
     )
     runner = tfx.orchestration.experimental.KubeflowV2DagRunner(config)
@@ -59,11 +59,13 @@ def compile_job(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def disable_cache(job: dict[str, Any], node_id: str) -> None:
-    """Makes a step run every time: no key of a cache there holds what is served.
+    """Makes a step run in every run of the pipeline.
+
+    The cache keys of these platforms do not change when the served model does.
 
     Args:
-        job: A PipelineJob in its JSON form; changed in place.
-        node_id: Of the step.
+        job: PipelineJob in JSON form; modified in place.
+        node_id: ID of the step.
     """
     job["pipelineSpec"]["root"]["dag"]["tasks"][node_id]["cachingOptions"] = {}
 
@@ -72,20 +74,19 @@ def require(module: str, *, package: str, extra: str) -> None:
     """Raises an error with a remedy if a package is not installed.
 
     Args:
-        module: One of the package's modules.
-        package: Its name.
-        extra: The extra of tfx-best-exporter that brings it.
+        module: Name of a module of the package.
+        package: Name of the package.
+        extra: Extra of tfx-best-exporter that installs the package.
 
     Raises:
-        MissingClientError: It is not.
+        MissingClientError: The package is not installed.
     """
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        # What is missing may be something that the package itself should have brought.
+        # The missing module may belong to a dependency of the package: that is another error.
         if not error.name or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise MissingClientError(
-            f"{package} must be installed (found none)."
-            f" Run: pip install './tfx-best-exporter[{extra}]'"
+            f"{package} is not installed. Run: pip install './tfx-best-exporter[{extra}]'"
         ) from error

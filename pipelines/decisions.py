@@ -1,4 +1,4 @@
-"""Reads the decision of a pipeline's last run out of ML Metadata."""
+"""Reads the decision of a pipeline's last run from ML Metadata."""
 
 import dataclasses
 import pathlib
@@ -18,8 +18,8 @@ class StoredDecision:
     """A decision and the artifact that holds it.
 
     Attributes:
-        decision: What was decided, and why.
-        artifact_path: The local folder of the ExportDecision artifact.
+        decision: Decision of the run, with its explanation.
+        artifact_path: Local directory of the ExportDecision artifact.
     """
 
     decision: best_exporter_pb2.ExportDecision
@@ -27,17 +27,17 @@ class StoredDecision:
 
     @property
     def decision_path(self) -> pathlib.Path:
-        """The file that `decision` was read from."""
+        """Path of the file that holds `decision`."""
         return self.artifact_path / "decision.json"
 
     @property
     def report_path(self) -> pathlib.Path:
-        """The same for people."""
+        """Path of the report, which shows the decision in a web page."""
         return self.artifact_path / "report.html"
 
     @property
     def served_version(self) -> int:
-        """The version that was served when the run had ended; 0 if none was."""
+        """Version that is served after the run; 0 if none is."""
         return self.decision.version or self.decision.best.version
 
 
@@ -45,17 +45,17 @@ def read_last_decision(metadata_path: str) -> StoredDecision:
     """Returns the decision of the newest pipeline run in `metadata_path`.
 
     Args:
-        metadata_path: The SQLite file of ML Metadata, with the runs of one pipeline.
+        metadata_path: SQLite file of ML Metadata with the runs of one pipeline.
 
     Raises:
-        LookupError: If there is no run, or the newest one has no decision.
+        LookupError: There is no run, or the newest run has no decision.
     """
     store = mlmd.MetadataStore(
         tfx.orchestration.metadata.sqlite_metadata_connection_config(metadata_path)
     )
     runs = store.get_contexts_by_type(_RUN_CONTEXT_TYPE)
     if not runs:
-        raise LookupError(f"metadata_path must hold a pipeline run (got none, at {metadata_path}).")
+        raise LookupError(f"metadata_path must hold a pipeline run (got {metadata_path!r}).")
     newest = max(runs, key=lambda run: run.id)
     artifacts = [
         artifact

@@ -1,8 +1,9 @@
-"""Five runs of the penguin pipeline, and what BestExporter makes of them.
+"""Runs the penguin pipeline five times and shows the decision of BestExporter for each model.
 
-`python -m pipelines.demo` trains a first model, a worse one, a better one, a still better one and
-that one again, shows why each was exported or refused, and asks the served model for a prediction.
-It needs no network and takes a minute or two.
+`python -m pipelines.demo` trains a first model, a worse one, a better one, an even better one, and
+the same one again. It then shows which models were exported and why, lists the files that a model
+server reads, and asks the served model for a prediction. It needs no network and takes one to two
+minutes.
 """
 
 import argparse
@@ -36,20 +37,20 @@ EXPORTS_TO_KEEP = 2
 _MARKER_NAME = ".tfx_best_exporter_demo"
 _LOG_NAME = "demo.log"
 _LOG_TAIL_LINES = 30
-# Where the output is no terminal: wide enough for the table of runs.
+# Columns of the output to a file or a pipe: enough for the table of runs.
 _FILE_WIDTH = 132
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Step:
-    """One run of the story.
+    """One run of the demo, and the decision that it must have.
 
     Attributes:
-        title: What is done, in a few words.
-        epochs: What the candidate is trained with. More epochs give a smaller loss, by far more
-            than the difference between two machines.
-        reason: The expected decision, by the name of its ExportDecision.Reason.
-        retires: How many exports the run is expected to retire.
+        title: Description of the candidate in a few words.
+        epochs: Number of training epochs. More epochs give a smaller loss, and the losses differ
+            by much more than those of one model on two machines.
+        reason: Name of the expected ExportDecision.Reason.
+        retires: Number of exports that the run must retire.
     """
 
     title: str
@@ -62,36 +63,37 @@ STORY = (
     Step(title="a first model", epochs=15, reason="FIRST_EXPORT"),
     Step(title="a worse one", epochs=10, reason="NOT_BETTER"),
     Step(title="a better one", epochs=40, reason="BETTER"),
-    Step(title="a still better one", epochs=80, reason="BETTER", retires=1),
+    Step(title="an even better one", epochs=80, reason="BETTER", retires=1),
     Step(title="the same one again", epochs=80, reason="ALREADY_BEST"),
 )
 
 
 class StoryError(Exception):
-    """A run that decided otherwise than the story says."""
+    """A run of the demo has another decision than the expected one."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the demo as the command line says.
+    """Runs the demo, as the command line asks.
 
     Returns:
-        The exit code: 0 if all runs decided as expected, 1 if not, 2 if it cannot start.
+        The exit code: 0 if every decision is the expected one, 1 if not, 2 if the demo cannot
+        start, 130 if the user stops it.
     """
     parser = argparse.ArgumentParser(prog="python -m pipelines.demo", description=__doc__)
     parser.add_argument(
         "--workdir",
         type=pathlib.Path,
         default=pathlib.Path("demo_output"),
-        help="where all files go; emptied first if the demo made it (default: %(default)s)",
+        help="directory for all files; the demo empties one that it made (default: %(default)s)",
     )
     workdir: pathlib.Path = parser.parse_args(argv).workdir.resolve()
     try:
         prepare_workdir(workdir)
     except ValueError as error:
         parser.error(str(error))
-    # Before TensorFlow is imported. All of it goes to the log; this keeps the log to the point.
+    # TensorFlow reads this when it is imported. Without it, the log would be mostly TensorFlow's.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    # TFX installs the trainer module by pip, from a wheel without dependencies.
+    # TFX installs the trainer module with pip, from a wheel without dependencies.
     os.environ.setdefault("PIP_NO_INDEX", "1")
     os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
 
@@ -109,66 +111,67 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 130
         except StoryError as error:
             console.print(Text(str(error), style="bold red"))
-            console.print(f"Log: {log_path}", style="bold", markup=False, soft_wrap=True)
+            console.print(f"See the log: {log_path}", style="bold", markup=False, soft_wrap=True)
             return 1
         except Exception as error:
-            traceback.print_exc()  # Into the log.
+            traceback.print_exc()  # To the log.
             sys.stderr.flush()
             console.print(Text(terminal.tail(log_path, _LOG_TAIL_LINES), style="dim"))
             console.print(Text(f"The demo failed: {type(error).__name__}: {error}", "bold red"))
-            console.print("These were the last lines of the log:", style="bold")
+            console.print("The last lines of the log are above. See all of it:", style="bold")
             console.print(str(log_path), markup=False, soft_wrap=True)
             return 1
         seconds = time.monotonic() - started
         console.print(
-            f"\nAll five runs decided as expected, in {seconds:.0f} s.", style="bold green"
+            f"\nDone in {seconds:.0f} s: each of the five decisions is the expected one.",
+            style="bold green",
         )
     return 0
 
 
 def prepare_workdir(workdir: pathlib.Path) -> None:
-    """Makes `workdir` an empty folder, if it does not exist, is empty, or was made by the demo.
+    """Makes `workdir` an empty directory.
 
     Args:
-        workdir: An absolute path.
+        workdir: Absolute path. Files of an earlier demo are deleted.
 
     Raises:
-        ValueError: If there is something else at that path.
+        ValueError: The path has other files than those of an earlier demo.
     """
     marker = workdir / _MARKER_NAME
     if marker.exists():
         shutil.rmtree(workdir)
     elif workdir.exists() and not (workdir.is_dir() and not any(workdir.iterdir())):
         raise ValueError(
-            f"--workdir must be a folder that is new, empty or made by the demo "
-            f"(got {str(workdir)!r}). Use another one."
+            f"--workdir must be a directory that does not exist, is empty or was made by the demo "
+            f"(got {str(workdir)!r}). Use another directory."
         )
     workdir.mkdir(parents=True, exist_ok=True)
-    marker.write_text("The demo of tfx-best-exporter empties this folder when it starts.\n")
+    marker.write_text("The demo of tfx-best-exporter empties this directory when it starts.\n")
 
 
 def run_story(workdir: pathlib.Path) -> list["best_exporter_pb2.ExportDecision"]:
     """Runs the pipeline once for each step of `STORY`, in one process.
 
     Args:
-        workdir: An existing folder without earlier runs.
+        workdir: Existing directory without earlier runs.
 
     Returns:
         The decisions, one for each step.
 
     Raises:
-        StoryError: If a decision is not the expected one.
+        StoryError: A decision is not the expected one.
     """
     with terminal.output_to(workdir / _LOG_NAME) as stream:
         return [stored.decision for stored in _run_story(workdir, _create_console(stream))]
 
 
 def check_decision(step: Step, number: int, decision: "best_exporter_pb2.ExportDecision") -> None:
-    """Raises StoryError if `decision` is not what `step`, the `number`-th one, expects."""
+    """Raises StoryError unless `decision` is the one that `step`, number `number`, expects."""
     reason = _reason_name(decision)
     if reason != step.reason:
         raise StoryError(
-            f"Run {number} ({step.title}) must decide {step.reason} (got {reason}: "
+            f"Run {number} ({step.title}) must have the decision {step.reason} (got {reason}: "
             f"{decision.explanation})."
         )
     retired = [entry for entry in decision.retired if not entry.error]
@@ -180,7 +183,7 @@ def check_decision(step: Step, number: int, decision: "best_exporter_pb2.ExportD
 
 def _run_story(workdir: pathlib.Path, console: Console) -> list["StoredDecision"]:
     with _showing(console, "Loading TensorFlow and TFX"):
-        # The first import takes half a minute: do it where the user sees what is going on.
+        # The first import takes half a minute. The user sees a progress line meanwhile.
         import tfx.v1  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
         import pipelines.penguin_pipeline  # noqa: F401  # pyright: ignore[reportUnusedImport]
@@ -188,7 +191,7 @@ def _run_story(workdir: pathlib.Path, console: Console) -> list["StoredDecision"
 
 
 def _run_step(workdir: pathlib.Path, step: Step, number: int, console: Console) -> "StoredDecision":
-    title = f"Run {number} of {len(STORY)}, {step.title} ({step.epochs} epochs)"
+    title = f"Run {number} of {len(STORY)}: {step.title} ({step.epochs} epochs)"
     with _showing(console, title) as progress, terminal.watch_components(progress.show):
         stored = run_once(
             WorkDirectory(workdir),
@@ -200,7 +203,7 @@ def _run_step(workdir: pathlib.Path, step: Step, number: int, console: Console) 
 
 
 class _Display:
-    """One line that says what is running: a spinner, or plain lines where there is no terminal."""
+    """Progress of a task: a line with a spinner on a terminal, plain lines elsewhere."""
 
     def __init__(self, console: Console, title: str) -> None:
         self._console = console
@@ -212,14 +215,14 @@ class _Display:
             console=console,
             transient=True,
             disable=not console.is_terminal,
-            # Rich would bring what others print back to the terminal.
+            # Rich would print the output of other code on the terminal.
             redirect_stdout=False,
             redirect_stderr=False,
         )
         self._task = self._progress.add_task(escape(title))
 
     def show(self, detail: str) -> None:
-        """Says which part of it is running now."""
+        """Shows the part of the task that is running."""
         self._progress.update(
             self._task, description=f"{escape(self._title)}: [cyan]{escape(detail)}[/]"
         )
@@ -255,7 +258,10 @@ def _reason_name(decision: "best_exporter_pb2.ExportDecision") -> str:
 
 
 def _show_decisions(console: Console, stored: Sequence["StoredDecision"]) -> None:
-    table = Table(title="\nWhat BestExporter decided", title_justify="left", show_lines=True)
+    title = (
+        f"\nDecisions of BestExporter. It keeps {EXPORTS_TO_KEEP} exports and retires older ones."
+    )
+    table = Table(title=title, title_justify="left", show_lines=True)
     for column in ("Run", "Epochs", "Loss", "Accuracy"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("Decision", ratio=1)
@@ -264,7 +270,7 @@ def _show_decisions(console: Console, stored: Sequence["StoredDecision"]) -> Non
     for number, (step, entry) in enumerate(zip(STORY, stored, strict=True), 1):
         decision = entry.decision
         metrics = {m.key.name: m.value for m in decision.candidate_evaluation.metrics}
-        outcome, style = ("exported", "green") if decision.exported else ("refused", "yellow")
+        outcome, style = ("exported", "green") if decision.exported else ("not exported", "yellow")
         table.add_row(
             str(number),
             str(step.epochs),
@@ -272,10 +278,10 @@ def _show_decisions(console: Console, stored: Sequence["StoredDecision"]) -> Non
             f"{metrics['sparse_categorical_accuracy']:.2f}",
             Text.assemble(
                 (outcome, f"bold {style}"),
-                (f" {_reason_name(decision)}\n", "dim"),
+                (f" ({_reason_name(decision)})\n", "dim"),
                 decision.explanation,
                 (
-                    "\nby Evaluator, both models on the same examples"
+                    "\nEvaluator evaluated both models on the same examples."
                     if decision.basis == decision.SAME_EVALUATION
                     else "",
                     "dim",
@@ -291,17 +297,20 @@ def _show_files(console: Console, workdir: pathlib.Path, last: "StoredDecision")
     base_directory = WorkDirectory(workdir).base_directory
     tree = Tree(Text(str(base_directory), style="bold"))
     _add_files(tree, base_directory)
-    console.print("\nWhat the model server sees, and what BestExporter keeps beside it:")
+    console.print(
+        "\nThe base directory: a directory for each version that a model server can load, "
+        "and .best_exporter/, which model servers ignore:"
+    )
     console.print(tree, soft_wrap=True)
     console.print()
     for name, path in (
         ("Last decision", last.decision_path),
-        ("The same for people", last.report_path),
+        ("Report of it", last.report_path),
         ("ML Metadata", WorkDirectory(workdir).metadata_path),
         ("Log of all runs", workdir / _LOG_NAME),
     ):
         if path.exists():
-            console.print(f"{name + ':':<21}{path}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{name + ':':<17}{path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _add_files(tree: Tree, directory: pathlib.Path) -> None:
@@ -315,7 +324,7 @@ def _add_files(tree: Tree, directory: pathlib.Path) -> None:
 def _show_prediction(
     console: Console, base_directory: pathlib.Path, last: "StoredDecision"
 ) -> None:
-    """Asks the served model about a penguin it was not trained with."""
+    """Asks the served model for the species of a penguin that it was not trained on."""
     import tensorflow as tf
 
     from pipelines import penguin_pipeline
@@ -331,8 +340,9 @@ def _show_prediction(
     predicted = int(outputs["species"][0])
     probability = float(outputs["probabilities"][0, predicted])
     console.print(
-        f"\nVersion {last.served_version}, loaded with tf.saved_model.load: this penguin is "
-        f"species {predicted}, probability {probability:.2f} (in the data: species {actual}).",
+        f"\nA prediction of the served version, {last.served_version}, for a penguin of the "
+        f"evaluation examples:\nspecies {predicted} with probability {probability:.2f}. "
+        f"The correct answer is species {actual}.",
         highlight=False,
     )
 

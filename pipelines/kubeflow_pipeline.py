@@ -1,6 +1,6 @@
-"""Compiles the penguin pipeline for Kubeflow Pipelines 2, and starts it there.
+"""Compiles the penguin pipeline for Kubeflow Pipelines 2 and starts it there.
 
-`python -m pipelines.kubeflow_pipeline compile --help` and `submit --help` say how.
+`python -m pipelines.kubeflow_pipeline compile --help` and `submit --help` list the arguments.
 """
 
 import argparse
@@ -16,17 +16,17 @@ def compile_pipeline(output: pathlib.Path, **arguments: Any) -> None:
     """Writes the compiled pipeline as YAML.
 
     Args:
-        output: The file.
-        arguments: Those of the command line, by name.
+        output: File to write.
+        arguments: Other arguments of `compile` by name.
 
     Raises:
         pipelines.compiled.MissingClientError: kfp is not installed.
     """
     job = compiled.compile_job(arguments)
-    # Comes with kfp.
+    # kfp depends on yaml.
     import yaml
 
-    # A run uses this root unless it is given another one.
+    # A run uses this root unless it sets another one.
     spec = {**job["pipelineSpec"], "defaultPipelineRoot": arguments["pipeline_root"]}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(yaml.safe_dump(spec, sort_keys=True), encoding="utf-8")
@@ -44,15 +44,15 @@ def submit(
     """Starts a compiled pipeline.
 
     Args:
-        pipeline: The compiled pipeline.
+        pipeline: File that `compile` wrote.
         host: URL of Kubeflow Pipelines.
-        namespace: Where the run lives, in a Kubeflow of many users.
+        namespace: Namespace of the run, in a multi-user Kubeflow.
         experiment: Name of the experiment that the run belongs to.
         run_name: Name of the run.
-        service_account: What the steps run as.
+        service_account: Kubernetes service account of the steps.
 
     Returns:
-        The run's id.
+        The ID of the run.
 
     Raises:
         pipelines.compiled.MissingClientError: kfp is not installed.
@@ -61,7 +61,7 @@ def submit(
     import kfp.client
 
     client = kfp.client.Client(host=host, namespace=namespace or "kubeflow")
-    # What may be cached, the pipeline says for each step.
+    # The compiled pipeline sets for each step whether it may be cached.
     return client.create_run_from_pipeline_package(
         str(pipeline),
         arguments={},
@@ -81,10 +81,10 @@ _PLATFORM = command_line.Platform(
     submit=submit,
     submit_options={
         "--host": {"required": True, "help": "URL of Kubeflow Pipelines"},
-        "--namespace": {"help": "where the run lives, in a Kubeflow of many users"},
+        "--namespace": {"help": "namespace of the run, in a multi-user Kubeflow"},
         "--experiment": {"help": "name of the experiment that the run belongs to"},
         "--run-name": {"help": "name of the run"},
-        "--service-account": {"help": "account that the steps run as"},
+        "--service-account": {"help": "Kubernetes service account of the steps"},
     },
     run_noun="Run",
 )
@@ -96,7 +96,7 @@ def create_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compiles or starts the pipeline and returns the exit code; see `command_line.main`."""
+    """Compiles the pipeline or starts it, and returns the exit code."""
     return command_line.main(_PLATFORM, argv)
 
 

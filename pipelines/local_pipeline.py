@@ -1,6 +1,6 @@
 """Runs the penguin pipeline once on this machine: `python -m pipelines.local_pipeline`.
 
-Run it again with other hyperparameters: the model is exported only if it is better.
+A later run with other hyperparameters exports its model only if that model is better.
 """
 
 import argparse
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class WorkDirectory:
-    """Where the runs of one pipeline keep their files.
+    """Directory with all files of one pipeline's runs.
 
     Attributes:
-        path: An absolute path.
+        path: Absolute path.
     """
 
     path: pathlib.Path
 
     @property
     def base_directory(self) -> pathlib.Path:
-        """What a model server polls."""
+        """Directory that a model server polls."""
         return self.path / "serving" / "penguin"
 
     @property
     def pipeline_root(self) -> pathlib.Path:
-        """The artifacts of all runs."""
+        """Directory with the artifacts of all runs."""
         return self.path / "pipeline_root"
 
     @property
     def metadata_path(self) -> pathlib.Path:
-        """The SQLite file of ML Metadata."""
+        """SQLite file of ML Metadata."""
         return self.path / "metadata.sqlite"
 
 
@@ -49,16 +49,15 @@ def run_once(
     exports_to_keep: int | None,
     enable_cache: bool = True,
 ) -> "StoredDecision":
-    """Runs the pipeline on LocalDagRunner and returns what BestExporter decided.
+    """Runs the pipeline on LocalDagRunner and returns the decision of BestExporter.
 
     Args:
-        work_directory: Where to keep all files. The next run with the same one compares its model
-            with this one's.
-        hyperparameters: By name; those of the trainer module's `Hyperparameters`.
-        exports_to_keep: How many exports stay in the base directory. None keeps all.
+        work_directory: Directory for all files. Runs with the same directory compare their models.
+        hyperparameters: Fields of the trainer module's `Hyperparameters` by name.
+        exports_to_keep: Number of exports to keep in the base directory; None keeps all.
         enable_cache: Whether TFX may reuse the outputs of an earlier run with the same inputs.
     """
-    # Imported here: TensorFlow and TFX take half a minute, --help should not.
+    # Imports of TensorFlow and TFX take half a minute; --help should not.
     from tfx import v1 as tfx
 
     from pipelines import decisions, penguin_pipeline
@@ -78,10 +77,10 @@ def run_once(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the pipeline once as the command line says, and prints the decision.
+    """Runs the pipeline once, as the command line asks, and prints the decision.
 
     Returns:
-        The exit code. A model that is not exported is a result, not an error: 0.
+        The exit code. It is 0 for a model that is not exported too: that is not an error.
     """
     arguments = vars(_create_parser().parse_args(argv))
     work_directory = WorkDirectory(arguments.pop("workdir").resolve())
@@ -92,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         hyperparameters=arguments,
     )
     print(f"Exported:        {'yes' if stored.decision.exported else 'no'}")
-    print(f"Why:             {stored.decision.explanation}")
+    print(f"Reason:          {stored.decision.explanation}")
     print(f"Served version:  {stored.served_version}")
     print(f"Base directory:  {work_directory.base_directory}")
     print(f"Decision:        {stored.decision_path}")
@@ -111,7 +110,7 @@ def _create_parser() -> argparse.ArgumentParser:
         "--workdir",
         type=pathlib.Path,
         default=pathlib.Path("pipeline_output"),
-        help="where all files go; use it again to compare with earlier runs (default: %(default)s)",
+        help="directory for all files; runs in the same one compare models (default: %(default)s)",
     )
     add_pipeline_arguments(parser)
     return parser

@@ -1,7 +1,7 @@
-"""The penguin pipeline: import, train, evaluate, export if better; for every runner.
+"""The penguin pipeline, for every runner: import examples, train, evaluate, export if better.
 
-The data are the ones that TFX carries in its wheel for its own tests, so that the pipeline needs
-no download: four measurements of a penguin, scaled to [0, 1], and its species (0, 1 or 2), in 234
+The pipeline needs no download: TFX ships this data set in its wheel, for its own tests. An example
+has four measurements of a penguin, scaled to [0, 1], and its species (0, 1 or 2). There are 234
 examples for training and 100 for evaluation.
 """
 
@@ -19,15 +19,15 @@ from pipelines.penguin.trainer_module import Hyperparameters
 from tfx_best_exporter.component import BestExportedModelStrategy, BestExporter
 
 PIPELINE_NAME = "penguin"
-# Below the first export's accuracy in every example, above always guessing the largest class (0.47
-# of the evaluation examples): it keeps broken models out, and leaves the comparison to decide.
+# Evaluator's minimum keeps broken models out. Guessing the largest species is right for 0.47 of the
+# evaluation examples. All models of the demo reach more than 0.5, so the comparison decides.
 MIN_ACCURACY = 0.5
-# In one process, one thread: the data are tiny, and starting Beam workers would take longer.
+# Beam runs in one thread of this process: starting workers takes longer than reading this data.
 _BEAM_PIPELINE_ARGS = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
 
 
 def penguin_data_root() -> str:
-    """Returns the folder of TFX's own penguin data: Split-train/ and Split-eval/."""
+    """Returns the directory of TFX's penguin data, with Split-train/ and Split-eval/."""
     return str(importlib.resources.files("tfx") / "components/testdata/penguin/data")
 
 
@@ -43,21 +43,21 @@ def create_pipeline(
     enable_cache: bool = True,
     evaluates_best: bool = False,
 ) -> tfx.dsl.Pipeline:
-    """Returns a pipeline that trains one candidate and exports it if it is better than the best.
+    """Returns a pipeline that trains a candidate and exports it if it is better than the best.
 
     Args:
-        pipeline_root: Where TFX keeps the artifacts of all runs.
-        base_directory: What the model server polls; exports are written to it.
-        metadata_path: The SQLite file of ML Metadata. None for a pipeline that is compiled: it
-            will run where ML Metadata is somebody else's.
-        pipeline_name: Runs of one name share their history.
-        data_root: A folder with gzipped TFRecords of tf.train.Example in Split-train/ and
-            Split-eval/. None: TFX's own penguin data.
-        hyperparameters: What the candidate is trained with. None: the trainer module's defaults.
-        exports_to_keep: How many exports stay in the base directory. None keeps all.
+        pipeline_root: Directory of the artifacts of all runs.
+        base_directory: Directory that the model server polls, and that exports are written to.
+        metadata_path: SQLite file of ML Metadata. None for a compiled pipeline: its platform
+            provides ML Metadata.
+        pipeline_name: Name of the pipeline. Pipelines with the same name share their history.
+        data_root: Directory with gzipped TFRecords of tf.train.Example in Split-train/ and
+            Split-eval/; None for TFX's penguin data.
+        hyperparameters: Hyperparameters of the candidate; None for the trainer module's defaults.
+        exports_to_keep: Number of exports to keep in the base directory; None keeps all.
         enable_cache: Whether TFX may reuse the outputs of an earlier run with the same inputs.
-        evaluates_best: Whether Evaluator evaluates the best beside the candidate, on the same
-            examples. For runners that run resolver nodes: LocalDagRunner and BeamDagRunner.
+        evaluates_best: Whether Evaluator evaluates the best and the candidate on the same
+            examples. This needs a runner that runs resolvers: LocalDagRunner or BeamDagRunner.
     """
     example_gen = tfx.components.ImportExampleGen(
         input_base=data_root or penguin_data_root(),
@@ -77,7 +77,7 @@ def create_pipeline(
     evaluator = tfx.components.Evaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
-        # Without an artifact, on the first run, Evaluator evaluates the candidate alone.
+        # The resolver has no output in the first run. Evaluator then evaluates the candidate only.
         baseline_model=resolvers[0].outputs["model"] if resolvers else None,
         eval_config=create_eval_config(),
     )
@@ -97,7 +97,7 @@ def create_pipeline(
 
 
 def create_eval_config() -> tfma.EvalConfig:
-    """Returns what Evaluator measures, overall and by species, and what it blesses."""
+    """Returns Evaluator's metrics, overall and by species, and its minimum for a blessing."""
     return tfma.EvalConfig(
         model_specs=[
             tfma.ModelSpec(
@@ -119,7 +119,7 @@ def create_eval_config() -> tfma.EvalConfig:
                     ),
                     tfma.MetricConfig(
                         class_name="SparseCategoricalAccuracy",
-                        # A plain `threshold` would hold for each species too.
+                        # `threshold` would apply to each species too.
                         per_slice_thresholds=[
                             config_pb2.PerSliceMetricThreshold(
                                 slicing_specs=[tfma.SlicingSpec()],
@@ -138,7 +138,7 @@ def create_eval_config() -> tfma.EvalConfig:
 
 
 def _create_resolver(trainer: BaseNode, base_directory: str) -> BaseNode:
-    """Returns the node whose output is the model behind the best export."""
+    """Returns the node whose output is the model that the best export was made from."""
     return tfx.dsl.Resolver(
         strategy_class=BestExportedModelStrategy,
         config={"base_directory": base_directory},
@@ -153,7 +153,7 @@ def _create_exporter(
     base_directory: str,
     exports_to_keep: int | None,
 ) -> BaseNode:
-    """Returns the last node. Without a compare function or policy, the smaller "loss" is better."""
+    """Returns the exporter. Its default is to prefer the model with the smaller "loss"."""
     push_destination = tfx.proto.PushDestination(
         filesystem=tfx.proto.PushDestination.Filesystem(base_directory=base_directory)
     )
@@ -161,7 +161,7 @@ def _create_exporter(
         model=trainer.outputs["model"],
         evaluation=evaluator.outputs["evaluation"],
         model_blessing=evaluator.outputs["blessing"],
-        # Where Evaluator was not given the best as its baseline, the best is evaluated on these.
+        # BestExporter evaluates the best on these examples if Evaluator has not done it.
         examples=example_gen.outputs["examples"],
         push_destination=push_destination,
         exports_to_keep=exports_to_keep,

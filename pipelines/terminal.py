@@ -1,4 +1,4 @@
-"""Keeps a terminal readable while noisy code runs: what it prints goes to a log file."""
+"""Keeps a terminal readable while noisy code runs, by sending its output to a log file."""
 
 import contextlib
 import logging
@@ -16,13 +16,13 @@ from absl import logging as absl_logging
 def output_to(log_path: pathlib.Path) -> Iterator[TextIO]:
     """Sends the output of this process and its children to a file.
 
-    It works on file descriptors: C++ code and pip print past sys.stdout.
+    File descriptors are redirected, because C++ code and pip do not print through sys.stdout.
 
     Args:
-        log_path: Is appended to.
+        log_path: File to append to.
 
     Yields:
-        A stream to what was the standard output.
+        A stream to the original standard output.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -46,15 +46,16 @@ def output_to(log_path: pathlib.Path) -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def watch_components(on_start: Callable[[str], None]) -> Iterator[None]:
-    """Calls `on_start` with the id of each component that LocalDagRunner starts.
+    """Calls `on_start` with the ID of each component that LocalDagRunner starts.
 
-    LocalDagRunner has no hook; it logs a line with the id instead.
+    LocalDagRunner has no hook for this, but logs a line with the ID.
     """
     logger = absl_logging.get_absl_logger()
     handler = _ComponentHandler(on_start)
     verbosity = absl_logging.get_verbosity()
     logger.addHandler(handler)
-    # Not logger.setLevel: absl sets that level anew from its own verbosity now and then.
+    # absl overwrites the level of its logger with its own verbosity, so logger.setLevel would not
+    # last.
     absl_logging.set_verbosity(absl_logging.INFO)
     try:
         yield
@@ -74,7 +75,7 @@ class _ComponentHandler(logging.Handler):
 
 
 def tail(path: pathlib.Path, lines: int) -> str:
-    """Returns the last `lines` lines of a text file; "" if there is no such file."""
+    """Returns the last `lines` lines of a text file, or "" if the file does not exist."""
     if not path.exists():
         return ""
     with open(path, encoding="utf-8", errors="replace") as file:

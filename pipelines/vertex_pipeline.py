@@ -1,6 +1,6 @@
-"""Compiles the penguin pipeline for Vertex AI, and starts it there.
+"""Compiles the penguin pipeline for Vertex AI and starts it there.
 
-`python -m pipelines.vertex_pipeline compile --help` and `submit --help` say how.
+`python -m pipelines.vertex_pipeline compile --help` and `submit --help` list the arguments.
 """
 
 import argparse
@@ -17,8 +17,8 @@ def compile_pipeline(output: pathlib.Path, **arguments: Any) -> None:
     """Writes the compiled pipeline as JSON.
 
     Args:
-        output: The file.
-        arguments: Those of the command line, by name.
+        output: File to write.
+        arguments: Other arguments of `compile` by name.
 
     Raises:
         pipelines.compiled.MissingClientError: kfp is not installed.
@@ -41,16 +41,16 @@ def submit(
     """Starts a compiled pipeline.
 
     Args:
-        pipeline: The compiled pipeline.
+        pipeline: File that `compile` wrote.
         project: Google Cloud project.
         location: Region, such as "europe-west4".
-        service_account: What the steps run as. None: the project's default one.
+        service_account: Service account of the steps; None for the project's default.
         network: Full name of a peered VPC network.
         encryption_key: Name of a customer-managed key.
-        labels: Names and values of the labels of the job.
+        labels: Labels of the job, as names and values.
 
     Returns:
-        The job's resource name.
+        The resource name of the job.
 
     Raises:
         pipelines.compiled.MissingClientError: google-cloud-aiplatform is not installed.
@@ -61,7 +61,7 @@ def submit(
     job = aiplatform.PipelineJob(
         display_name=json.loads(pipeline.read_text(encoding="utf-8"))["displayName"],
         template_path=str(pipeline),
-        # What may be cached, the pipeline says for each step.
+        # None keeps the setting that the compiled pipeline has for each step.
         enable_caching=None,
         project=project,
         location=location,
@@ -89,7 +89,7 @@ _PLATFORM = command_line.Platform(
     submit_options={
         "--project": {"required": True, "help": "Google Cloud project"},
         "--location": {"required": True, "help": "region, such as europe-west4"},
-        "--service-account": {"help": "account that the steps run as (default: the project's own)"},
+        "--service-account": {"help": "service account of the steps (default: the project's)"},
         "--network": {"help": "full name of a peered VPC network"},
         "--encryption-key": {"help": "name of a customer-managed key"},
         "--label": {
@@ -98,7 +98,7 @@ _PLATFORM = command_line.Platform(
             "dest": "labels",
             "default": [],
             "metavar": "NAME=VALUE",
-            "help": "label of the job; may be given several times",
+            "help": "label of the job; repeat the option for more labels",
         },
     },
     run_noun="Job",
@@ -111,7 +111,7 @@ def create_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compiles or starts the pipeline and returns the exit code; see `command_line.main`."""
+    """Compiles the pipeline or starts it, and returns the exit code."""
     return command_line.main(_PLATFORM, argv)
 
 

@@ -1,1 +1,2 @@
-# A dependency installs a package `tests` of its own, which would hide a folder without this file.
+# This file is needed because a dependency installs a package `tests`, which would hide a directory
+# without it.

@@ -1,4 +1,4 @@
-"""A headless Chromium, over the pipe of its DevTools protocol."""
+"""Controls a headless Chromium through the pipe of its DevTools protocol."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ TIMEOUT_SECONDS = 60
 
 
 def find_chromium() -> str | None:
-    """Returns the path of a Chromium, or None."""
+    """Returns the path of Chromium, or None if it is not installed."""
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 class Page:
-    """A tab: what it asked the network for, what it complained of, what it holds."""
+    """A tab, with its network requests, console messages and content."""
 
     def __init__(self, browser: Browser, target: str):
         self._browser, self._target = browser, target
@@ -51,7 +51,7 @@ class Page:
         return self._browser.call(method, self._session, **params)
 
     def open(self, url: str) -> None:
-        """Loads a page, until nothing more is loaded."""
+        """Opens a URL, and returns when the page is loaded."""
         seen = len(self._browser.events)
         assert "errorText" not in self.call("Page.navigate", url=url)
         self._browser.wait(lambda event: event["method"] == "Page.loadEventFired", seen)
@@ -74,7 +74,7 @@ class Page:
         )
 
     def emulate(self, *, media: str = "", scheme: str = "light") -> None:
-        """Shows the page as on paper (`media="print"`), or in the dark (`scheme="dark"`)."""
+        """Shows the page as in print (`media="print"`) or in dark mode (`scheme="dark"`)."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", media=media, features=features)
 
@@ -88,7 +88,7 @@ class Page:
         path.write_bytes(base64.b64decode(reply["data"]))
 
     def accessible_nodes(self) -> list[tuple[str, str]]:
-        """Returns role and name of all that a screen reader is told of."""
+        """Returns the role and name of every node that screen readers see."""
         nodes = self.call("Accessibility.getFullAXTree")["nodes"]
         return [
             (node["role"]["value"], node.get("name", {}).get("value", ""))
@@ -98,18 +98,18 @@ class Page:
 
     @property
     def requests(self) -> list[str]:
-        """URLs that the page asked for, itself included, those that were refused too."""
+        """URLs of all requests, including the page and blocked requests."""
         events = self._events("Network.requestWillBeSent")
         return [event["params"]["request"]["url"] for event in events]
 
     @property
     def complaints(self) -> list[str]:
-        """What the console says, for example of a Content-Security-Policy that is broken."""
+        """Messages in the console, such as violations of a Content-Security-Policy."""
         events = self._events("Log.entryAdded")
         return [event["params"]["entry"]["text"] for event in events]
 
     def _events(self, method: str) -> list[dict[str, Any]]:
-        # A reply comes after the events that were sent before it.
+        # Chromium sends a reply after all earlier events.
         self.evaluate("0")
         return [event for event in self._browser.events if event["method"] == method]
 
@@ -124,7 +124,7 @@ class Browser:
         self.events: list[dict[str, Any]] = []
 
     def page(self) -> Page:
-        """Returns a new tab; what happened in others is forgotten."""
+        """Returns a new tab, and forgets the events of other tabs."""
         self.events.clear()
         return Page(self, self.call("Target.createTarget", url="about:blank")["targetId"])
 
@@ -149,7 +149,7 @@ class Browser:
     def _read(self, deadline: float) -> None:
         ready, _, _ = select.select([self._from_browser], [], [], deadline - time.monotonic())
         if not ready:
-            raise TimeoutError(f"Chromium must answer within {TIMEOUT_SECONDS} seconds.")
+            raise TimeoutError(f"Chromium did not answer within {TIMEOUT_SECONDS} seconds.")
         content = os.read(self._from_browser, 1 << 20)
         if not content:
             raise EOFError("Chromium has ended.")
@@ -162,7 +162,7 @@ class Browser:
 
 
 def _pipe() -> tuple[int, int]:
-    """Returns both ends of a pipe, neither of them a number that Chromium has a use for."""
+    """Returns both ends of a pipe, with numbers that Chromium does not use itself."""
     low = os.pipe()
     high = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in low)
     for end in low:
@@ -172,16 +172,16 @@ def _pipe() -> tuple[int, int]:
 
 @contextlib.contextmanager
 def running(chromium: str, profile_path: Path) -> Iterator[Browser]:
-    """Yields a browser with a profile of its own, and ends it.
+    """Yields a browser with its own profile, and ends it.
 
     Args:
         chromium: Path of the program.
-        profile_path: An empty directory.
+        profile_path: Empty directory for the profile.
     """
     child_input, to_browser = _pipe()
     from_browser, child_output = _pipe()
     arguments = [chromium, *FLAGS, f"--user-data-dir={profile_path}", "about:blank"]
-    # Chromium reads from 3 and writes to 4.
+    # Chromium reads from file descriptor 3 and writes to 4.
     script = f'exec "$@" 3<&{child_input} 4>&{child_output} {child_input}<&- {child_output}>&-'
     process = subprocess.Popen(
         ["bash", "-c", script, "bash", *arguments],

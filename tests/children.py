@@ -1,4 +1,4 @@
-"""Processes that have imported what takes long, and answer requests."""
+"""Processes that answer requests after slow imports."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ REPOSITORY = Path(__file__).parents[1]
 
 @contextlib.contextmanager
 def child(module: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """Runs `python -m <module>` from the repository's root; gives its pipes.
+    """Runs `python -m <module>` from the root of the repository, and yields the process.
 
     Args:
-        module: Reads requests from stdin and writes answers to stdout.
-        directory: Where its `server_log` goes; made if it is absent.
+        module: Module that reads requests from stdin and writes answers to stdout.
+        directory: Directory for its `server_log`, which is made if it is missing.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with (

@@ -16,12 +16,12 @@ from tests.containers import processes
 from tests.containers.processes import Containers
 from tests.evaluations import EVAL_CONFIGS, write_evaluations
 
-# Before anything imports TensorFlow: only its errors, and no search for GPUs.
+# TensorFlow reads these when it is imported: log only errors, and do not search for GPUs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
-# However busy the machine is, and the same examples each time: nothing fails by chance.
-# --hypothesis-profile=searching looks for others.
+# Tests use the same examples in each run and no deadlines, so no test fails by chance or load.
+# --hypothesis-profile=searching tries other examples.
 settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("steady", settings.get_profile("searching"), derandomize=True)
 settings.load_profile("steady")
@@ -29,7 +29,7 @@ settings.load_profile("steady")
 WriteModel = Callable[..., Path]
 
 
-# Called only where pytest-xdist is installed.
+# pytest calls this hook only if pytest-xdist is installed.
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from tests.halves import Halves
@@ -39,11 +39,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Removes what killed processes, Beam and TFX leave in the directory for temporary files."""
+    """Removes temporary files that killed processes, Beam and TFX leave."""
     directory = tmp_path_factory.mktemp("temporary")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(directory))
-        # Asked for anew, here too.
+        # tempfile caches the directory. None makes it read TMPDIR again.
         patch.setattr(tempfile, "tempdir", None)
         yield
     shutil.rmtree(directory, ignore_errors=True)
@@ -51,10 +51,10 @@ def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 @pytest.fixture(scope="session")
 def write_model(tmp_path_factory: pytest.TempPathFactory) -> WriteModel:
-    """Returns a function that writes a SavedModel: `scale * x`, with an asset of three words.
+    """Returns a function that writes a SavedModel of `scale * x`, with an asset of three words.
 
-    Its signature "serving_default" takes and returns floats; two models of one scale are the same,
-    byte for byte.
+    Its signature "serving_default" takes and returns floats. Two models with the same scale have
+    the same bytes.
     """
     templates: dict[float, Path] = {}
 
@@ -90,10 +90,10 @@ def _save(path: Path, scale: float) -> None:
 
 @pytest.fixture
 def other_file_system(tmp_path: Path) -> Iterator[Path]:
-    """Returns a directory on another file system than tmp_path."""
+    """Returns a directory on a different file system than tmp_path."""
     directory = Path("/dev/shm")
     if not os.access(directory, os.W_OK) or directory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is no second file system at /dev/shm")
+        pytest.skip("/dev/shm is not a second, writable file system")
     path = directory / f"best_exporter_test_{uuid.uuid4().hex}"
     path.mkdir()
     yield path
@@ -102,10 +102,10 @@ def other_file_system(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def evaluations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Returns the real TFMA evaluations of tests/evaluations.py by name; not to be changed."""
+    """Returns the evaluations of tests/evaluations.py by name. Tests must not modify them."""
     directory = tmp_path_factory.mktemp("evaluations")
     with warnings.catch_warnings(), _quiet():
-        # How TFMA and Beam use each other and NumPy is not the matter of these tests.
+        # TFMA and Beam cause warnings that these tests do not check.
         warnings.simplefilter("ignore")
         write_evaluations(directory)
     return {name: directory / name for name in EVAL_CONFIGS}
@@ -113,7 +113,7 @@ def evaluations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps what Beam and TensorFlow log in a run out of the report."""
+    """Keeps log messages of Beam and TensorFlow out of the test report."""
     level = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -124,6 +124,6 @@ def _quiet() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
-    """Returns what runs the commands of containers."""
+    """Returns an object that runs the commands of containers."""
     with processes.containers(tmp_path_factory.mktemp("containers")) as result:
         yield result

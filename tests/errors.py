@@ -1,4 +1,4 @@
-"""Recognizes an error by the field and the value that it names; its module's test pins its text."""
+"""Recognizes an error by its field and value. The test of its module pins the whole text."""
 
 import re
 
@@ -7,19 +7,19 @@ def about(field: str, got: str = "") -> str:
     """Returns a pattern for `pytest.raises(match=...)`.
 
     Args:
-        field: The name that the error begins with.
-        got: The start of how the error shows the value that was given.
+        field: Name that the error begins with.
+        got: Start of the value in the error.
     """
     return rf"(?s)\A{re.escape(field)}(?!\w).*\(got {re.escape(got)}"
 
 
 def elsewhere(field: str, got: str = "") -> re.Pattern[str]:
-    """Returns the same for a table of whole texts, where another module's test pins this one."""
+    """Returns the same pattern, for a table whose other rows pin whole texts."""
     return re.compile(about(field, got))
 
 
 def check_text(error: BaseException, expected: str | re.Pattern[str]) -> None:
-    """Compares an error's whole text, or what `elsewhere` knows of it."""
+    """Compares an error with its whole text, or with a pattern of `elsewhere`."""
     if isinstance(expected, str):
         assert str(error) == expected
     else:

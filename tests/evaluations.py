@@ -1,10 +1,10 @@
-"""Real TFMA evaluations of four examples, or of four hundred."""
+"""Writes real TFMA evaluations of 4 or of 400 examples."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# Examples. Predictions of a binary and of a multi-class model, and of two baselines.
+# Columns of the 4 examples, with predictions of a binary model, a baseline and a multi-class model.
 _COLUMNS = {
     "label": [1.0, 0.0, 1.0, 0.0],
     "prediction": [0.9, 0.2, 0.6, 0.6],
@@ -17,7 +17,7 @@ _COLUMNS = {
     "scores": [[0.8, 0.1, 0.1], [0.3, 0.4, 0.3], [0.5, 0.1, 0.4], [0.5, 0.4, 0.1]],
 }
 
-# Enough of them for an interval: candidate and baseline are wrong on other examples.
+# 400 examples are enough for intervals. Candidate and baseline are wrong on different examples.
 _MANY = 400
 _MANY_COLUMNS = {
     "label": [float(i % 2) for i in range(_MANY)],
@@ -56,15 +56,15 @@ def _with_intervals(method: str, *, is_paired: bool, has_slices: bool = False) -
     """
 
 
-# With confidence intervals, of many examples: one model alone, and a candidate beside a baseline.
+# These evaluations have confidence intervals, for one model or for a candidate and a baseline.
 _ON_MANY = {
     "bounds": _with_intervals("JACKKNIFE", is_paired=False),
     "paired_bounds": _with_intervals("JACKKNIFE", is_paired=True, has_slices=True),
     "paired_bootstrap": _with_intervals("POISSON_BOOTSTRAP", is_paired=True),
 }
-# By name, as text of an EvalConfig.
+# EvalConfigs in text format by name.
 EVAL_CONFIGS = {
-    # One model: slices of each type, a cross slice, a plot, a matrix, both kinds of weights.
+    # One model with slices of each type, a cross slice, a plot, a matrix and both kinds of weights.
     "single": """
         model_specs {
           label_key: "label" prediction_key: "prediction" example_weight_key: "weight"
@@ -86,7 +86,7 @@ EVAL_CONFIGS = {
           metrics { class_name: "ConfusionMatrixAtThresholds" config: '"thresholds": [0.5]' }
         }
     """,
-    # A candidate beside a baseline, under names of the author's.
+    # A candidate and a baseline with user-defined names.
     "paired": """
         model_specs { name: "mine" label_key: "label" prediction_key: "prediction" }
         model_specs {
@@ -103,14 +103,15 @@ EVAL_CONFIGS = {
           }
         }
     """,
-    # Two models of which neither is the baseline.
+    # Two models without a baseline.
     "two": """
         model_specs { name: "a" label_key: "label" prediction_key: "prediction" }
         model_specs { name: "b" label_key: "label" prediction_key: "other_prediction" }
         slicing_specs {}
         metrics_specs { model_names: ["a", "b"] metrics { class_name: "BinaryAccuracy" } }
     """,
-    # Two outputs; the second with classes, ranks and averages. Nobody is of class 2: NaN.
+    # Two outputs; the second one has classes, ranks and averages. No example has class 2, so its
+    # recall is NaN.
     "outputs": f"""
         model_specs {{
           label_keys {{ key: "click" value: "label" }}
@@ -153,12 +154,12 @@ EVAL_CONFIGS = {
     """,
     **_ON_MANY,
 }
-# Buckets and samples are drawn at random.
+# Seed of the random buckets and samples of confidence intervals.
 _SEED = 1
 
 
 def write_evaluations(directory: Path, names: Sequence[str] = tuple(EVAL_CONFIGS)) -> None:
-    """Writes <directory>/<name> for each EvalConfig, as Evaluator does."""
+    """Writes an evaluation to <directory>/<name> for each EvalConfig, as Evaluator does."""
     import apache_beam as beam
     import pyarrow as pa
     import tensorflow_model_analysis as tfma
@@ -177,7 +178,7 @@ def write_evaluations(directory: Path, names: Sequence[str] = tuple(EVAL_CONFIGS
             }
         )
 
-    # A run for each: what Beam does with a pipeline grows faster than the pipeline.
+    # Each evaluation is a separate pipeline, because Beam is slower with one large pipeline.
     for name in names:
         eval_config = text_format.Parse(EVAL_CONFIGS[name], config_pb2.EvalConfig())
         extractors = [

@@ -1,4 +1,4 @@
-"""An HTTP proxy in front of a store's server that does to requests what networks do to them."""
+"""An HTTP proxy for the server of a store that simulates network faults."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Reply:
-    """Answers by itself, and asks the server nothing."""
+    """Replies without forwarding the request to the server."""
 
     status: int
     body: bytes = b""
 
 
 class Reset:
-    """Ends the connection, and asks the server nothing."""
+    """Resets the connection without forwarding the request to the server."""
 
 
 class LoseReply:
-    """Has the server carry the request out, and ends the connection instead of replying."""
+    """Forwards the request to the server, and resets the connection instead of replying."""
 
 
 class Truncate:
-    """Sends half of the server's reply."""
+    """Returns only half of the server's reply."""
 
 
 @dataclasses.dataclass(frozen=True)
 class DropHeaders:
-    """Keeps headers from the server."""
+    """Removes headers from the request to the server."""
 
     names: tuple[str, ...]
 
@@ -46,14 +46,14 @@ Fault = Reply | Reset | LoseReply | Truncate | DropHeaders
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What came in."""
+    """A request of a client."""
 
     method: str
     path: str
 
 
 class FaultProxy:
-    """The proxy. `plan` decides what is done to a request; None: it goes through."""
+    """A proxy whose `plan` chooses a fault for each request, or None to forward it."""
 
     def __init__(self, upstream_url: str):
         self.upstream = urllib.parse.urlsplit(upstream_url)
@@ -64,11 +64,11 @@ class FaultProxy:
         self._guard = threading.Lock()
 
     def always(self, fault: Fault | None, method: str = "") -> None:
-        """Does this to every request from now on, or to those of one method."""
+        """Applies a fault to every later request, or to those of one method."""
         self.plan(lambda request: fault if method in ("", request.method) else None)
 
     def times(self, count: int, fault: Fault, method: str = "") -> None:
-        """Does this to the next requests, or to the next of one method."""
+        """Applies a fault to the next requests, or to the next requests of one method."""
         left = [count]
 
         def decide(request: Request) -> Fault | None:
@@ -80,7 +80,7 @@ class FaultProxy:
         self.plan(decide)
 
     def plan(self, decide: Callable[[Request], Fault | None]) -> None:
-        """Asks this of every request from now on."""
+        """Calls `decide` for every later request."""
         with self._guard:
             self._plan = decide
             self.requests.clear()
@@ -88,7 +88,7 @@ class FaultProxy:
 
     def decide(self, request: Request) -> Fault | None:
         with self._guard:
-            # The client of Google's store looks after the bucket from a thread of its own.
+            # The Google Cloud Storage client requests the bucket in a separate thread.
             if "/o" not in request.path and "/storage/v1/b/" in request.path:
                 return None
             self.requests.append(request)
@@ -121,7 +121,8 @@ def fault_proxy(upstream_url: str) -> Iterator[FaultProxy]:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Headers and body are two packets: the second would wait for the first one's confirmation.
+    # Headers and body are two packets. With Nagle's algorithm the second would wait for the first
+    # one's acknowledgment.
     disable_nagle_algorithm = True
     proxy: FaultProxy
 
@@ -189,7 +190,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _reset(self) -> None:
-        # Without waiting for what is on its way: the client sees a reset, not an end.
+        # A linger time of 0 makes the client see a reset instead of an end of the stream.
         linger = struct.pack("ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.close_connection = True
@@ -201,4 +202,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             super().finish()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing."""
+        """Logs nothing."""

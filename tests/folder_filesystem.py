@@ -1,4 +1,4 @@
-"""A plug-in for TFX's file layer, as a user would write one: folder:// is a folder on the disk."""
+"""A plug-in for TFX's fileio that maps folder:// to a local directory, as users write them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCHEME = "folder"
 
 
 class FolderFilesystem(filesystem.Filesystem):
-    """Files of folder://a/b lie in a/b below `root`."""
+    """Maps folder://a/b to a/b below `root`."""
 
     SUPPORTED_SCHEMES: ClassVar[list[str]] = [f"{SCHEME}://"]
     root: ClassVar[str] = ""
@@ -91,6 +91,6 @@ class FolderFilesystem(filesystem.Filesystem):
 
 
 def register(root: str) -> None:
-    """Makes folder:// known to TFX."""
+    """Registers folder:// with TFX."""
     FolderFilesystem.root = root
     filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(FolderFilesystem, priority=0)

@@ -1,10 +1,10 @@
-"""Which tests run in which of two processes, where there are two."""
+"""Distributes the tests over two processes."""
 
 from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-# About half of the time.
+# These tests take about half of the time.
 STORAGE_AND_FAULTS = (
     "tests/benchmarks/",
     "tests/executor/storage/",
@@ -15,7 +15,7 @@ STORAGE_AND_FAULTS = (
 
 
 class Halves(LoadScopeScheduling):
-    """Gives each process its own half: what a session's fixtures make, in minutes, is made once."""
+    """Gives each process one half, so that slow session fixtures run only once."""
 
     def _split_scope(self, nodeid: str) -> str:
         return "storage and faults" if nodeid.startswith(STORAGE_AND_FAULTS) else "all others"

@@ -1,4 +1,4 @@
-"""A process that holds a lock: says "held", and for each line that it reads whether it still is."""
+"""A process that holds a lock, and prints "held" or "lost" for each line that it reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 
 
 def main(uri: str, lease_seconds: float) -> None:
-    """Holds the lock at a URI until its input ends."""
+    """Holds the lock at a URI until the end of its input."""
     storage, path = storage_of(uri)
     settings = LeaseSettings(lease_seconds=lease_seconds, renew_seconds=lease_seconds / 4)
     if uri.startswith("gs:"):

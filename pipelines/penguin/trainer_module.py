@@ -1,11 +1,11 @@
 """TFX Trainer module of the penguin pipeline: a small Keras classifier of three species.
 
-The SavedModel has two signatures. `serving_default` takes serialized tf.train.Example protos, as
-TFX's Evaluator and a model server send them; `serve` takes the four measurements themselves. Both
-return `probabilities`, one a species, and `species`, the most likely one.
+The SavedModel has two signatures. `serving_default` takes serialized tf.train.Example protos, which
+TFX's Evaluator and clients of a model server send. `serve` takes the four measurements as numbers.
+Both return `probabilities`, one for each species, and `species`, the most likely one.
 
-TFX packages every Python file of this folder into the wheel that Trainer installs: keep other
-code out of it.
+Keep other code out of this directory: TFX packages every Python file in it into the wheel that
+Trainer installs.
 """
 
 import dataclasses
@@ -21,22 +21,22 @@ FEATURES = ("body_mass_g", "culmen_depth_mm", "culmen_length_mm", "flipper_lengt
 LABEL = "species"
 NUM_SPECIES = 3
 
-# Full batches: the data are a few hundred examples, and one step an epoch leaves no order of
-# batches that could make two runs differ.
+# A batch holds all of the few hundred examples. With one step an epoch, the order of batches cannot
+# make two runs differ.
 _BATCH_SIZE = 1024
 _HIDDEN_UNITS = 8
-# What TensorBoard's own tf.summary.scalar writes. TensorBoard itself is not needed to write it.
+# TensorBoard's tf.summary.scalar writes this plugin name. Writing it needs no TensorBoard.
 _SCALARS_PLUGIN = "scalars"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """What can be set by Trainer's `custom_config`, by these names.
+    """Settings that Trainer's `custom_config` can contain, under these names.
 
     Attributes:
-        epochs: Passes over the training examples, at least 1.
-        learning_rate: Of Adam, larger than 0.
-        seed: Of the initial weights. The same settings give the same model on the same CPU.
+        epochs: Number of passes over the training examples, at least 1.
+        learning_rate: Learning rate of the Adam optimizer, larger than 0.
+        seed: Seed of the initial weights. Equal settings give equal models on the same CPU.
     """
 
     epochs: int = 100
@@ -51,22 +51,22 @@ class Hyperparameters:
 
     @classmethod
     def from_custom_config(cls, custom_config: Mapping[str, Any] | None) -> "Hyperparameters":
-        """Returns the hyperparameters that `custom_config` sets, and defaults for the others.
+        """Returns the hyperparameters of `custom_config`, with defaults for missing ones.
 
         Args:
-            custom_config: Trainer's `custom_config`. Keys that are no hyperparameters, such as
-                the ones TFX's cloud extensions use, are left alone.
+            custom_config: Trainer's `custom_config`. Other keys, such as those that TFX's cloud
+                extensions use, are ignored.
         """
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{k: v for k, v in (custom_config or {}).items() if k in names})
 
 
 def run_fn(fn_args: tfx.components.FnArgs) -> None:
-    """Trains, exports the model and writes its evaluation as event files. Called by Trainer.
+    """Trains and exports the model, and writes its evaluation as event files. Trainer calls it.
 
     Args:
-        fn_args: As TFX's Trainer sets them. Read are `train_files`, `eval_files`,
-            `custom_config`, `serving_model_dir` and `model_run_dir`.
+        fn_args: Arguments that TFX's Trainer sets. This function reads `train_files`,
+            `eval_files`, `custom_config`, `serving_model_dir` and `model_run_dir`.
     """
     hyperparameters = Hyperparameters.from_custom_config(fn_args.custom_config)
     train_features, train_labels = _read_examples(fn_args.train_files)
@@ -100,7 +100,7 @@ def _feature_spec() -> dict[str, tf.io.FixedLenFeature]:
 
 
 def _read_examples(file_patterns: Sequence[str]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """Returns all features and labels of gzipped TFRecord files, in the order of the files."""
+    """Returns all features and labels of gzipped TFRecord files, ordered by file name."""
     files = sorted(name for pattern in file_patterns for name in tf.io.gfile.glob(pattern))
     serialized = list(tf.data.TFRecordDataset(files, compression_type="GZIP"))
     spec = _feature_spec() | {LABEL: tf.io.FixedLenFeature([1], tf.int64)}
@@ -112,7 +112,7 @@ def _read_examples(file_patterns: Sequence[str]) -> tuple[dict[str, tf.Tensor], 
 def _parse_examples(
     examples: tf.Tensor, spec: Mapping[str, tf.io.FixedLenFeature]
 ) -> dict[str, tf.Tensor]:
-    # The annotated type has sparse and ragged tensors too; features of fixed length are dense.
+    # Features of fixed length are dense. The annotation has sparse and ragged tensors too.
     return cast("dict[str, tf.Tensor]", tf.io.parse_example(examples, spec))
 
 
@@ -126,14 +126,14 @@ def _build_model(learning_rate: float) -> keras.Model:
         optimizer=keras.optimizers.Adam(learning_rate),
         loss=keras.losses.SparseCategoricalCrossentropy(),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        # Compiling with XLA takes longer than training a model this small.
+        # XLA compilation takes longer than training a model of this size.
         jit_compile=False,
     )
     return model
 
 
 def _export(model: keras.Model, serving_model_dir: str) -> None:
-    """Writes a SavedModel that other signatures can be added to after tf.saved_model.load."""
+    """Writes a SavedModel to which signatures can be added after tf.saved_model.load."""
 
     def predict(features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         probabilities = model(features, training=False)
@@ -158,11 +158,11 @@ def _export(model: keras.Model, serving_model_dir: str) -> None:
 
 
 def _write_event_file(log_dir: str, metrics: Mapping[str, float], *, step: int) -> None:
-    """Writes `metrics` as scalars that TensorBoard shows, one event file."""
+    """Writes `metrics` to one event file, as scalars that TensorBoard can show."""
     metadata = tf.compat.v1.SummaryMetadata(
         plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name=_SCALARS_PLUGIN)
     )
-    # DATA_CLASS_SCALAR. TensorFlow does not export the enum.
+    # 1 is DATA_CLASS_SCALAR. TensorFlow does not export the enum.
     metadata.data_class = 1
     writer = tf.summary.create_file_writer(log_dir)
     with writer.as_default():

@@ -37,7 +37,7 @@ def seen(*, candidate: float, best: float, recorded: float) -> rules.Run:
 class TestExamples:
     @pytest.fixture
     def rights(self):
-        # One example in a bucket: the counts are the examples.
+        # Each bucket has one example, so the counts are the examples.
         scenario = Scenario(name="", examples=BUCKETS)
         examples = streams.Examples(scenario, 10_000, np.random.default_rng(1))
         accuracy = np.full(10_000, 0.8)
@@ -117,7 +117,7 @@ class TestRules:
             # The quantile of Student's t with 19 degrees of freedom is 1.729.
             (rules.ours(TOGETHER, 0.05), {"candidate": 0.8, "best": 0.78, "recorded": 0.9}, True),
             (rules.ours(TOGETHER, 0.05), {"candidate": 0.8, "best": 0.783, "recorded": 0}, False),
-            # Unpaired, the standard error is larger by the root of 2.
+            # The standard error of the unpaired test is larger by the square root of 2.
             (
                 rules.ours(pb.ExportDecision.RECORDED_SAME_DATA, 0.05),
                 {"candidate": 0.8, "best": 0.78, "recorded": 0.9},
@@ -135,7 +135,7 @@ class TestRules:
 
     @pytest.mark.parametrize("first", [-0.005, 0.02])
     def test_known_population_is_the_posterior_of_all_that_was_seen(self, first: float):
-        """By conditioning the joint normal distribution of best and two candidates at once."""
+        """Compares with the joint normal distribution of the best and two candidates."""
         second = np.linspace(-0.03, 0.03, 601)
         rule = rules.KnownPopulation(Scenario(name="", rise=0.59), 0.15)
         run = dataclasses.replace(
@@ -147,7 +147,7 @@ class TestRules:
         found = rule(dataclasses.replace(run, difference=estimates(*second)))
 
         means, variance = np.array([0.8, 0.81, 0.82]), 0.01**2
-        # Of best, first and second candidate: what was measured of their differences.
+        # Rows are the measured differences of the best, the first and the second candidate.
         measured = np.array([[-1.0, 1.0, 0.0], [0.0, -1.0, 1.0] if is_first_better else [-1, 0, 1]])
         noise = 0.004**2 * np.eye(2)
         gain = variance * measured.T @ np.linalg.inv(variance * measured @ measured.T + noise)
@@ -252,7 +252,7 @@ class TestSimulate:
 
     @pytest.mark.slow
     def test_number_of_processes_is_of_no_matter(self, monkeypatch):
-        # A process of its own knows nothing of a patch.
+        # A patch does not affect other processes.
         monkeypatch.undo()
         found = [
             decision_quality.simulate((self.TINY,), (0.05,), 60, workers)["tiny"]
@@ -324,7 +324,7 @@ class TestCharts:
             for each in ElementTree.parse(path).iter()
             if each.get("stroke") == "#123456"
         ]
-        # In the legend, then in the panel.
+        # The legend is drawn first, then the panel.
         start, end = (tuple(map(float, at.split())) for at in drawn[1][1:].split("L"))
         assert start[0] < end[0]
         assert start[1] > end[1]

@@ -1,4 +1,4 @@
-"""What arrives, and what comes back: nothing here depends on how fast the machine is."""
+"""Tests of the latency proxy. None of them depends on the speed of the machine."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ CHUNKED = {"Transfer-Encoding": "chunked"}
 
 
 class Upstream:
-    """A server that says what it was asked, over connections that stay open."""
+    """A server that replies with the request, over connections that stay open."""
 
     def __init__(self):
         self.bodies: list[bytes] = []
         self.connections = 0
-        # Lets a request through once ALL_AT_ONCE are there.
+        # The barrier blocks requests until ALL_AT_ONCE have arrived.
         self.barrier = threading.Barrier(ALL_AT_ONCE)
 
 
@@ -135,7 +135,7 @@ class TestForwarding:
         assert ask(connection, "GET", "/until-end") == b"GET /until-end 0"
 
     def test_client_that_waits_to_be_asked_for_the_body(self, connection, upstream):
-        # As botocore sends a file. http.client skips the interim response.
+        # botocore sends files like this. http.client skips the interim response.
         headers = {"Expect": "100-continue", "Content-Length": "3"}
         assert ask(connection, "PUT", "/a", body=b"abc", headers=headers) == b"PUT /a 3"
         assert upstream.bodies == [b"abc"]
@@ -155,7 +155,7 @@ class TestForwarding:
             thread.start()
         for thread in threads:
             thread.join()
-        # Had the proxy let fewer through at a time, the barrier would have broken.
+        # The barrier breaks if the proxy forwards fewer requests in parallel.
         assert not upstream.barrier.broken
         assert len(proxy.take_requests()) == ALL_AT_ONCE
         assert proxy.take_requests() == []
@@ -187,7 +187,7 @@ class TestInSequence:
             ([], 0),
             ([(0, 1), (1, 2), (2, 3)], 3),
             ([(0, 3), (0, 3), (0, 3)], 1),
-            # One long request beside three short ones, then one more.
+            # One long request runs in parallel with three short ones, and another one follows.
             ([(0, 3), (0, 1), (1, 2), (2, 3), (3, 4)], 4),
             ([(1, 4), (0, 2), (3, 5)], 2),
         ],

@@ -36,7 +36,7 @@ class TestPairs:
         assert {name: len(pairs) for name, pairs in found.items()} == {"a": 2, "b": 2}
         assert all(ours[0] == "o" for pairs in found.values() for ours, _ in pairs)
         assert all(peer[0] == name for name, pairs in found.items() for _, peer in pairs)
-        # After a warm-up of each pair, one pair with each peer in turn.
+        # Each pair is measured once as a warm-up. Then the peers alternate.
         assert "".join(ran) == "oaaoobbooaob"
 
     def test_fresh_folders(self, tmp_path: Path):

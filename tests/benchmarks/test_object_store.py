@@ -29,6 +29,6 @@ def test_rows_of_a_workload():
 def test_environment_is_made_once(tmp_path: Path):
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "aws").touch()
-    # No Python is there, so nothing could have been installed.
+    # The environment has no Python, so an installation would have failed.
     assert aws_cli.python_with_aws_cli(tmp_path) == tmp_path / "bin" / "python"
     assert [path.name for path in (tmp_path / "bin").iterdir()] == ["aws"]

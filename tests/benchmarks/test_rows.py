@@ -49,6 +49,6 @@ class TestVerdict:
         ids=["no limit", "at the limit", "above"],
     )
     def test_of_the_median(self, limit, expected):
-        # The upper quartile is above all of the limits.
+        # The upper quartile exceeds all limits, but only the median counts.
         row = rows.ratio_of("x", [(1.0, 1.0), (2.0, 1.0), (9.0, 1.0)], limit)
         assert row.verdict == expected

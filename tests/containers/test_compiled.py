@@ -249,7 +249,7 @@ def test_help(main: Any, command: list[str], flags: list[str], capsys: Any):
             "google.cloud.aiplatform",
             ["--project", "p", "--location", "l"],
             (
-                "google-cloud-aiplatform must be installed (found none)."
+                "google-cloud-aiplatform is not installed."
                 " Run: pip install './tfx-best-exporter[vertex]'"
             ),
         ),
@@ -257,7 +257,7 @@ def test_help(main: Any, command: list[str], flags: list[str], capsys: Any):
             kubeflow_pipeline.main,
             "kfp",
             ["--host", "h"],
-            "kfp must be installed (found none). Run: pip install './tfx-best-exporter[kfp]'",
+            "kfp is not installed. Run: pip install './tfx-best-exporter[kfp]'",
         ),
     ],
     ids=["vertex", "kubeflow"],

@@ -9,7 +9,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 @pytest.fixture(autouse=True, scope="session")
 def offline() -> Iterator[None]:
-    """TFX installs user modules by pip: from wheels of its own, never from an index."""
+    """Makes pip use no index. TFX installs user modules with pip from wheels that it builds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIP_NO_INDEX", "1")
         patch.setenv("PIP_DISABLE_PIP_VERSION_CHECK", "1")
@@ -23,7 +23,7 @@ def work_directory(tmp_path_factory: pytest.TempPathFactory) -> WorkDirectory:
 
 @pytest.fixture(scope="session")
 def story(work_directory: WorkDirectory, offline: None) -> list[pb.ExportDecision]:
-    """The decisions of the demo's five runs in `work_directory`."""
+    """Runs the demo in `work_directory` and returns its five decisions."""
     from pipelines import demo
 
     Path(work_directory.path).mkdir(exist_ok=True)

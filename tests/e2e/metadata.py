@@ -1,4 +1,4 @@
-"""What ML Metadata has of a pipeline's runs, oldest first."""
+"""Reads the runs of a pipeline from ML Metadata, oldest first."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from tfx.orchestration import metadata
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NodeRun:
-    """One execution, and what it published."""
+    """One execution and its outputs."""
 
     execution: mlmd.Execution
     outputs: Mapping[str, list[mlmd.Artifact]]
@@ -22,7 +22,7 @@ class NodeRun:
         return mlmd.Execution.State.Name(self.execution.last_known_state)
 
     def properties(self, output: str) -> dict[str, Any]:
-        """Returns the custom properties of an output's only artifact, but TFX's own."""
+        """Returns the custom properties of an output's only artifact, without those of TFX."""
         [artifact] = self.outputs[output]
         return {
             name: getattr(value, value.WhichOneof("value"))
@@ -33,7 +33,7 @@ class NodeRun:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run of a pipeline: its id, and its nodes by the last part of their types."""
+    """One run of a pipeline, with its ID and its nodes by the last part of their types."""
 
     run_id: str
     nodes: Mapping[str, NodeRun]

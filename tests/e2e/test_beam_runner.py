@@ -1,4 +1,4 @@
-"""BeamDagRunner: the pipeline's IR, its driver, ML Metadata on SQLite."""
+"""A pipeline on BeamDagRunner, with ML Metadata on SQLite."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_on_beam(tmp_path: Path, write_model: Callable[..., Path]):
         runs = metadata.read_runs(metadata.connect(tmp_path / "metadata.sqlite"))
         return runs[-1].nodes["BestExporter"]
 
-    # Known only when the pipeline runs: a default, and what another node has written.
+    # Two values are known only at run time: the default of a parameter, and the output of a node.
     parameter = data_types.RuntimeParameter("base-directory", ptype=str, default=base_directory)
     text = tfx.dsl.Importer(
         source_uri=str(tmp_path / "text"), artifact_type=standard_artifacts.String
@@ -74,7 +74,7 @@ def test_on_beam(tmp_path: Path, write_model: Callable[..., Path]):
         "BETTER",
     ]
     assert [node.properties("decision")["number_retired"] for node in nodes] == [0, 0, 1]
-    # The driver's: the cache key knows what is served.
+    # The driver adds the fingerprint, so the cache key changes when the served model does.
     fingerprints = [
         node.execution.custom_properties["best_fingerprint"].string_value for node in nodes
     ]

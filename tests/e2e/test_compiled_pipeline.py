@@ -1,4 +1,4 @@
-"""The demo's story through the containers of the compiled pipeline."""
+"""The runs of the demo in the containers of the compiled pipeline."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-# BestExporter's inputs, by who has made them.
+# Inputs of BestExporter, with the nodes and outputs that they come from.
 INPUTS = {
     "model": ("Trainer", "model"),
     "evaluation": ("Evaluator", "evaluation"),
@@ -28,7 +28,7 @@ INPUTS = {
 
 
 def as_input(run: metadata.Run, node: str, output: str) -> Artifact:
-    """Returns an artifact as a container is given it: the numbers of JSON are floats."""
+    """Returns an artifact as a container receives it: numbers in JSON are floats."""
     [artifact] = run.nodes[node].outputs[output]
     properties = run.nodes[node].properties(output)
     return Artifact(
@@ -41,7 +41,7 @@ def as_input(run: metadata.Run, node: str, output: str) -> Artifact:
 
 
 def said(decision: pb.ExportDecision) -> dict[str, object]:
-    """Returns what does not differ between two base directories."""
+    """Returns the parts of a decision that do not depend on the base directory."""
     return {
         "reason": pb.ExportDecision.Reason.Name(decision.reason),
         "explanation": decision.explanation.replace(str(decision.version), "<version>"),
@@ -98,13 +98,13 @@ def test_the_story_in_containers(
     assert [said(decision) for decision in decisions] == [said(decision) for decision in story]
     for number, step_of_story in enumerate(demo.STORY):
         demo.check_decision(step_of_story, number + 1, decisions[number])
-    # The versions are others, and what is kept is the same: the third run's and the fourth run's.
+    # The same exports are kept, with other versions: those of the third and the fourth run.
     exports = ExportDirectory(location_of(base_directory)).exports()
     assert [export.version for export in exports] == [
         decisions[2].version,
         decisions[3].version,
     ]
-    # Where no driver runs, nobody marks the PushedModel of a retired export.
+    # Without a driver, the PushedModel of a retired export is not deleted.
     [retired] = runs[0].nodes["BestExporter"].outputs["pushed_model"]
     assert mlmd.Artifact.State.Name(retired.state) == "DELETED"
     assert (tmp_path / "root" / "0" / "pushed_model" / "saved_model.pb").exists()

@@ -24,7 +24,7 @@ def test_a_story_that_ends_otherwise_is_an_error(story: list[pb.ExportDecision])
     with pytest.raises(demo.StoryError) as caught:
         demo.check_decision(step, 2, story[1])
     assert str(caught.value) == (
-        f"Run 2 (a test) must decide BETTER (got NOT_BETTER: {story[1].explanation})."
+        f"Run 2 (a test) must have the decision BETTER (got NOT_BETTER: {story[1].explanation})."
     )
     with pytest.raises(demo.StoryError) as caught:
         demo.check_decision(step, 4, story[3])

@@ -1,4 +1,4 @@
-"""Whole pipelines on LocalDagRunner with ML Metadata on SQLite."""
+"""Complete pipelines on LocalDagRunner, with ML Metadata on SQLite."""
 
 import dataclasses
 import math
@@ -38,7 +38,7 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(work_directory: WorkDirectory, story: list[pb.ExportDecision]) -> Finished:
-    """The demo's five runs and two more: the last model once more, and a worse one again."""
+    """Returns the demo's five runs, and two more: the last model again, and a worse one again."""
     again = [
         run_once(work_directory, hyperparameters={"epochs": epochs}, exports_to_keep=2).decision
         for epochs in (80, 10)
@@ -83,7 +83,7 @@ def test_best_and_candidate_are_evaluated_together(finished: Finished):
             assert decision.basis == pb.ExportDecision.SAME_EVALUATION
             assert decision.best.evaluation.uri == decision.candidate_evaluation.uri
             assert decision.best.evaluation.data == decision.candidate_evaluation.data
-    # As the best was evaluated when it was the candidate: the examples are the same.
+    # The examples are the same as when the best was the candidate, and so is its loss.
     [best_loss] = [each.best for each in finished.decisions[2].comparisons]
     [loss] = [each.candidate for each in first.comparisons]
     assert best_loss == pytest.approx(loss)
@@ -91,11 +91,12 @@ def test_best_and_candidate_are_evaluated_together(finished: Finished):
 
 def test_the_cache_is_hit_unless_the_best_has_changed(finished: Finished):
     states = [[run.states[node] for node in NODES] for run in finished.runs]
-    # A resolver resolves in every run. The same model: the best is now this one, a new baseline.
+    # A resolver runs in every run. The model is the same, but it is now the best, so Evaluator has
+    # another baseline.
     assert states[4] == ["CACHED", "CACHED", "COMPLETE", "COMPLETE", "COMPLETE"]
-    # The same model, and the same best.
+    # The model and the best are the same.
     assert states[5] == ["CACHED", "CACHED", "COMPLETE", "CACHED", "CACHED"]
-    # The model of the second run, but the best is another one.
+    # The model is that of the second run, but the best is another one.
     assert states[6] == ["CACHED", "CACHED", "COMPLETE", "COMPLETE", "COMPLETE"]
 
 
@@ -142,7 +143,7 @@ def test_what_the_artifacts_say(finished: Finished):
         }
         for output, others in expected.items():
             properties = node.properties(output)
-            # ML Metadata on SQLite keeps six digits.
+            # ML Metadata on SQLite stores six digits.
             assert {
                 name: properties.pop(name) for name in list(properties) if "_metric_" in name
             } == pytest.approx(metrics, rel=1e-5)
@@ -178,7 +179,7 @@ def test_what_was_retired_is_deleted_by_the_run_after(finished: Finished):
         finished.decisions[2].version,
         finished.decisions[3].version,
     ]
-    # What it was made from is not ours to delete.
+    # BestExporter does not delete the model that the export was made from.
     [model] = first.nodes["Trainer"].outputs["model"]
     assert mlmd.Artifact.State.Name(model.state) == "LIVE"
     assert Path(model.uri).exists()
@@ -205,15 +206,15 @@ def test_the_export_is_loaded_and_called(finished: Finished, where: str):
     rows = outputs["probabilities"].numpy()
     loss = -sum(math.log(row[label]) for row, label in zip(rows, labels, strict=True)) / len(rows)
     metrics = {each.key.name: each.value for each in decision.candidate_evaluation.metrics}
-    # The model that is served is the one whose metrics were compared.
+    # The served model is the one whose metrics were compared.
     assert loss == pytest.approx(metrics["loss"], rel=1e-4)
 
 
-# A pipeline that ran Pusher until yesterday.
+# A pipeline in which BestExporter replaces Pusher.
 
 
 class Existing:
-    """Somebody's pipeline, whose last node is made by the caller."""
+    """A pipeline whose last node is made by the caller."""
 
     def __init__(self, path: Path):
         self.work_directory = WorkDirectory(path)
@@ -221,7 +222,12 @@ class Existing:
     def run(
         self, epochs: int, make_last: Callable[[BaseNode, dict[str, Any]], BaseNode]
     ) -> metadata.Run:
-        """Runs it once; `make_last` is given Evaluator and the arguments that Pusher had."""
+        """Runs the pipeline once.
+
+        Args:
+            epochs: Number of training epochs.
+            make_last: Function that makes the last node from Evaluator and Pusher's arguments.
+        """
         example_gen = tfx.components.ImportExampleGen(
             input_base=penguin_pipeline.penguin_data_root(),
             input_config=tfx.proto.Input(
@@ -310,7 +316,7 @@ def compare_fn(best_eval_result, current_eval_result):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Swapped:
-    """The runs of a pipeline that had Pusher first, and the versions there were after each."""
+    """Runs of a pipeline that first had Pusher, and the versions after each run."""
 
     pipeline: Existing
     pushed: metadata.Run
@@ -320,7 +326,7 @@ class Swapped:
     executor_error: str
     driver_failed: metadata.Run
     driver_error: str
-    mended: metadata.Run
+    repaired: metadata.Run
     versions: dict[str, list[int]]
 
 
@@ -328,7 +334,7 @@ class Swapped:
 def swapped(tmp_path_factory: pytest.TempPathFactory, offline: None) -> Swapped:
     pipeline = Existing(tmp_path_factory.mktemp("existing"))
     modules = tmp_path_factory.mktemp("modules")
-    # A folder each: TFX ships all Python files of one.
+    # TFX packages all Python files of a directory, so each module has its own.
     for name, text in (("prefer", _COMPARE_AND_PREFER), ("fail", _COMPARE_AND_FAIL)):
         (modules / name).mkdir()
         (modules / name / f"compare_and_{name}.py").write_text(text)
@@ -361,7 +367,7 @@ def swapped(tmp_path_factory: pytest.TempPathFactory, offline: None) -> Swapped:
     results["driver_error"] = fail("driver_failed", 40)
     results["driver_failed"] = pipeline.last_run()
     record_path.write_text(record)
-    results["mended"] = run("mended", 40, with_examples)
+    results["repaired"] = run("repaired", 40, with_examples)
     return Swapped(pipeline=pipeline, versions=versions, **results)
 
 
@@ -379,7 +385,7 @@ def test_best_exporter_takes_the_place_of_pusher(swapped: Swapped):
     assert decision.reason == pb.ExportDecision.NOT_BETTER
     assert decision.best.version == version
     assert not decision.best.has_record
-    # From ML Metadata's lineage: nothing in the base directory says it.
+    # The evaluation comes from ML Metadata's lineage. The base directory has no record of it.
     [evaluation] = swapped.pushed.nodes["Evaluator"].outputs["evaluation"]
     assert decision.best.evaluation.uri == evaluation.uri
     assert list(decision.warnings) == []
@@ -402,7 +408,7 @@ def test_a_compare_function_in_module_file_is_shipped(swapped: Swapped):
     assert [each.metric for each in decision.comparisons] == ["loss"]
     assert len(swapped.versions["shipped"]) == len(swapped.versions["swapped"]) + 1
     wheels = list((swapped.pipeline.work_directory.pipeline_root / "_wheels").iterdir())
-    # One for each of both module files.
+    # Each of the two module files has a wheel.
     assert len([wheel for wheel in wheels if "_bestexporter-" in wheel.name]) == 2
 
 
@@ -419,22 +425,22 @@ def test_a_driver_that_fails(swapped: Swapped):
 
 
 def test_the_run_after_a_failure_goes_on(swapped: Swapped):
-    decision = decision_of(swapped.mended)
+    decision = decision_of(swapped.repaired)
     assert decision.reason == pb.ExportDecision.BETTER
     assert decision.best.version == swapped.versions["shipped"][-1]
-    assert swapped.versions["mended"] == [*swapped.versions["shipped"], decision.version]
+    assert swapped.versions["repaired"] == [*swapped.versions["shipped"], decision.version]
 
 
 def test_the_best_is_evaluated_again_with_the_beam_arguments_of_the_pipeline(swapped: Swapped):
-    decision = decision_of(swapped.mended)
-    [artifact] = swapped.mended.nodes["BestExporter"].outputs["decision"]
+    decision = decision_of(swapped.repaired)
+    [artifact] = swapped.repaired.nodes["BestExporter"].outputs["decision"]
     assert decision.basis == pb.ExportDecision.EVALUATED_AGAIN
     assert decision.best.evaluation.uri == (
         f"{artifact.uri}/best_evaluation/{decision.best.version}"
     )
     assert decision.best.evaluation.data == decision.candidate_evaluation.data
     assert list(decision.warnings) == []
-    # The examples are the same as when the best was a candidate.
+    # The examples are the same as when the best was the candidate.
     [comparison] = decision.comparisons
     recorded = {
         each.key.name: each.value

@@ -1,4 +1,4 @@
-"""InteractiveContext, which knows the older contract of drivers, in a cell of IPython."""
+"""InteractiveContext, which uses TFX's older driver interface, in cells of IPython."""
 
 import builtins
 import json
@@ -47,7 +47,7 @@ result = context.run(exporter)
 
 
 class Notebook:
-    """Cells in a shell of IPython. Outside of one, InteractiveContext runs nothing."""
+    """Cells in an IPython shell. InteractiveContext runs nothing outside of IPython."""
 
     def __init__(self, shell: InteractiveShell, path: Path, write_model: Callable[..., Path]):
         self.path = path
@@ -68,7 +68,7 @@ class Notebook:
         self._shell.run_cell(code).raise_error()
 
     def run(self, name: str, scale: float, loss: float) -> str:
-        """Returns the reason that BestExporter gives for a model with this loss."""
+        """Runs BestExporter on a model with this loss, and returns the reason of its decision."""
         self._write_model(self.path / name / "model" / "Format-Serving", scale)
         write_evaluation(self.path / name / "evaluation", {"loss": loss})
         self._shell.push({"name": name})
@@ -77,13 +77,13 @@ class Notebook:
         exporter: Any = self._shell.user_ns["exporter"]
         store = metadata.connect(self.path / "metadata.sqlite")
         [execution] = store.get_executions_by_id([result.execution_id])
-        # The driver's: the cache key knows what is served.
+        # The driver adds the fingerprint, so the cache key changes when the served model does.
         assert execution.properties["best_fingerprint"].string_value
         [artifact] = exporter.outputs["decision"].get()
         return json.loads(Path(artifact.uri, "decision.json").read_text())["reason"]
 
     def copies(self) -> list[str]:
-        """Returns the PushedModels that have files, by execution."""
+        """Returns the execution IDs of the PushedModels that have files."""
         root = self.path / "pipeline_root" / "BestExporter" / "pushed_model"
         return sorted(path.parent.name for path in root.glob("*/saved_model.pb"))
 
@@ -93,13 +93,13 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     assert not hasattr(builtins, "__IPYTHON__")
     config = Config()
-    # It would be a database, written when Python ends.
+    # The history would be a database, which is written when Python exits.
     config.HistoryManager.enabled = False
     yield InteractiveShell.instance(config=config)
     InteractiveShell.clear_instance()
 
 
-# What TFX's older driver calls of TFX.
+# TFX's older driver calls a deprecated function of TFX.
 @pytest.mark.filterwarnings("ignore:From .*matching_channel_name")
 def test_in_a_notebook(shell: InteractiveShell, tmp_path: Path, write_model: Callable[..., Path]):
     notebook = Notebook(shell, tmp_path, write_model)
@@ -111,5 +111,5 @@ def test_in_a_notebook(shell: InteractiveShell, tmp_path: Path, write_model: Cal
     assert first in copies
     assert len(copies) == 2
     assert notebook.run("last", scale=4.0, loss=0.9) == "NOT_BETTER"
-    # The driver deleted the copy of the first one, which had been retired.
+    # The driver deleted the copy of the first export, which was retired.
     assert notebook.copies() == [copy for copy in copies if copy != first]

@@ -1,1 +1,1 @@
-"""The proof of the Dockerfile: `make test-image`."""
+"""Builds and tests the image of the Dockerfile: `make test-image`."""

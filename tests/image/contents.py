@@ -1,4 +1,4 @@
-"""Fails unless the environment it runs in holds what a step needs, and nothing else."""
+"""Fails unless the environment has exactly the packages that a step needs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "tfx-best-exporter"
-# What the Dockerfile asks for beside the package: TFX installs user modules with the first three.
+# The Dockerfile installs these. TFX installs user modules with pip, setuptools and wheel.
 ASKED = (f"{PROJECT}[s3]", "pip", "setuptools", "wheel", "kfp-pipeline-spec")
 BUILD_TOOLS = ("cc", "c++", "gcc", "g++", "clang", "ld", "make", "cmake", "bazel", "git", "uv")
 
 
 def needed(asked: Iterable[str]) -> dict[str, str]:
-    """Returns the version of each installed distribution that is needed, by its name.
+    """Returns the versions of all required distributions by name.
 
     Raises:
-        PackageNotFoundError: One is not installed.
+        PackageNotFoundError: A required distribution is not installed.
     """
     todo = [(requirement.name, extra) for requirement, extra in _with_extras(asked)]
     seen = set(todo)
@@ -47,7 +47,7 @@ def _with_extras(lines: Iterable[str]) -> Iterator[tuple[Requirement, str]]:
 
 
 def locked() -> dict[str, str]:
-    """Returns the version that requirements.lock has for this Python, by name."""
+    """Returns the versions of requirements.lock for this Python by name."""
     requirements = map(Requirement, (ROOT / "requirements.lock").read_text().splitlines())
     return {
         canonicalize_name(requirement.name): pin.version
@@ -58,38 +58,38 @@ def locked() -> dict[str, str]:
 
 
 def problems() -> list[str]:
-    """Returns what is wrong, one sentence each."""
+    """Returns the problems of the environment, one sentence for each."""
     found = []
     if os.getuid() == 0 or not os.access(Path.home(), os.W_OK):
-        found.append("The user must not be root, and must have a home.")
+        found.append("The user must not be root, and must have a writable home directory.")
     installed = {
         canonicalize_name(each.name): each.version for each in importlib.metadata.distributions()
     }
     pins, wanted = locked(), needed(ASKED)
     for name in sorted(installed.keys() - wanted.keys()):
-        found.append(f"{name} is installed, and nothing needs it.")
+        found.append(f"{name} is installed, but no package needs it.")
     for name, version in sorted(installed.items()):
         if name != PROJECT and pins.get(name) != version:
-            found.append(f"{name} {version} is installed, the lock has {pins.get(name)}.")
+            found.append(f"{name} {version} is installed, but the lock has {pins.get(name)}.")
     if installed.keys() & {"pytest", "ruff", "moto"}:
-        found.append("Tools of development are installed.")
-    found += [f"{tool} is there." for tool in BUILD_TOOLS if shutil.which(tool)]
+        found.append("Development tools are installed.")
+    found += [f"{tool} is installed." for tool in BUILD_TOOLS if shutil.which(tool)]
     check = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True)
     if check.returncode:
-        found.append(f"pip check says: {check.stdout}")
+        found.append(f"pip check reports: {check.stdout}")
     return found
 
 
 def main() -> None:
-    """Exits with 1 and a list if anything is wrong."""
+    """Exits with code 1 and a list of the problems if there are any."""
     if found := problems():
         sys.exit("\n".join(found))
     versions = {name: importlib.metadata.version(name) for name in ("tfx", "ml-metadata")}
     sys.stdout.write(
         f"Python {platform.python_version()}, {'-'.join(platform.libc_ver())},"
-        f" {len(list(importlib.metadata.distributions()))} distributions as the lock has them"
-        f" (tfx {versions['tfx']}, ml-metadata {versions['ml-metadata']}), each of them needed;"
-        " pip check is content; no compiler\n"
+        f" {len(list(importlib.metadata.distributions()))} distributions in the lock's versions"
+        f" (tfx {versions['tfx']}, ml-metadata {versions['ml-metadata']}), all of them needed;"
+        " pip check passes; no compiler\n"
     )
 
 

@@ -1,6 +1,6 @@
-"""Writes what the steps of the proof are given: models, an evaluation, and ExecutorInputs.
+"""Writes the inputs of the steps that proof.py runs: models, an evaluation and ExecutorInputs.
 
-Runs in the image itself, so that TensorFlow and TFMA are used there as well.
+This module runs in the image, so that its TensorFlow and TFMA are tested too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def write_model(path: Path, scale: float) -> None:
 
 
 def artifact(schema_title: str, uri: Path, **metadata: Any) -> dict[str, Any]:
-    """Returns an artifact as the launcher of Kubeflow Pipelines writes it, one in a list."""
+    """Returns a list with one artifact, as the launcher of Kubeflow Pipelines writes it."""
     return {
         "artifacts": [
             {
@@ -92,7 +92,7 @@ INPUTS_SPEC = {
 
 
 def main() -> None:
-    """Writes everything below the directory that is named on the command line."""
+    """Writes all inputs below the directory that the command line names."""
     root = Path(sys.argv[1])
     for name, scale in (("model_a", 1.0), ("model_b", 2.0)):
         write_model(root / name / "Format-Serving", scale)
@@ -101,7 +101,7 @@ def main() -> None:
     (root / "inputs_spec.json").write_text(json.dumps(INPUTS_SPEC))
     for name, model, evaluation in (
         ("first", "model_a", EVALUATION),
-        # The same metrics: a tie, which is not better.
+        # The metrics are the same as those of the first model, so this model is not better.
         ("second", "model_b", EVALUATION),
         ("broken", "model_b", "empty"),
     ):

@@ -1,16 +1,16 @@
-"""Builds the Dockerfile without a container engine, and runs what it builds on real input.
+"""Builds the image of the Dockerfile without a container engine, and runs it on real inputs.
 
-Buildah, from Debian's packages, carries out the Dockerfile as it is. Its base image is not fetched
-but made here, with debootstrap, from the same release of Debian. That base differs from the
-official image `python:3.13-slim-trixie` in this:
+Buildah, from Debian's packages, builds the unmodified Dockerfile. The base image is not downloaded,
+but made with debootstrap from the same release of Debian. It differs from the official image
+`python:3.13-slim-trixie`:
 
-- Python is Debian's own 3.13, below /usr, not one built from source below /usr/local. The names
-  python, python3 and python3.13 lie in /usr/local/bin all the same.
-- pip is there in virtual environments only. The Dockerfile makes one.
-- Of Debian's packages it has those of `debootstrap --variant=minbase`, and what Python needs.
+- Python is Debian's 3.13 below /usr, instead of one built from source below /usr/local. The
+  commands python, python3 and python3.13 are in /usr/local/bin too.
+- pip is available only in virtual environments. The Dockerfile makes one.
+- The Debian packages are those of `debootstrap --variant=minbase`, and the dependencies of Python.
 
-Everything that is made lies below build/image: 10 GiB while it builds, 4 afterwards. A second run
-takes the base from there. It needs to be root: debootstrap and chroot do.
+All files are below build/image: 10 GiB during the build, 4 GiB afterwards. A second run reuses the
+base image. The user must be root, for debootstrap and chroot.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ IMAGE = "localhost/tfx-best-exporter:proof"
 TOOLS = {"buildah": "buildah", "debootstrap": "debootstrap"}
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
-# How a step of a pipeline is run; TFX puts an entry point before it, the image's or the pipeline's.
+# A step runs this executor with an entry point: that of the image, or one that the pipeline names.
 EXECUTOR = "tfx_best_exporter.executor.executor.Executor"
 LEAN_ENTRY_POINT = ["python", "-m", "tfx_best_exporter.executor.container"]
 
 NEEDED_GIB = 12
 
-# Generous: they are there so that nothing hangs for ever.
+# These limits are generous. They only prevent that a command hangs forever.
 APT_SECONDS = 900
 DEBOOTSTRAP_SECONDS = 1200
 BUILD_SECONDS = 2400
@@ -63,19 +63,19 @@ class CannotRunError(Exception):
 
 
 class FailedError(Exception):
-    """The image is not what it should be."""
+    """The image failed a check, or a command failed."""
 
 
 def main() -> None:
-    """Runs the proof, and exits with 1 if it fails or cannot be run."""
+    """Runs all checks, and exits with code 1 if they fail or cannot run."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument(
         "--if-possible",
         action="store_true",
-        help="say so, and succeed, where the machine cannot build images",
+        help="print a message and succeed if this machine cannot build images",
     )
     arguments = parser.parse_args()
-    # What this has started ends with it.
+    # sys.exit runs the cleanup in `completed`, which ends all child processes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("test-image: TERMINATED."))
     try:
         prepare()
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def prepare() -> None:
-    """Installs what is missing, and tries whether images can be built.
+    """Installs missing tools, and checks that this machine can build images.
 
     Raises:
         CannotRunError: This machine cannot build images.
@@ -106,12 +106,10 @@ def prepare() -> None:
     free = shutil.disk_usage(BUILD_PATH).free / 2**30
     if free < NEEDED_GIB:
         raise CannotRunError(
-            f"{NEEDED_GIB} GiB must be free below build/ (got {free:.1f}). Make room there."
+            f"{NEEDED_GIB} GiB must be free below build/ (got {free:.1f} GiB). Free disk space."
         )
     if not shutil.which("apt-get"):
-        raise CannotRunError(
-            "apt-get must be there (found none). Run it on Debian, or build with Docker."
-        )
+        raise CannotRunError("apt-get is not installed. Run this on Debian, or build with Docker.")
     missing = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
     if missing:
         say(f"installing {' and '.join(missing)}")
@@ -121,8 +119,7 @@ def prepare() -> None:
         apt_get("update", "-qq")
         if not mirror():
             raise CannotRunError(
-                "apt must know a mirror of Debian (got none)."
-                " Run it on Debian, or build with Docker."
+                "apt has no mirror of Debian. Run this on Debian, or build with Docker."
             )
     try:
         container = buildah("from", "scratch")
@@ -131,7 +128,7 @@ def prepare() -> None:
         finally:
             buildah("rm", container)
     except FailedError as error:
-        raise CannotRunError(f"buildah must be able to mount a container. {error}") from error
+        raise CannotRunError(f"buildah cannot mount a container: {error}") from error
 
 
 def apt_get(*arguments: str) -> None:
@@ -147,16 +144,14 @@ def apt_get(*arguments: str) -> None:
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
     )
     if run.returncode:
-        raise CannotRunError(
-            f"apt-get {' '.join(arguments)} must succeed (got {run.stdout.strip()[-300:]!r})."
-        )
+        raise CannotRunError(f"apt-get {' '.join(arguments)} failed: {run.stdout.strip()[-300:]}")
 
 
 def prove() -> None:
-    """Builds and checks.
+    """Builds the image and runs all checks.
 
     Raises:
-        FailedError: Something is not as it should be.
+        FailedError: A check or a command failed.
     """
     started = time.monotonic()
     build()
@@ -169,17 +164,17 @@ def prove() -> None:
         user = run_in(container, ["id", "-u"]).stdout.strip()
         if user == "0":
             raise FailedError("The image must not run as root.")
-        say(f"runs as user {user}")
+        say(f"image runs as user {user}")
         os.chown(WORK_PATH, int(user), int(user))
         say(run_in(container, ["python", "-m", "tests.image.contents"]).stdout.rstrip())
-        say("writing two models and a TFMA evaluation, in the image")
+        say("writing two models and a TFMA evaluation in the image")
         run_in(container, ["python", "-m", "tests.image.inputs", str(CONTAINER_PATH / "work")])
         check_runs(container, config["Entrypoint"])
     say(f"test-image: passed, in {time.monotonic() - started:.0f} s")
 
 
 def make_base() -> None:
-    """Makes the base image. See the module's docstring for how it differs from the official one."""
+    """Makes the base image, which the docstring of this module describes."""
     source = mirror()
     assert source
     say(f"making {BASE_IMAGE} with debootstrap from {RELEASE}")
@@ -187,7 +182,7 @@ def make_base() -> None:
         root = Path(directory) / "root"
         root.mkdir(mode=0o755)
         packages = f"{PYTHON}-venv,ca-certificates"
-        # Its scripts for releases newer than itself are links to the one for unstable.
+        # debootstrap has scripts even for later releases: links to its script for unstable.
         output_of(
             "debootstrap",
             "--variant=minbase",
@@ -197,7 +192,7 @@ def make_base() -> None:
             source,
             seconds=DEBOOTSTRAP_SECONDS,
         )
-        # The official image has Python's headers, and no compiler.
+        # The official image has Python's headers but no compiler.
         script = f"""
             cd /tmp
             apt-get download -qq lib{PYTHON}-dev
@@ -229,7 +224,7 @@ CHROOT_ENVIRONMENT = {
 
 
 def mirror() -> str | None:
-    """Returns where this machine gets Debian's packages from; None if it gets none."""
+    """Returns the URL of this machine's Debian mirror, or None if there is none."""
     targets = output_of(
         "apt-get",
         "indextargets",
@@ -244,7 +239,7 @@ def mirror() -> str | None:
 
 
 def build() -> None:
-    """Carries out the Dockerfile. What pip needs on this machine is there only while it runs."""
+    """Builds the Dockerfile, with this machine's pip configuration as a secret."""
     say("building the Dockerfile with buildah")
     with tempfile.TemporaryDirectory(dir=BUILD_PATH) as directory:
         pip_config_path = Path(directory) / "pip.conf"
@@ -267,9 +262,9 @@ def build() -> None:
 
 
 def pip_config() -> str:
-    """Returns this machine's options of pip, as a pip.conf.
+    """Returns this machine's pip options as a pip.conf.
 
-    Those that name a path are left out: there is no such path in a container.
+    Options that name a path are omitted, because the path does not exist in a container.
     """
     listed = output_of(sys.executable, "-m", "pip", "config", "list")
     options = {}
@@ -292,33 +287,33 @@ def pip_config() -> str:
 
 
 def certificates() -> list[str]:
-    """Returns the option that shows a container which certificates this machine trusts."""
+    """Returns the option that mounts this machine's trusted certificates in a container."""
     return [f"--volume={CERTIFICATES}:{CERTIFICATES}:ro"] if CERTIFICATES.exists() else []
 
 
 def check_config(config: dict[str, Any]) -> None:
-    """Raises FailedError unless the image runs TFX's entry point, and says what it is."""
+    """Raises FailedError unless the image has TFX's entry point and labels."""
     entry_point = [
         "python",
         "-m",
         "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor",
     ]
     if config.get("Entrypoint") != entry_point:
-        raise FailedError(f"ENTRYPOINT must be TFX's own (got {config.get('Entrypoint')}).")
+        raise FailedError(f"ENTRYPOINT must be TFX's (got {config.get('Entrypoint')}).")
     if "org.opencontainers.image.title" not in config.get("Labels", {}):
-        raise FailedError(f"The image must be labelled (got {config.get('Labels')}).")
+        raise FailedError(f"The image must have a title label (got {config.get('Labels')}).")
 
 
 def check_files(root: Path, base: Path) -> None:
-    """Raises FailedError if something of the build was left in the image.
+    """Raises FailedError if the image has leftover files of the build.
 
     Args:
-        root: Its files.
-        base: Those of its base image.
+        root: Root of the image's files.
+        base: Root of the base image's files.
     """
     packages = "var/lib/dpkg/status"
     if (root / packages).read_bytes() != (base / packages).read_bytes():
-        raise FailedError("The image must have the base's Debian packages (got others).")
+        raise FailedError("The image must have the Debian packages of its base (got others).")
     left = [
         path
         for pattern in (
@@ -337,20 +332,20 @@ def check_files(root: Path, base: Path) -> None:
     left = [path for path in left if not (base / path.relative_to(root)).exists()]
     if left:
         names = ", ".join(f"/{path.relative_to(root)}" for path in sorted(left))
-        raise FailedError(f"The image must hold nothing of its build (got {names}).")
+        raise FailedError(f"The image must not have leftover files of the build (got {names}).")
     sizes = {name: tree_size(path) / 2**20 for name, path in (("all", root), ("base", base))}
     say(
         f"image: {sizes['all']:,.0f} MiB of files, {sizes['base']:,.0f} of them in its base;"
-        " no cache and no Debian package beside the base's"
+        " no cache, and only the Debian packages of the base"
     )
 
 
 def check_runs(container: str, entry_point: Sequence[str]) -> None:
-    """Raises FailedError unless both entry points export, refuse and fail as they should.
+    """Raises FailedError unless the steps export, do not export and fail as expected.
 
     Args:
-        container: Of the image.
-        entry_point: The image's own. The second run has the one that a pipeline names.
+        container: Container of the image.
+        entry_point: Entry point of the image. The second step uses the one that a pipeline names.
     """
     spec = (WORK_PATH / "inputs_spec.json").read_text()
 
@@ -387,7 +382,7 @@ def check_runs(container: str, entry_point: Sequence[str]) -> None:
             raise FailedError(f"{name}: the reason must be {expected} (got {pushed_model}).")
         report_path = decision_path.with_name("report.html")
         if not report_path.is_file() or reason not in report_path.read_text():
-            raise FailedError(f"{name}: {report_path} must be a page that says {reason}.")
+            raise FailedError(f"{name}: {report_path} must be a report with the reason {reason}.")
         say(
             f"{name}: {words[-1]}, exit code 0, {reason}, pushed={pushed_model['pushed']:.0f},"
             f" {pushed_model['explanation']!r}, {time.monotonic() - started:.0f} s"
@@ -401,18 +396,18 @@ def check_runs(container: str, entry_point: Sequence[str]) -> None:
     ):
         for directory in (version, WORK_PATH / "first" / "pushed_model"):
             if not (directory / path).is_file():
-                raise FailedError(f"{directory / path} must have been exported.")
-    say(f"serving/{version.name} and pushed_model hold the model, its record and its evaluation")
+                raise FailedError(f"{directory / path} was not exported.")
+    say(f"serving/{version.name} and pushed_model have the model, its record and its evaluation")
     run = step("broken", entry_point)
-    message = "evaluation must be a TFMA evaluation"
+    message = "ValueError: evaluation "
     if run.returncode == 0 or message not in run.stdout:
-        raise FailedError(f"broken: exit code {run.returncode}, without {message!r} in its log.")
+        raise FailedError(f"broken: exit code {run.returncode}, and no {message!r} in the log.")
     say(f"broken: exit code {run.returncode}, {message!r}")
 
 
 @contextmanager
 def container_of(image: str) -> Iterator[str]:
-    """Yields the name of a container of an image, which is removed afterwards."""
+    """Yields the name of a container of an image, and removes the container afterwards."""
     container = buildah("from", "--pull-never", image)
     try:
         yield container
@@ -423,12 +418,12 @@ def container_of(image: str) -> Iterator[str]:
 def run_in(
     container: str, command: Sequence[str], *, is_checked: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command as the container's own user, in its own environment.
+    """Runs a command as the container's user, with its environment.
 
-    It sees tests/, the lock and pyproject.toml, read-only, and the work directory.
+    The container mounts tests/, the lock and pyproject.toml read-only, and the work directory.
 
     Raises:
-        FailedError: Its exit code is not 0, and is_checked; or it took too long.
+        FailedError: The command took too long, or its exit code is not 0 and `is_checked` is True.
     """
     volumes = [
         f"--volume={ROOT / name}:{CONTAINER_PATH / name}:ro"
@@ -453,12 +448,12 @@ def run_in(
 
 
 def images() -> list[str]:
-    """Returns the names of the images that there are."""
+    """Returns the names of all images."""
     return re.findall(r"\S+", buildah("images", "--format", "{{.Name}}:{{.Tag}}"))
 
 
 def buildah_command(command: str) -> list[str]:
-    """Returns a command of buildah's, with its storage below build/image."""
+    """Returns the words of a buildah command whose storage is below build/image."""
     return [
         "buildah",
         "--root",
@@ -472,17 +467,17 @@ def buildah_command(command: str) -> list[str]:
 
 
 def buildah(command: str, *arguments: str) -> str:
-    """Returns what buildah prints, without white space around it."""
+    """Returns the output of a buildah command without surrounding white space."""
     return output_of(*buildah_command(command), *arguments).strip()
 
 
 def output_of(
     *command: str, seconds: float = RUN_SECONDS, env: dict[str, str] | None = None
 ) -> str:
-    """Returns what a command prints to stdout.
+    """Returns the standard output of a command.
 
     Raises:
-        FailedError: Its exit code is not 0, or it took too long.
+        FailedError: The exit code of the command is not 0, or it took too long.
     """
     with tempfile.TemporaryFile("w+") as errors:
         run = completed(command, seconds, stderr=errors, env=env)
@@ -503,17 +498,17 @@ def completed(
     stderr: int | IO[str] = subprocess.STDOUT,
     env: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command to its end; whatever ends this sooner ends it, and what it has started.
+    """Runs a command to its end. Any exception kills the command and its child processes.
 
     Args:
-        command: Its words.
-        seconds: How long it may take.
-        stdout: Where it writes to: by default, to what is returned.
-        stderr: The same; by default, where it writes its stdout to.
-        env: Its environment; None for this process's own.
+        command: Words of the command.
+        seconds: Time limit.
+        stdout: Destination of its standard output; by default, the returned value.
+        stderr: Destination of its standard error; by default, that of its standard output.
+        env: Environment; None for that of this process.
 
     Raises:
-        FailedError: It took longer.
+        FailedError: The command took longer.
     """
     process = subprocess.Popen(
         command, stdout=stdout, stderr=stderr, env=env, text=True, start_new_session=True
@@ -526,14 +521,14 @@ def completed(
         process.wait()
         if isinstance(error, subprocess.TimeoutExpired):
             raise FailedError(
-                f"{' '.join(command[:3])}: killed after {seconds:g} seconds"
+                f"{' '.join(command[:3])}: not finished after {seconds:g} seconds, killed"
             ) from error
         raise
     return subprocess.CompletedProcess(command, process.returncode, output or "")
 
 
 def tree_size(root: Path) -> int:
-    """Returns the bytes of the files below a directory."""
+    """Returns the total size in bytes of the files below a directory."""
     return sum(
         os.lstat(os.path.join(directory, name)).st_size
         for directory, _, names in os.walk(root)
@@ -542,7 +537,7 @@ def tree_size(root: Path) -> int:
 
 
 def say(line: str) -> None:
-    """Prints a line at once."""
+    """Prints a line and flushes the output."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

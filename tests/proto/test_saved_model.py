@@ -2,30 +2,25 @@ from typing import Any
 
 import pytest
 
-from tests.proto_fields import messages_of, shape_of
+from tests.proto_subset import messages_of, name_of, shape_of
 from tfx_best_exporter.proto import saved_model_pb2
 
-MESSAGES = [
-    message
-    for top in saved_model_pb2.DESCRIPTOR.message_types_by_name.values()
-    for message in messages_of(top)
-]
 
-
-def theirs(full_name: str) -> Any:
-    """Returns TensorFlow's descriptor of what one of ours mirrors."""
+def theirs(descriptor: Any) -> Any:
+    """Returns TensorFlow's descriptor of a message or an enum of the same name."""
     from tensorflow.core.protobuf import tensor_bundle_pb2
 
-    name = full_name.removeprefix("tfx_best_exporter.tensorflow.")
+    name = f"tensorflow.{name_of(descriptor)}"
     pool = tensor_bundle_pb2.DESCRIPTOR.pool
-    if name == "DataType":
-        return pool.FindEnumTypeByName(f"tensorflow.{name}")
-    return pool.FindMessageTypeByName(f"tensorflow.{name}")
+    is_enum = hasattr(descriptor, "values")
+    return pool.FindEnumTypeByName(name) if is_enum else pool.FindMessageTypeByName(name)
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.full_name)
+@pytest.mark.parametrize(
+    "message", messages_of(saved_model_pb2.DESCRIPTOR), ids=lambda message: message.full_name
+)
 def test_messages_are_those_of_tensorflow(message: Any):
-    their_message = theirs(message.full_name)
+    their_message = theirs(message)
     assert {field.name: shape_of(field) for field in message.fields} == {
         field.name: shape_of(their_message.fields_by_name[field.name]) for field in message.fields
     }
@@ -38,7 +33,7 @@ def test_graphs_are_skipped():
 
 
 def test_data_types_are_those_of_tensorflow():
-    their_values = theirs("tfx_best_exporter.tensorflow.DataType").values
+    their_values = theirs(saved_model_pb2.DataType.DESCRIPTOR).values
     assert dict(saved_model_pb2.DataType.items()) == {
         value.name: value.number for value in their_values
     }

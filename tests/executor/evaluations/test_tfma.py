@@ -514,15 +514,12 @@ def test_messages_are_those_of_tfma(message: Any):
     from tensorflow_model_analysis.proto import config_pb2, metrics_for_slice_pb2
 
     name = message.full_name.removeprefix("tfx_best_exporter.tfma.")
-    theirs = the_message(
-        f"tensorflow_model_analysis.{name}",
-        [metrics_for_slice_pb2.DESCRIPTOR, config_pb2.DESCRIPTOR],
-    )
+    theirs = the_message(name, [metrics_for_slice_pb2.DESCRIPTOR, config_pb2.DESCRIPTOR])
     for field in message.fields:
         their_field = theirs.fields_by_name[field.name]
         number, kind, message_name, *rest = shape_of(their_field)
         if field.type == field.TYPE_BYTES and kind == field.TYPE_MESSAGE:
             # What has a length can be read as bytes, and be parsed when it is asked for.
-            assert message_name in message.nested_types_by_name
+            assert message_name.rpartition(".")[2] in message.nested_types_by_name
             kind, message_name = field.TYPE_BYTES, None
         assert shape_of(field) == (number, kind, message_name, *rest)

@@ -1,7 +1,6 @@
 """ExecutorInput and ExecutorOutput, compared with TFX's own translation of the same JSON."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from tfx.orchestration.portable import outputs_utils
 from tfx.types.artifact import PropertyType
 
 from tests.image.inputs import INPUTS_SPEC, artifact
+from tests.proto_subset import messages_of, name_of, shape_of, the_message
 from tfx_best_exporter.component.spec import BestExporterSpec
 from tfx_best_exporter.executor import executor
 from tfx_best_exporter.executor.arguments.artifacts import InputArtifact
@@ -213,50 +213,11 @@ def test_declared_properties_are_those_of_tfx(channel: str):
     assert executor_input._DECLARED.get(channel, {}) == expected
 
 
-def messages_of(descriptor: Any) -> Iterator[Any]:
-    yield descriptor
-    for nested in descriptor.nested_types:
-        yield from messages_of(nested)
-
-
-def name_of(descriptor: Any) -> str | None:
-    """Returns a type's name without the package, unless that is protobuf's own."""
-    if descriptor is None:
-        return None
-    for package in ("tfx_best_exporter.kubeflow.", "ml_pipelines."):
-        if descriptor.full_name.startswith(package):
-            return descriptor.full_name.removeprefix(package)
-    return descriptor.full_name
-
-
-def shape_of(field: Any) -> tuple[Any, ...]:
-    oneof = field.containing_oneof and field.containing_oneof.name
-    return (
-        field.number,
-        field.type,
-        field.json_name,
-        field.is_repeated,
-        oneof,
-        name_of(field.message_type),
-        name_of(field.enum_type),
-    )
-
-
 @pytest.mark.parametrize(
-    "message",
-    [
-        message
-        for top in kubeflow_pb2.DESCRIPTOR.message_types_by_name.values()
-        for message in messages_of(top)
-    ],
-    ids=lambda message: message.full_name,
+    "message", messages_of(kubeflow_pb2.DESCRIPTOR), ids=lambda message: message.full_name
 )
 def test_messages_are_those_of_kfp(message: Any):
-    expected = {
-        name_of(nested): nested
-        for top in pipeline_spec_pb2.DESCRIPTOR.message_types_by_name.values()
-        for nested in messages_of(top)
-    }[name_of(message)]
+    expected = the_message(name_of(message) or "", [pipeline_spec_pb2.DESCRIPTOR])
     for field in message.fields:
         assert shape_of(field) == shape_of(expected.fields_by_name[field.name])
     for enum in message.enum_types:
