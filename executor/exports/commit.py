@@ -303,7 +303,7 @@ class MarkerCommit:
             with _tolerated():
                 self._remove(version)
             raise
-        self._put_markers([file.path for file in markers], version, check_lease)
+        self._put_markers(markers, version, check_lease)
         with _tolerated():
             staging.remove()
             self._remove_claims_below(version)
@@ -320,7 +320,7 @@ class MarkerCommit:
         ]
 
     def _put_markers(
-        self, names: Sequence[str], version: int, check_lease: Callable[[], None]
+        self, markers: Sequence[ModelFile], version: int, check_lease: Callable[[], None]
     ) -> None:
         """Commits the version. A model server may load a visible version, so it must stay.
 
@@ -328,7 +328,10 @@ class MarkerCommit:
         """
         staging, destination = self._staging / str(version), self._base / str(version)
         try:
-            _copy([ModelFile.read(name, staging / name) for name in names], destination)
+            _copy(
+                [dataclasses.replace(file, source=staging / file.path) for file in markers],
+                destination,
+            )
         except (OSError, ValueError) as error:
             # The copy may have succeeded and only its response been lost. A digest mismatch
             # (ValueError) is never a commit.
@@ -361,8 +364,11 @@ class MarkerCommit:
 
     def recover(self, check_lease: Callable[[], None]) -> list[str]:
         """Removes the files of versions that were claimed but not committed."""
+        entries = self._staging.children()
+        if not entries:
+            return []
         found = []
-        for entry in self._staging.children():
+        for entry in entries:
             is_version = entry.kind is Kind.DIRECTORY and entry.name.isdecimal()
             check_lease()
             try:
@@ -446,6 +452,7 @@ def _copy(files: Sequence[ModelFile], destination: Location) -> None:
     digests = copy_files(
         [(file.source, destination / file.path) for file in files],
         total_bytes=total_size(files),
+        sizes=[file.digest.size for file in files],
     )
     for file, digest in zip(files, digests, strict=True):
         if digest != file.digest:

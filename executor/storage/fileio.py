@@ -144,7 +144,13 @@ class FileioStorage:
             raise StorageError(errors.corrupted(self.uri(path), expected, actual))
         return actual
 
-    def copy(self, source_path: str, path: str) -> FileDigest:
+    def copy(
+        self,
+        source_path: str,
+        path: str,
+        *,
+        size: int | None = None,  # noqa: ARG002
+    ) -> FileDigest:
         """Copies a file with the plug-in; returns the digest of the copy, read again."""
         if not self._has_file(source_path):
             raise FileNotFoundError(errors.absent(self.uri(source_path)))

@@ -248,7 +248,13 @@ class GsStorage:
                 )
             return _digest_of(blob)
 
-    def copy(self, source_path: str, path: str) -> FileDigest:
+    def copy(
+        self,
+        source_path: str,
+        path: str,
+        *,
+        size: int | None = None,  # noqa: ARG002
+    ) -> FileDigest:
         """Copies a file within the store; returns the digest that the store reports."""
         with self._translated(source_path):
             source, blob = self._blob(source_path), self._blob(path)

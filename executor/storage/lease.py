@@ -267,13 +267,20 @@ def _acquire(
     )
     deadline = clock() + timeout_seconds
     holder, seen_version, seen_at = "unknown", "", 0.0
-    while True:
-        asked_at, version = clock(), None
+    # Most locks are free: creating the object first saves the request that looks for it.
+    requested_at = clock()
+    version = store.create(claim.to_json())
+    while not version:
+        asked_at = clock()
         current = store.load()
-        requested_at = clock()
         if current is None:
+            requested_at = clock()
             version = _settle(store, store.create(claim.to_json()), claim)
+        elif current.content == claim.to_json():
+            # The first request succeeded and only its response was lost.
+            version = current.version
         else:
+            requested_at = clock()
             other = _Claim.of(current.content, settings)
             if not seen_version:
                 _logger.info("waiting for the lock %s, which %s holds", uri, other.holder)
@@ -284,7 +291,7 @@ def _acquire(
                 replaced = store.replace(current.version, claim.to_json())
                 version = _settle(store, replaced, claim)
         if version:
-            return ObjectLease(store, uri, claim, version, requested_at, settings, clock)
+            break
         if clock() >= deadline:
             raise TimeoutError(
                 f"cannot lock {uri} within {timeout_seconds:g} seconds: the lock is held by"
@@ -292,6 +299,7 @@ def _acquire(
             )
         poll_seconds = min(_LONGEST_POLL_SECONDS, settings.renew_seconds / 4)
         time.sleep(poll_seconds * random.uniform(0.5, 1.5))
+    return ObjectLease(store, uri, claim, version, requested_at, settings, clock)
 
 
 def _settle(store: LeaseStore, version: str | None, claim: _Claim) -> str | None:

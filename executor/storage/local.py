@@ -122,7 +122,13 @@ class LocalStorage:
         """Copies a file; returns the digest of the bytes that were read."""
         return self._replace(local_path, Path(path))
 
-    def copy(self, source_path: str, path: str) -> FileDigest:
+    def copy(
+        self,
+        source_path: str,
+        path: str,
+        *,
+        size: int | None = None,  # noqa: ARG002
+    ) -> FileDigest:
         """Copies a file; returns the digest of the bytes that were read."""
         return self._replace(Path(source_path), Path(path))
 

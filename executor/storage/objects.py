@@ -8,7 +8,7 @@ from tfx_best_exporter.executor.storage.errors import not_below_bucket
 from tfx_best_exporter.executor.storage.protocol import Entry, Kind
 
 # Number of files to move at the same time: enough to hide the latency of a store.
-CONNECTIONS = 8
+CONNECTIONS = 16
 
 
 def split(path: str) -> tuple[str, str]:

@@ -165,10 +165,16 @@ class Storage(Protocol):
         """
         ...
 
-    def copy(self, source_path: str, path: str) -> FileDigest:
+    def copy(self, source_path: str, path: str, *, size: int | None = None) -> FileDigest:
         """Copies a file within the storage, and replaces an existing one.
 
         An object store copies on its own side, so that no byte passes through this process.
+
+        Args:
+            source_path: The file.
+            path: The copy.
+            size: Of the file, in bytes, if the caller knows it and compares the digest of the copy.
+                A storage can then save the request that asks for it.
 
         Returns:
             The digest of the copy as the storage reports it.

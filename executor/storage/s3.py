@@ -7,6 +7,7 @@ other checksums or none; `S3Storage.digest` reads such an object to compute its 
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import functools
 from collections.abc import Iterator
@@ -250,15 +251,19 @@ class S3Storage:
                     return FileDigest(size=digest.size, crc32c=crc32c)
         return self.digest(path)
 
-    def copy(self, source_path: str, path: str) -> FileDigest:
-        """Copies a file within the store; returns the digest that the store reports."""
+    def copy(self, source_path: str, path: str, *, size: int | None = None) -> FileDigest:
+        """Copies an object within the store, and returns the digest that the store reports."""
         source_bucket, source_key = objects.split_object(source_path)
         bucket, key = objects.split_object(path)
         source = {"Bucket": source_bucket, "Key": source_key}
         with self._translated(source_path):
-            head = self._client.head_object(**source)
-            size, unchanged = head["ContentLength"], {"CopySourceIfMatch": head["ETag"]}
-            if size < self._copy_part_bytes:
+            if size is not None and size < self._copy_part_bytes:
+                # The caller compares digests, which shows a source that changed meanwhile.
+                length, unchanged = size, {}
+            else:
+                head = self._client.head_object(**source)
+                length, unchanged = head["ContentLength"], {"CopySourceIfMatch": head["ETag"]}
+            if length < self._copy_part_bytes:
                 reply = self._client.copy_object(
                     CopySource=source,
                     Bucket=bucket,
@@ -268,10 +273,9 @@ class S3Storage:
                 )
                 crc32c = s3_client.whole_checksum(reply["CopyObjectResult"])
                 if crc32c is not None:
-                    return FileDigest(size=size, crc32c=crc32c)
+                    return FileDigest(size=length, crc32c=crc32c)
             else:
-                # TaggingDirective keeps the client from reading the source's tags, which would need
-                # a further permission.
+                # TaggingDirective REPLACE spares the permission to read the source's tags.
                 extra_args = {"ChecksumAlgorithm": "CRC32C", "TaggingDirective": "REPLACE"}
                 self._copies.copy(
                     source, bucket, key, extra_args={**extra_args, **unchanged}
@@ -382,8 +386,11 @@ class _S3LeaseStore:
     def _try_conditions(self) -> None:
         # Stores without conditional writes, such as MinIO before 2024, ignore the condition and
         # write. They cannot keep two writers apart.
-        for condition in ({"IfNoneMatch": "*"}, {"IfMatch": '"00000000000000000000000000000000"'}):
-            if self._put(b"{}", condition) is not None:
+        conditions = [{"IfNoneMatch": "*"}, {"IfMatch": '"00000000000000000000000000000000"'}]
+        with concurrent.futures.ThreadPoolExecutor(len(conditions)) as pool:
+            written = [*pool.map(functools.partial(self._put, b"{}"), conditions)]
+        for condition, version in zip(conditions, written, strict=True):
+            if version is not None:
                 self._s3._lease_client.delete_object(Bucket=self._bucket, Key=self._key)
                 raise StorageError(
                     f"cannot lock {self._s3.uri(self._path)}: the store ignores"

@@ -69,7 +69,10 @@ def in_parallel(
 
 
 def copy_files(
-    pairs: Sequence[tuple[Location, Location]], *, total_bytes: int | None = None
+    pairs: Sequence[tuple[Location, Location]],
+    *,
+    total_bytes: int | None = None,
+    sizes: Sequence[int] | None = None,
 ) -> list[FileDigest]:
     """Copies files from any storage to any other; returns the digests of the copies, in order.
 
@@ -79,16 +82,18 @@ def copy_files(
     Args:
         pairs: Pairs of source and destination.
         total_bytes: Total size of the files in bytes; None if it is not known.
+        sizes: Of each file, if the caller compares the digests that are returned.
     """
+    items = [(*pair, size) for pair, size in zip(pairs, sizes or [None] * len(pairs), strict=True)]
     storages = {id(place.storage): place.storage for pair in pairs for place in pair}
     return in_parallel(
-        lambda pair: _copy_file(*pair), pairs, *storages.values(), total_bytes=total_bytes
+        lambda item: _copy_file(*item), items, *storages.values(), total_bytes=total_bytes
     )
 
 
-def _copy_file(source: Location, destination: Location) -> FileDigest:
+def _copy_file(source: Location, destination: Location, size: int | None) -> FileDigest:
     if source.storage is destination.storage:
-        return destination.storage.copy(source.path, destination.path)
+        return destination.storage.copy(source.path, destination.path, size=size)
     if source_path := source.local_path():
         return destination.storage.upload(source_path, destination.path)
     if destination_path := destination.local_path():

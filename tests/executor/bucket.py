@@ -77,9 +77,9 @@ class Bucket(LocalStorage):
         with self._step("upload", path):
             return super().upload(local_path, path)
 
-    def copy(self, source_path: str, path: str) -> FileDigest:
+    def copy(self, source_path: str, path: str, *, size: int | None = None) -> FileDigest:
         with self._step("copy", path):
-            return super().copy(source_path, path)
+            return super().copy(source_path, path, size=size)
 
     def link(self, source_path: str, path: str) -> None:
         self.copy(source_path, path)

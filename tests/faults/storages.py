@@ -95,9 +95,9 @@ class SteppedStorage:
         with self._step("upload", path):
             return self._storage.upload(local_path, path)
 
-    def copy(self, source_path: str, path: str) -> FileDigest:
+    def copy(self, source_path: str, path: str, *, size: int | None = None) -> FileDigest:
         with self._step("copy", path):
-            return self._storage.copy(source_path, path)
+            return self._storage.copy(source_path, path, size=size)
 
     def link(self, source_path: str, path: str) -> None:
         with self._step("link", path):

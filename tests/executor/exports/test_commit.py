@@ -61,9 +61,9 @@ class Disk(LocalStorage):
         self.failures = failures
         self.spoiled = ""
 
-    def copy(self, source_path: str, path: str) -> FileDigest:
+    def copy(self, source_path: str, path: str, *, size: int | None = None) -> FileDigest:
         with self._step("copy"):
-            digest = super().copy(source_path, path)
+            digest = super().copy(source_path, path, size=size)
             if self.spoiled and path.endswith(self.spoiled):
                 Path(path).write_bytes(Path(path).read_bytes().swapcase())
             return digest

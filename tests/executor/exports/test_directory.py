@@ -591,9 +591,9 @@ class Disk(LocalStorage):
     def __init__(self, end: str):
         self.end = end
 
-    def copy(self, source_path: str, path: str) -> FileDigest:
+    def copy(self, source_path: str, path: str, *, size: int | None = None) -> FileDigest:
         self._refuse(path)
-        return super().copy(source_path, path)
+        return super().copy(source_path, path, size=size)
 
     def remove(self, path: str) -> None:
         self._refuse(path)

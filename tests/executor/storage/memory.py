@@ -89,7 +89,7 @@ class MemoryStorage:
         self.write(path, local_path.read_bytes())
         return self.digest(path)
 
-    def copy(self, source_path: str, path: str) -> FileDigest:
+    def copy(self, source_path: str, path: str, *, size: int | None = None) -> FileDigest:
         self.write(path, self._content(source_path))
         return self.digest(path)
 
