@@ -1,1 +1,1 @@
-"""What happens when BestExporter runs: deciding, publishing, retiring."""
+"""The run of a BestExporter: it decides, publishes and retires."""

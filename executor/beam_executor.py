@@ -1,4 +1,4 @@
-"""The executor's other name: pipelines with `examples` that earlier versions compiled have it."""
+"""The old name of the executor in pipelines with `examples` that earlier versions compiled."""
 
 from tfx_best_exporter.executor.executor import Executor
 

@@ -1,9 +1,9 @@
-"""An entry point of containers that imports for BestExporter what BestExporter needs.
+"""Entry point of containers that imports only the packages that a step of BestExporter needs.
 
 TFX's own entry point, `tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor`, imports
 every component of TFX, and with them TensorFlow, Apache Beam, TFMA and a client of Kubernetes. This
-one imports none of them. It takes the same arguments and writes the same output; it hands every
-other component over to TFX's.
+module imports none of them. It accepts the same arguments and writes the same output. It runs all
+other components by TFX's entry point.
 
 Example:
     KubeflowV2DagRunnerConfig(
@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from absl import app, logging
 from absl.flags import argparse_flags
 
-# The second one is compiled into pipelines with `examples` by earlier versions.
+# Earlier versions compiled the second name into pipelines with `examples`.
 OUR_EXECUTORS = (
     "tfx_best_exporter.executor.executor.Executor",
     "tfx_best_exporter.executor.beam_executor.Executor",
@@ -36,14 +36,14 @@ def run(arguments: argparse.Namespace, other_words: Sequence[str]) -> None:
     """Runs a step of BestExporter on an ExecutorInput, and writes the ExecutorOutput.
 
     Args:
-        arguments: As parse_arguments returns them.
-        other_words: The other words of the command line: the pipeline's beam_pipeline_args.
+        arguments: Arguments that parse_arguments returned.
+        other_words: All other words of the command line, the pipeline's beam_pipeline_args.
 
     Raises:
         See run_step.
     """
     logging.set_verbosity(logging.INFO)
-    # Other components, which this module hands over, do not wait for these imports.
+    # These imports are here so that other components do not wait for them.
     from tfx_best_exporter.executor.kubeflow import executor_input
     from tfx_best_exporter.executor.running import step
     from tfx_best_exporter.executor.storage import location_of
@@ -57,10 +57,10 @@ def run(arguments: argparse.Namespace, other_words: Sequence[str]) -> None:
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Returns the arguments that TFX's compiler writes, and the other words.
+    """Returns the arguments that TFX's compiler writes, and all other words.
 
     Args:
-        argv: The command line, the program included.
+        argv: Command line, including the program.
     """
     parser = argparse_flags.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--executor_class_path", required=True)
@@ -70,7 +70,7 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
 
 
 def main() -> None:
-    """Runs the component that the command line names."""
+    """Runs the component in the command line."""
     if parse_arguments(sys.argv)[0].executor_class_path in OUR_EXECUTORS:
         app.run(lambda parsed: run(*parsed), flags_parser=parse_arguments)
     else:
@@ -79,18 +79,19 @@ def main() -> None:
 
 
 def _check_pipeline_spec() -> None:
-    """Exits with a remedy if the one package is missing that TFX needs and does not install."""
-    # kfp, where all of it is installed, takes this for a container, and leaves its client out.
+    """Exits with a remedy if kfp-pipeline-spec is missing, which TFX needs but does not install."""
+    # This variable makes a full installation of kfp skip the import of its client.
     os.environ.setdefault("_KFP_RUNTIME", "true")
     try:
         importlib.import_module("kfp.pipeline_spec.pipeline_spec_pb2")
     except ModuleNotFoundError as error:
-        # kfp itself, which brings the same package, may lack something else.
+        # A full installation of kfp also has this package, but may lack another module.
         if (error.name or "").partition(".")[0] != "kfp":
             raise
         sys.exit(
             "kfp-pipeline-spec must be installed in the image (got"
-            f" {type(error).__name__}: {error}). Run: pip install kfp-pipeline-spec."
+            f" {type(error).__name__}: {error}). Run pip install kfp-pipeline-spec when you build"
+            " the image."
         )
 
 

@@ -1,4 +1,4 @@
-"""TFX's door: artifacts and exec properties on one side, values on the other."""
+"""Executor that TFX runs: converts artifacts and exec properties to values and back."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tfx_best_exporter.executor.evaluations import reevaluation
 from tfx_best_exporter.executor.running import exec_properties as exec_properties_lib
 from tfx_best_exporter.executor.running import step
 
-# tfx.types.artifact stores a JSON value that is not an object under this key.
+# tfx.types.artifact uses this key to store a JSON value that is not an object.
 _SINGLE_VALUE = "__value__"
 
 
 class Executor(base_executor.BaseExecutor):
-    """Runs a step on what TFX hands over, and marks the outputs.
+    """Runs a step on TFX's artifacts, and sets the custom properties of the outputs.
 
-    The decision needs no driver; a driver only adds what ML Metadata knows.
+    A decision does not need a driver. If a driver runs, it adds lineage from ML Metadata.
 
-    With `examples` the component compiles a BeamExecutorSpec of this class. TFX's
-    BeamExecutorOperator only needs the constructor, so this class need not be a BaseBeamExecutor:
-    that one imports Apache Beam, and packages TFX for remote workers when it is constructed.
+    With `examples`, the component compiles a BeamExecutorSpec of this class. TFX's
+    BeamExecutorOperator only needs the constructor, so this class is not a BaseBeamExecutor, which
+    imports Apache Beam and packages TFX for remote workers when it is constructed.
     """
 
     def Do(
@@ -39,14 +39,15 @@ class Executor(base_executor.BaseExecutor):
         """Exports the candidate if it is better than the best.
 
         Args:
-            input_dict: `model`, `evaluation` or `model_run`, `model_blessing`, `infra_blessing`;
-                each one artifact. `examples`: any number.
-            output_dict: `pushed_model` and `decision`; each one artifact.
-            exec_properties: As BestExporterSpec lists them, and what the driver adds.
+            input_dict: One artifact each of `model`, `evaluation` or `model_run`,
+                `model_blessing` and `infra_blessing`; any number of `examples`.
+            output_dict: One artifact each of `pushed_model` and `decision`.
+            exec_properties: Properties of BestExporterSpec, and those that the driver adds.
 
         Raises:
-            RuntimeError: The driver failed, or a blessing that should carry a model has none.
-            See ModelExporter.run for the others.
+            RuntimeError: The driver failed, or infra_blessing contains no model although `model`
+                is not set.
+            See ModelExporter.run for other exceptions.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         outputs = {
@@ -78,8 +79,9 @@ class Executor(base_executor.BaseExecutor):
     def _beam(self) -> reevaluation.Beam:
         """Returns the Beam arguments.
 
-        BeamExecutorOperator has a name for them. TFX's InProcessComponentLauncher (notebooks) and
-        kubeflow_v2_run_executor hand them to an executor of any other class as its extra flags.
+        BeamExecutorOperator passes them as `beam_pipeline_args`. TFX's InProcessComponentLauncher
+        (notebooks) and kubeflow_v2_run_executor pass them as `extra_flags` to a class that is not
+        a BaseBeamExecutor.
         """
         if self._context is None:
             return reevaluation.Beam()
@@ -93,7 +95,7 @@ class Executor(base_executor.BaseExecutor):
 def values_of(
     artifacts: Mapping[str, Sequence[types.Artifact]],
 ) -> dict[str, tuple[InputArtifact, ...]]:
-    """Returns the values of artifacts, by channel."""
+    """Returns artifacts as values, by channel."""
     return {
         channel: tuple(_value_of(artifact) for artifact in each)
         for channel, each in artifacts.items()
@@ -111,7 +113,7 @@ def _value_of(artifact: types.Artifact) -> InputArtifact:
 
 
 def _properties_of(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the values of properties of ML Metadata."""
+    """Returns the values of ML Metadata's properties."""
     result = {}
     for name, value in stored.items():
         kind = value.WhichOneof("value")

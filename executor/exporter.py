@@ -1,6 +1,6 @@
-"""ModelExporter: exports a model when it is better than the one being served. Without TFX.
+"""ModelExporter: exports a model if it is better than the model being served, without TFX.
 
-One run is `running/run.py`; this class checks what it is given and hands it on.
+This module checks the arguments, and `running/run.py` carries out the run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _location(path: str | Path | Location) -> Location:
 
 
 class ModelExporter:
-    """Exports a model when it is better than the one being served, and retires stale exports.
+    """Exports a model if it is better than the model being served, and retires old exports.
 
     Example:
         >>> exporter = ModelExporter("/serving/penguin", exports_to_keep=3)
@@ -67,22 +67,23 @@ class ModelExporter:
         clock: Callable[[], float] = time.time,
         load_function: Callable[[str], Callable[..., Any]] = user_functions.load,
     ):
-        """Checks the arguments; touches nothing.
+        """Checks the arguments, without reading or writing anything.
 
         Args:
-            base_directory: What the model server polls: a path, a URI, or a location in a storage.
+            base_directory: Directory that the model server polls: a path, a URI, or a location in
+                a storage.
             compare_fn: `fn(best_eval_result, current_eval_result) -> bool`, called by keyword, or
                 its dotted name. Default: a smaller "loss" is better.
-            compare_policy: The declarative way to say the same, a message or a dict; not both.
+            compare_policy: The declarative alternative to compare_fn, a message or a dict. Set at
+                most one of the two.
             serving_signatures_fn: Loaded model -> {signature name: tf.function}. Default: the
                 model's own signatures.
             assets_extra: Destination below assets.extra/ -> source path.
             as_text: Write saved_model.pbtxt instead of saved_model.pb.
-            exports_to_keep: Number of exports to keep; None keeps all. Not both this and
-                retention_policy.
-            retention_policy: More than a number, a message or a dict; see
-                `policies.retention_policy`.
-            name: Goes into the record.
+            exports_to_keep: Number of exports to keep; None keeps all.
+            retention_policy: More rules than a number, a message or a dict; see
+                `policies.retention_policy`. Leave out exports_to_keep if you set it.
+            name: Name of this exporter in its records.
             clock: Returns seconds since the epoch.
             load_function: Returns the function for a name.
 
@@ -93,20 +94,21 @@ class ModelExporter:
         if not isinstance(base_directory, (str, Path, Location)) or not str(base_directory):
             raise TypeError(
                 f"base_directory must be a path or a URI (got {base_directory!r})."
-                " Give the directory that the model server polls."
+                " Pass the directory that the model server polls."
             )
         if not isinstance(name, str) or not name:
             raise ValueError(
-                f"name must be a non-empty string (got {name!r}). Name the exporter in its records."
+                f"name must be a non-empty string (got {name!r}). Records show it as the exporter."
             )
         if not isinstance(as_text, bool):
             raise TypeError(
-                f"as_text must be True or False (got {as_text!r}). True writes saved_model.pbtxt."
+                f"as_text must be True or False (got {as_text!r}). Use True to write"
+                " saved_model.pbtxt."
             )
         if serving_signatures_fn is not None and not callable(serving_signatures_fn):
             raise TypeError(
                 f"serving_signatures_fn must be a function (got {serving_signatures_fn!r})."
-                " It is given the loaded model and returns signature name -> tf.function."
+                " Pass a function of the loaded model that returns signature name -> tf.function."
             )
         compare_policy_message, policy = compare_policy_of(
             compare_fn, compare_policy, load_function
@@ -127,7 +129,7 @@ class ModelExporter:
 
     @property
     def name(self) -> str:
-        """What the records call this exporter."""
+        """Name of this exporter in its records."""
         return self._settings.name
 
     def export(
@@ -137,10 +139,10 @@ class ModelExporter:
 
         Args:
             model_path: Directory of a SavedModel.
-            eval_result: Its evaluation.
+            eval_result: Evaluation of the model.
 
         Returns:
-            The path of the export that holds the model, or None if the export was skipped.
+            The path of the export that contains the model, or None if no export does.
 
         Raises:
             See `run`.
@@ -158,9 +160,15 @@ class ModelExporter:
         blessings: Sequence[Blessing] = (),
         foreign_best: ForeignBest | None = None,
     ) -> Decision:
-        """Returns what `run` would decide now by the recorded evaluation of the best.
+        """Returns the decision that `run` would make now with the recorded evaluation of the best.
 
-        Writes nothing, evaluates nothing again, and does not look at assets_extra.
+        It writes nothing, evaluates nothing again, and does not check assets_extra.
+
+        Args:
+            model_path: Directory of the candidate's SavedModel.
+            eval_result: Evaluation of the candidate.
+            blessings: All blessings of the candidate; each must be blessed.
+            foreign_best: Lineage of a best without a record; None if it is not known.
 
         Raises:
             See `run`.
@@ -175,7 +183,7 @@ class ModelExporter:
         """Retires the exports that the policy does not keep.
 
         Returns:
-            A decision of which only `kept`, `retired` and `warnings` are set.
+            A decision in which only `kept`, `retired` and `warnings` are set.
 
         Raises:
             See `run`.
@@ -197,34 +205,36 @@ class ModelExporter:
     ) -> pb.ExportDecision:
         """Decides, publishes and retires, as one writer at a time.
 
-        A run that died at any moment is made good by the next one.
+        If a run is killed, the next run finishes or removes its work.
 
         Args:
             model_path: Directory of the candidate's SavedModel.
-            eval_result: Its evaluation.
-            model_uri: Artifact it belongs to; default: model_path.
-            blessings: Those that were given; each must be blessed.
-            foreign_best: What is known of a best without a record.
-            reevaluate: Evaluates an export on the candidate's examples; together with the
-                candidate where a rule asks for significance. Called only where the decision needs
-                it, with the lock held, which is renewed meanwhile.
-            pushed_model_path: PushedModel artifact, which is given the exported SavedModel too.
+            eval_result: Evaluation of the candidate.
+            model_uri: URI of the candidate's artifact; default: model_path.
+            blessings: All blessings of the candidate; each must be blessed.
+            foreign_best: Lineage of a best without a record; None if it is not known.
+            reevaluate: Evaluates an export on the candidate's examples, together with the
+                candidate if a rule asks for significance. It is called only if the decision needs
+                it. The lock is held and renewed during the call.
+            pushed_model_path: Directory of the PushedModel artifact, which gets a copy of the
+                exported SavedModel.
             provenance: Pipeline and run.
-            warnings: To be told with the decision.
+            warnings: Warnings to report with the decision.
 
         Returns:
             The decision, as it is written to decision.json.
 
         Raises:
-            InvalidModelError: The candidate is no complete SavedModel.
+            InvalidModelError: The candidate is not a complete SavedModel.
             MissingMetricError: An evaluation lacks a metric of the policy.
             RecordError: The best's record cannot be read.
-            ValueError: Something that was given is invalid.
-            RuntimeError: A function of the author's raised.
-            TypeError: A function of the author's returned something else than it should.
+            ValueError: An argument is invalid.
+            RuntimeError: A function of the author raised, or the best cannot be evaluated on the
+                candidate's examples although the policy requires it.
+            TypeError: A function of the author returned a value of the wrong type.
             TimeoutError: Another writer did not finish in time.
-            LeaseLostError: The lock was lost again and again.
-            OSError: Something could not be read or written; the best is as it was.
+            LeaseLostError: The lock was lost in every attempt.
+            OSError: A file could not be read or written; the best is unchanged.
         """
         return export_if_better(
             self._settings,
@@ -240,23 +250,24 @@ class ModelExporter:
         )
 
     def verify(self, version: int) -> list[str]:
-        """Returns a sentence for each file of an export that is not as its record says.
+        """Returns a sentence for each file of an export that differs from its record.
 
-        Reads every file. Files that the record does not know are named too.
+        Every file is read. Files that the record does not list are reported too.
 
         Args:
-            version: Of an export with a record.
+            version: Version of an export with a record.
 
         Raises:
-            ValueError: There is no such version.
-            RecordError: It has no record, or one that cannot be read.
+            ValueError: The base directory has no such version.
+            RecordError: The version has no record, or its record cannot be read.
         """
         exports = self._settings.exports
         for export in exports.exports():
             if export.version == version:
                 return exports.verify(export)
         raise ValueError(
-            f"version must be an export (got {version!r}, at {exports.base}). See which there are."
+            f"version must be an export (got {version!r}, at {exports.base}). Use the name of a"
+            " version directory there."
         )
 
     def _candidate(

@@ -1,9 +1,9 @@
-"""Names that are stored: in pipelines, in ML Metadata and in artifacts. Stable once released."""
+"""Names stored in pipelines, in ML Metadata and in artifacts; they never change."""
 
 # Version of ExportDecision, ExportRecord and Tombstone.
 SCHEMA_VERSION = 1
 
-# As in tfx.types.standard_component_specs, which imports TFMA and Apache Beam.
+# These names equal those of tfx.types.standard_component_specs, which imports TFMA and Apache Beam.
 MODEL_KEY = "model"
 EXAMPLES_KEY = "examples"
 EXAMPLE_SPLITS_KEY = "example_splits"
@@ -16,7 +16,7 @@ PUSH_DESTINATION_KEY = "push_destination"
 MODULE_FILE_KEY = "module_file"
 MODULE_PATH_KEY = "module_path"
 
-# Exec properties beyond those that TFX has names for.
+# Exec properties without a name in TFX.
 COMPARE_POLICY_KEY = "compare_policy"
 RETENTION_POLICY_KEY = "retention_policy"
 EVENT_FILE_PATTERN_KEY = "event_file_pattern"
@@ -24,15 +24,15 @@ SERVING_SIGNATURES_FN_KEY = "serving_signatures_fn"
 ASSETS_EXTRA_KEY = "assets_extra"
 AS_TEXT_KEY = "as_text"
 
-# Exec properties that the driver sets; absent where no driver runs.
+# Exec properties that the driver sets; absent if no driver runs.
 BEST_FINGERPRINT_KEY = "best_fingerprint"
 PRIOR_EXPORT_KEY = "prior_export"
 DRIVER_ERROR_KEY = "driver_error"
 
-# Inputs and outputs beyond those that TFX has names for.
+# Outputs without a name in TFX.
 DECISION_KEY = "decision"
 
-# Custom properties of PushedModel, as Pusher writes them.
+# Custom properties of PushedModel that Pusher writes too.
 PUSHED_PROPERTY = "pushed"
 PUSHED_DESTINATION_PROPERTY = "pushed_destination"
 PUSHED_VERSION_PROPERTY = "pushed_version"
@@ -42,19 +42,19 @@ REASON_PROPERTY = "reason"
 EXPLANATION_PROPERTY = "explanation"
 BEST_VERSION_PROPERTY = "best_version"
 NUMBER_RETIRED_PROPERTY = "number_retired"
-# Each followed by a metric's name: "candidate_metric_loss".
+# Prefixes of a metric's name, as in "candidate_metric_loss".
 CANDIDATE_METRIC_PREFIX = "candidate_metric_"
 BEST_METRIC_PREFIX = "best_metric_"
 
 # Custom properties of ExportDecision.
 EXPORTED_PROPERTY = "exported"
 
-# The files in an ExportDecision artifact.
+# Files in an ExportDecision artifact.
 DECISION_FILE = "decision.json"
 REPORT_FILE = "report.html"
-# Beside them, by version: the evaluation of a best that was evaluated again.
+# Directory next to these files; its subdirectory <version> has the new evaluation of that best.
 BEST_EVALUATION_DIRECTORY = "best_evaluation"
 
-# Names of the functions that are looked for in module_file where no other is given.
+# Default names of the functions in module_file.
 COMPARE_FN_NAME = "compare_fn"
 SERVING_SIGNATURES_FN_NAME = "serving_signatures_fn"

@@ -1,4 +1,4 @@
-"""The version of tfx-best-exporter, as its records name it."""
+"""The version of tfx-best-exporter in its records."""
 
 from importlib import metadata
 
@@ -7,7 +7,7 @@ def _installed_version() -> str:
     try:
         return metadata.version("tfx-best-exporter")
     except metadata.PackageNotFoundError:
-        # Run from a source tree that was put on the path without being installed.
+        # The package is on the path but not installed, as in a source tree.
         return "unknown"
 
 

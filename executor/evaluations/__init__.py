@@ -1,1 +1,1 @@
-"""Where an evaluation comes from, and whose counts."""
+"""Reads evaluations, and chooses the evaluation of the best to compare with."""

@@ -1,4 +1,4 @@
-"""Which evaluation of the best the candidate's is compared with, as a function of values."""
+"""Chooses the evaluation of the best that the candidate's evaluation is compared with."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKe
 from tfx_best_exporter.executor.deciding.models import Best
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# Below a Model artifact: the SavedModels that TFX's Trainer writes there.
+# TFX's Trainer writes its SavedModels to these directories of a Model artifact.
 _MODEL_DIRECTORIES = ("Format-Serving", "Format-TFMA")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reevaluated:
-    """What was evaluated on the candidate's examples.
+    """Result of evaluating the best on the candidate's examples.
 
     Attributes:
         best: Evaluation of the best.
-        together: Evaluation of the candidate, of which the best was the baseline; None where the
-            best was evaluated alone.
+        together: Evaluation of the candidate, with the best as its baseline; None if the best was
+            evaluated alone.
     """
 
     best: EvalResult
@@ -40,30 +40,35 @@ def with_evaluation(
     reevaluate: Callable[[], Reevaluated] | None = None,
     comparability: pb.ComparePolicy.Comparability = pb.ComparePolicy.PREFER_SAME_DATA,
 ) -> tuple[Best, tuple[str, ...]]:
-    """Returns the best with the evaluation that says most about candidate and best, and warnings.
+    """Returns the best with the evaluation that is most comparable with the candidate's.
 
-    In order: the baseline's in the candidate's own evaluation, if that baseline is the best; the
-    best evaluated again; the recorded one.
+    The order of preference is: the baseline in the candidate's own evaluation, if that baseline is
+    the best; a new evaluation of the best; the recorded evaluation.
 
     Args:
-        best: With the evaluation of its record, or from elsewhere, or None.
+        best: The best, with its recorded evaluation; `eval_result` is None if none is known.
         candidate: Evaluation of the candidate.
-        model_uri: Of the Model that the best was made from; empty if that is not known.
-        export_uri: Of the best itself.
-        needed: Metrics that are going to be compared; None for all of the candidate's.
+        model_uri: URI of the Model that the best was made from; empty if it is not known.
+        export_uri: URI of the best.
+        needed: Metrics to compare; None for all metrics of the candidate.
         has_content_of_best: Returns whether the SavedModel at a path is the one that the best was
-            made from. A URI alone does not say so: where ML Metadata was lost, it is given anew.
-        reevaluate: Evaluates the best on the candidate's examples; None if they were not given.
-        comparability: REQUIRE_SAME_DATA makes it an error that the best cannot be evaluated again.
+            made from. Equal URIs do not prove it: a new ML Metadata store hands out the same URIs
+            again.
+        reevaluate: Evaluates the best on the candidate's examples; None without `examples`.
+        comparability: Under REQUIRE_SAME_DATA, an evaluation by `reevaluate` that cannot be used
+            is an error.
+
+    Returns:
+        The best with an evaluation and its basis, and warnings.
 
     Raises:
-        RuntimeError: It could not be evaluated again, and that is required.
+        RuntimeError: The new evaluation cannot be used, and comparability requires it.
     """
     warnings: list[str] = []
     baseline = candidate.baseline
     if baseline is not None:
         path = baseline.model_paths.get(baseline.model_name, "")
-        # A best of which nothing more is known is still one that lies somewhere.
+        # The export's own path identifies the best even if its model is not known.
         is_best = _is_at(path, export_uri) or (
             _is_at_or_below(path, model_uri) and has_content_of_best(path)
         )
@@ -78,11 +83,13 @@ def with_evaluation(
             return same, ()
         if lacking:
             warnings.append(
-                f"the baseline, which is the best, was not evaluated by {', '.join(lacking)}"
+                "the evaluation's baseline is the best, but it is not used: it has no"
+                f" {', '.join(lacking)}"
             )
         else:
             warnings.append(
-                f"the evaluation's baseline is not the best: {path or 'it has no path'}"
+                "the evaluation's baseline is not used: it is not the best, but the model at"
+                f" {path or 'an unknown path'}"
             )
     has_other_examples = False
     if reevaluate is not None:
@@ -97,16 +104,17 @@ def with_evaluation(
             return again, tuple(warnings)
         if comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
             raise RuntimeError(
-                "the best must be evaluated on the candidate's examples, since"
-                f" compare_policy.comparability is REQUIRE_SAME_DATA (got {problem}, at"
-                f" {export_uri}). Nothing was exported: mend the examples or the eval config,"
-                " or set PREFER_SAME_DATA for one run."
+                f"cannot evaluate the best at {export_uri} on the candidate's examples: {problem}."
+                " Nothing was exported, because compare_policy.comparability is REQUIRE_SAME_DATA."
+                " Fix the examples or the EvalConfig, or set PREFER_SAME_DATA for one run."
             ) from (found if isinstance(found, Exception) else None)
-        warnings.append(f"the best could not be evaluated on the candidate's examples: {problem}")
+        warnings.append(
+            f"the best could not be evaluated again on the candidate's examples: {problem}"
+        )
     recorded = best.eval_result
     if recorded is None:
         return best, tuple(warnings)
-    # Examples that are not the candidate's say nothing of what it was evaluated on.
+    # If `examples` are not the candidate's, the candidate's data are not known after all.
     is_same = candidate.data.is_same(recorded.data) and not has_other_examples
     basis = (
         pb.ExportDecision.RECORDED_SAME_DATA if is_same else pb.ExportDecision.RECORDED_OTHER_DATA
@@ -119,46 +127,51 @@ def _evaluated_again(
     candidate: EvalResult,
     needed: Sequence[MetricKey] | None,
 ) -> tuple[Reevaluated | Exception, str, bool]:
-    """Returns what an evaluation found, what is wrong with it, and whether that is its examples."""
+    """Evaluates the best.
+
+    Returns:
+        The result or the error; its defect, empty if it can be used; and whether its examples are
+        not the candidate's.
+    """
     try:
         found = reevaluate()
     except Exception as error:
-        # Beam and TFMA raise whatever the model's own code does.
+        # Beam and TFMA pass on every exception of the model's own code.
         return error, f"{type(error).__name__}: {_first_line(error)}", False
     other_examples = _why_other_examples(candidate, found, needed)
     lacking = _lacking(candidate, found.best, needed)
-    problem = f"it has no {', '.join(lacking)}" if lacking else other_examples
+    problem = f"the new evaluation has no {', '.join(lacking)}" if lacking else other_examples
     return found, problem, bool(other_examples)
 
 
 def check_candidate(candidate: EvalResult, model_uri: str) -> None:
-    """Checks that an evaluation is one of the candidate.
+    """Checks that an evaluation is of the candidate.
 
     Args:
-        candidate: The evaluation that was given with it.
-        model_uri: Of the Model artifact that the candidate lies in.
+        candidate: The evaluation that was passed with the candidate.
+        model_uri: URI of the candidate's Model artifact.
 
     Raises:
-        ValueError: It is one of another Model artifact.
+        ValueError: The evaluation is of another Model artifact.
     """
     path = candidate.model_paths.get(candidate.model_name, "")
     parent, _, name = path.rstrip("/").rpartition("/")
-    # What a custom_eval_shared_model loads may lie anywhere: only a Model artifact is known by it.
+    # A custom_eval_shared_model may load from any path: only a path in a Model artifact counts.
     if name in _MODEL_DIRECTORIES and not _is_at(parent, model_uri):
         raise ValueError(
-            f"evaluation must be one of the candidate, {model_uri!r} (got one of {parent!r}, at"
-            f" {candidate.uri}). Give Evaluator and BestExporter the same model channel."
+            f"evaluation must be of the candidate, {model_uri!r} (got an evaluation of {parent!r},"
+            f" at {candidate.uri}). Pass the same model channel to Evaluator and BestExporter."
         )
 
 
 def _why_other_examples(
     candidate: EvalResult, found: Reevaluated, needed: Sequence[MetricKey] | None
 ) -> str:
-    """Returns by what an evaluation made now shows that its examples are not the candidate's."""
+    """Returns a difference that proves other examples than the candidate's; empty if none."""
     now, before = found.best.example_count, candidate.example_count
     if now is not None and before is not None and not _are_same_count(now, before):
         texts = numbers.count(now, before), numbers.count(before, now)
-        return f"{texts[0]} examples were found, and the candidate was evaluated on {texts[1]}"
+        return f"`examples` has {texts[0]} examples, but the candidate was evaluated on {texts[1]}"
     for key in candidate.metrics if needed is None else needed:
         again = None if found.together is None else found.together.find(key)
         own = candidate.find(key)
@@ -166,14 +179,18 @@ def _why_other_examples(
             continue
         if not _are_same_value(again.value, own.value):
             texts = numbers.apart(again.value, own.value)
-            return f"{key} of the candidate is {texts[0]} on them, and {texts[1]} in its evaluation"
+            return (
+                f"the candidate's {key} is {texts[0]} on `examples`, but {texts[1]} in its own"
+                " evaluation"
+            )
     return ""
 
 
 def _are_same_count(one: float, other: float) -> bool:
     """Returns whether two numbers of examples are the same.
 
-    Sums of weights depend on the order of the examples, which no two runs of Beam share.
+    A weighted count is a sum of floats. Its rounding depends on the order of the examples, which
+    differs between runs of Beam.
     """
     if float(one).is_integer() and float(other).is_integer():
         return one == other
@@ -181,9 +198,10 @@ def _are_same_count(one: float, other: float) -> bool:
 
 
 def _are_same_value(one: float, other: float) -> bool:
-    """Returns whether two values of one model may be of the same examples.
+    """Returns whether two values of one model may come from the same examples.
 
-    In single precision, and in another order, they differ by more than double precision has.
+    Models compute in single precision, and Beam changes the order of the examples, so the values
+    differ by more than double precision would explain.
     """
     if math.isnan(one) or math.isnan(other):
         return math.isnan(one) and math.isnan(other)
@@ -193,7 +211,7 @@ def _are_same_value(one: float, other: float) -> bool:
 def _lacking(
     candidate: EvalResult, best: EvalResult, needed: Sequence[MetricKey] | None
 ) -> list[str]:
-    """Returns the names of metrics that the candidate has and the best has not."""
+    """Returns the names of the metrics that the candidate has and the best lacks."""
     if needed is None:
         return [name for name in candidate if name not in best]
     return [str(key) for key in needed if candidate.find(key) and not best.find(key)]

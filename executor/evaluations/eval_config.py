@@ -1,4 +1,4 @@
-"""The EvalConfig of a TFMA evaluation: the models, metrics and slices that were asked for."""
+"""The EvalConfig of a TFMA evaluation: the models, metrics and slices it requests."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.transfer import local_directory
 
-# File that Evaluator writes beside the metrics.
+# Evaluator writes this file next to the metrics.
 EVAL_CONFIG = "eval_config.json"
-# What TFMA writes where a model's path should be, if there was no model.
+# TFMA writes this in place of a model's path if there was no model.
 _NO_MODEL = "<unknown>"
 
-# Fields of an EvalConfig that say which model is evaluated, or how; not on what, nor what of.
+# These fields name the evaluated model or the way to run it. They do not change the metrics.
 _MODEL_FIELDS = ("name", "isBaseline", "modelType", "signatureName", "inferenceBatchSize")
-# What a model has to keep to be blessed; not what is measured.
+# Bounds that a model must meet to be blessed. They do not change the metrics.
 THRESHOLD_FIELDS = (
     "threshold",
     "thresholds",
@@ -35,10 +35,13 @@ _OPTIONS_WITHOUT_EFFECT = (
 
 
 def eval_config_of(evaluation_uri: str | Path) -> dict[str, Any]:
-    """Returns the EvalConfig that an evaluation was made with, as its JSON.
+    """Returns the EvalConfig of an evaluation, as JSON.
+
+    Args:
+        evaluation_uri: URI of the ModelEvaluation artifact.
 
     Raises:
-        ValueError: It has none, or one that cannot be read.
+        ValueError: The file of the EvalConfig is missing or cannot be read.
     """
     uri = str(evaluation_uri)
     location = location_of(uri)
@@ -47,7 +50,7 @@ def eval_config_of(evaluation_uri: str | Path) -> dict[str, Any]:
         content = _content_of(local_directory(location, Path(work_path), names), uri)
     if "evalConfig" not in content:
         raise ValueError(
-            f"evaluation must have its {EVAL_CONFIG} (got none, at {uri})."
+            f"evaluation must contain {EVAL_CONFIG} (got none, at {uri})."
             " Check that Evaluator finished writing it."
         )
     return content["evalConfig"]
@@ -56,12 +59,12 @@ def eval_config_of(evaluation_uri: str | Path) -> dict[str, Any]:
 def eval_config_digest(eval_config: Mapping[str, Any]) -> str:
     """Returns the SHA-256 of an EvalConfig without its models.
 
-    The same metrics, slices, labels, predictions and weights have the same digest, whether a model
-    was evaluated alone or beside a baseline, whatever the order, and whatever bounds it had to
-    keep. How intervals were computed does not count either: the values are the same.
+    The digest depends on the metrics, slices, labels, predictions and weights. It does not depend
+    on their order, on a baseline, on thresholds, or on the way confidence intervals are computed:
+    none of these changes the metrics' values.
 
     Args:
-        eval_config: JSON of a tfma.EvalConfig, as Evaluator writes it.
+        eval_config: A tfma.EvalConfig as JSON, as Evaluator writes it.
     """
     model_specs = eval_config.get("modelSpecs", [])
     baselines = {spec.get("name", "") for spec in model_specs if spec.get("isBaseline")}
@@ -103,14 +106,14 @@ def _in_order(items: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EvalRun:
-    """What eval_config.json says.
+    """Content of eval_config.json.
 
     Attributes:
-        uri: Of the evaluation.
-        model_name: Of the sole candidate; empty if there are several.
-        baseline_name: None without a baseline.
-        digest: Of the EvalConfig; empty without one.
-        model_paths: By model name.
+        uri: URI of the evaluation.
+        model_name: Name of the only candidate; empty if there are several.
+        baseline_name: Name of the baseline; None without one.
+        digest: Digest of the EvalConfig; empty without one.
+        model_paths: Path of each model, by model name.
     """
 
     uri: str
@@ -121,11 +124,11 @@ class EvalRun:
 
     @classmethod
     def read(cls, path: Path, uri: str) -> EvalRun:
-        """Returns the EvalRun of an evaluation; everything is unknown where it has no file.
+        """Returns the EvalRun of an evaluation; its fields are empty if the file is missing.
 
         Args:
             path: Directory on this machine that has the evaluation's files.
-            uri: Of the evaluation.
+            uri: URI of the evaluation.
 
         Raises:
             ValueError: The file cannot be read.
@@ -140,7 +143,7 @@ class EvalRun:
             model_name=names[0] if len(names) == 1 else "",
             baseline_name=baselines[0] if baselines else None,
             digest=eval_config_digest(eval_config) if eval_config else "",
-            # Predictions that came with the examples have no model.
+            # TFMA also evaluates predictions that are part of the examples, without a model.
             model_paths={
                 name: path
                 for name, path in sorted(content.get("modelLocations", {}).items())
@@ -150,7 +153,7 @@ class EvalRun:
 
 
 def _content_of(path: Path, uri: str) -> dict[str, Any]:
-    """Returns TFMA's EvalRun as JSON, with the names that proto3 JSON gives; empty without one."""
+    """Returns TFMA's EvalRun as JSON, with the field names of proto3 JSON; empty without a file."""
     config_path = path / EVAL_CONFIG
     if not config_path.exists():
         return {}
@@ -159,16 +162,16 @@ def _content_of(path: Path, uri: str) -> dict[str, Any]:
     except ValueError as error:
         raise not_tfma(f"{EVAL_CONFIG}: {error}", uri) from error
     if not isinstance(content, dict):
-        raise not_tfma(f"{EVAL_CONFIG}: no JSON object", uri)
+        raise not_tfma(f"{EVAL_CONFIG}: not a JSON object", uri)
     return content
 
 
 def not_tfma(problem: str, uri: str) -> ValueError:
-    """Returns the error for an evaluation whose files are not as TFMA writes them.
+    """Returns the error for an evaluation whose files TFMA cannot have written.
 
     Args:
         problem: The file, and its defect.
-        uri: Of the evaluation.
+        uri: URI of the evaluation.
     """
     return ValueError(
         f"evaluation must be a TFMA evaluation (got {problem}, at {uri})."

@@ -1,4 +1,4 @@
-"""Scalars of TensorBoard event files, which a ModelRun holds; read without TensorFlow."""
+"""Reads the scalars of TensorBoard event files in a ModelRun, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tfx_best_exporter.executor.storage.transfer import local_directory
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 from tfx_best_exporter.proto import event_files_pb2
 
-# tf.estimator.BestExporter's default; relative to the ModelRun.
+# The default of tf.estimator.BestExporter, relative to the ModelRun.
 DEFAULT_EVENT_FILE_PATTERN = "eval/*.tfevents.*"
 
-# By type: an element's format in struct, and the field that has elements where tensor_content is
-# empty. https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/tensor.proto
+# Each type has a format of module struct, and the field of its elements if tensor_content is empty:
+# https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/tensor.proto
 _ELEMENTS = {
     event_files_pb2.DT_HALF: ("e", "half_val"),
     event_files_pb2.DT_FLOAT: ("f", "float_val"),
@@ -41,19 +41,20 @@ _ELEMENTS = {
     event_files_pb2.DT_UINT32: ("I", "uint32_val"),
     event_files_pb2.DT_UINT64: ("Q", "uint64_val"),
 }
-# A field of bits has elements in another format than their type's.
+# half_val holds 16-bit patterns as integers, not floats.
 _FORMATS_OF_BITS = {"half_val": "H"}
 
 
 def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> EvalResult:
     """Returns the last value of every scalar in TensorBoard event files.
 
-    Both the `simple_value` of TensorFlow 1 summaries and the tensors of TensorFlow 2 ones are read.
-    A tag's last value is the one with the largest step; of several, the one written last.
+    Both the `simple_value` of TensorFlow 1 summaries and the tensors of TensorFlow 2 summaries are
+    read. A tag's last value has the largest step; if several have that step, the one written last
+    counts.
 
     Args:
-        model_run_uri: Of the ModelRun artifact.
-        event_file_pattern: Relative to it, for example "eval/*.tfevents.*".
+        model_run_uri: URI of the ModelRun artifact.
+        event_file_pattern: Pattern relative to it, for example "eval/*.tfevents.*".
 
     Raises:
         ValueError: The pattern matches no file, or the files hold no scalar.
@@ -89,7 +90,7 @@ def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> Eval
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Returns whether a path matches, as in Path.glob: "**" stands for any number of folders."""
+    """Returns whether a path matches as in Path.glob: "**" matches any number of folders."""
     if not parts or not pattern:
         return not parts and not pattern
     if pattern[0] == "**":
@@ -104,8 +105,8 @@ def _read_scalars(
 
     Args:
         path: The file, or its copy on this machine.
-        location: Of the file.
-        warnings: A warning is appended if the file ends in the middle of an event.
+        location: Location of the file.
+        warnings: List that gets a warning if the file ends in the middle of an event.
 
     Raises:
         ValueError: The file is damaged before its end.
@@ -118,20 +119,20 @@ def _read_scalars(
                 if number is not None:
                     yield (event.step, event.wall_time), value.tag, number
     except TruncatedRecordError:
-        # A writer that was killed leaves half a record at the end; what is before it is whole.
-        warnings.append(f"{location} ends in the middle of an event, and is read up to there")
+        # A writer that was killed leaves an incomplete last record; the records before it are good.
+        warnings.append(f"{location} ends in the middle of an event; the events before it are used")
     except (TFRecordError, message.DecodeError, struct.error) as error:
         raise ValueError(
-            f"event files must be whole (got {error}, at {location})."
-            " What stands behind the damage is lost: evaluate again."
+            f"event files must be intact (got {error}, at {location})."
+            " The events after the damage are lost. Evaluate the candidate again."
         ) from error
 
 
 def _number_of(value: event_files_pb2.Summary.Value) -> float | None:
-    """Returns a summary's number, or None if it is not a single real number.
+    """Returns a summary's number, or None if it is not one real number.
 
     Raises:
-        struct.error: Its tensor does not have the bytes of one element.
+        struct.error: The size of its tensor is not that of one element.
     """
     kind = value.WhichOneof("value")
     if kind == "simple_value":
@@ -140,17 +141,17 @@ def _number_of(value: event_files_pb2.Summary.Value) -> float | None:
 
 
 def _element_of(tensor: event_files_pb2.TensorProto) -> float | None:
-    """Returns the only element of a tensor, or None if it has several, none, or no real numbers.
+    """Returns the only element of a tensor, or None if it is not one real number.
 
     Raises:
-        struct.error: The tensor does not have the bytes of one element.
+        struct.error: The tensor's size is not that of one element.
     """
     if tensor.dtype not in _ELEMENTS or math.prod(dim.size for dim in tensor.tensor_shape.dim) != 1:
         return None
     format_, field = _ELEMENTS[tensor.dtype]
     content = tensor.tensor_content
     if not content:
-        # TensorFlow leaves out a zero.
+        # TensorFlow writes no element for a zero.
         values = getattr(tensor, field) or (0,)
         content = struct.pack(f"={len(values)}{_FORMATS_OF_BITS.get(field, format_)}", *values)
     [element] = struct.unpack(f"={format_}", content)

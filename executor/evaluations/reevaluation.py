@@ -1,4 +1,4 @@
-"""Evaluates the served model on given examples, as TFX's Evaluator would have."""
+"""Evaluates the best on the candidate's examples with TFX's Evaluator."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tfx_best_exporter.executor.evaluations.best import Reevaluated
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.transfer import local_directory
 
-# How Evaluator is told by which function to load the model.
+# Evaluator's exec property with the name of the function that loads a model.
 _EVAL_SHARED_MODEL_FN = "custom_eval_shared_model"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Beam:
-    """How Evaluator runs Apache Beam.
+    """Arguments with which Evaluator runs Apache Beam.
 
     Attributes:
         pipeline_args: The pipeline's beam_pipeline_args.
-        make_pipeline: Returns the beam.Pipeline to use, if a runner of TFX brings its own.
+        make_pipeline: Returns the beam.Pipeline to use; None unless a runner of TFX has its own.
     """
 
     pipeline_args: tuple[str, ...] = ()
@@ -38,8 +38,8 @@ class Beam:
 class Reevaluation:
     """Runs TFX's Evaluator on an export, on the candidate's examples, with its EvalConfig.
 
-    On Beam, with the arguments of the pipeline: where Evaluator scales, so does this. TensorFlow,
-    TFX, TFMA and Beam are imported when it is first called.
+    The evaluation runs on Beam with the pipeline's arguments, so it scales as Evaluator does. The
+    first call imports TensorFlow, TFX, TFMA and Beam.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class Reevaluation:
         """Makes a Reevaluation; touches nothing.
 
         Args:
-            examples: What the candidate was evaluated on.
-            examples_uri: What stands for these in a record.
-            splits: Names of the splits of these.
-            evaluation_uri: Of the candidate's ModelEvaluation, which holds the EvalConfig.
-            output_uri: Directory to write to, which Beam's workers reach.
+            examples: Examples artifacts that the candidate was evaluated on.
+            examples_uri: Name of these artifacts in a record.
+            splits: Names of the evaluated splits.
+            evaluation_uri: URI of the candidate's ModelEvaluation, which contains the EvalConfig.
+            output_uri: Output directory, which Beam's workers must reach.
             beam: The pipeline's Beam arguments.
         """
         self._examples = list(examples)
@@ -71,23 +71,23 @@ class Reevaluation:
         self._results: dict[str, Reevaluated] = {}
 
     def __call__(self, export: Location, candidate: Location | None) -> Reevaluated:
-        """Returns the evaluation of an export; a second call for it returns the same.
+        """Returns the evaluation of an export; a second call for it returns the same result.
 
         Args:
             export: Version directory of a SavedModel.
-            candidate: Directory of the candidate's SavedModel, where both are to be evaluated
-                together. Without effect where the EvalConfig has several models but the baseline:
-                Evaluator takes no more than two.
+            candidate: Directory of the candidate's SavedModel to evaluate both together; None to
+                evaluate the export alone. It is ignored if the EvalConfig has several models
+                besides the baseline: Evaluator accepts at most two models.
 
         Raises:
-            Exception: What Evaluator, Beam or the model itself raises.
+            Exception: Evaluator, Beam or the model failed.
         """
         if export.uri not in self._results:
             self._results[export.uri] = self._evaluate(export, candidate)
         return self._results[export.uri]
 
     def _evaluate(self, export: Location, candidate: Location | None) -> Reevaluated:
-        # With Evaluator come TFMA and Beam's runners: only who evaluates pays for them.
+        # Importing Evaluator imports TFMA and Beam, which takes seconds: it is done on first use.
         from tfx.components.evaluator import executor as evaluator
         from tfx.dsl.components.base import base_beam_executor
         from tfx.types import standard_artifacts
@@ -126,16 +126,16 @@ class Reevaluation:
             return Reevaluated(best=found)
         if found.baseline is None:
             raise RuntimeError(
-                "Evaluator must have evaluated the baseline it was given (found none, at"
-                f" {found.uri})."
+                f"cannot read the baseline's metrics at {found.uri}: Evaluator wrote none. Check"
+                " the log of Evaluator above."
             )
         return Reevaluated(best=found.baseline, together=found)
 
     def _eval_config(self) -> tuple[dict[str, Any], bool]:
-        """Returns the candidate's EvalConfig, and whether it has one model but the baseline.
+        """Returns the candidate's EvalConfig, and whether it has one model besides the baseline.
 
-        It is without what a model must keep to be blessed. One model has no name there: to such a
-        config Evaluator adds a baseline where it is given one.
+        Thresholds are removed: this evaluation blesses nothing. The name of an only model is
+        removed too, since Evaluator adds its own baseline only to a config with one unnamed model.
         """
         eval_config = eval_config_lib.eval_config_of(self._evaluation_uri)
         specs = eval_config.get("modelSpecs", [])
@@ -167,7 +167,7 @@ def _artifact_of(example: InputArtifact) -> Any:
 
     stored = metadata_store_pb2.Artifact(uri=example.uri)
     if example.is_published:
-        # Any state but UNKNOWN: TFX then looks for files where the artifact's own version put them.
+        # TFX applies the layout of the artifact's own version only if the state is not UNKNOWN.
         stored.state = metadata_store_pb2.Artifact.LIVE
     artifact = standard_artifacts.Examples()
     json_properties = {}
@@ -183,7 +183,7 @@ def _artifact_of(example: InputArtifact) -> Any:
             elif isinstance(value, str):
                 properties[name].string_value = value
             else:
-                # JSON, in which a number is a float. No property of Examples' own type is one.
+                # Values from JSON, whose numbers are floats; Examples declares no such property.
                 json_properties[name] = value
     artifact.set_mlmd_artifact(stored)
     for name, value in json_properties.items():
@@ -194,16 +194,16 @@ def _artifact_of(example: InputArtifact) -> Any:
 def load_export(
     eval_saved_model_path: str, model_name: str, eval_config: Any, **kwargs: Any
 ) -> Any:
-    """Returns the model that Evaluator evaluates: the one at the URI itself.
+    """Returns the SavedModel at a URI for Evaluator.
 
-    Evaluator looks for a Model artifact's SavedModel in a directory below its URI; an export is
-    one, and so is what a Model artifact has of the candidate.
+    Evaluator looks for a Model artifact's SavedModel in a subdirectory of its URI. Here, the URI
+    is the directory of a SavedModel.
 
     Args:
-        eval_saved_model_path: That directory.
-        model_name: In the EvalConfig.
-        eval_config: tfma.EvalConfig.
-        **kwargs: What else Evaluator hands on.
+        eval_saved_model_path: Subdirectory that Evaluator expects below the URI.
+        model_name: Name of the model in the EvalConfig.
+        eval_config: The tfma.EvalConfig.
+        **kwargs: Further arguments of Evaluator for tfma.default_eval_shared_model.
     """
     import tensorflow_model_analysis as tfma
 
@@ -217,9 +217,9 @@ def load_export(
 
 @contextlib.contextmanager
 def _readable(export: Location) -> Iterator[str]:
-    """Gives a path of an export that TensorFlow can read: its URI, or that of a copy.
+    """Yields a path of an export that TensorFlow can read: its URI, or the path of a copy.
 
-    A copy lies on this machine, so that only Beam's local runners reach it.
+    A copy is on this machine, so only Beam's local runners can read it.
     """
     local_path = export.local_path()
     if local_path or _is_read_by_tensorflow(export.uri):
@@ -235,5 +235,5 @@ def _is_read_by_tensorflow(uri: str) -> bool:
     try:
         return bool(tf.io.gfile.listdir(uri))
     except tf.errors.OpError:
-        # No file system of TensorFlow's for this scheme, or not with these credentials.
+        # TensorFlow has no file system for this scheme, or no credentials.
         return False

@@ -1,4 +1,4 @@
-"""The metrics of a TFMA evaluation, read without TFMA: the source of an EvalResult."""
+"""Reads the metrics of a TFMA evaluation without TFMA, as a source of an EvalResult."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tfx_best_exporter.proto import tfma_pb2
 _Item = tfma_pb2.MetricsForSlice.MetricKeyAndValue
 _Role: TypeAlias = Literal["candidate", "baseline", "differences"]
 
-# Where an EvalConfig asks for both kinds, the weighted one is a sum of weights.
+# An EvalConfig may ask for both kinds of count; the weighted one is a sum of weights.
 _EXAMPLE_COUNTS = (
     MetricKey(name=EXAMPLE_COUNT),
     MetricKey(name=EXAMPLE_COUNT, example_weighted=False),
@@ -48,26 +48,26 @@ def from_tfma(
 ) -> EvalResult:
     """Returns the candidate's metrics from a TFMA evaluation, as Evaluator writes it.
 
-    Where candidate and baseline were evaluated together, the metrics are the candidate's; the
-    baseline's are `baseline`, and TFMA's own differences are `differences`. Each slice has its
-    own, read when asked for.
+    If candidate and baseline were evaluated together, the metrics are the candidate's. The
+    baseline's metrics are in `baseline`, and the differences that TFMA computed in `differences`.
+    Each slice has its own metrics, which are read on first use.
 
-    What TFMA's thresholds can address is here, by the same sub key: a number, bounded or with a
-    t-distribution, and an array of one number. Left out is what they cannot address: plots, arrays
-    of several numbers, values at cutoffs, and confusion matrices as a whole. A metric for each of
-    their elements that matters is what EvalConfig has, such as Recall of one class or at one
-    threshold. Left out too is a metric whose sub key has a class and a top_k at once, for which a
-    MetricKey has no place.
+    All values that TFMA's thresholds can address are read, under the same sub keys: a number, with
+    bounds or a t-distribution or without, and an array of one number. Plots, arrays of several
+    numbers, values at cutoffs and whole confusion matrices are not read; an EvalConfig can have a
+    metric for an element of these, such as Recall of one class or at one threshold. A metric whose
+    sub key has both a class and a top_k is not read either, because a MetricKey cannot name it.
 
     Args:
-        evaluation_uri: Of the ModelEvaluation artifact, or of a directory with its files.
-        examples_uri: What it was computed on, as far as the caller knows: TFMA does not write it.
-        splits: Names of the splits of these.
-        work_path: Directory for copies of the files, where the storage is not local. Pass one, of
-            this evaluation alone, to use the copies afterwards; None removes them.
+        evaluation_uri: URI of the ModelEvaluation artifact, or of a directory with its files.
+        examples_uri: URI of the evaluated examples; empty if the caller does not know it. TFMA
+            does not record it.
+        splits: Names of the evaluated splits.
+        work_path: Directory for copies of files that are not on this machine; it must be used for
+            this evaluation only. None removes the copies after reading.
 
     Raises:
-        ValueError: There is no overall slice there.
+        ValueError: The files are not a TFMA evaluation, or it has no overall slice.
     """
     if work_path is None:
         with tempfile.TemporaryDirectory(prefix="best_exporter-") as directory:
@@ -88,9 +88,9 @@ def from_tfma(
             overall = items
     if overall is None:
         raise ValueError(
-            "evaluation must hold metrics of the overall slice (got"
-            f" {len(rows)} other slices, at {uri}). Check that Evaluator finished, and that its"
-            " slicing_specs include an empty one."
+            f"evaluation must contain the overall slice (got {len(rows)} other slices, at {uri})."
+            " Check that Evaluator finished, and that its EvalConfig has an empty slicing_specs"
+            " entry."
         )
     table = _Table(
         run=run,
@@ -110,7 +110,7 @@ def from_tfma(
 
 
 def tfma_files_of(evaluation: Location) -> list[Location]:
-    """Returns the files of a TFMA evaluation that from_tfma reads: metrics and eval config."""
+    """Returns the files of a TFMA evaluation that from_tfma reads: metrics and EvalConfig."""
     return [
         evaluation / entry.name
         for entry in evaluation.children()
@@ -119,7 +119,7 @@ def tfma_files_of(evaluation: Location) -> list[Location]:
 
 
 def _read_tfma(path: Path, uri: str) -> Iterable[tuple[SliceKey, Sequence[bytes]]]:
-    # As TFMA looks for them: files without the suffix count where there is none with it.
+    # TFMA too reads files without the suffix only if no file has it.
     paths = sorted(path.glob("metrics*.tfrecord")) or sorted(path.glob("metrics*"))
     if not paths:
         raise not_tfma("no file metrics*.tfrecord", uri)
@@ -145,9 +145,9 @@ def _slice_key(slice_key: Any) -> SliceKey:
 
 
 class _Columns:
-    """The places of the metrics of one role, by key.
+    """The positions of the metrics of one role, by key.
 
-    Where thousands of slices have the same metrics, each metric is looked for once.
+    Thousands of slices may have the same metrics, so each metric is searched for only once.
 
     Attributes:
         model_name: Name of the role's model in the evaluation.
@@ -162,7 +162,7 @@ class _Columns:
         self._found: dict[MetricKey, int | None] = {}
 
     def find(self, key: MetricKey) -> int | None:
-        """Returns the place of the metric that a key means, or None if none or several match."""
+        """Returns the position of a key's metric, or None if none or several match."""
         try:
             return self._found[key]
         except KeyError:
@@ -173,11 +173,11 @@ class _Columns:
 
 
 class _Layout:
-    """The places of all metrics in a slice's items; nearly always the same in all slices.
+    """The positions of all metrics in a slice's items; nearly always the same in all slices.
 
     Attributes:
-        columns: Columns of each role. A baseline's keys are those of a model evaluated alone.
-        prefixes: First bytes of each item, as they are written: TFMA's key.
+        columns: Columns of each role. A baseline has the keys of a model evaluated alone.
+        prefixes: First bytes of each item: TFMA's key in wire format.
     """
 
     def __init__(self, items: Sequence[bytes], run: EvalRun):
@@ -200,14 +200,14 @@ class _Layout:
         }
 
     def item(self, items: Sequence[bytes], position: int | None) -> bytes | None:
-        """Returns the item of a slice that stands there, if it is of the metric that it should."""
+        """Returns the item at a position if it is of the expected metric, or None."""
         if position is None or position >= len(items):
             return None
         item = items[position]
         return item if item.startswith(self.prefixes[position]) else None
 
     def is_of(self, items: Sequence[bytes]) -> bool:
-        """Returns whether a slice has these metrics in this order, and no others."""
+        """Returns whether a slice has exactly these metrics in this order."""
         return len(items) == len(self.prefixes) and all(map(bytes.startswith, items, self.prefixes))
 
 
@@ -223,7 +223,7 @@ def _parse(item: bytes, run: EvalRun) -> Any:
 
 
 def _distinct(found: Mapping[MetricKey, Mapping[bool | None, int]]) -> dict[MetricKey, int]:
-    """Returns the keys, with the flag of weights only where both kinds were computed."""
+    """Returns the keys; the weighted flag is set only if both kinds were computed."""
     return {
         key if len(by_flag) == 1 else dataclasses.replace(key, example_weighted=weighted): position
         for key, by_flag in found.items()
@@ -233,12 +233,12 @@ def _distinct(found: Mapping[MetricKey, Mapping[bool | None, int]]) -> dict[Metr
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Table:
-    """The rows of an evaluation, as TFMA wrote them.
+    """The rows of an evaluation in TFMA's wire format.
 
     Attributes:
         run: Content of eval_config.json.
-        layout: Layout of the overall slice, and of most others.
-        rows: Items of each slice but the overall one.
+        layout: Layout of the overall slice and of most other slices.
+        rows: Items of each slice except the overall slice.
         provenance: Origin of the slices.
     """
 
@@ -249,10 +249,10 @@ class _Table:
 
 
 class _Row:
-    """A MetricSource of one role in one slice, which decodes an item when it is asked for.
+    """A MetricSource of one role in one slice, which decodes an item on first use.
 
-    With 10,000 slices, most metrics of most slices are never looked at, and every object that is
-    kept for one of them is one more for Python's garbage collector to look through.
+    With 10,000 slices, most metrics are never used. Decoding all of them would create millions of
+    objects that Python's garbage collector has to visit.
     """
 
     __slots__ = ("_items", "_own_layout", "_provenance", "_role", "_table")
@@ -267,10 +267,10 @@ class _Row:
         """Makes a _Row.
 
         Args:
-            items: Items of the slice, as TFMA wrote them.
-            table: Table that the slice is in.
+            items: Items of the slice in TFMA's wire format.
+            table: Table of the slice.
             role: Role of the metrics.
-            provenance: Origin of the overall slice; None for the others, which have no slices.
+            provenance: Origin of the overall slice; None for all others, which have no slices.
         """
         self._items = items
         self._table = table
@@ -296,7 +296,7 @@ class _Row:
         item = layout.item(self._items, layout.columns[self._role].find(key))
         if item is not None:
             return _value_of(_parse(item, self._table.run))
-        # Not where it stands in the other slices: look at this one's own keys.
+        # This slice has another layout than most slices: search its own keys.
         return self._value_at(self._columns().find(key))
 
     def example_count(self) -> float | None:
@@ -304,7 +304,7 @@ class _Row:
             found = self.find(key)
             if found is not None:
                 return found.value
-        # Of a model with several outputs each may have its own; the smallest says most.
+        # Each output of a model may have its own count; the smallest is the safe one.
         counts = (value.value for key, value in self.items() if key.name == EXAMPLE_COUNT)
         return min(counts, default=None)
 
@@ -367,14 +367,14 @@ class _Row:
         return self._own_layout.columns[self._role]
 
     def _value_at(self, position: int | None) -> MetricValue | None:
-        """Returns the value that stands there, or None if it is no single number."""
+        """Returns the value at a position, or None if it is not one number."""
         if position is None:
             return None
         return _value_of(_parse(self._items[position], self._table.run))
 
 
 class _Slices(Mapping[SliceKey, EvalResult]):
-    """The slices of an evaluation in one role; each is made when it is asked for."""
+    """The slices of an evaluation in one role; each is created on first use."""
 
     __slots__ = ("_role", "_table")
 
@@ -396,7 +396,7 @@ class _Slices(Mapping[SliceKey, EvalResult]):
 def _key_of(key: Any, own_name: str) -> MetricKey:
     proto = pb.MetricKey(
         name=key.name,
-        # The sole candidate is meant wherever no model is named.
+        # A key without a model name means the only candidate.
         model_name="" if key.model_name == own_name else key.model_name,
         output_name=key.output_name,
     )
@@ -410,7 +410,7 @@ def _key_of(key: Any, own_name: str) -> MetricKey:
 
 
 def _value_of(item: Any) -> MetricValue | None:
-    """Returns a metric's number, bounds and error, or None if it is no single number."""
+    """Returns a metric's number, bounds and error, or None if it is not one number."""
     number = _number_of(item.value)
     if number is None:
         return None
@@ -449,7 +449,7 @@ def _value_of(item: Any) -> MetricValue | None:
 
 
 def _number_of(value: Any) -> float | None:
-    """Returns TFMA's value as a number, or None if it is no single number."""
+    """Returns TFMA's value as a number, or None if it is not one number."""
     kind = value.WhichOneof("type")
     if kind == "double_value":
         return value.double_value.value

@@ -1,7 +1,7 @@
-"""Records of a TFRecord file, read without TensorFlow.
+"""Reads the records of a TFRecord file without TensorFlow.
 
-A record is its length (8 bytes), the checksum of these 8 bytes (4), the data, and the checksum of
-the data (4), all little-endian. A checksum is the CRC-32C, masked:
+A record consists of its length (8 bytes), the checksum of these 8 bytes (4 bytes), the data, and
+the checksum of the data (4 bytes), all little-endian. A checksum is a masked CRC-32C:
 https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 """
 
@@ -21,7 +21,7 @@ _MASK_DELTA = 0xA282EAD8
 
 
 class TFRecordError(ValueError):
-    """A TFRecord file holds something that is not a record."""
+    """A TFRecord file contains data that are not a record."""
 
 
 class TruncatedRecordError(TFRecordError):
@@ -40,7 +40,7 @@ def read_records(path: Path) -> Iterator[bytes]:
         TFRecordError: A checksum does not match.
     """
     with path.open("rb") as file:
-        # A length is compared with the size before memory is reserved for it.
+        # The length is compared with the file's size before memory is reserved for it.
         end = os.fstat(file.fileno()).st_size
         start = 0
         while header := file.read(_HEADER.size):

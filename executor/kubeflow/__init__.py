@@ -1,1 +1,1 @@
-"""What Kubeflow Pipelines and Vertex AI hand to a container."""
+"""Reads and writes the JSON that Kubeflow Pipelines and Vertex AI exchange with a container."""

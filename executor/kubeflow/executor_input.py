@@ -1,8 +1,8 @@
-"""ExecutorInput and ExecutorOutput, the JSON between a container and Kubeflow or Vertex AI.
+"""Translates ExecutorInput and ExecutorOutput, the JSON of containers on Kubeflow and Vertex AI.
 
-Both are translated as `kubeflow_v2_entrypoint_utils` of TFX does, but into values: an artifact's
-class, and ML Metadata's messages, would bring TensorFlow. The channel of an artifact determines its
-type, so that its schema is not read.
+The rules are those of `kubeflow_v2_entrypoint_utils` of TFX, but the results are values: TFX's
+artifact classes and ML Metadata's messages import TensorFlow. An artifact's channel determines its
+type, so its schema is not read.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from tfx_best_exporter.executor.running import exec_properties as exec_propertie
 from tfx_best_exporter.executor.running import step
 from tfx_best_exporter.proto import kubeflow_pb2
 
-# Properties that tfx.types.standard_artifacts declares, with the converter of their JSON values.
-# The types of all other channels declare none.
+# These properties are declared in tfx.types.standard_artifacts. Each has the converter of its JSON
+# value. The artifact types of all other channels declare no property.
 _DECLARED: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     keys.EXAMPLES_KEY: {"span": int, "version": int, "split_names": str},
 }
-# CUSTOM_PROPERTIES_PREFIX of tfx.types.artifact: how a custom property is called that has the name
-# of a declared one.
+# TFX adds this prefix to a custom property with the name of a declared one
+# (CUSTOM_PROPERTIES_PREFIX of tfx.types.artifact).
 _CUSTOM_PREFIX = "custom:"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class OutputArtifact:
-    """An output artifact, which the platform has made.
+    """An output artifact that the platform created.
 
     Attributes:
-        name: Resource name in the platform's metadata store; empty if it has none.
-        value: URI, and the properties that it has already.
+        name: Resource name in the platform's metadata store; empty without one.
+        value: URI and current properties.
     """
 
     name: str
@@ -46,7 +46,7 @@ class OutputArtifact:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerTask:
-    """The task of a container.
+    """Task of a container.
 
     Attributes:
         inputs: Input artifacts by channel.
@@ -61,11 +61,11 @@ class ContainerTask:
     output_file: str
 
     def step_inputs(self, beam_pipeline_args: Sequence[str]) -> step.StepInputs:
-        """Returns the inputs of the step. A container knows neither pipeline nor run.
+        """Returns the inputs of the step, without provenance: a container has no pipeline context.
 
         Args:
-            beam_pipeline_args: The words of the command line that are no argument of the entry
-                point: TFX's compiler puts the pipeline's beam_pipeline_args there.
+            beam_pipeline_args: Words of the command line that are not arguments of the entry
+                point. TFX's compiler appends the pipeline's beam_pipeline_args there.
 
         Raises:
             See exec_properties.parsed.
@@ -79,15 +79,15 @@ class ContainerTask:
 
 
 def read(invocation: str, inputs_spec: str | None = None) -> ContainerTask:
-    """Returns the task that the arguments of an entry point state.
+    """Returns the task in the arguments of an entry point.
 
     Args:
-        invocation: An ExecutorInput as JSON. Fields that are not known are ignored.
-        inputs_spec: A ComponentInputsSpec as JSON, which a pipeline of schema 2.1 gives; None for
-            one of schema 2.0.
+        invocation: An ExecutorInput as JSON. Unknown fields are ignored.
+        inputs_spec: A ComponentInputsSpec as JSON, from a pipeline of schema 2.1; None for a
+            pipeline of schema 2.0.
 
     Raises:
-        google.protobuf.json_format.ParseError: One is not JSON of its message.
+        google.protobuf.json_format.ParseError: An argument is not the JSON of its message.
         ValueError: An output has no artifact, or several.
     """
     message = json_format.Parse(
@@ -117,7 +117,7 @@ def executor_output(task: ContainerTask, outputs: step.StepOutputs) -> str:
 
     Args:
         task: The task.
-        outputs: What its step has returned.
+        outputs: Result of its step.
     """
     message = kubeflow_pb2.ExecutorOutput()
     for channel, artifact in task.outputs.items():
@@ -134,7 +134,7 @@ def _exec_properties_of(inputs: Any, spec: Any | None) -> dict[str, Any]:
     result = {}
     for name, value in inputs.parameter_values.items():
         result[name] = json_format.MessageToDict(value)
-        # JSON has no integers of its own.
+        # JSON numbers are floats, so the spec says which parameters are integers.
         kind = spec.parameters[name].parameter_type
         if kind == kubeflow_pb2.ParameterType.NUMBER_INTEGER:
             result[name] = int(result[name])
@@ -144,7 +144,10 @@ def _exec_properties_of(inputs: Any, spec: Any | None) -> dict[str, Any]:
 def _plain(value: kubeflow_pb2.Value) -> int | float | str:
     kind = value.WhichOneof("value")
     if kind is None:
-        raise TypeError("a parameter or property must have a value (got an empty Value).")
+        raise TypeError(
+            "a parameter or property must have a value (got an empty Value). Compile the pipeline"
+            " with KubeflowV2DagRunner."
+        )
     return getattr(value, kind)
 
 
@@ -162,14 +165,14 @@ def _value_of(message: kubeflow_pb2.RuntimeArtifact, channel: str) -> InputArtif
 
 
 def _fits(value: Any, kind: Callable[[Any], Any]) -> bool:
-    """Returns whether a JSON value, in which numbers are floats, has a declared property's type."""
+    """Returns whether a JSON value, whose numbers are floats, has a declared property's type."""
     return isinstance(value, float if kind is int else str)
 
 
 def _output_of(message: kubeflow_pb2.ArtifactList, channel: str) -> OutputArtifact:
     if len(message.artifacts) != 1:
         raise ValueError(
-            f"{channel} must be one output artifact (got {len(message.artifacts)}). Compile the"
+            f"{channel} must have one output artifact (got {len(message.artifacts)}). Compile the"
             " pipeline with KubeflowV2DagRunner."
         )
     [artifact] = message.artifacts
@@ -181,7 +184,7 @@ def _runtime_artifact_of(
     added: Mapping[str, step.Property],
     declared: Mapping[str, Callable[[Any], Any]],
 ) -> kubeflow_pb2.RuntimeArtifact:
-    """Returns an output as the platform reads it: all properties are JSON."""
+    """Returns an output in the platform's format, with all properties as JSON."""
     custom = {**artifact.value.custom_properties, **added}
     custom.setdefault(TFX_VERSION_PROPERTY, importlib.metadata.version("tfx"))
     result = kubeflow_pb2.RuntimeArtifact(uri=artifact.value.uri, name=artifact.name)

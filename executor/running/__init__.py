@@ -1,1 +1,1 @@
-"""One run: observe, decide, act."""
+"""Runs a step: observe, decide, act."""

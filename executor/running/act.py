@@ -1,4 +1,4 @@
-"""Carries a decision out: saves the model again where asked, publishes, retires."""
+"""Carries out a decision: saves the model with other signatures, publishes it, retires exports."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def with_new_signatures(
     serving_signatures_fn: Callable[[Any], Mapping[str, Any]],
     work_path: Path,
 ) -> CandidateModel:
-    """Returns the candidate saved again with the signatures that a function returns.
+    """Returns the candidate, saved again with the signatures that a function returns.
 
     Args:
         model: The candidate.
         serving_signatures_fn: Loaded model -> {signature name: tf.function}.
-        work_path: Where the new files are written.
+        work_path: Directory for the new files.
 
     Raises:
-        TypeError: The function returned no mapping of names to tf.functions.
-        RuntimeError: The function raised, or the model cannot be saved with its signatures.
+        TypeError: The function did not return a mapping of names to tf.functions.
+        RuntimeError: The function raised, or the model cannot be saved with these signatures.
         ValueError: The model changed since its digests were taken.
     """
     files = resave.with_signatures(
@@ -58,20 +58,20 @@ def publish(
     pushed_model_uri: str,
     work_path: Path,
 ) -> int:
-    """Makes the candidate appear as a new version, and returns that.
+    """Publishes the candidate as a new version, and returns the version.
 
     Args:
-        settings: Of the run.
-        model: The candidate, as it is to be exported.
-        decision_for: Returns the decision that goes into the record of a version.
-        version: The least version it may have; larger if another writer takes that one.
-        pushed_model_uri: Of the PushedModel artifact; empty if there is none.
-        work_path: A local directory for files that have to be made.
+        settings: Settings of the run.
+        model: The candidate with the files to export.
+        decision_for: Returns the decision for the record of a version.
+        version: Smallest allowed version. A larger one is used if another writer takes it.
+        pushed_model_uri: URI of the PushedModel artifact; empty without one.
+        work_path: Local directory for temporary files.
 
     Raises:
-        ValueError: A file changed since its digest was taken, or was not written as it was.
+        ValueError: A file changed since its digest was taken, or its copy differs.
         LeaseLostError: Another writer took over; nothing was published.
-        OSError: Something cannot be read or written; nothing is visible of the version.
+        OSError: A file cannot be read or written; no part of the version is visible.
     """
 
     def make_record(version: int, manifest: Sequence[pb.ManifestEntry]) -> pb.ExportRecord:
@@ -100,7 +100,7 @@ def publish(
 
 
 def _evaluation_files(source: int, uri: str) -> list[saved_model.ModelFile]:
-    """Returns the files of a TFMA evaluation, to be kept with the export byte for byte."""
+    """Returns the files of a TFMA evaluation, which the export keeps byte for byte."""
     if source != pb.Evaluation.TFMA:
         return []
     return [
@@ -120,27 +120,27 @@ def retire(
     """Retires the exports that the policy does not keep.
 
     Args:
-        settings: Of the run.
-        versions: The version directories there are.
-        best_version: The export that is served, or None.
-        best_record: Its record; None if it is foreign.
+        settings: Settings of the run.
+        versions: All version directories.
+        best_version: Version of the best; None without one.
+        best_record: Record of the best; None if the best is foreign.
         now: Seconds since the epoch.
 
     Returns:
-        An outcome without a version.
+        The outcome; its version is 0.
     """
     exports, policy = settings.exports, settings.retention_policy
     warnings: list[str] = []
 
     def retained(version: int) -> retention.RetainedExport:
-        """Returns an export as retention sees it; one that cannot be read counts as foreign."""
+        """Returns an export for retention; an export that cannot be read counts as foreign."""
         export = Export(version=version, base=exports.base)
         try:
             if version == best_version:
                 record, problem = best_record, ""
             else:
                 record, problem = exports.contents(export)
-            # One whose record names another version is a copy that somebody made.
+            # A record that names another version belongs to a copy that a person made.
             if record is not None and record.version == version:
                 return retention.RetainedExport(
                     version=version,
@@ -151,11 +151,11 @@ def retire(
                     size_bytes=sum(entry.size for entry in record.manifest),
                 )
         except (OSError, RecordError) as error:
-            warnings.append(f"version {version} is kept: {error}")
+            warnings.append(f"version {version} is kept because it cannot be read: {error}")
         return retention.RetainedExport(version=version, is_foreign=True, exported_at=None)
 
     plan = retention.plan(
-        # Without a policy everything is kept: whose it is does not matter.
+        # Without a policy all exports are kept, so none is read.
         [retained(version) for version in versions] if policy else [],
         best_version=best_version,
         policy=policy,
@@ -170,7 +170,7 @@ def retire(
         except (OSError, RecordError) as error:
             problem = str(error)
             warnings.append(
-                f"version {item.version} could not be deleted, the next run tries again: {error}"
+                f"version {item.version} could not be deleted; the next run tries again: {error}"
             )
         retired.append(pb.ExportDecision.Retired(version=item.version, why=item.why, error=problem))
     return Outcome(
@@ -183,10 +183,10 @@ def retire(
 
 
 def _score(record: pb.ExportRecord, rule: MetricRule | None) -> float | None:
-    """Returns the recorded value of the compare rule's metric, larger for a better one.
+    """Returns the recorded value of the compare rule's metric, negated if smaller is better.
 
-    None where a compare function decides, or the recorded evaluation has no such metric: the rule
-    may have been another one then.
+    None if a compare function decides, or if the recorded evaluation lacks the metric, for example
+    because the rule has changed since the export.
     """
     if rule is None:
         return None

@@ -1,4 +1,4 @@
-"""The exec properties of BestExporter as typed values."""
+"""Parses the exec properties of BestExporter into typed values."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tfx_best_exporter.executor.deciding import policy
 from tfx_best_exporter.executor.evaluations import event_files
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# Evaluator's own default: it evaluates this split if none is named.
+# Evaluator evaluates this split by default.
 _DEFAULT_SPLITS = ("eval",)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PriorExport:
-    """The driver's knowledge of the export that is served; component.history writes it.
+    """Lineage of the best that the driver found; component.history writes it.
 
     Attributes:
-        version: Version of the export; 0 if the driver found none.
-        is_foreign: Whether the export has no record.
+        version: Version of the best; 0 if the driver found none.
+        is_foreign: Whether the best has no record.
         model_uri: URI of the Model that was pushed; empty if ML Metadata does not know it.
         evaluation_uri: URI of that model's ModelEvaluation; empty if ML Metadata does not know it.
         warnings: Differences between ML Metadata and the base directory.
@@ -40,20 +40,20 @@ class PriorExport:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ExecProperties:
-    """The exec properties that BestExporterSpec lists, and those that the driver adds.
+    """The exec properties of BestExporterSpec, and those that the driver adds.
 
     Attributes:
-        base_directory: Directory that the model server polls.
-        compare_policy: None for the default rule.
-        retention_policy: None if every export is kept.
-        event_file_pattern: Event files in a ModelRun, relative to it.
-        example_splits: Names of the splits that were evaluated.
-        serving_signatures_fn: Name of a function; empty for the model's own signatures.
+        base_directory: Path or URI of the base directory.
+        compare_policy: The compare policy; None for the default rule.
+        retention_policy: The retention policy; None keeps every export.
+        event_file_pattern: Pattern of the event files, relative to the ModelRun.
+        example_splits: Names of the evaluated splits.
+        serving_signatures_fn: Name of the function; empty for the model's own signatures.
         assets_extra: Destination below assets.extra/ -> source path.
         as_text: Whether to write saved_model.pbtxt.
-        module_file: File with the user's functions; empty without one.
-        module_path: Module in a wheel that TFX built of module_file; empty without one.
-        prior_export: What the driver found; its defaults where no driver runs.
+        module_file: File with the author's functions; empty without one.
+        module_path: Module in the wheel that TFX built from module_file; empty without one.
+        prior_export: Result of the driver; the defaults if no driver runs.
     """
 
     base_directory: str
@@ -70,14 +70,14 @@ class ExecProperties:
 
 
 def parsed(exec_properties: Mapping[str, Any]) -> ExecProperties:
-    """Returns the typed values of exec properties as TFX stores them.
+    """Returns typed values for the exec properties that TFX stores.
 
     Args:
-        exec_properties: By the names in keys.py. A missing one and an empty one are the same.
+        exec_properties: Values by the names in keys.py. A missing value equals an empty one.
 
     Raises:
-        RuntimeError: The driver failed. A driver that raises would leave the execution RUNNING
-            for ever, so it hands its error on.
+        RuntimeError: The driver failed. A driver that raises would leave the execution in state
+            RUNNING forever, so it passes its error to the executor.
         ValueError: push_destination or compare_policy is invalid.
         google.protobuf.json_format.ParseError: retention_policy is invalid.
     """
@@ -87,7 +87,7 @@ def parsed(exec_properties: Mapping[str, Any]) -> ExecProperties:
 
     if text(keys.DRIVER_ERROR_KEY):
         raise RuntimeError(
-            "The driver of this run failed; nothing was exported."
+            "the driver of this run failed, so nothing was exported:"
             f" {exec_properties[keys.DRIVER_ERROR_KEY]}"
         )
     compare_policy, retention_policy = None, None

@@ -1,4 +1,4 @@
-"""All reading that a decision needs: the candidate, what is served, and its evaluation."""
+"""Reads everything that a decision needs: the candidate, the best, and their evaluations."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignBest:
-    """What is known from elsewhere of a best that has no record.
+    """Lineage of a best without a record, from ML Metadata or the caller.
 
     Attributes:
-        version: The export it is known of.
-        eval_result: Its evaluation, or None.
-        model_uri: Of the Model that was pushed; empty if that is not known.
+        version: Version of the export.
+        eval_result: Evaluation of the export; None if it is not known.
+        model_uri: URI of the Model that was pushed; empty if it is not known.
     """
 
     version: int
@@ -38,13 +38,13 @@ class ForeignBest:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateModel:
-    """The candidate, and its files for the export.
+    """The candidate and its files for the export.
 
     Attributes:
         model: Directory of the SavedModel.
-        uri: Of the artifact that it belongs to.
-        files: Of the SavedModel, with their digests; none for a candidate that is not blessed.
-        candidate: The candidate's value for the decision.
+        uri: URI of the artifact that contains the SavedModel.
+        files: Files of the SavedModel, with their digests; empty if the candidate is not blessed.
+        candidate: The candidate's values for the decision.
     """
 
     model: Location
@@ -60,10 +60,10 @@ class Reevaluate(Protocol):
         """Returns the evaluation of the export.
 
         Args:
-            export: Its version directory.
-            candidate: Directory of the candidate's SavedModel, where both are to be evaluated
-                together if the EvalConfig allows that: their differences then have intervals of
-                their own.
+            export: Version directory of the export.
+            candidate: Directory of the candidate's SavedModel, to evaluate both together if the
+                EvalConfig allows it, so that their differences have confidence intervals; None to
+                evaluate the export alone.
         """
         ...
 
@@ -74,25 +74,28 @@ def observe_candidate(
     eval_result: EvalResult,
     blessings: Sequence[Blessing],
 ) -> CandidateModel:
-    """Returns a candidate that was read and checked.
+    """Reads and checks the candidate.
 
     Args:
-        model: Directory of its SavedModel.
-        uri: Of the artifact that it belongs to.
-        eval_result: Its evaluation.
-        blessings: Those that were given. A model that is not blessed is not touched: it need not
-            even be there.
+        model: Directory of the SavedModel.
+        uri: URI of the artifact that contains the SavedModel.
+        eval_result: Evaluation of the candidate.
+        blessings: All blessings of the candidate. A model that is not blessed is not read, and
+            may be missing.
+
+    Returns:
+        The candidate and its files.
 
     Raises:
-        InvalidModelError: The candidate is no complete SavedModel.
-        OSError: It cannot be read.
+        InvalidModelError: The candidate is not a complete SavedModel.
+        OSError: The candidate cannot be read.
     """
     candidate = Candidate(digest="", eval_result=eval_result, blessings=tuple(blessings))
     if not candidate.is_blessed:
         return CandidateModel(model=model, uri=uri, files=(), candidate=candidate)
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
         saved_model.check(model, Path(work_path))
-    # A candidate that was an export once has a record already: it gets one of its own.
+    # A candidate that is a copy of an export contains an old record, which is left out.
     files = [file for file in saved_model.files_of(model) if not file.is_reserved]
     candidate = dataclasses.replace(candidate, digest=saved_model.digest_of(files))
     return CandidateModel(model=model, uri=uri, files=files, candidate=candidate)
@@ -107,22 +110,21 @@ def observe(
     foreign_best: ForeignBest | None = None,
     reevaluate: Callable[[Location], Reevaluated] | None = None,
 ) -> Observation:
-    """Returns everything that a decision looks at, but serving signatures.
+    """Returns everything that a decision uses, except serving signatures.
 
     Args:
         exports: The base directory.
         candidate: The candidate.
         needs: The values that the decision needs.
-        comparability: Whether the best must be known on the candidate's data.
-        foreign_best: What is known of a best without a record.
-        reevaluate: Evaluates an export on the candidate's examples. Called only where candidate and
-            best are going to be compared, and the candidate's own evaluation has no metrics of the
-            best.
+        comparability: Whether the best must be evaluated on the candidate's data.
+        foreign_best: Lineage of a best without a record; None if it is not known.
+        reevaluate: Evaluates an export on the candidate's examples. It is called only if candidate
+            and best will be compared and the candidate's own evaluation lacks the best's metrics.
 
     Raises:
         RecordError: The best's record cannot be read.
-        RuntimeError: The best could not be evaluated again, and that is required.
-        OSError: Something cannot be read.
+        RuntimeError: The best could not be evaluated again, and comparability requires it.
+        OSError: A file of the base directory or of the candidate cannot be read.
     """
     served = exports.served()
     warnings = list(served.warnings)
@@ -130,7 +132,7 @@ def observe(
     if served.export is not None:
         best, found = _best(served.export, served.record, foreign_best)
         warnings.extend(found)
-        # Evaluating costs: only where the two are going to be compared.
+        # An evaluation takes minutes to hours, so it runs only if the two will be compared.
         if candidate.is_blessed and best.digest != candidate.digest:
             best, found = _compared_best(
                 best, served.export, candidate.eval_result, needs, comparability, reevaluate
@@ -150,7 +152,7 @@ def observe(
 def _best(
     export: Export, record: pb.ExportRecord | None, foreign_best: ForeignBest | None
 ) -> tuple[Best, tuple[str, ...]]:
-    """Returns the best with what is known of its evaluation without looking for more."""
+    """Returns the best with its recorded or foreign evaluation, and warnings."""
     if record is not None:
         best = Best(
             version=export.version,
@@ -164,7 +166,7 @@ def _best(
     try:
         digest = saved_model.digest_of(saved_model.files_of(export.location))
     except saved_model.InvalidModelError as error:
-        # Somebody else's export need not be one that we would write.
+        # An export written by another tool may break the rules of this exporter.
         warnings = (str(error),)
     is_known = foreign_best is not None and foreign_best.version == export.version
     best = Best(
@@ -186,7 +188,7 @@ def _compared_best(
     comparability: pb.ComparePolicy.Comparability,
     reevaluate: Callable[[Location], Reevaluated] | None,
 ) -> tuple[Best, tuple[str, ...]]:
-    """Returns the best with everything that it is compared by."""
+    """Returns the best with the evaluation to compare with, and warnings."""
     recorded = best.eval_result
     found, warnings = with_evaluation(
         best,
@@ -213,16 +215,16 @@ def observe_signatures(
 ) -> Observation:
     """Returns an observation with the serving signatures of candidate and best.
 
-    They lie in the largest files that a decision reads, and only a candidate that would be exported
-    without them is compared by them.
+    Signatures are in the largest files that a decision reads. They are read only for a candidate
+    that every other gate would export.
 
     Args:
-        observation: Without signatures.
+        observation: Observation without signatures.
         exports: The base directory.
-        model: The candidate, with the files that the export will have.
+        model: The candidate, with the files of the future export.
 
     Raises:
-        InvalidModelError: Those of the candidate cannot be read.
+        InvalidModelError: The candidate's signatures cannot be read.
     """
     best = observation.best
     if best is None:
@@ -240,9 +242,11 @@ def observe_signatures(
 def _recorded_slices(
     export: Export, record: pb.ExportRecord
 ) -> Callable[[], Mapping[SliceKey, EvalResult]]:
-    """Returns the slices of the evaluation that an export holds, read now.
+    """Reads the slices of an export's recorded evaluation.
 
-    Slices that cannot be read are an error only for what asks for them.
+    Returns:
+        A function that returns the slices. It raises the error of a failed read, so that the error
+        matters only to a policy that uses slices.
     """
     if record.evaluation.source != pb.Evaluation.TFMA:
         return dict
@@ -266,7 +270,7 @@ def _signatures_of_export(export: Export) -> Mapping[str, saved_model.Signature]
 
 
 def _has_digest(path: str, digest: str) -> bool:
-    """Returns whether the SavedModel at a path is there, and has a content digest."""
+    """Returns whether a path has a SavedModel with this content digest."""
     try:
         files = saved_model.files_of(location_of(path))
     except (OSError, ValueError):
@@ -277,7 +281,7 @@ def _has_digest(path: str, digest: str) -> bool:
 def _latest_record(
     exports: ExportDirectory, served: Served
 ) -> tuple[pb.ExportRecord | None, tuple[str, ...]]:
-    """Returns the record of the newest export that has one, or a warning if it cannot be read."""
+    """Returns the newest record, or a warning if it cannot be read."""
     if served.record is not None:
         return served.record, ()
     for export in reversed(served.exports):
@@ -285,7 +289,10 @@ def _latest_record(
             if exports.has_record(export):
                 return exports.record(export), ()
         except (OSError, RecordError) as error:
-            # It is for the history alone: no reason not to export.
-            warning = f"the history before version {export.version} is not known: {error}"
+            # The record is only needed for the history in the report, so the run goes on.
+            warning = (
+                f"the report has no history: the record of version {export.version} cannot be read:"
+                f" {error}"
+            )
             return None, (warning,)
     return None, ()

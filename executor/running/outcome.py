@@ -1,4 +1,4 @@
-"""What came of a decision."""
+"""Result of carrying out a decision."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a run did.
+    """Changes that a run made in the base directory.
 
     Attributes:
-        version: Export that holds the candidate when the run ends; 0 if none does.
-        kept: Exports that are kept, each with the reasons.
-        retired: Exports that the run retired, or tried to.
-        warnings: What failed and is tried again.
+        version: Version that contains the candidate at the end of the run; 0 if none does.
+        kept: Kept exports, each with the reasons.
+        retired: Exports that the run retired or tried to retire.
+        warnings: Failures that the next run tries to repair.
     """
 
     version: int = 0

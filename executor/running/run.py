@@ -1,4 +1,4 @@
-"""One run: lock, recover, observe, decide, act, and report; again if the lock was lost."""
+"""Runs the steps lock, recover, observe, decide, act and report; repeats them on a lost lock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.executor.version import VERSION
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# Decisions that are made again because the lock was lost; then the run fails.
+# A run fails after this number of attempts that each lost the lock.
 _MAX_ATTEMPTS = 5
 
 _logger = logging.getLogger(__name__)
@@ -33,15 +33,15 @@ _logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What one run is asked for.
+    """Arguments of one run.
 
     Attributes:
-        foreign_best: What is known of a best without a record.
-        reevaluate: Evaluates an export on the candidate's examples, or None.
-        pushed_model: Directory that is given the exported SavedModel too, or None.
-        pushed_model_uri: What the record calls that directory; empty if there is none.
+        foreign_best: Lineage of a best without a record; None if it is not known.
+        reevaluate: Evaluates an export on the candidate's examples; None without examples.
+        pushed_model: Directory that gets a copy of the exported SavedModel; None for no copy.
+        pushed_model_uri: URI of that directory in the record; empty without one.
         provenance: Pipeline and run.
-        warnings: To be reported with the decision.
+        warnings: Warnings to report with the decision.
     """
 
     foreign_best: ForeignBest | None = None
@@ -55,13 +55,16 @@ class Request:
 def export_if_better(
     settings: Settings, model: CandidateModel, request: Request
 ) -> pb.ExportDecision:
-    """Returns the decision about a candidate, carried out.
+    """Decides about a candidate and carries out the decision.
+
+    Returns:
+        The decision, as it is written to decision.json.
 
     Raises:
         See ModelExporter.run.
     """
     request.provenance.exporter_version = VERSION
-    # Before the lock: a source that is missing stops the run with nothing written.
+    # A missing source of assets_extra stops the run before anything is written.
     with_assets_extra(model.files, settings.assets_extra)
     attempts = 0
     while True:
@@ -70,17 +73,20 @@ def export_if_better(
             with settings.exports.lock():
                 result = _run_locked(settings, model, request)
         except LeaseLostError:
-            # Somebody else may have exported meanwhile: look at what is served, decide again.
+            # Another run may have exported in the meantime, so the best is read again.
             if attempts == _MAX_ATTEMPTS:
                 raise
-            _logger.warning("lost the lock of %s, deciding again", settings.exports.base)
+            _logger.warning("lost the lock of %s; the run starts again", settings.exports.base)
         else:
             _log(result)
             return result
 
 
 def retire_only(settings: Settings) -> pb.ExportDecision:
-    """Returns a decision of which only `kept`, `retired` and `warnings` are set.
+    """Retires exports without deciding about a candidate.
+
+    Returns:
+        A decision in which only `kept`, `retired` and `warnings` are set.
 
     Raises:
         See ModelExporter.run.
@@ -99,7 +105,7 @@ def retire_only(settings: Settings) -> pb.ExportDecision:
 def decide_only(
     settings: Settings, model: CandidateModel, foreign_best: ForeignBest | None
 ) -> Decision:
-    """Returns what `run` would decide now by the recorded evaluation of the best.
+    """Returns the decision that `run` would make now with the recorded evaluation of the best.
 
     Raises:
         See ModelExporter.run.
@@ -161,7 +167,7 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
         exports.copy_to(
             Export(version=version, base=exports.base), request.pushed_model, source.files
         )
-    # An export is one more to look at.
+    # A new export changes the versions, so retention reads them again.
     outcome = _retire(settings, now, None if decision.is_export else observation)
     return message.export_decision(
         origin,
@@ -177,11 +183,11 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
 def _reevaluation_of(
     request: Request, source: CandidateModel, needs: Needs
 ) -> Callable[[Location], Reevaluated] | None:
-    """Returns the function that evaluates an export again; None if there is none."""
+    """Returns the function that evaluates an export again; None without examples."""
     reevaluate = request.reevaluate
     if reevaluate is None:
         return None
-    # The second model doubles the work, and only their difference's noise needs it.
+    # A second model doubles the work; only the interval of the difference needs it.
     beside = source.model if needs.intervals else None
     return lambda export: reevaluate(export, beside)
 
@@ -194,12 +200,12 @@ def _decide(
     now: float,
     work_path: Path,
 ) -> tuple[CandidateModel, Decision]:
-    """Returns the candidate as it would be exported, and the decision about it."""
+    """Returns the candidate with the files to export, and the decision about it."""
     decision = decide(observation, settings.policy, now)
     if not decision.is_export or not needs.signatures:
         return model, decision
-    # Making other signatures takes the whole model: only for one that is exported, as far as all
-    # the rest says.
+    # New signatures need the whole model to be loaded and saved, so they are created only for a
+    # candidate that every other gate exports.
     if settings.serving_signatures_fn is not None:
         model = act.with_new_signatures(model, settings.serving_signatures_fn, work_path)
     observation = observe.observe_signatures(observation, settings.exports, model)
@@ -207,12 +213,13 @@ def _decide(
 
 
 def _retire(settings: Settings, now: float, observation: Observation | None) -> Outcome:
-    """Retires what the policy does not keep.
+    """Retires the exports that the policy does not keep.
 
     Args:
-        settings: Of the run.
+        settings: Settings of the run.
         now: Seconds since the epoch.
-        observation: What was found, if nothing has changed since; None to look again.
+        observation: Observation of this run, if nothing has changed since; None to read the base
+            directory again.
     """
     if observation is None:
         served = settings.exports.served()

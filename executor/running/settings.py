@@ -1,4 +1,4 @@
-"""What a run is configured with, checked."""
+"""Checks the configuration of a run."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a run is configured with.
+    """Configuration of a run.
 
     Attributes:
         exports: The base directory.
-        compare_policy: What "better" means, as it was given.
-        policy: The same as a value.
-        retention_policy: Which exports to keep; None keeps all.
+        compare_policy: The compare policy as a message.
+        policy: The same policy as a value.
+        retention_policy: The exports to keep; None keeps all.
         serving_signatures_fn: Loaded model -> {signature name: tf.function}; None for the model's
             own signatures.
         assets_extra: Destination below assets.extra/ -> source path.
         as_text: Whether to write saved_model.pbtxt instead of saved_model.pb.
-        name: Of the exporter, for its records.
+        name: Name of the exporter in its records.
         clock: Returns seconds since the epoch.
     """
 
@@ -56,7 +56,7 @@ def compare_policy_of(
     compare_policy: pb.ComparePolicy | Mapping[str, Any] | None,
     load_function: LoadFunction,
 ) -> tuple[pb.ComparePolicy, Policy]:
-    """Returns the policy that both arguments state together, as a message and as a value.
+    """Returns the compare policy of two arguments, as a message and as a value.
 
     Args:
         compare_fn: A compare function or its dotted name.
@@ -65,13 +65,13 @@ def compare_policy_of(
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: Both were given, or one is invalid.
+        ValueError: Both arguments are set, or one is invalid.
     """
     with within("compare_policy"):
         message = messages.message_of(compare_policy, pb.ComparePolicy)
     if compare_fn is not None and message is not None:
         raise ValueError(
-            "compare_fn must be left out where compare_policy is given (got both)."
+            "compare_fn must be None if compare_policy is set (got both)."
             " Set compare_policy.compare_fn instead."
         )
 
@@ -93,16 +93,16 @@ def retention_policy_of(
     retention_policy: pb.RetentionPolicy | Mapping[str, Any] | None,
     compare_policy: pb.ComparePolicy,
 ) -> retention.Policy | None:
-    """Returns the policy that both arguments state together; None keeps every export.
+    """Returns the retention policy of two arguments; None keeps every export.
 
     Args:
-        exports_to_keep: Number of exports to keep, or None.
-        retention_policy: More than a number, a message or a dict.
-        compare_policy: Ranks exports for `keep_best`.
+        exports_to_keep: Number of exports to keep; None for no limit.
+        retention_policy: A message or a dict with more rules; None for exports_to_keep alone.
+        compare_policy: The policy that ranks exports for `keep_best`.
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: Both were given, or one is invalid.
+        ValueError: Both arguments are set, or one is invalid.
     """
     with within("retention_policy"):
         given = messages.message_of(retention_policy, pb.RetentionPolicy)

@@ -1,7 +1,7 @@
-"""One step of a pipeline: from the values that a container or TFX hands over to those it returns.
+"""Runs one step of a pipeline on values from TFX or a container.
 
-No TFX artifact crosses this border, so that a step which exports nothing imports neither TFX nor
-TensorFlow.
+TFX artifacts are converted before they reach this module, so a step imports TFX and TensorFlow only
+to save a model again, to evaluate the best again, to load a module file, or for TFX's fileio.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _BLESSED_PROPERTY = "blessed"
 _HAS_MODEL_PROPERTY = "has_model"
-# The name in an export's record where no pipeline node is known.
+# Records have this name if the pipeline node is not known.
 _DEFAULT_NAME = "BestExporter"
 
 Property = int | float | str
@@ -52,7 +52,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Pipeline, run and node that a step belongs to; each empty if unknown."""
+    """Pipeline, run and node of a step; each is empty if it is not known."""
 
     pipeline_name: str = ""
     run_id: str = ""
@@ -61,15 +61,15 @@ class Provenance:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StepInputs:
-    """Everything that a step is given.
+    """Inputs of a step.
 
     Attributes:
-        artifacts: By input channel. `model`, `evaluation` or `model_run`, `model_blessing` and
-            `infra_blessing` have one each, `examples` any number.
+        artifacts: Artifacts by input channel. `model`, `evaluation` or `model_run`,
+            `model_blessing` and `infra_blessing` have one each, `examples` any number.
         exec_properties: The typed exec properties.
-        output_uris: Directory of each output artifact, `pushed_model` and `decision`.
+        output_uris: Directory of each output artifact, by output channel.
         provenance: Pipeline, run and node.
-        beam: Beam arguments, for a second evaluation.
+        beam: Beam arguments for a second evaluation.
     """
 
     artifacts: Mapping[str, Sequence[InputArtifact]]
@@ -86,23 +86,23 @@ class StepInputs:
         """Returns the artifact of an input channel.
 
         Raises:
-            ValueError: The channel has none, or several.
+            ValueError: The channel has no artifact, or several.
         """
         found = self.artifacts.get(channel, ())
         if len(found) != 1:
             raise ValueError(
-                f"{channel} must be one artifact (got {len(found)}). Give BestExporter a channel"
-                " that resolves to one."
+                f"{channel} must have one artifact (got {len(found)}). Pass a channel that resolves"
+                " to one artifact."
             )
         return found[0]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutputs:
-    """Everything that a step returns; its files lie at the output URIs already.
+    """Result of a step; its files are already at the output URIs.
 
     Attributes:
-        custom_properties: To be set on each output artifact, by output channel.
+        custom_properties: Custom properties of each output artifact, by output channel.
     """
 
     custom_properties: Mapping[str, Mapping[str, Property]]
@@ -112,8 +112,8 @@ def run_step(inputs: StepInputs) -> StepOutputs:
     """Exports the candidate if it is better than the best, and writes the decision's files.
 
     Raises:
-        RuntimeError: An infra_blessing that should contain a model has none.
-        See ModelExporter.run for the others.
+        RuntimeError: An infra_blessing contains no model although `model` is not set.
+        See ModelExporter.run for other exceptions.
     """
     blessings = _blessings_of(inputs)
     model_uri, model_path = _model_of(inputs, blessings)
@@ -139,12 +139,14 @@ def _export(
     eval_result: EvalResult,
     blessings: Sequence[Blessing],
 ) -> pb.ExportDecision:
-    """Returns the decision, carried out."""
+    """Decides, carries out the decision, and returns it."""
     properties = inputs.exec_properties
     prior_export = properties.prior_export
     warnings = list(prior_export.warnings)
     if not blessings:
-        warnings.append("no blessing was given: the model is not validated")
+        warnings.append(
+            "the candidate was not validated: neither model_blessing nor infra_blessing is set"
+        )
     foreign_best = None
     if prior_export.is_foreign:
         foreign_result, foreign_warnings = _foreign_eval_result_of(prior_export)
@@ -197,7 +199,7 @@ def _settings_of(inputs: StepInputs) -> Settings:
 def _retention_policy_of(
     properties: ExecProperties, compare_policy: pb.ComparePolicy
 ) -> retention.Policy | None:
-    # The component has applied the default: without the property every export is kept.
+    # The component has already applied its default, so a missing property keeps every export.
     if properties.retention_policy is None:
         return None
     return retention_policy_of(
@@ -206,18 +208,18 @@ def _retention_policy_of(
 
 
 def _foreign_eval_result_of(prior_export: PriorExport) -> tuple[EvalResult | None, list[str]]:
-    """Returns the evaluation of a best without a record, if it can be read, and warnings."""
+    """Returns the evaluation of a best without a record, or None if unreadable, and warnings."""
     if not prior_export.evaluation_uri:
         return None, []
     try:
         return tfma.from_tfma(prior_export.evaluation_uri), []
     except ValueError as error:
-        # Then nothing is known of the best: on_unknown_best says what to do.
+        # The best counts as unknown, and compare_policy.on_unknown_best decides.
         return None, [str(error)]
 
 
 def _reevaluation_of(inputs: StepInputs, evaluation_uri: str) -> reevaluation.Reevaluation | None:
-    """Returns a callable that evaluates an export on the examples; None without examples."""
+    """Returns the callable that evaluates an export on the examples; None without examples."""
     if not inputs.has(keys.EXAMPLES_KEY):
         return None
     examples = inputs.artifacts[keys.EXAMPLES_KEY]
@@ -226,7 +228,7 @@ def _reevaluation_of(inputs: StepInputs, evaluation_uri: str) -> reevaluation.Re
         examples_uri=uri_of(examples),
         splits=inputs.exec_properties.example_splits,
         evaluation_uri=evaluation_uri,
-        # In the pipeline's root, where Beam's workers can write; and somebody may look at it.
+        # Beam's workers can write below the pipeline root, and people can look at the result.
         output_uri=posixpath.join(
             inputs.output_uris[keys.DECISION_KEY], keys.BEST_EVALUATION_DIRECTORY
         ),
@@ -246,7 +248,7 @@ def _load(properties: ExecProperties, reference: str) -> Callable[..., Any]:
         keys.MODULE_PATH_KEY: properties.module_path or None,
         keys.MODULE_FILE_KEY: properties.module_file or None,
     }
-    # Brings every component of TFX, and Apache Beam: only a module file's user pays for them.
+    # udf_utils imports all of TFX and Apache Beam, so it is imported only for a module file.
     from tfx.components.util import udf_utils
 
     try:
@@ -276,7 +278,7 @@ def _blessings_of(inputs: StepInputs) -> tuple[Blessing, ...]:
 
 
 def _model_of(inputs: StepInputs, blessings: Sequence[Blessing]) -> tuple[str, str]:
-    """Returns the URI of the artifact that has the candidate, and the path of its SavedModel."""
+    """Returns the URI of the candidate's artifact, and the path of its SavedModel."""
     if inputs.has(keys.MODEL_KEY):
         model = inputs.only(keys.MODEL_KEY)
         return model.uri, _serving_model_path(model)
@@ -284,9 +286,9 @@ def _model_of(inputs: StepInputs, blessings: Sequence[Blessing]) -> tuple[str, s
     is_blessed = all(each.status is BlessingStatus.BLESSED for each in blessings)
     if is_blessed and not infra_blessing.int_custom_property(_HAS_MODEL_PROPERTY):
         raise RuntimeError(
-            "infra_blessing must contain a model where no model is given (got none, at"
-            f" {infra_blessing.uri}). Set RequestSpec.make_warmup of InfraValidator, or give"
-            " BestExporter the model."
+            "infra_blessing must contain a model if the argument model is not set (got none, at"
+            f" {infra_blessing.uri}). Set RequestSpec.make_warmup of InfraValidator, or pass model"
+            " to BestExporter."
         )
     return infra_blessing.uri, artifacts.stamped_model_directory(infra_blessing.uri)
 
@@ -294,23 +296,22 @@ def _model_of(inputs: StepInputs, blessings: Sequence[Blessing]) -> tuple[str, s
 def _serving_model_path(model: InputArtifact) -> str:
     """Returns the path of a Model's SavedModel.
 
-    As `serving_model_path` of tfx.utils.path_utils, but through our storages: TFX's file layer has
-    no S3.
+    The rules are those of `serving_model_path` of tfx.utils.path_utils, which cannot read S3.
 
     Raises:
-        ValueError: Estimators have left several models.
+        ValueError: An Estimator left several exports.
     """
     location = location_of(artifacts.serving_model_directory(model))
     if not (location / "export").children():
         return location.uri
-    # Estimators: export/<exporter>/<timestamp>/.
+    # An Estimator writes export/<exporter>/<timestamp>/.
     location /= "export"
     for _ in range(2):
         names = [entry.name for entry in location.children()]
         if len(names) != 1:
             raise ValueError(
-                f"model must have one export of an Estimator (got {', '.join(names) or 'none'}, at"
-                f" {location.uri}). Remove the others."
+                "model must contain one export of an Estimator (got"
+                f" {', '.join(names) or 'none'}, at {location.uri}). Keep only the export to serve."
             )
         location /= names[0]
     return location.uri
@@ -351,7 +352,8 @@ def _custom_properties_of(decision: pb.ExportDecision) -> dict[str, dict[str, Pr
         (keys.BEST_METRIC_PREFIX, decision.best.evaluation.metrics),
     ):
         for metric in metrics:
-            # JSON, in which Kubeflow Pipelines and Vertex AI keep properties, has no others.
+            # Kubeflow Pipelines and Vertex AI store properties as JSON, which has only finite
+            # numbers.
             if math.isfinite(metric.value):
                 common[f"{prefix}{MetricKey.from_proto(metric.key)}"] = metric.value
     return {
@@ -367,17 +369,17 @@ def _custom_properties_of(decision: pb.ExportDecision) -> dict[str, dict[str, Pr
 
 
 def _write(decision: pb.ExportDecision, directory: Location) -> None:
-    """Writes a decision for people and for programs."""
-    # Only here is a page made: a pipeline's author imports this module, and makes none.
+    """Writes report.html and decision.json."""
+    # Pipeline definitions import this module too, and need no templates.
     from tfx_best_exporter.executor.reports import report
 
     try:
         page = report.to_html(decision)
     except Exception as error:
-        # The model may be served already: a page must not make that a failure.
-        _logger.exception("%s could not be made", keys.REPORT_FILE)
+        # The model may already be served, so a failed report must not fail the run.
+        _logger.exception("%s could not be written", keys.REPORT_FILE)
         decision.warnings.append(
-            f"{keys.REPORT_FILE} could not be made: {type(error).__name__}: {error}"
+            f"{keys.REPORT_FILE} could not be written: {type(error).__name__}: {error}"
         )
     else:
         (directory / keys.REPORT_FILE).write(page.encode())

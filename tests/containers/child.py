@@ -1,6 +1,6 @@
-"""A process with everything imported that runs the commands of containers, each in a fork of it.
+"""Runs the commands of containers, each in a fork of a process that has imported everything.
 
-The imports take a quarter of a minute. What a fork then runs is the command as it is.
+The imports take 15 seconds. A fork runs its command unchanged.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ IMPORTED_ONCE = (
 
 
 DEADLINE_SECONDS = 120.0
-# As that of `timeout`.
+# The command `timeout` has the same exit code.
 TOO_LATE = 124
 
 
 def run(request: dict[str, Any], deadline_seconds: float = DEADLINE_SECONDS) -> int:
     """Returns the exit code of `python -m <module> <arguments>` in a fork.
 
-    One that takes longer than the deadline is killed, with what it has started; its code is
-    TOO_LATE.
+    A fork that exceeds the deadline is killed together with its own processes, and has the exit
+    code TOO_LATE.
     """
     process_id = os.fork()
     if process_id:
@@ -73,7 +73,7 @@ def _code_of(process_id: int, log: str, deadline_seconds: float) -> int:
     try:
         os.killpg(process_id, signal.SIGKILL)
     except ProcessLookupError:
-        # It has not come to lead a group of its own, or has just ended.
+        # The fork has not called setsid yet, or has just ended.
         os.kill(process_id, signal.SIGKILL)
     os.waitpid(process_id, 0)
     with open(log, "a") as file:
@@ -82,7 +82,7 @@ def _code_of(process_id: int, log: str, deadline_seconds: float) -> int:
 
 
 def main() -> None:
-    """Answers requests until there are no more."""
+    """Answers requests until standard input ends."""
     for name in IMPORTED_ONCE:
         importlib.import_module(name)
     gc.freeze()

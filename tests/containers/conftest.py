@@ -1,4 +1,4 @@
-"""Compiled steps, and what they are run with: artifacts on a disk and in two object stores."""
+"""Fixtures for compiled steps, and for artifacts on a disk and in two object stores."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ARTIFACT_TYPES: Mapping[str, type[types.Artifact]] = {
 def compile_step(
     root: Path, inputs: Iterable[str], *, use_pipeline_spec_2_1: bool = True, **arguments: Any
 ) -> Step:
-    """Returns BestExporter of a compiled pipeline, in which importers are its inputs' producers."""
+    """Returns BestExporter of a compiled pipeline in which importers produce its inputs."""
     importers = {
         name: tfx.dsl.Importer(source_uri="/", artifact_type=ARTIFACT_TYPES[name]).with_id(name)
         for name in inputs
@@ -59,7 +59,7 @@ def compile_step(
 
 
 def compile_pipeline(pipeline: Any, use_pipeline_spec_2_1: bool = True) -> dict[str, Any]:
-    # Both entry points are run: ours with the one version of the spec, TFX's with the other.
+    # Version 2.1 of the spec runs this package's entry point, version 2.0 runs TFX's.
     config = kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
         default_image="tfx-best-exporter",
         default_commands=compiled.ENTRY_POINT if use_pipeline_spec_2_1 else None,
@@ -71,13 +71,13 @@ def compile_pipeline(pipeline: Any, use_pipeline_spec_2_1: bool = True) -> dict[
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """A storage with room for artifacts and base directories.
+    """A storage for artifacts and base directories.
 
     Attributes:
-        storage: For looking at it from this process.
-        root: An empty directory there.
-        environment: What a container needs to reach it.
-        platform: Who runs the containers.
+        storage: Client of the storage in this process.
+        root: An empty directory in the storage.
+        environment: Environment variables with which a container reaches the storage.
+        platform: Platform that runs the containers.
     """
 
     storage: Any
@@ -89,7 +89,7 @@ class Place:
         return Location(self.storage, f"{self.root}/{name}")
 
     def put(self, path: Path, name: str) -> str:
-        """Copies a local directory; returns its URI."""
+        """Copies a local directory to the storage, and returns its URI."""
         source, destination = Location(LocalStorage(), str(path)), self / name
         copy_files([(source / each, destination / each) for each in source.sizes()])
         return destination.uri
@@ -97,7 +97,7 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a container has left. Without an output file, `outputs` is None."""
+    """Result of a container. Without an output file, `outputs` is None."""
 
     ended: Ended
     outputs: Mapping[str, Any] | None
@@ -110,7 +110,7 @@ class Run:
         return pb.ExportDecision.Reason.Name(self.decision.reason)
 
     def properties(self, output: str) -> dict[str, Any]:
-        """Returns the custom properties of an output, but TFX's own."""
+        """Returns the custom properties of an output, except TFX's own."""
         assert self.outputs, self.ended.log
         properties = dict(self.outputs[output]["metadata"])
         assert properties.pop("tfx_version")
@@ -118,7 +118,7 @@ class Run:
 
 
 class Runs:
-    """Runs of a step at a place. Its base directory is `base_uri`."""
+    """Runs of steps at a place, with the base directory `base_uri`."""
 
     def __init__(
         self, place: Place, containers: Containers, write_model: WriteModel, tmp_path: Path
@@ -135,7 +135,7 @@ class Runs:
         return Artifact(uri=self._put_model("Format-Serving", scale))
 
     def infra_blessing(self, scale: float, **properties: float) -> Artifact:
-        """Returns a blessing with a warmed-up model where InfraValidator puts it."""
+        """Returns a blessing with a warmed-up model in InfraValidator's directory."""
         return Artifact(uri=self._put_model("stamped_model", scale), properties=properties)
 
     def _put_model(self, folder: str, scale: float) -> str:
@@ -189,7 +189,7 @@ class Runs:
         inputs: Mapping[str, Artifact],
         parameters: Mapping[str, str] | None = None,
     ) -> tuple[list[str], Path, Location]:
-        """Returns a container's command, its output file, and where its outputs lie."""
+        """Returns a container's command, its output file, and the directory of its outputs."""
         outputs = self.place / f"penguin/{uuid.uuid4().hex}/BestExporter"
         output_path = self._tmp_path / f"output_{next(self._numbers)}" / "output_metadata.json"
         executor_input = step.executor_input(
@@ -253,13 +253,13 @@ def make_runs(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Runs]]:
-    """Returns a function that returns runs on a kind of storage: "local", "gs" or "s3"."""
+    """Returns a function that creates runs on a kind of storage: "local", "gs" or "s3"."""
     opened = []
 
     def make(kind: str, platform: Platform) -> Runs:
         environment = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         for name, value in environment.items():
-            # The compiler builds wheels.
+            # TFX's compiler runs pip to build wheels.
             monkeypatch.setenv(name, value)
         if kind == "local":
             place = Place(LocalStorage(), str(tmp_path / "place"), environment, platform)
@@ -283,5 +283,5 @@ def make_runs(
 
 @pytest.fixture
 def runs(make_runs: Callable[..., Runs]) -> Runs:
-    """Runs on a disk, as Kubeflow Pipelines has them."""
+    """Returns runs of Kubeflow Pipelines on a local disk."""
     return make_runs("local", "kubeflow")

@@ -1,8 +1,8 @@
-"""What surrounds a container on Kubeflow Pipelines 2 and on Vertex AI.
+"""Builds a container's command as Kubeflow Pipelines 2 and Vertex AI do.
 
-A step's command comes out of a compiled pipeline; an ExecutorInput takes its placeholder's place,
-as those two write it. Kubeflow's launcher, backend/src/v2 of kubeflow/pipelines, gives inputs the
-ids of its metadata store as names and outputs none; Vertex AI gives resource names to both.
+A step's command comes from a compiled pipeline. An ExecutorInput replaces its placeholder. The
+launcher of Kubeflow (backend/src/v2 of kubeflow/pipelines) names inputs by the ids of its metadata
+store and does not name outputs. Vertex AI gives both resource names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RESOURCE = "projects/123/locations/europe-west4/metadataStores/default/artifact
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """An input of a step. `properties` are its custom ones: numbers are floats, as in JSON."""
+    """An input of a step, with its custom properties. Numbers are floats, as in JSON."""
 
     uri: str
     properties: Mapping[str, float | str] = dataclasses.field(default_factory=dict)
@@ -30,7 +30,7 @@ class Artifact:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Step:
-    """A step of a compiled pipeline: three excerpts of it."""
+    """A step of a compiled pipeline, as three excerpts of the pipeline."""
 
     component: Mapping[str, Any]
     task: Mapping[str, Any]
@@ -60,11 +60,11 @@ class Step:
         """Returns the ExecutorInput as JSON.
 
         Args:
-            inputs: The artifacts that the steps before have written, by input.
-            platform: Who writes it.
-            outputs_uri: Below it lie the outputs.
-            output_file: Where the container writes what it has made.
-            parameters: Values of the pipeline's own parameters.
+            inputs: Artifacts that earlier steps wrote, by input.
+            platform: Platform that writes the ExecutorInput.
+            outputs_uri: Parent directory of the outputs.
+            output_file: Path of the ExecutorOutput.
+            parameters: Values of the pipeline's parameters.
         """
         definitions = self.component["inputDefinitions"]["artifacts"]
         assert inputs.keys() == definitions.keys()
@@ -106,7 +106,7 @@ class Step:
         return json_format.MessageToJson(message, indent=None)
 
     def command(self, executor_input: str) -> list[str]:
-        """Returns the container's command line with its placeholders filled in."""
+        """Returns the container's command line with its placeholders replaced."""
         words = [*self.container["command"], *self.container["args"]]
         assert words.count("{{$}}") == 1
         filled = [word.replace("{{$}}", executor_input) for word in words]
@@ -114,7 +114,7 @@ class Step:
         return filled
 
     def _parameters(self, values: Mapping[str, str]) -> dict[str, Any]:
-        """Returns the step's parameters, in the field that the schema of the pipeline has."""
+        """Returns the step's parameters, in the field of the pipeline's schema version."""
         given = self.task["inputs"].get("parameters", {})
         if any("constantValue" in item.get("runtimeValue", {}) for item in given.values()):
             return {
@@ -135,7 +135,7 @@ class Step:
 
 
 def read_executor_output(text: str) -> dict[str, Any]:
-    """Returns the one artifact of each output, as the platform reads it."""
+    """Returns the only artifact of each output, as the platform reads it."""
     message = json_format.Parse(text, pipeline_spec_pb2.ExecutorOutput())
     outputs = json.loads(json_format.MessageToJson(message))["artifacts"]
     result = {}

@@ -1,4 +1,4 @@
-"""Runs the commands of containers; the other side of child.py."""
+"""Runs the commands of containers through child.py."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.children import child
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ended:
-    """What became of a container: its exit code, and what it wrote to stdout and stderr."""
+    """Result of a container: its exit code, and its output on stdout and stderr."""
 
     code: int
     log: str
 
 
 class Containers:
-    """Runs commands in processes that have imported everything already."""
+    """Runs commands in processes that have already imported everything."""
 
     def __init__(self, process: subprocess.Popen[str], directory: Path):
         self._process = process
@@ -39,7 +39,7 @@ class Containers:
         return json.loads(line)
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> Ended:
-        """Runs `python -m <module> <arguments>` to its end, or to the deadline of child.py."""
+        """Runs `python -m <module> <arguments>` until it ends or the deadline of child.py."""
         python, option, module, *arguments = command
         assert (python, option) == ("python", "-m")
         log_path = self._directory / uuid.uuid4().hex
@@ -66,8 +66,8 @@ def containers(directory: Path) -> Iterator[Containers]:
 def start(
     command: Sequence[str], environment: Mapping[str, str], directory: Path
 ) -> subprocess.Popen[str]:
-    """Starts a command as a container does: in a process of its own, far from the repository."""
-    # `python` is this one.
+    """Starts a command in its own process outside the repository, as a container does."""
+    # The command's `python` must be this interpreter.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.Popen(
         list(command),

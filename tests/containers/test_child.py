@@ -1,4 +1,4 @@
-"""The deadline of a command that runs in a fork."""
+"""Checks the deadline of a command that runs in a fork."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 from tests.children import REPOSITORY
 from tests.containers.child import TOO_LATE
 
-# pytest has threads, and is no process to fork.
+# pytest has threads, so it must not fork.
 SCRIPT = """
 import json, sys
 from tests.containers import child
@@ -21,7 +21,7 @@ SLEEP = "import subprocess; subprocess.run(['sh', '-c', 'echo $$ > id; exec slee
 
 
 def is_alive(process_id: int) -> bool:
-    """Returns whether a process runs; one that nobody has waited for has ended too."""
+    """Returns whether a process runs; a zombie has ended."""
     try:
         stat = Path(f"/proc/{process_id}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""The compiled pipelines: what is in them, and who reads them."""
+"""Checks the content of the compiled pipelines, and that clients can read them."""
 
 import contextlib
 import http.server
@@ -23,7 +23,7 @@ from tests.containers.conftest import compile_pipeline
 from tfx_best_exporter.component import BestExporter, ExportDecision
 
 GOLDEN = Path(__file__).with_name("golden")
-# Set, the files are written as the pipelines are compiled now.
+# This variable makes the test write the golden files.
 UPDATE = "UPDATE_GOLDEN"
 
 TASKS = ["BestExporter", "Evaluator", "ImportExampleGen", "Trainer"]
@@ -31,7 +31,7 @@ TASKS = ["BestExporter", "Evaluator", "ImportExampleGen", "Trainer"]
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The compiled pipelines by platform, as the command line writes them."""
+    """Returns the compiled pipelines of the command line, by platform."""
     path = tmp_path_factory.mktemp("compiled")
     result = {"kubeflow": path / "penguin.yaml", "vertex": path / "new" / "penguin.json"}
     with pytest.MonkeyPatch.context() as patch:
@@ -67,7 +67,7 @@ def job(request: pytest.FixtureRequest, files: dict[str, Path]) -> dict[str, Any
 
 @pytest.mark.parametrize("platform", ["kubeflow", "vertex"])
 def test_golden(files: dict[str, Path], platform: str):
-    """What BestExporter compiles to. `UPDATE_GOLDEN=1 make test PYTEST_ARGS="-k golden"`."""
+    """To update the files, run `UPDATE_GOLDEN=1 make test PYTEST_ARGS="-k golden"`."""
     spec = job_in(files, platform)["pipelineSpec"]
     excerpt = {
         "component": spec["components"]["BestExporter"],
@@ -122,7 +122,7 @@ def test_the_clients_read_them(files: dict[str, Path]):
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """Answers what starts a run, and keeps what was asked for."""
+    """Answers requests that start a run, and records them."""
 
     requests: list[tuple[str, Any]]
 
@@ -152,12 +152,12 @@ class Answers(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = _answer  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 @contextlib.contextmanager
 def server() -> Iterator[tuple[str, list[tuple[str, Any]]]]:
-    """Runs a server that takes runs; yields its URL, and what it is asked."""
+    """Runs a server that accepts runs; yields its URL and the requests."""
     requests: list[tuple[str, Any]] = []
     handler = type("Handler", (Answers,), {"requests": requests})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as result:
@@ -188,7 +188,7 @@ def test_submit_to_kubeflow_pipelines(
     spec = run["pipeline_spec"]
     spec = spec.get("pipeline_spec", spec)
     tasks = spec["root"]["dag"]["tasks"]
-    # The client leaves to each step whether it may be cached.
+    # The client must not change the caching options of the steps.
     assert tasks["BestExporter"]["cachingOptions"] == {}
     assert tasks["Trainer"]["cachingOptions"] == {"enableCache": True}
 
@@ -198,7 +198,7 @@ def test_submit_to_vertex_ai(files: dict[str, Path], monkeypatch: pytest.MonkeyP
     from google.cloud import aiplatform
 
     with server() as (url, requests):
-        # The client looks for the bucket of the pipeline root.
+        # The client checks the bucket of the pipeline root.
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         aiplatform.init(api_endpoint=url, api_transport="rest", credentials=AnonymousCredentials())
         options = ["--project", "p", "--location", "europe-west4", "--label", "team=birds"]
@@ -270,7 +270,7 @@ def test_without_a_client(
     message: str,
     capsys: Any,
 ):
-    # What Python does for a package that is not there.
+    # Python raises ModuleNotFoundError for a module that is None in sys.modules.
     for name in (missing, *(name for name in sys.modules if name.startswith(f"{missing}."))):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(SystemExit) as caught:
@@ -285,7 +285,7 @@ def test_a_label_without_a_value(capsys: Any):
     assert "must be NAME=VALUE (got 'team')" in capsys.readouterr().err
 
 
-# What is known only when the pipeline runs.
+# Arguments that are known only when the pipeline runs.
 
 
 def compile_with(tmp_path: Path, **arguments: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The entry point of containers, beside TFX's own on the same ExecutorInput."""
+"""Compares the entry point of containers with TFX's on the same ExecutorInput."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.image.inputs import INPUTS_SPEC, METRIC, artifact, executor_input
 from tfx_best_exporter.executor import container, keys
 
 EXECUTOR, BEAM_EXECUTOR = container.OUR_EXECUTORS
-# Packages that a step loads only when it exports something, or evaluates something again.
+# A step imports these packages only to save a model again, to evaluate again, or for a module file.
 HEAVY_PACKAGES = {
     "apache_beam",
     "kfp",
@@ -88,7 +88,7 @@ def test_it_logs_as_tfx_does(containers: Containers, root: Path):
 
 
 def with_examples(root: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """Returns an ExecutorInput with examples; none of them exists."""
+    """Returns an ExecutorInput with the URI of examples that do not exist."""
     artifacts = {
         **content["inputs"]["artifacts"],
         "examples": artifact("tfx.Examples", root / "examples", split_names='["eval"]'),
@@ -195,7 +195,7 @@ def test_other_components_are_handed_over(containers: Containers):
     assert "ModuleNotFoundError: No module named 'no'" in handed_over.log
 
 
-# What is written down here because importing it would import everything.
+# Names that keys.py repeats, because importing them from TFX would import TensorFlow.
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the entry point of containers says in an image that lacks something."""
+"""Checks the errors of the entry point of containers in an incomplete image."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ FLAGS = ["--executor_class_path", "no.such.Executor", "--json_serialized_invocat
 
 
 def run_without(module: str, path: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
-    """Runs the entry point where importing kfp fails, for lack of a module."""
+    """Runs the entry point with a kfp whose import fails because a module is missing."""
     (path / "kfp").mkdir()
     (path / "kfp" / "__init__.py").write_text(
         f"raise ModuleNotFoundError({f'No module named {module!r}'!r}, name={module!r})\n"
@@ -33,7 +33,7 @@ def test_without_the_pipeline_spec_it_says_what_to_install(tmp_path: Path):
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr == (
         "kfp-pipeline-spec must be installed in the image (got ModuleNotFoundError: No module"
-        " named 'kfp'). Run: pip install kfp-pipeline-spec.\n"
+        " named 'kfp'). Run pip install kfp-pipeline-spec when you build the image.\n"
     )
 
 

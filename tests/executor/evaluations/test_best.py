@@ -23,19 +23,18 @@ UNKNOWN_DATA = EvaluatedData(eval_config_digest="sha256:1")
 
 
 def not_the_best(problem: str) -> str:
-    return f"the evaluation's baseline is not the best: {problem}"
+    return f"the evaluation's baseline is not used: it is not the best, but the model at {problem}"
 
 
 def not_evaluated(problem: str) -> str:
-    return f"the best could not be evaluated on the candidate's examples: {problem}"
+    return f"the best could not be evaluated again on the candidate's examples: {problem}"
 
 
 def must_be_evaluated(problem: str) -> str:
     return (
-        "the best must be evaluated on the candidate's examples, since"
-        f" compare_policy.comparability is REQUIRE_SAME_DATA (got {problem}, at {EXPORT_URI})."
-        " Nothing was exported: mend the examples or the eval config, or set PREFER_SAME_DATA for"
-        " one run."
+        f"cannot evaluate the best at {EXPORT_URI} on the candidate's examples: {problem}."
+        " Nothing was exported, because compare_policy.comparability is REQUIRE_SAME_DATA."
+        " Fix the examples or the EvalConfig, or set PREFER_SAME_DATA for one run."
     )
 
 
@@ -45,13 +44,13 @@ def evaluation(data: EvaluatedData | None = None, *names: str, **others: object)
 
 
 def beside(path: str, *names: str, data: EvaluatedData = DATA) -> EvalResult:
-    """A candidate's evaluation, with a baseline of the model at a path."""
+    """Returns a candidate's evaluation whose baseline is the model at a path."""
     baseline = evaluation(data, *names, model_name="baseline", model_paths={"baseline": path})
     return evaluation(data, model_name="candidate", baseline=baseline)
 
 
 class Found(NamedTuple):
-    """What was found of the best, and the warnings."""
+    """The best's evaluation, and the warnings."""
 
     eval_result: EvalResult | None
     basis: int = pb.ExportDecision.BASIS_UNSPECIFIED
@@ -102,7 +101,7 @@ def test_a_baseline_that_is_the_best(path: str):
 
 
 def test_a_model_of_another_content_at_the_same_uri_is_not_the_best():
-    # ML Metadata was lost, and its numbers are given anew.
+    # A new ML Metadata store hands out the same URIs again.
     path, asked = f"{MODEL_URI}/Format-Serving", []
 
     def has_content_of_best(path: str) -> bool:
@@ -129,7 +128,7 @@ def test_a_best_that_lacks_a_metric_when_it_is_evaluated_again():
     recorded = evaluation(DATA, "loss", "auc")
     found = best_of(candidate, recorded, lambda: alone(again))
     assert found.eval_result is recorded
-    assert found.warnings == (not_evaluated("it has no loss"),)
+    assert found.warnings == (not_evaluated("the new evaluation has no loss"),)
     with pytest.raises(RuntimeError) as caught:
         best_of(
             candidate,
@@ -137,7 +136,7 @@ def test_a_best_that_lacks_a_metric_when_it_is_evaluated_again():
             lambda: alone(again),
             comparability=pb.ComparePolicy.REQUIRE_SAME_DATA,
         )
-    assert str(caught.value) == must_be_evaluated("it has no loss")
+    assert str(caught.value) == must_be_evaluated("the new evaluation has no loss")
 
 
 @pytest.mark.parametrize(
@@ -160,14 +159,16 @@ def test_a_baseline_that_is_not_the_best_is_not_taken_for_it(path: str, model_ur
 def test_a_baseline_without_a_path_is_not_the_best():
     found = best_of(beside(""), evaluation(DATA), model_uri="", export_uri="")
     assert found.basis == pb.ExportDecision.RECORDED_SAME_DATA
-    assert found.warnings == (not_the_best("it has no path"),)
+    assert found.warnings == (not_the_best("an unknown path"),)
 
 
 def test_a_baseline_without_the_candidates_metrics():
     again = evaluation(DATA)
     found = best_of(beside(MODEL_URI, "auc"), None, lambda: alone(again))
     assert found.eval_result is again
-    assert found.warnings == ("the baseline, which is the best, was not evaluated by loss",)
+    assert found.warnings == (
+        "the evaluation's baseline is the best, but it is not used: it has no loss",
+    )
 
 
 def test_evaluated_again_rather_than_recorded():
@@ -198,43 +199,43 @@ def of_loss(loss: float, example_count: float | None = None, **others: object) -
     ("example_count", "again", "problem"),
     [
         pytest.param(100, None, "", id="the best alone"),
-        pytest.param(None, None, "", id="nobody counted"),
+        pytest.param(None, None, "", id="no count"),
         pytest.param(
             90,
             None,
-            "90 examples were found, and the candidate was evaluated on 100",
+            "`examples` has 90 examples, but the candidate was evaluated on 100",
             id="number of examples",
         ),
         pytest.param(
             100.01,
             None,
-            "100.01 examples were found, and the candidate was evaluated on 100",
+            "`examples` has 100.01 examples, but the candidate was evaluated on 100",
             id="another sum of weights",
         ),
         pytest.param(
             1_000_000,
             None,
-            "1,000,000 examples were found, and the candidate was evaluated on 100",
+            "`examples` has 1,000,000 examples, but the candidate was evaluated on 100",
             id="many more",
         ),
         pytest.param(100.0000305, None, "", id="weights in another order"),
         pytest.param(
             100.0,
             0.0,
-            "loss of the candidate is 0 on them, and 0.5 in its evaluation",
-            id="nothing of it",
+            "the candidate's loss is 0 on `examples`, but 0.5 in its own evaluation",
+            id="zero",
         ),
         pytest.param(100, 0.50004, "", id="nearly the same value"),
         pytest.param(
             100,
             0.5001,
-            "loss of the candidate is 0.5001 on them, and 0.5 in its evaluation",
+            "the candidate's loss is 0.5001 on `examples`, but 0.5 in its own evaluation",
             id="another value of the candidate",
         ),
         pytest.param(
             100,
             float("nan"),
-            "loss of the candidate is nan on them, and 0.5 in its evaluation",
+            "the candidate's loss is nan on `examples`, but 0.5 in its own evaluation",
             id="NaN of the candidate",
         ),
     ],
@@ -246,7 +247,7 @@ def test_examples_that_are_not_the_candidates(
     problem: str,
     needed: list[MetricKey] | None,
 ):
-    """Then nobody knows on what it was evaluated, whatever the examples are called."""
+    """The candidate's data are not known, even if the URIs of the examples are equal."""
     candidate = of_loss(0.5, 100, data=DATA)
     now = basis.Reevaluated(
         best=of_loss(0.4, example_count), together=None if again is None else of_loss(again)
@@ -352,7 +353,7 @@ def test_an_evaluation_of_another_model():
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         basis.check_candidate(of_model("/pipelines/Trainer/model/3/Format-Serving"), MODEL_URI)
     assert str(caught.value) == (
-        f"evaluation must be one of the candidate, '{MODEL_URI}' (got one of"
-        " '/pipelines/Trainer/model/3', at /eval/4). Give Evaluator and BestExporter the same model"
-        " channel."
+        f"evaluation must be of the candidate, '{MODEL_URI}' (got an evaluation of"
+        " '/pipelines/Trainer/model/3', at /eval/4). Pass the same model channel to Evaluator and"
+        " BestExporter."
     )

@@ -11,7 +11,7 @@ Evaluations = dict[str, Path]
 
 
 def digest_of(text: str, *, has_baseline: bool | None = None) -> str:
-    """The digest of a config as its author wrote it, or as Evaluator rewrites it."""
+    """Returns the digest of a config, as its author wrote it or as Evaluator rewrites it."""
     from google.protobuf import text_format
     from tensorflow_model_analysis.proto import config_pb2
     from tensorflow_model_analysis.utils import config_util
@@ -55,7 +55,7 @@ _TWO_MODELS = """
 
 
 def test_the_digest_of_an_eval_config_is_stable():
-    """It is in records: another one would make the same data look like others."""
+    """Records contain the digest: another one would make equal data look different."""
     assert digest_of(_ONE_MODEL) == (
         "sha256:cc1e20a6959fbd8f23786fb26b7cb47dc7b57c07132dbeb6e58f7f6f4e7122d7"
     )
@@ -65,7 +65,7 @@ def test_the_digest_of_an_eval_config_is_stable():
     ("text", "has_baseline"),
     [
         pytest.param(_ONE_MODEL, False, id="evaluated alone"),
-        pytest.param(_ONE_MODEL, True, id="beside a baseline"),
+        pytest.param(_ONE_MODEL, True, id="with a baseline"),
         pytest.param(_TWO_MODELS, None, id="written for two models, in another order"),
         pytest.param(_TWO_MODELS, True, id="two models"),
         pytest.param(_ONE_MODEL.replace("0.5", "0.7"), False, id="another bound"),
@@ -111,6 +111,6 @@ def test_an_evaluation_without_its_config_has_no_digest(tmp_path: Path, evaluati
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         eval_config.eval_config_of(tmp_path / "evaluation")
     assert str(caught.value) == (
-        f"evaluation must have its eval_config.json (got none, at {tmp_path / 'evaluation'})."
+        f"evaluation must contain eval_config.json (got none, at {tmp_path / 'evaluation'})."
         " Check that Evaluator finished writing it."
     )

@@ -30,7 +30,7 @@ def write_v1(directory: Path, *steps: tuple[int, dict[str, float]], suffix: str 
 
 
 def write_v2(directory: Path, *steps: tuple[int, dict[str, Any]]) -> None:
-    """Writes tensors, as tf.summary.scalar, text and histogram do; these need TensorBoard."""
+    """Writes tensors as tf.summary.scalar, text and histogram do, which need TensorBoard."""
     import tensorflow as tf
 
     writer = tf.summary.create_file_writer(str(directory), filename_suffix=".v2")
@@ -69,7 +69,7 @@ def test_values_that_are_not_finite(tmp_path: Path, value: float):
 
 
 def test_the_last_value_has_the_largest_step(tmp_path: Path):
-    # As after a restart from an earlier checkpoint: files in one order, steps in another.
+    # A restart from an earlier checkpoint leaves newer files with smaller steps.
     write_v1(tmp_path / "eval", (30, {"loss": 3.0}), suffix=".a")
     write_v1(tmp_path / "eval", (20, {"loss": 2.0}), (10, {"loss": 1.0}), suffix=".b")
     write_v1(tmp_path / "eval", (5, {"auc": 0.5}), suffix=".c")
@@ -138,18 +138,19 @@ def test_a_file_cut_in_the_middle_is_read_up_to_there(tmp_path: Path):
     path.write_bytes(path.read_bytes()[:-5])
     result = event_files.from_event_files(tmp_path, "eval/*")
     assert dict(result) == {"loss": 3.0}
-    told = f"{path} ends in the middle of an event, and is read up to there"
-    assert result.warnings == (told,)
+    warning = f"{path} ends in the middle of an event; the events before it are used"
+    assert result.warnings == (warning,)
 
 
 def test_a_file_that_is_damaged_in_the_middle(tmp_path: Path):
     path = write_v1(tmp_path / "eval", (1, {"loss": 3.0}), (2, {"loss": 2.0}))
     content = path.read_bytes()
     path.write_bytes(content.replace(b"loss", b"lose", 1))
-    with pytest.raises(ValueError, match=r"\Aevent files must be whole \(got ") as caught:
+    with pytest.raises(ValueError, match=r"\Aevent files must be intact \(got ") as caught:
         event_files.from_event_files(tmp_path, "eval/*")
     assert str(caught.value).endswith(
-        f", at {tmp_path}/eval/{path.name}). What stands behind the damage is lost: evaluate again."
+        f", at {tmp_path}/eval/{path.name})."
+        " The events after the damage are lost. Evaluate the candidate again."
     )
 
 
@@ -181,7 +182,7 @@ def test_a_directory_that_matches_is_no_event_file(tmp_path: Path):
     assert dict(result) == {"loss": 2.0}
 
 
-# In another storage.
+# Event files in another storage.
 
 
 def test_event_files_elsewhere(tmp_path: Path):
@@ -193,9 +194,9 @@ def test_event_files_elsewhere(tmp_path: Path):
     assert result.uri == f"{folder}/run"
 
 
-# Tensors, as TensorFlow reads them.
+# Tensors, compared with TensorFlow.
 
-# By TensorFlow's name of the type: an element, and the field of TensorProto that has elements.
+# Each TensorFlow type has an example element, and the field of TensorProto for its elements.
 ELEMENTS = {
     "float16": (0.333, "half_val"),
     "float32": (0.1, "float_val"),
@@ -213,7 +214,7 @@ NOT_FINITE = {"float16": "half_val", "float32": "float_val", "float64": "double_
 
 
 def write_tensor(directory: Path, tensor: Any) -> None:
-    """Writes an event file with a scalar called `own` and a tensor called `tensor`."""
+    """Writes an event file with a scalar named `own` and a tensor named `tensor`."""
     import tensorflow as tf
 
     directory.mkdir()
@@ -229,7 +230,7 @@ def read_tensor(directory: Path) -> float | None:
 
 
 def read_as_tensorflow(tensor: Any) -> float | None:
-    """Returns the number that TensorFlow reads, or None if it is not one real number."""
+    """Returns TensorFlow's number for a tensor, or None if it is not one real number."""
     import tensorflow as tf
 
     array = tf.make_ndarray(tensor)
@@ -237,7 +238,7 @@ def read_as_tensorflow(tensor: Any) -> float | None:
 
 
 def in_field(content: Any, field: str) -> Any:
-    """Returns a TensorProto whose elements are in the field of their type, not in bytes."""
+    """Returns a TensorProto with its elements in the field of their type, not as bytes."""
     import tensorflow as tf
 
     array = tf.make_ndarray(content)
@@ -326,7 +327,7 @@ def test_a_tensor_without_the_bytes_of_its_shape(tmp_path: Path, change: dict[st
     with pytest.raises(ValueError):  # noqa: PT011
         tf.make_ndarray(tensor)
     write_tensor(tmp_path / "eval", tensor)
-    with pytest.raises(ValueError, match=r"\Aevent files must be whole \(got "):
+    with pytest.raises(ValueError, match=r"\Aevent files must be intact \(got "):
         read_tensor(tmp_path / "eval")
 
 
@@ -336,11 +337,11 @@ def test_a_record_that_is_not_an_event(tmp_path: Path):
     (tmp_path / "eval").mkdir()
     with tf.io.TFRecordWriter(str(tmp_path / "eval" / "events")) as writer:
         writer.write(b"\x2a\x7f")
-    with pytest.raises(ValueError, match=r"\Aevent files must be whole \(got "):
+    with pytest.raises(ValueError, match=r"\Aevent files must be intact \(got "):
         event_files.from_event_files(tmp_path, "eval/*")
 
 
-# The messages.
+# The messages, compared with TensorFlow's.
 
 
 def files_of_tensorflow() -> list[Any]:
@@ -369,7 +370,7 @@ def test_types_are_those_of_tensorflow():
 
 
 def test_every_real_type_of_tensorflow_is_read():
-    """A type that numpy knows as float, int or uint, and TensorFlow has a field for."""
+    """A real type is a float, int or uint for numpy, and has a field in TensorFlow."""
     import tensorflow as tf
     from tensorflow.core.framework import types_pb2
 
@@ -380,9 +381,9 @@ def test_every_real_type_of_tensorflow_is_read():
         try:
             array = tf.make_ndarray(type(tf.make_tensor_proto(0))(dtype=number))
         except (KeyError, TypeError):
-            # TensorFlow has no numpy type for it, or cannot convert it.
+            # The type has no numpy type, or TensorFlow cannot convert it.
             continue
         if array.dtype.kind in "fiu":
             real.add(name)
-    # No scalar is written in a type of 8 bits, which has no format in struct.
+    # Module struct has no format for 8-bit floats, and no scalar has this type.
     assert real - {"DT_FLOAT8_E5M2"} == {*event_files_pb2.DataType.keys()} - {"DT_INVALID"}

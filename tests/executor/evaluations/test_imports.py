@@ -1,4 +1,4 @@
-"""Reading an evaluation, and what it loads."""
+"""Checks that reading an evaluation imports no heavy package."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.executor.evaluations.test_event_files import write_v1, write_v2
 
-# The second evaluation of a model needs TFX's Evaluator.
+# Module reevaluation is left out: it needs TFX's Evaluator.
 CODE = """
 import importlib, pkgutil, sys
 from tfx_best_exporter.executor import deciding, evaluations
@@ -46,7 +46,7 @@ def test_reading_evaluations_and_event_files_loads_nothing_heavy(
 
 
 def test_what_is_read_here_is_not_needed_elsewhere():
-    # Who exports metrics of their own must not wait for TFMA.
+    # A program that passes its own metrics must not wait for TFMA.
     code = (
         "import sys; from tfx_best_exporter.executor import exporter;"
         "print([name for name in HEAVY if name in sys.modules])"

@@ -1,4 +1,4 @@
-"""Candidate and best on the same data: real Evaluator, real Beam, real models."""
+"""Evaluates candidate and best on the same data with Evaluator, Beam and real models."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 pytestmark = [
     pytest.mark.slow,
-    # How TFMA and Beam use each other, NumPy and TensorFlow is not the matter of these tests.
+    # TFMA and Beam emit warnings about NumPy and TensorFlow that these tests do not cover.
     pytest.mark.filterwarnings("ignore"),
 ]
 
@@ -58,7 +58,7 @@ class Work:
 
     def model(self, threshold: float, **others: Any) -> types.Artifact:
         model = self.artifact(standard_artifacts.Model)
-        # As TFX's publisher does: without it, Evaluator looks where old versions put models.
+        # TFX's publisher sets this property; without it, Evaluator expects an old layout.
         model.set_string_custom_property("tfx_version", "1.21.0")
         served_models.write_model(Path(model.uri) / "Format-Serving", threshold, **others)
         return model
@@ -70,9 +70,9 @@ class Work:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shared:
-    """Three models, and what Evaluator says of them.
+    """Three models and their evaluations.
 
-    The best has an accuracy of 0.9, the candidate one of 0.95, on 100 examples.
+    On 100 examples, the best has an accuracy of 0.9 and the candidate an accuracy of 0.95.
     """
 
     work: Work
@@ -194,7 +194,7 @@ def test_evaluated_together_is_preferred(node: Node):
     assert decision.best.evaluation.uri == shared.candidate_beside_best.uri
     (warning,) = decision.warnings
     assert "blessing" in warning
-    # As if it had been evaluated alone.
+    # A baseline does not change the recorded data.
     assert node.record().evaluation.data == decision.best.evaluation.data
 
 
@@ -208,11 +208,11 @@ def test_the_best_is_evaluated_again_on_other_examples(node: Node):
     assert found.example_count == 200
     assert found.data.examples_uri == shared.more_examples.uri
     assert found.data == decision.candidate_evaluation.data
-    # It lies beside decision.json, slices and all.
+    # The new evaluation is next to decision.json, with its slices.
     assert Path(found.uri).name == str(decision.best.version)
     again = tfma.from_tfma(found.uri)
     assert len(again.slices) == 2
-    # Nobody asks how sure the difference is: the candidate is not evaluated once more.
+    # No rule asks for significance, so the candidate is not evaluated again.
     assert again.baseline is None
     assert decision.slice_count == 2
 
@@ -221,12 +221,12 @@ def test_the_best_is_evaluated_again_on_other_examples(node: Node):
 def test_noise_is_that_of_the_difference_though_the_best_was_no_baseline(
     node: Node, names: tuple[str, str] | None
 ):
-    """Of 100 examples the best is wrong on 10, and the candidate on 5 of these 10."""
+    """The best is wrong on 10 of 100 examples, and the candidate on 5 of these 10."""
     shared = node.shared
     config = served_models.EVAL_CONFIG + "options { compute_confidence_intervals { value: true } }"
     baseline = None
     if names:
-        # Another model was the baseline, and metrics that only that one was asked for.
+        # Another model is the baseline, and one metric is for that baseline only.
         baseline = shared.work.model(0.9)
         config = config.replace("model_specs {", f'model_specs {{ name: "{names[0]}"', 1) + (
             f' model_specs {{ name: "{names[1]}" is_baseline: true label_key: "label"'
@@ -236,7 +236,7 @@ def test_noise_is_that_of_the_difference_though_the_best_was_no_baseline(
     evaluated = served_models.evaluate(
         shared.work.artifact, shared.examples, shared.candidate, baseline, config
     )
-    # TFMA draws the buckets at random. With this alpha, three times the true error still passes.
+    # TFMA draws the buckets at random. This alpha still passes with three times the true error.
     rule = {**_POLICY["metric"], "significance": {"alpha": 0.25}}
     decision = node.do(shared.candidate, evaluated, shared.examples, policy={"metric": rule})
     assert node.pipelines_made == 1
@@ -244,10 +244,10 @@ def test_noise_is_that_of_the_difference_though_the_best_was_no_baseline(
     assert compared(decision) == (0.95, 0.9)
     significance = decision.comparisons[0].significance
     assert significance.method == pb.SignificanceTest.PAIRED
-    # Of 5 examples of 100 that only one of both is right about: sqrt(0.05 * 0.95 / 100) = 0.022.
+    # The models differ on 5 of 100 examples: sqrt(0.05 * 0.95 / 100) = 0.022.
     assert 0.022 / 3 < significance.standard_error < 0.022 * 3
     assert decision.reason == pb.ExportDecision.BETTER
-    # It lies beside decision.json, with both.
+    # The new evaluation is next to decision.json, and has both models.
     again = tfma.from_tfma(decision.best.evaluation.uri)
     assert again.baseline is not None
     assert again["binary_accuracy"] == pytest.approx(0.95)
@@ -259,7 +259,7 @@ def test_noise_is_that_of_the_difference_though_the_best_was_no_baseline(
 
 
 def test_two_models_that_are_not_the_baseline_are_not_evaluated_together(node: Node):
-    """Evaluator takes no third one: the best is evaluated alone, as if it were both."""
+    """Evaluator accepts at most two models, so the best is evaluated alone for both names."""
     shared = node.shared
     config = (
         served_models.EVAL_CONFIG.replace("model_specs {", 'model_specs { name: "a"', 1)
@@ -285,7 +285,7 @@ def test_examples_that_the_candidate_was_not_evaluated_on(node: Node):
     shared = node.shared
     decision = node.do(shared.candidate, shared.candidate_alone, shared.more_examples)
     [_, warning] = decision.warnings
-    # The numbers that differ.
+    # The warning shows both numbers of examples.
     assert re.search(r"\b200\b.*\b100\b", warning)
     assert decision.basis == pb.ExportDecision.RECORDED_OTHER_DATA
 
@@ -303,7 +303,7 @@ def test_without_examples_the_recorded_evaluation_is_compared_with(node: Node):
     shared = node.shared
     decision = node.do(shared.candidate, shared.candidate_alone)
     assert node.pipelines_made == 0
-    # Nobody told on which examples the candidate was evaluated.
+    # The examples of the candidate's evaluation are not known.
     assert decision.basis == pb.ExportDecision.RECORDED_OTHER_DATA
 
 
@@ -311,7 +311,7 @@ def test_without_examples_the_recorded_evaluation_is_compared_with(node: Node):
 def test_a_best_that_cannot_be_evaluated(node: Node, has_same_examples: bool):
     shared = node.shared
     served = node.base_directory / str(node.record().version)
-    # Features that the examples do not have.
+    # The examples do not have feature y.
     replaced = served_models.write_model(node.base_directory.parent / "other", 0.5, feature="y")
     shutil.copy(replaced / "saved_model.pb", served)
     candidate_evaluation, examples = (
@@ -319,7 +319,7 @@ def test_a_best_that_cannot_be_evaluated(node: Node, has_same_examples: bool):
         if has_same_examples
         else (shared.candidate_on_more, shared.more_examples)
     )
-    # The record knows the file's size.
+    # The record must have the new size of the file.
     record_path = served / RECORD_PATH
     record = node.record()
     for entry in record.manifest:
@@ -335,7 +335,7 @@ def test_a_best_that_cannot_be_evaluated(node: Node, has_same_examples: bool):
             policy={"comparability": "REQUIRE_SAME_DATA"},
         )
     assert "compare_policy.comparability" in str(caught.value)
-    assert f", at {served})" in str(caught.value)
+    assert f"at {served} " in str(caught.value)
     assert node.record().version == record.version
     decision = node.do(shared.candidate, candidate_evaluation, examples)
     [_, warning] = decision.warnings
@@ -406,7 +406,7 @@ def test_an_export_that_tensorflow_cannot_read_where_it_lies(
     result = reevaluated.best
     assert result["binary_accuracy"] == pytest.approx(0.9)
     assert result.uri == str(tmp_path / "output" / "1732240000")
-    # The same answer, not another evaluation: the server is gone.
+    # The result is kept: the server has stopped, so it cannot be evaluated again.
     assert evaluate(export, None) is reevaluated
 
 
@@ -460,6 +460,6 @@ def test_examples_are_to_evaluator_what_they_were(is_published: bool):
     [value] = values_of({"examples": [given]})["examples"]
     made = reevaluation._artifact_of(value)
     assert made.mlmd_artifact == given.mlmd_artifact
-    # Before 0.29, TFX put splits elsewhere.
+    # TFX before 0.29 used other directories for splits.
     directory = "/examples/eval" if is_published else "/examples/Split-eval"
     assert artifact_utils.get_split_uri([made], "eval") == directory

@@ -27,7 +27,7 @@ def test_metrics_of_one_model(evaluations: Evaluations):
             "example_count[unweighted]": 4.0,
             "binary_accuracy[weighted]": 0.6,
             "binary_accuracy[unweighted]": 0.75,
-            # Only one kind of it: no flag. Plots and matrices are no numbers.
+            # A key has a flag only if there are both kinds. Plots and matrices are not numbers.
             "mean_label": 0.4,
         }
     )
@@ -63,7 +63,7 @@ def test_slices_have_keys_of_their_own_type(evaluations: Evaluations):
 
 def test_a_candidate_beside_its_baseline(evaluations: Evaluations):
     result = evaluation.from_tfma(evaluations["paired"])
-    # Neither the baseline's 0.25 nor the difference, 0.5.
+    # The baseline has 0.25, and the difference is 0.5.
     assert dict(result) == {"example_count": 4.0, "binary_accuracy": 0.75}
     assert (result.model_name, result.example_count) == ("mine", 4.0)
     assert {key: dict(part)["binary_accuracy"] for key, part in result.slices.items()} == {
@@ -102,7 +102,7 @@ def test_outputs_classes_ranks_averages_and_nan(evaluations: Evaluations):
             "kind/precision[k=1]": 1.0,
             "kind/precision[micro_average]": 1.0,
             "kind/auc[macro_average]": 0.625,
-            # TFMA writes macro_average for weighted ones too.
+            # TFMA writes macro_average for weighted averages too.
             "kind/mse[macro_average]": 0.17125,
         },
         nan_ok=True,
@@ -125,7 +125,7 @@ def test_confidence_intervals(evaluations: Evaluations):
 def rewrite_metrics(
     source: Path, destination: Path, change: Callable[[Any], Iterable[Any]]
 ) -> Path:
-    """Copies an evaluation, with what `change` makes of each of its MetricsForSlice."""
+    """Copies an evaluation; `change` returns the replacements of a MetricsForSlice."""
     import tensorflow as tf
     import tensorflow_model_analysis as tfma
 
@@ -147,12 +147,12 @@ def test_no_overall_slice(tmp_path: Path, evaluations: Evaluations):
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         evaluation.from_tfma(path)
     assert str(caught.value) == (
-        f"evaluation must hold metrics of the overall slice (got 2 other slices, at {path})."
-        " Check that Evaluator finished, and that its slicing_specs include an empty one."
+        f"evaluation must contain the overall slice (got 2 other slices, at {path})."
+        " Check that Evaluator finished, and that its EvalConfig has an empty slicing_specs entry."
     )
 
 
-# A candidate beside its baseline, and intervals.
+# A candidate with its baseline, and intervals.
 
 ACCURACY = MetricKey(name="binary_accuracy")
 COUNT = MetricKey(name="example_count")
@@ -214,7 +214,7 @@ def test_intervals_of_a_candidate_its_baseline_and_their_difference(
         assert found.upper_bound is not None
         assert found.standard_error is not None
         assert found.value == pytest.approx(value)
-        # TFMA's 20 buckets or samples, and its interval of 95 %.
+        # TFMA uses 20 buckets or samples, and an interval of 95 %.
         assert found.degrees_of_freedom == 19.0
         assert (found.upper_bound - found.lower_bound) / 2 == pytest.approx(
             2.093024 * found.standard_error
@@ -222,7 +222,7 @@ def test_intervals_of_a_candidate_its_baseline_and_their_difference(
 
 
 def test_a_difference_is_surer_than_two_models_are(evaluations: Evaluations):
-    """Both are wrong on many of the same examples: that is what pairing is for."""
+    """Both models are wrong on many of the same examples, which a paired test uses."""
     result = evaluation.from_tfma(evaluations["paired_bounds"])
     difference, candidate = result.difference(ACCURACY), result.find(ACCURACY)
     assert result.baseline is not None
@@ -251,7 +251,7 @@ def test_intervals_of_one_model(evaluations: Evaluations):
 
 
 def test_a_slice_that_has_other_metrics_than_the_others(tmp_path: Path, evaluations: Evaluations):
-    """Each is found in its own place: first one is missing, then they stand in another order."""
+    """Slice a lacks a metric, and slice b has the metrics in another order."""
 
     def change(metrics: Any) -> Iterable[Any]:
         items = metrics.metric_keys_and_values
@@ -305,12 +305,12 @@ def test_a_metric_of_all_slices_is_what_each_of_them_says(evaluations: Evaluatio
 
 
 def test_a_metric_that_is_damaged_in_a_slice(tmp_path: Path, evaluations: Evaluations):
-    """It is looked at when it is asked for; the others are as they were."""
+    """A metric is decoded on first use, so damage to one does not affect the others."""
 
     def change(metrics: Any) -> Iterable[Any]:
         record = tfma_pb2.MetricsForSlice.FromString(metrics.SerializeToString())
         if metrics.slice_key.single_slice_keys:
-            # The metric's key is whole, its value is not.
+            # Only the value is damaged, not the key.
             record.metric_keys_and_values[0] += b"\x12\x7f"
         return [record]
 
@@ -334,12 +334,12 @@ def test_data_of_an_evaluation(evaluations: Evaluations):
     content = eval_config.eval_config_of(evaluations["paired_bounds"])
     assert result.data.eval_config_digest == eval_config.eval_config_digest(content)
     assert result.data.is_same(EvalResult.from_proto(result.to_proto()).data)
-    # Predictions that came with the examples: there was no model.
+    # The predictions are part of the examples, so there is no model.
     assert dict(result.model_paths) == {}
 
 
 def test_values_of_other_kinds(tmp_path: Path, evaluations: Evaluations):
-    """Kinds that TFMA reads still but no longer writes: bounded values and t-distributions."""
+    """TFMA still reads bounded values and t-distributions, but no longer writes them."""
 
     def change(metrics: Any) -> Iterable[Any]:
         count, accuracy = metrics.metric_keys_and_values
@@ -365,7 +365,7 @@ def test_values_of_other_kinds(tmp_path: Path, evaluations: Evaluations):
 @pytest.mark.parametrize(
     ("numbers", "expected"),
     [
-        # TFMA's thresholds take float() of a value, which is right for one number.
+        # TFMA's thresholds call float() on a value, which works for one number.
         pytest.param({"float64_values": [0.25]}, {"binary_accuracy": 0.25}, id="one number"),
         pytest.param({"int32_values": [3]}, {"binary_accuracy": 3.0}, id="one integer"),
         pytest.param({"float32_values": [0.25, 0.5]}, {}, id="several numbers"),
@@ -477,7 +477,7 @@ def test_nothing_of_an_evaluation_is_changed(tmp_path: Path, evaluations: Evalua
     assert read_files(tmp_path / "evaluation") == read_files(evaluations["paired"])
 
 
-# In another storage.
+# An evaluation in another storage.
 
 
 @pytest.fixture
@@ -504,7 +504,7 @@ def test_an_evaluation_elsewhere(tmp_path: Path, evaluations: Evaluations, folde
     assert f", at {folder}/evaluation). Check that Evaluator finished" in str(caught.value)
 
 
-# The messages.
+# The messages, compared with TFMA's.
 
 
 @pytest.mark.parametrize(
@@ -519,7 +519,7 @@ def test_messages_are_those_of_tfma(message: Any):
         their_field = theirs.fields_by_name[field.name]
         number, kind, message_name, *rest = shape_of(their_field)
         if field.type == field.TYPE_BYTES and kind == field.TYPE_MESSAGE:
-            # What has a length can be read as bytes, and be parsed when it is asked for.
+            # A message field can be read as bytes, and parsed on first use.
             assert message_name.rpartition(".")[2] in message.nested_types_by_name
             kind, message_name = field.TYPE_BYTES, None
         assert shape_of(field) == (number, kind, message_name, *rest)

@@ -1,4 +1,4 @@
-"""The reader of TFRecord files beside TensorFlow's own."""
+"""Compares the reader of TFRecord files with TensorFlow's."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def write(path: Path, *records: bytes) -> Path:
 
 
 def read_as_tensorflow(path: Path) -> tuple[list[bytes], str]:
-    """Returns what TensorFlow reads, and how it ends: "", "truncated" or "damaged"."""
+    """Returns the records that TensorFlow reads, and the end: "", "truncated" or "damaged"."""
     import tensorflow as tf
 
     records: list[bytes] = []
@@ -69,7 +69,7 @@ def test_a_file_that_is_cut_anywhere(tmp_path: Path):
         path.write_bytes(whole[:size])
         records, problem = read(path)
         assert problem == ("" if size in ends else "truncated")
-        # TensorFlow ignores part of a header at the end, where a record is missing as well.
+        # TensorFlow ignores an incomplete header at the end, although a record is missing.
         is_in_header = any(end < size < end + 12 for end in ends)
         assert read_as_tensorflow(path) == (records, "" if is_in_header else problem)
 
@@ -87,8 +87,8 @@ def test_a_file_in_which_any_byte_is_damaged(tmp_path: Path):
 
 
 def test_a_length_that_no_file_has(tmp_path: Path):
-    """Its checksum is right, and no memory is reserved for it."""
-    # As TensorFlow's writer masks the CRC-32C of the length 2**62.
+    """The length has a valid checksum, and no memory is reserved for it."""
+    # The four bytes are the CRC-32C of the length 2**62, masked as TensorFlow's writer does.
     path = tmp_path / "records"
     path.write_bytes((2**62).to_bytes(8, "little") + bytes.fromhex("7f85f000") + b"data")
     assert read(path) == ([], "truncated")

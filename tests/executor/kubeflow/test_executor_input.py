@@ -1,4 +1,4 @@
-"""ExecutorInput and ExecutorOutput, compared with TFX's own translation of the same JSON."""
+"""Compares the translation of ExecutorInput and ExecutorOutput with TFX's."""
 
 import json
 from pathlib import Path
@@ -68,12 +68,12 @@ CASES = [
         },
         id="properties that the type does not declare",
     ),
-    pytest.param("decision", DECISION, id="type of ours"),
+    pytest.param("decision", DECISION, id="type of this package"),
 ]
 
 
 def theirs(content: dict[str, Any]) -> tuple[Any, dict[int, str]]:
-    """Returns TFX's artifact, and the names by its ids."""
+    """Returns TFX's artifact, and the resource names by artifact id."""
     names: dict[int, str] = {}
     message = json_format.ParseDict(content, pipeline_spec_pb2.RuntimeArtifact())
     artifact_list = pipeline_spec_pb2.ArtifactList(artifacts=[message])
@@ -164,7 +164,7 @@ def test_an_output_has_one_artifact(count: int):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text follows.
         executor_input.read(json.dumps(content))
     assert str(caught.value) == (
-        f"decision must be one output artifact (got {count}). Compile the pipeline with"
+        f"decision must have one output artifact (got {count}). Compile the pipeline with"
         " KubeflowV2DagRunner."
     )
 
@@ -173,7 +173,10 @@ def test_a_parameter_without_a_value():
     content = {"inputs": {"parameters": {"as_text": {}}}}
     with pytest.raises(TypeError) as caught:
         executor_input.read(json.dumps(content))
-    assert str(caught.value) == "a parameter or property must have a value (got an empty Value)."
+    assert str(caught.value) == (
+        "a parameter or property must have a value (got an empty Value). Compile the pipeline with"
+        " KubeflowV2DagRunner."
+    )
 
 
 def test_the_inputs_of_the_step():
@@ -200,7 +203,7 @@ def test_the_inputs_of_the_step():
     assert inputs.beam.pipeline_args == ("--runner=DirectRunner",)
 
 
-# Names and numbers that others own.
+# Names and numbers of TFX and kfp.
 
 
 @pytest.mark.parametrize("channel", [*BestExporterSpec.INPUTS, *BestExporterSpec.OUTPUTS])

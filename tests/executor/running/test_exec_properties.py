@@ -1,4 +1,4 @@
-"""Exec properties as TFX stores them, and their typed values."""
+"""Checks the typed values of the exec properties that TFX stores."""
 
 import json
 from typing import Any
@@ -56,7 +56,7 @@ def test_what_is_given():
             "module_file": "/module.py",
             "module_path": "module@/module.whl",
             "prior_export": json.dumps(prior),
-            "best_fingerprint": "the cache's, not the executor's",
+            "best_fingerprint": "for the cache key only",
         }
     ) == ExecProperties(
         base_directory="/serving",
@@ -83,7 +83,7 @@ def test_the_error_of_the_driver_comes_first():
     with pytest.raises(RuntimeError) as caught:
         exec_properties.parsed({"push_destination": "", "driver_error": "Traceback: the cause"})
     assert str(caught.value) == (
-        "The driver of this run failed; nothing was exported. Traceback: the cause"
+        "the driver of this run failed, so nothing was exported: Traceback: the cause"
     )
 
 

@@ -1,4 +1,4 @@
-"""The values that a step is given. tests/executor/test_executor.py runs whole steps."""
+"""Checks the inputs of a step. tests/executor/test_executor.py runs whole steps."""
 
 import pytest
 
@@ -32,8 +32,7 @@ def test_a_channel_of_another_number(artifacts: tuple[InputArtifact, ...], count
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text follows.
         inputs_with(model=artifacts).only("model")
     assert str(caught.value) == (
-        f"model must be one artifact (got {count}). Give BestExporter a channel that resolves to"
-        " one."
+        f"model must have one artifact (got {count}). Pass a channel that resolves to one artifact."
     )
 
 
