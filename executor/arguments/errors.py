@@ -1,4 +1,4 @@
-"""Errors that carry the path of the field they are about, added to while they travel up."""
+"""Errors with the path of the invalid field. Each caller adds its part of the path."""
 
 from __future__ import annotations
 
@@ -7,37 +7,38 @@ from collections.abc import Iterator
 
 
 class PathError(Exception):
-    """An error about one field; a base of ours, always raised as one of Python's own kinds too.
+    """An error in one field; each subclass derives from a built-in exception too.
 
-    A check raises it with the name of its own field, or with none, and each caller that knows where
-    that field lies puts its own part in front: "alpha", "significance.alpha",
+    A check raises it with the name of its own field, or with none. Each caller that knows the
+    parent of the field adds the parent in front: "alpha", "significance.alpha",
     "compare_policy.metric.significance.alpha".
 
     Attributes:
-        path: The field, as its author would write it; empty for the value itself.
-        text: The rest of the sentence, and the remedy.
+        path: Path of the field, as its author would write it; empty for the value itself.
+        text: Rest of the sentence, and the remedy.
     """
 
     def __init__(self, path: str, text: str):
         """Makes the error.
 
         Args:
-            path: The field, relative to the check that raises.
-            text: For example "must be positive (got 0). Leave it out for no limit."
+            path: Path of the field, relative to the check that raises the error.
+            text: Rest of the message, for example "must be positive (got 0). Leave it out for no
+                limit."
         """
         super().__init__(path, text)
         self.path = path
         self.text = text
 
     def add_parent(self, parent: str) -> None:
-        """Puts the name of the field's parent in front of its path."""
+        """Adds the name of the field's parent in front of the path."""
         if not parent:
             return
         separator = "." if self.path and not self.path.startswith("[") else ""
         self.path = f"{parent}{separator}{self.path}"
 
     def __str__(self) -> str:
-        """Returns the sentence. KeyError, a base of some kinds, would quote it."""
+        """Returns the whole message. KeyError, a base of some subclasses, would quote it."""
         return f"{self.path} {self.text}".strip()
 
 
@@ -51,7 +52,7 @@ class FieldTypeError(PathError, TypeError):
 
 @contextlib.contextmanager
 def within(parent: str) -> Iterator[None]:
-    """Adds the name of a field to the path of an error that is raised inside.
+    """Adds a parent field to the path of an error that is raised in the block.
 
     Example:
         >>> with within("compare_policy"), within("guardrails[0]"):

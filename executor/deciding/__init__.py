@@ -1,1 +1,1 @@
-"""Whether a candidate replaces the best: pure functions of values."""
+"""Decisions on whether a candidate replaces the best: pure functions of values."""

@@ -1,4 +1,4 @@
-"""Better by a function of the author's."""
+"""The rule by a compare function that the author of the policy wrote."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 from tfx_best_exporter.executor.arguments.errors import FieldValueError, within
+from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     MissingMetricError,
 )
 from tfx_best_exporter.executor.deciding.rules import (
-    AGAINST_NAN,
     Comparison,
     MetricRule,
     Outcome,
     Verdict,
+    against_nan,
 )
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -26,11 +27,11 @@ COMPARE_FN_PARAMETERS = ("best_eval_result", "current_eval_result")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CompareFunction:
-    """Better by a function of the author's.
+    """Better by a function that the author of the policy wrote.
 
     Attributes:
         function: `fn(best_eval_result, current_eval_result) -> bool`, called by keyword.
-        name: As shown to people.
+        name: Name of the function in explanations and errors.
     """
 
     function: Callable[..., Any]
@@ -38,21 +39,21 @@ class CompareFunction:
 
     @property
     def metrics(self) -> None:
-        """None: the function reads what it likes."""
+        """None: the function may read any metric."""
         return None
 
     @property
     def needs_intervals(self) -> bool:
-        """False: the function says nothing of it."""
+        """False: a function does not declare that it needs intervals."""
         return False
 
     @property
     def leading(self) -> MetricRule | None:
-        """None: there is no rule by a metric."""
+        """None: a function is not a rule by a metric."""
         return None
 
     def for_candidate(self, model_name: str) -> CompareFunction:  # noqa: ARG002
-        """Returns the function itself: it reads each evaluation by the names shown there."""
+        """Returns the same function, which reads each evaluation by its own names."""
         return self
 
     def compare(
@@ -62,16 +63,16 @@ class CompareFunction:
         candidate: EvalResult,
         together: EvalResult | None = None,  # noqa: ARG002
     ) -> Verdict:
-        """Returns what the function says.
+        """Returns the verdict of the function.
 
-        Without a best, the function is called with the candidate on both sides: so it is known
-        which metrics it reads, and one that cannot work fails before anything is exported.
+        Without a best, the function is called with the candidate on both sides. The call shows
+        which metrics it reads, and a faulty function fails before anything is exported.
 
         Raises:
-            MissingMetricError: Without a best, the function asked for a metric that the candidate's
+            MissingMetricError: Without a best, the function read a metric that the candidate's
                 evaluation lacks.
             RuntimeError: The function raised.
-            TypeError: It returned something that is not a bool.
+            TypeError: The function returned a value that is not a bool.
         """
         names_read: set[str] = set()
         best_view = (candidate if best is None else best).reporting_reads(names_read.add)
@@ -79,7 +80,7 @@ class CompareFunction:
         try:
             result = self.function(best_eval_result=best_view, current_eval_result=candidate_view)
         except MissingMetricError as error:
-            # It says itself which metric, and which there are.
+            # The error already names the metric and those that were found.
             if best is None:
                 raise
             return Verdict(
@@ -88,19 +89,15 @@ class CompareFunction:
         except Exception as error:
             raise RuntimeError(
                 f"compare_fn must return True or False (got {type(error).__name__} from"
-                f" {self.name}: {error}). Mend the function; nothing was exported."
+                f" {self.name}: {error}). Fix the function; nothing was exported."
             ) from error
         if not _is_bool(result):
             raise TypeError(
                 f"compare_fn must return True or False (got {result!r} from {self.name})."
-                " Mend the function; nothing was exported."
+                " Fix the function; nothing was exported."
             )
         comparisons = tuple(_comparison_of(name, candidate, best) for name in sorted(names_read))
-        values = ", ".join(
-            f"{comparison.metric} {_text(comparison.candidate)}"
-            + ("" if best is None else f" against the best's {_text(comparison.best)}")
-            for comparison in comparisons
-        )
+        values = ", ".join(_values_of(each, has_best=best is not None) for each in comparisons)
         if best is None:
             return Verdict(
                 outcome=Outcome.BETTER,
@@ -110,13 +107,14 @@ class CompareFunction:
         explanation = f"{self.name} returned {bool(result)}" + (f" for {values}" if values else "")
         outcome = Outcome.BETTER if result else Outcome.NOT_BETTER
         if comparisons and all(_is_nan(comparison.best) for comparison in comparisons):
-            # Against NaN every comparison is false: without this, the best would stay for ever.
+            # Every comparison with NaN is false, so a best with NaN would otherwise stay forever.
             is_finite = all(
                 comparison.candidate is not None and math.isfinite(comparison.candidate)
                 for comparison in comparisons
             )
             outcome = Outcome.BETTER_THAN_NAN if is_finite else Outcome.NOT_BETTER
-            explanation = f"{AGAINST_NAN[outcome]}: {explanation}"
+            metrics = [comparison.metric for comparison in comparisons]
+            explanation = f"{against_nan(outcome, *metrics)}: {explanation}"
         return Verdict(outcome=outcome, explanation=explanation, comparisons=comparisons)
 
 
@@ -137,16 +135,16 @@ def _comparison_of(name: str, candidate: EvalResult, best: EvalResult | None) ->
 def from_policy(
     proto: pb.ComparePolicy, load_function: Callable[[str], Callable[..., Any]]
 ) -> CompareFunction:
-    """Returns the rule that `compare_fn` of a policy names.
+    """Returns the rule in the field `compare_fn` of a policy.
 
     Raises:
-        FieldValueError: There are tie-breakers too, or there is no such function.
+        FieldValueError: The policy has tie-breakers too, or the function does not exist.
     """
     if proto.tie_breakers:
         raise FieldValueError(
             "tie_breakers",
-            "must be left out where compare_fn is given (got"
-            f" {len(proto.tie_breakers)}). A compare function breaks ties itself.",
+            "must be left out if compare_fn is set (got"
+            f" {len(proto.tie_breakers)}). Break ties in the compare function.",
         )
     with within("compare_fn"):
         function = load_function(proto.compare_fn)
@@ -154,7 +152,7 @@ def from_policy(
 
 
 def _is_bool(value: object) -> bool:
-    """Returns whether a value is a bool or a numpy bool, without importing numpy."""
+    """Returns True if a value is a bool or a NumPy bool, without importing NumPy."""
     kind = type(value)
     return isinstance(value, bool) or (
         kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_")
@@ -165,5 +163,15 @@ def _is_nan(value: float | None) -> bool:
     return value is not None and math.isnan(value)
 
 
-def _text(value: float | None) -> str:
-    return "none" if value is None else f"{value:.6g}"
+def _values_of(comparison: Comparison, *, has_best: bool) -> str:
+    candidate_text = _text(comparison.candidate, comparison.best)
+    if not has_best:
+        return f"{comparison.metric} {candidate_text}"
+    best_text = _text(comparison.best, comparison.candidate)
+    return f"{comparison.metric} {candidate_text} (best {best_text})"
+
+
+def _text(value: float | None, beside: float | None) -> str:
+    if value is None:
+        return "none"
+    return numbers.shown(value) if beside is None else numbers.shown(value, beside)

@@ -1,7 +1,7 @@
 """Decides whether a candidate replaces the best: an ordered list of gates.
 
-A gate is a small function that is given the situation, and returns the decision, or None to leave
-it to the gates after it. The order here is the order in docs/deciding.md. A new gate is one
+A gate is a small function of the situation. It returns the decision, or None to leave the decision
+to the gates after it. docs/deciding.md lists the gates in the same order. A new gate is one
 function and one row of `GATES`.
 """
 
@@ -30,7 +30,7 @@ from tfx_best_exporter.executor.deciding.models import (
     Reason,
 )
 from tfx_best_exporter.executor.deciding.policy import Policy
-from tfx_best_exporter.executor.deciding.rules import Outcome
+from tfx_best_exporter.executor.deciding.rules import Outcome, are_nan
 from tfx_best_exporter.executor.deciding.significance import MissingIntervalError
 from tfx_best_exporter.executor.deciding.slices import SliceChange
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -47,21 +47,22 @@ _SAME_DATA = frozenset(
 def decide(
     observation: Observation, policy: Policy, now: float, *, compared: Compared | None = None
 ) -> Decision:
-    """Returns whether the candidate replaces the best, and why.
+    """Returns the decision on whether the candidate replaces the best.
 
     Args:
         observation: Candidate and best.
-        policy: What "better" means.
+        policy: Definition of "better".
         now: Seconds since the epoch.
-        compared: What an earlier decision about the same candidate and best found; None to compare
-            them now. A compare function is called once only, then.
+        compared: Result of an earlier decision on the same candidate and best, so that a compare
+            function is called only once; None to compare them now.
 
     Raises:
         MissingMetricError: An evaluation lacks a metric of the rule or of a guardrail.
         MissingSliceError: The candidate's evaluation lacks a slice of a guardrail.
-        MissingIntervalError: An evaluation lacks an interval that the rule asks for.
-        RuntimeError: The compare function raised, or the best is unknown and the policy says FAIL.
-        TypeError: The compare function returned no bool.
+        MissingIntervalError: An evaluation lacks an interval that the rule needs.
+        RuntimeError: The compare function raised, or the best's evaluation is not known and
+            on_unknown_best is FAIL.
+        TypeError: The compare function returned a value that is not a bool.
     """
     situation = Situation(
         candidate=observation.candidate,
@@ -72,17 +73,20 @@ def decide(
     )
     decision = next(filter(None, (gate.decide(situation) for gate in GATES)))
     if policy.force:
-        warning = f"compare_policy.force is set, {policy.force}: take it out again"
+        warning = (
+            f"compare_policy.force is still set ({policy.force}). Remove it once this model has"
+            " been exported."
+        )
         decision = dataclasses.replace(decision, warnings=(*decision.warnings, warning))
     return decision
 
 
 def compare(observation: Observation, policy: Policy) -> Compared:
-    """Returns what the rule and the guardrails of a policy find.
+    """Returns the results of the policy's rule and guardrails.
 
     Args:
         observation: Candidate and best.
-        policy: In which the candidate goes by no model's name.
+        policy: A policy returned by `Policy.for_candidate`.
 
     Raises:
         See `decide`.
@@ -100,7 +104,7 @@ def compare(observation: Observation, policy: Policy) -> Compared:
                 check.problem.add_parent(path)
             if best is None or not best.is_foreign:
                 raise check.problem
-            # Whoever pushed the best did not know of this guardrail. The candidate has to fit it.
+            # A foreign best was pushed without this guardrail. The candidate must meet its bound.
             warnings.append(str(check.problem))
             with within(path):
                 check = guardrail.check(candidate=candidate, best=None)
@@ -114,7 +118,7 @@ def compare(observation: Observation, policy: Policy) -> Compared:
         is_candidates = isinstance(problem, MissingIntervalError) and problem.is_candidates
         if not (policy.force or (best and best.is_foreign and not is_candidates)):
             raise problem
-        # As with guardrails.
+        # A foreign best was evaluated without this rule, so it counts as not evaluated.
         known_best = None
         verdict = policy.rule.compare(best=None, candidate=candidate)
         warnings.insert(0, str(problem))
@@ -128,14 +132,14 @@ def compare(observation: Observation, policy: Policy) -> Compared:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Situation:
-    """What the gates look at.
+    """The input of every gate.
 
     Attributes:
         candidate: The model that may be exported.
         best: The model that is served, or None.
-        policy: What "better" means.
+        policy: Definition of "better".
         now: Seconds since the epoch.
-        known_compared: As the argument of `decide`.
+        known_compared: The argument `compared` of `decide`.
     """
 
     candidate: Candidate
@@ -144,30 +148,30 @@ class Situation:
     now: float
     known_compared: Compared | None = None
 
-    # The first gates decide without it: an evaluation that is not asked may lack anything.
+    # The comparison is lazy: if one of the first gates decides, the evaluations may lack metrics.
     @functools.cached_property
     def compared(self) -> Compared:
-        """What the rule and the guardrails found."""
+        """Results of the rule and the guardrails."""
         if self.known_compared is not None:
             return self.known_compared
         return compare(Observation(candidate=self.candidate, best=self.best), self.policy)
 
     @property
     def compared_best(self) -> Best | None:
-        """The best, where its evaluation decides; None without one, or where force is set."""
+        """The best if its evaluation decides; None if it has none known, or force is set."""
         is_compared = self.compared.known_best is not None and not self.policy.force
         return self.best if is_compared else None
 
     @functools.cached_property
     def signature_changes(self) -> list[signatures.Change]:
-        """What clients of the best would notice, breaking changes first."""
+        """Changes that clients of the best would notice, breaking changes first."""
         best, candidate = self.best, self.candidate
         if best is None or best.signatures is None or candidate.signatures is None:
             return []
         return signatures.changes(best.signatures, candidate.signatures)
 
     def decision(self, reason: Reason, explanation: str, *warnings: str) -> Decision:
-        """Returns a decision that compared candidate and best."""
+        """Returns a decision made after comparing candidate and best."""
         return Decision(
             reason=reason,
             explanation=explanation,
@@ -176,10 +180,10 @@ class Situation:
         )
 
     def export_decision(self, reason: Reason, explanation: str, *warnings: str) -> Decision:
-        """Returns a decision that the rule is in favor of, with what clients would notice."""
+        """Returns a decision if the rule favors the candidate, with the signature changes."""
         best = self.best
         if best and best.signatures_problem and self.candidate.signatures is not None:
-            # No model server can load it either: it has no clients to break.
+            # Model servers cannot load such a best either, so it has no clients to break.
             problem = f"the best's serving signatures were not compared: {best.signatures_problem}"
             warnings = (*warnings, problem)
         return dataclasses.replace(
@@ -189,50 +193,65 @@ class Situation:
 
 
 def _blessings(situation: Situation) -> Decision | None:
-    """Refuses a candidate if a blessing that was given says no, or was never computed."""
-    for status, reason in (
-        (BlessingStatus.NOT_BLESSED, pb.ExportDecision.NOT_BLESSED),
-        (BlessingStatus.NOT_COMPUTED, pb.ExportDecision.BLESSING_NOT_COMPUTED),
+    """Does not export a candidate that is not blessed, or whose blessing was not computed."""
+    for status, reason, verdict in (
+        (BlessingStatus.NOT_BLESSED, pb.ExportDecision.NOT_BLESSED, 'is "not blessed"'),
+        (
+            BlessingStatus.NOT_COMPUTED,
+            pb.ExportDecision.BLESSING_NOT_COMPUTED,
+            "was not computed",
+        ),
     ):
         for blessing in situation.candidate.blessings:
             if blessing.status is status:
                 return Decision(
                     reason=reason,
-                    explanation=f"{blessing.name} at {blessing.uri} is {status.value}",
+                    explanation=f"{blessing.name} at {blessing.uri} {verdict}",
                 )
     return None
 
 
 def _already_best(situation: Situation) -> Decision | None:
-    """Does nothing if the candidate has the same content as the best."""
+    """Keeps the best if the candidate has the same content."""
     best = situation.best
     if best is None or best.digest != situation.candidate.digest:
         return None
     return Decision(
         reason=pb.ExportDecision.ALREADY_BEST,
-        explanation=f"the candidate is version {best.version} itself",
+        explanation=(
+            f"the candidate has the same content as version {best.version}, which is served"
+        ),
     )
 
 
 def _candidate_is_nan(situation: Situation) -> Decision | None:
-    """Refuses a candidate that has NaN for a metric of the rule."""
+    """Does not export a candidate with NaN for a metric of the rule."""
     verdict = situation.compared.verdict
-    values = [each.candidate for each in verdict.comparisons if each.candidate is not None]
-    if not any(map(math.isnan, values)):
+    metrics = [
+        each.metric
+        for each in verdict.comparisons
+        if each.candidate is not None and math.isnan(each.candidate)
+    ]
+    if not metrics:
         return None
+    # Without a best, the rule has nothing to add.
+    has_best = situation.compared.known_best is not None
+    comparison = f" ({verdict.explanation})" if has_best else ""
     return situation.decision(
-        pb.ExportDecision.CANDIDATE_IS_NAN, f"NaN is never exported: {verdict.explanation}"
+        pb.ExportDecision.CANDIDATE_IS_NAN,
+        f"the candidate's {are_nan(*metrics)}: a model with a NaN metric is never exported"
+        f"{comparison}",
     )
 
 
 def _too_few_examples(situation: Situation) -> Decision | None:
-    """Refuses a candidate that was evaluated on fewer than `min_example_count` examples."""
+    """Does not export a candidate evaluated on fewer than `min_example_count` examples."""
     required, candidate = situation.policy.min_example_count, situation.candidate.eval_result
     if not required:
         return None
     if candidate.example_count is None:
         remedy = (
-            f"Give it in the mapping, as {EXAMPLE_COUNT!r}."
+            f"Add it to the mapping as {EXAMPLE_COUNT!r}."
             if candidate.source == pb.Evaluation.MAPPING
             else "Add the metric ExampleCount to Evaluator's EvalConfig."
         )
@@ -247,45 +266,45 @@ def _too_few_examples(situation: Situation) -> Decision | None:
     least = numbers.count(required, candidate.example_count)
     return situation.decision(
         pb.ExportDecision.TOO_FEW_EXAMPLES,
-        f"the candidate was evaluated on {found} examples, fewer than {least}",
+        f"the candidate was evaluated on {found} examples; at least {least} are required",
     )
 
 
 def _unknown_best(situation: Situation) -> Decision | None:
-    """Keeps a best without a known evaluation, where `on_unknown_best` or `comparability` asks."""
+    """Keeps a best without a known evaluation if `on_unknown_best` or `comparability` says so."""
     policy, best = situation.policy, situation.best
     if best is None or policy.force or situation.compared.known_best is not None:
         return None
-    problem = f"no evaluation of the best, version {best.version}, is known"
+    problem = f"the evaluation of the best (version {best.version}) is not known"
     if policy.on_unknown_best == pb.ComparePolicy.FAIL:
         raise RuntimeError(
-            f"compare_policy.on_unknown_best must be EXPORT or KEEP to go on (got FAIL): {problem}."
-            " Choose one of these."
+            f"cannot compare the candidate with the best: {problem}, and"
+            " compare_policy.on_unknown_best is FAIL. Set it to KEEP or EXPORT."
         )
-    # Of data that nobody knows it cannot be said that they are the same.
+    # REQUIRE_SAME_DATA cannot be met if the data of the best's evaluation is not known.
     is_required = policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA
     if policy.on_unknown_best == pb.ComparePolicy.EXPORT and not is_required:
         return None
     return situation.decision(
-        pb.ExportDecision.BEST_UNKNOWN_KEPT, f"{problem}: it is kept", problem
+        pb.ExportDecision.BEST_UNKNOWN_KEPT, f"{problem}, so the best is kept", problem
     )
 
 
 def _not_comparable(situation: Situation) -> Decision | None:
-    """Refuses to compare with a best on other data, under `REQUIRE_SAME_DATA`."""
+    """Keeps a best that was evaluated on other data, under `REQUIRE_SAME_DATA`."""
     best = situation.compared_best
     is_required = situation.policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA
     if best is None or not is_required or best.basis in _SAME_DATA:
         return None
     return situation.decision(
         pb.ExportDecision.NOT_COMPARABLE,
-        f"the best, version {best.version}, was not evaluated on the candidate's data, and"
-        f" compare_policy.comparability asks for that: {situation.compared.verdict.explanation}",
+        f"the best (version {best.version}) was not evaluated on the candidate's data, which"
+        f" compare_policy.comparability requires: {situation.compared.verdict.explanation}",
     )
 
 
 def _best_evaluation_too_old(situation: Situation) -> Decision | None:
-    """Refuses to compare with an evaluation older than `max_best_evaluation_age_seconds`."""
+    """Keeps a best whose evaluation is older than `max_best_evaluation_age_seconds`."""
     best, limit = situation.compared_best, situation.policy.max_best_evaluation_age_seconds
     known_best = situation.compared.known_best
     if best is None or known_best is None or not limit:
@@ -293,24 +312,26 @@ def _best_evaluation_too_old(situation: Situation) -> Decision | None:
     if best.basis in (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN):
         return None
     if known_best.evaluated_at is None:
+        _, most = numbers.durations(limit, limit)
         problem = (
-            f"nobody knows when the best, version {best.version}, was evaluated, and that must not"
-            f" be more than {limit:,.0f} seconds ago"
+            f"the age of the best's evaluation (version {best.version}) is not known; at most"
+            f" {most} are allowed"
         )
     else:
         age_seconds = situation.now - known_best.evaluated_at
         if abs(age_seconds) <= limit:
             return None
+        age, most = numbers.durations(abs(age_seconds), limit)
         if age_seconds < 0:
             problem = (
-                f"the best, version {best.version}, was evaluated {math.ceil(-age_seconds):,}"
-                " seconds from now, which only a wrong clock can say; evaluate it again, or set"
+                f"the best's evaluation (version {best.version}) is dated {age} in the future, so"
+                " a clock is wrong; evaluate the best again, or set"
                 " compare_policy.max_best_evaluation_age_seconds to 0"
             )
         else:
             problem = (
-                f"the best, version {best.version}, was evaluated {math.ceil(age_seconds):,}"
-                f" seconds ago, more than {limit:,.0f}"
+                f"the best's evaluation (version {best.version}) is {age} old; at most {most} are"
+                " allowed"
             )
     return situation.decision(
         pb.ExportDecision.BEST_EVALUATION_TOO_OLD,
@@ -319,7 +340,7 @@ def _best_evaluation_too_old(situation: Situation) -> Decision | None:
 
 
 def _not_better(situation: Situation) -> Decision | None:
-    """Refuses a candidate that is not better by the rule, or by no more than noise."""
+    """Does not export a candidate that is not better by the rule, or not significantly."""
     if situation.compared_best is None:
         return None
     outcome = situation.compared.verdict.outcome
@@ -333,33 +354,36 @@ def _not_better(situation: Situation) -> Decision | None:
 
 
 def _signatures_changed(situation: Situation) -> Decision | None:
-    """Refuses a candidate whose signatures would break clients of the best."""
+    """Does not export a candidate whose signatures would break clients of the best."""
     breaking = [change.text for change in situation.signature_changes if change.is_breaking]
     if not breaking or situation.policy.allow_signature_change:
         return None
     return _vetoed(
         situation,
         pb.ExportDecision.SIGNATURES_CHANGED,
-        f"clients of the best would break: {'; '.join(breaking)} (allow it by"
-        " compare_policy.allow_signature_change)",
+        f"the serving signatures would break clients: {'; '.join(breaking)}; set"
+        " compare_policy.allow_signature_change to allow it",
+        obstacle="this change" if len(breaking) == 1 else "these changes",
     )
 
 
 def _guardrail_failed(situation: Situation) -> Decision | None:
-    """Refuses a candidate that fails a guardrail."""
+    """Does not export a candidate that fails a guardrail."""
     failed = [result for result in situation.compared.guardrails if not result.holds]
     if not failed:
         return None
-    more = f", and {len(failed) - 1} more guardrails fail" if len(failed) > 1 else ""
-    return _vetoed(situation, pb.ExportDecision.GUARDRAIL_FAILED, f"{failed[0].explanation}{more}")
+    veto, obstacle = failed[0].explanation, "this guardrail"
+    if len(failed) > 1:
+        others = "1 more guardrail" if len(failed) == 2 else f"{len(failed) - 1} more guardrails"
+        veto, obstacle = f"{veto}, and {others} failed", "these guardrails"
+    return _vetoed(situation, pb.ExportDecision.GUARDRAIL_FAILED, veto, obstacle=obstacle)
 
 
-def _vetoed(situation: Situation, reason: Reason, veto: str) -> Decision:
-    """Returns the refusal of a candidate that the rule is in favor of."""
+def _vetoed(situation: Situation, reason: Reason, veto: str, *, obstacle: str) -> Decision:
+    """Returns the decision not to export a candidate that the rule is in favor of."""
     export = _export(situation)
-    return dataclasses.replace(
-        export, reason=reason, explanation=f"{veto}; else: {export.explanation}"
-    )
+    explanation = f"{veto}. Without {obstacle} it would have been exported: {export.explanation}"
+    return dataclasses.replace(export, reason=reason, explanation=explanation)
 
 
 def _export(situation: Situation) -> Decision:
@@ -372,14 +396,15 @@ def _export(situation: Situation) -> Decision:
         )
     if policy.force:
         return situation.export_decision(
-            pb.ExportDecision.FORCED, f"forced, {policy.force}: {explanation}"
+            pb.ExportDecision.FORCED,
+            f"forced by compare_policy.force ({policy.force}): {explanation}",
         )
     if situation.compared.known_best is None:
-        problem = f"no evaluation of the best, version {best.version}, is known"
+        problem = f"the evaluation of the best (version {best.version}) is not known"
         return situation.export_decision(
             pb.ExportDecision.BEST_UNKNOWN_EXPORTED,
-            f"{problem}: the candidate is exported",
-            f"{problem}: the candidate was compared with nothing",
+            f"{problem}, so the candidate is exported",
+            f"{problem}, so the candidate was not compared with it",
         )
     is_nan = situation.compared.verdict.outcome is Outcome.BETTER_THAN_NAN
     return situation.export_decision(
@@ -388,7 +413,7 @@ def _export(situation: Situation) -> Decision:
 
 
 def _by_rule(situation: Situation) -> str:
-    """Returns what the rule says, and that it is of other data where somebody asked about that."""
+    """Returns the rule's explanation, with a note if PREFER_SAME_DATA compared other data."""
     best, known_best = situation.best, situation.compared.known_best
     explanation = situation.compared.verdict.explanation
     if (
@@ -403,19 +428,19 @@ def _by_rule(situation: Situation) -> str:
 
 
 def _are_other_data(one: EvaluatedData, other: EvaluatedData) -> bool:
-    """Returns whether two evaluations are known to be of different data."""
+    """Returns True if two evaluations are known to be of different data."""
     return bool(one.examples_uri and other.examples_uri) and not one.is_same(other)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """One place where a decision is made.
+    """One step of a decision.
 
     The docstring of its function is its line in docs/deciding.md.
 
     Attributes:
         decide: Returns the decision, or None to leave it to the gates after this one.
-        reasons: Those that its decisions have, in the order of the table in docs/deciding.md.
+        reasons: Reasons of its decisions, in the order of the table in docs/deciding.md.
     """
 
     decide: Callable[[Situation], Decision | None]
@@ -453,9 +478,9 @@ GATES: tuple[Gate, ...] = (
 
 
 def slice_changes(observation: Observation, policy: Policy) -> list[SliceChange]:
-    """Returns how the rule's first metric changed on each slice, the worst first.
+    """Returns the changes of the rule's first metric on each slice, the worst first.
 
-    Empty where there is nothing to compare, or a compare function decides.
+    The list is empty if there is no evaluation of a best, or a compare function decides.
 
     Raises:
         ValueError: Two of the best's slices have the same features, or they cannot be read.

@@ -1,6 +1,7 @@
 """EvalResult: the metrics of one model on one set of examples, as a value.
 
-Pure: the evaluations room reads evaluations from files, as a MetricSource where that can wait.
+This module reads no files. The package `evaluations` reads them, as a MetricSource if a metric can
+be decoded when it is read.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from tfx_best_exporter.executor.deciding.metric_source import (
 )
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# The keys and values of metrics go with the results that have them.
+# This module exports keys and values of metrics too: users of results need both.
 __all__ = [
     "EXAMPLE_COUNT",
     "LEAST_SUB_KEYS",
@@ -48,13 +49,13 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatedData:
-    """What an evaluation was computed on; empty where it is not known.
+    """The data of an evaluation; empty fields are not known.
 
     Attributes:
-        examples_uri: Of the Examples artifact.
-        splits: Names of its splits.
-        eval_config_digest: Of the eval config without its models: the same metrics, slices and
-            labels have the same digest.
+        examples_uri: URI of the Examples artifact.
+        splits: Names of the evaluated splits.
+        eval_config_digest: Digest of the eval config without its models. The same metrics, slices
+            and labels have the same digest.
     """
 
     examples_uri: str = ""
@@ -62,12 +63,12 @@ class EvaluatedData:
     eval_config_digest: str = ""
 
     def is_same(self, other: EvaluatedData) -> bool:
-        """Returns whether both are known, and are the same examples and the same metrics."""
+        """Returns True if both are known and have the same examples and eval config."""
         return bool(self.examples_uri and self.eval_config_digest) and self == other
 
 
 class MissingMetricError(PathError, KeyError):
-    """An evaluation does not have the metric that was asked for."""
+    """An evaluation lacks a metric that a policy or a compare function needs."""
 
 
 _UNKNOWN_DATA = EvaluatedData()
@@ -78,11 +79,11 @@ class Provenance:
     """The origin of an evaluation; one object for all of its slices.
 
     Attributes:
-        uri: URI of the evaluation; empty if it was handed over as a mapping.
+        uri: URI of the evaluation; empty if it was passed as a mapping.
         source: Kind of evaluation.
         warnings: Problems that were tolerated when the evaluation was read.
-        data: Examples and metrics that it was computed on.
-        evaluated_at: Seconds since the epoch, or None if unknown.
+        data: Examples and eval config of the evaluation.
+        evaluated_at: Time of the evaluation, in seconds since the epoch, or None if not known.
         model_paths: Path of each SavedModel that was evaluated, by its name in the evaluation.
     """
 
@@ -97,9 +98,9 @@ class Provenance:
 
 
 class EvalResult(Mapping[str, float]):
-    """Metrics of the overall slice by name: what a compare function is given.
+    """Metrics of the overall slice by name; compare functions get two of these.
 
-    A read-only mapping. A metric with an output, a sub key or an aggregation has them in its name:
+    The mapping is read-only. The name of a metric includes its output, sub key or aggregation:
     "click/auc", "precision[top_k=5]", "f1_score[micro_average]".
     """
 
@@ -126,17 +127,17 @@ class EvalResult(Mapping[str, float]):
         """Makes an EvalResult of metrics that are in memory.
 
         Args:
-            metrics: Overall slice, by key.
-            uri: Where the evaluation lies.
-            source: What it was read from.
+            metrics: Metrics of the overall slice, by key.
+            uri: URI of the evaluation.
+            source: Kind of evaluation.
             example_count: Number of examples, or None.
             model_name: Name of the evaluated model in the evaluation.
-            warnings: What was tolerated when the evaluation was read.
-            slices: The other slices, or a function that reads them when they are first asked for.
-            data: What it was computed on.
-            evaluated_at: Seconds since the epoch.
+            warnings: Problems that were tolerated when the evaluation was read.
+            slices: The other slices, or a function that reads them, called at most once.
+            data: Examples and eval config of the evaluation.
+            evaluated_at: Time of the evaluation, in seconds since the epoch.
             baseline: Metrics of the baseline in the same evaluation.
-            differences: Of candidate less baseline, overall slice.
+            differences: Candidate minus baseline on the overall slice.
             model_paths: Path of each SavedModel that was evaluated, by its name.
         """
         self._set(
@@ -160,11 +161,10 @@ class EvalResult(Mapping[str, float]):
 
     @classmethod
     def from_source(cls, metrics: MetricSource[EvalResult], provenance: Provenance) -> EvalResult:
-        """Returns an EvalResult that reads its metrics when they are asked for.
+        """Returns an EvalResult that reads its metrics from a source on demand.
 
         Args:
-            metrics: Source of the overall slice's metrics. It is asked each time, except by name:
-                these values are kept.
+            metrics: Source of the overall slice's metrics. Only values by name are cached.
             provenance: Origin of the evaluation.
         """
         result = cls.__new__(cls)
@@ -187,8 +187,7 @@ class EvalResult(Mapping[str, float]):
 
         Args:
             on_read: Called with the name of each metric that is read by name, as in
-                `result["auc"]`. Asking whether there is one, and iterating over names, is not
-                reading.
+                `result["auc"]`. `"auc" in result` and iteration over names are not reads.
         """
         view = self.__class__.__new__(self.__class__)
         view._set(self._metrics, self._provenance, on_read)
@@ -196,16 +195,17 @@ class EvalResult(Mapping[str, float]):
 
     @classmethod
     def from_mapping(cls, eval_result: Mapping[str, float]) -> EvalResult:
-        """Returns metrics that were handed over as a plain dictionary.
+        """Returns metrics that were passed as a plain dictionary.
 
         Args:
-            eval_result: Metric name to number, as `model.evaluate(return_dict=True)` gives it. One
-                of the name "example_count" is the number of examples, and a metric too, as in TFMA.
+            eval_result: Metric name to number, as returned by `model.evaluate(return_dict=True)`.
+                The metric "example_count" is the number of examples too, as in TFMA.
 
         Raises:
-            FieldValueError: It is empty, has a name that UTF-8 cannot encode or a number that no
-                float can hold, or its number of examples is none.
-            FieldTypeError: It is no mapping, a name is no str, or a value is not a number.
+            FieldValueError: The mapping is empty, a name cannot be encoded as UTF-8, a number does
+                not fit a float, or the number of examples is negative or not finite.
+            FieldTypeError: The argument is not a mapping, a name is not a str, or a value is not a
+                number.
         """
         with within("eval_result"):
             numbers = _checked_metrics(eval_result)
@@ -216,7 +216,7 @@ class EvalResult(Mapping[str, float]):
 
     @property
     def uri(self) -> str:
-        """URI of the evaluation; empty if it was handed over as a mapping."""
+        """URI of the evaluation; empty if it was passed as a mapping."""
         return self._provenance.uri
 
     @property
@@ -231,12 +231,12 @@ class EvalResult(Mapping[str, float]):
 
     @property
     def data(self) -> EvaluatedData:
-        """Examples and metrics that it was computed on."""
+        """Examples and eval config of the evaluation."""
         return self._provenance.data
 
     @property
     def evaluated_at(self) -> float | None:
-        """Seconds since the epoch, or None if unknown."""
+        """Time of the evaluation, in seconds since the epoch, or None if not known."""
         return self._provenance.evaluated_at
 
     @property
@@ -251,52 +251,52 @@ class EvalResult(Mapping[str, float]):
 
     @property
     def metrics(self) -> Mapping[MetricKey, MetricValue]:
-        """Overall slice, by MetricKey, with confidence bounds."""
+        """Metrics of the overall slice by MetricKey, with confidence bounds."""
         return _MetricsByKey(self._metrics)
 
     @property
     def differences(self) -> Mapping[MetricKey, MetricValue]:
-        """TFMA's own metrics of candidate less baseline, by the key of the metric.
+        """TFMA's own metrics of candidate minus baseline, by the key of the metric.
 
-        Empty where there are none. With their intervals they make a paired comparison.
+        Empty if there are none. Their intervals allow a paired test.
         """
         return _MetricsByKey(self._metrics.differences())
 
     @property
     def example_count(self) -> float | None:
-        """Number of examples in the overall slice, or None if unknown."""
+        """Number of examples in the overall slice, or None if it is not known."""
         return self._metrics.example_count()
 
     @property
     def baseline(self) -> EvalResult | None:
         """Metrics of the baseline in the same evaluation, on the same examples.
 
-        None where one model was evaluated alone.
+        None if one model was evaluated alone.
         """
         return self._metrics.baseline()
 
     @property
     def slices(self) -> Mapping[SliceKey, EvalResult]:
-        """The slices other than the overall one, read from the evaluation when first asked for."""
+        """The slices other than the overall one, read from the evaluation on first use."""
         return self._metrics.slices()
 
     def slice_values(self, key: MetricKey) -> dict[SliceKey, float]:
         """Returns the values of one metric on the slices that have it.
 
-        Where there are thousands of slices, this takes a fraction of asking each of them.
+        With thousands of slices, this is much faster than reading each slice.
         """
         return self._metrics.slice_values(key)
 
     def slice_example_counts(self) -> dict[SliceKey, float | None]:
-        """Returns the number of examples in each slice, or None where that is unknown."""
+        """Returns the number of examples in each slice, or None if it is not known."""
         return self._metrics.slice_example_counts()
 
     def find(self, key: MetricKey) -> MetricValue | None:
-        """Returns the value of a metric, or None if the evaluation has none or several such."""
+        """Returns the value of a metric, or None if no metric or several metrics match."""
         return self._metrics.find(key)
 
     def difference(self, key: MetricKey) -> MetricValue | None:
-        """Returns candidate less baseline of a metric, or None if there is no such difference."""
+        """Returns candidate minus baseline of a metric, or None if there is no difference."""
         return self._metrics.differences().find(key)
 
     def names_of(self, key: MetricKey) -> tuple[str, ...]:
@@ -317,7 +317,7 @@ class EvalResult(Mapping[str, float]):
         """Returns a metric's value.
 
         Raises:
-            MissingMetricError: There is no such metric; the message lists those there are.
+            MissingMetricError: There is no such metric; the message lists the existing ones.
         """
         try:
             value = self._values()[name]
@@ -334,15 +334,15 @@ class EvalResult(Mapping[str, float]):
             path,
             f"must be a metric of the evaluation (got {name!r}{where})."
             f" Found: {', '.join(sorted(self)) or 'none'}."
-            # Only a policy has fields; a compare function reads by the names that are shown.
+            # The remedy sets fields of a policy, which a compare function does not have.
             f" {self.remedy(name) if path.endswith('.name') else _USE_ANOTHER}",
         )
 
     def remedy(self, name: str) -> str:
-        """Returns what the author of a policy can do about a metric that is not found.
+        """Returns the remedy for the author of a policy with a metric that is not found.
 
         Args:
-            name: Of the metric, as it is shown to people.
+            name: Name of the metric in texts.
         """
         missing = set()
         for key, _ in self._metrics.items():
@@ -353,12 +353,12 @@ class EvalResult(Mapping[str, float]):
             missing.update(each for each in details if getattr(key, each) not in ("", None))
         if not missing:
             return _USE_ANOTHER
-        # What is shown of such a metric, "click/auc", is no name: that is "auc".
+        # The text "click/auc" is not a metric name for a policy: the name is "auc".
         more = " and ".join(each for each in _DETAILS if each in missing)
-        return f"Set {more} beside name, to say which of these is meant."
+        return f"Set {more} in addition to name, to select one of these."
 
     def __contains__(self, name: object) -> bool:
-        """Returns whether there is such a metric; asking is not reading it."""
+        """Returns True if there is such a metric; this does not count as a read."""
         return name in self._values()
 
     def __iter__(self) -> Iterator[str]:
@@ -366,7 +366,7 @@ class EvalResult(Mapping[str, float]):
         return iter(self._values())
 
     def __bool__(self) -> bool:
-        """Returns whether there is any metric; reads at most one."""
+        """Returns True if there is any metric; reads at most one."""
         return bool(self.metrics)
 
     def __len__(self) -> int:
@@ -374,7 +374,7 @@ class EvalResult(Mapping[str, float]):
         return len(self._values())
 
     def __repr__(self) -> str:
-        """Returns the metrics and where they are from."""
+        """Returns the metrics and their URI."""
         return f"EvalResult({self._values()}, uri={self.uri!r})"
 
     @classmethod
@@ -383,7 +383,7 @@ class EvalResult(Mapping[str, float]):
         proto: pb.Evaluation,
         slices: Callable[[], Mapping[SliceKey, EvalResult]] | None = None,
     ) -> EvalResult:
-        """Returns the evaluation that a record or a decision holds."""
+        """Returns the evaluation in a record or a decision."""
         return cls(
             {
                 MetricKey.from_proto(metric.key): MetricValue(
@@ -415,7 +415,7 @@ class EvalResult(Mapping[str, float]):
         )
 
     def to_proto(self) -> pb.Evaluation:
-        """Returns the overall slice as it is kept in records and decisions, by metric name."""
+        """Returns the overall slice for records and decisions, sorted by metric name."""
         proto = pb.Evaluation(
             uri=self.uri,
             source=self.source,
@@ -485,7 +485,7 @@ def _checked_metrics(metrics: object) -> dict[str, float]:
 
 
 _USE_ANOTHER = "Use one of these, or add it to Evaluator's EvalConfig."
-# What tells metrics of one name apart, as fields of pb.MetricKey.
+# Fields of pb.MetricKey that distinguish metrics of one name.
 _DETAILS = ("output_name", "sub_key", "aggregation", "example_weighted")
 
 

@@ -1,4 +1,4 @@
-"""What a candidate must keep, however much better it is by the rule: the protocol of a guardrail.
+"""The protocol of a guardrail, a limit that a candidate must meet however good it is by the rule.
 
 The table of the kinds of guardrail is `GUARDRAILS` in policy.py.
 """
@@ -17,7 +17,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GuardrailResult:
-    """What became of a guardrail on one slice; the fields of pb.GuardrailResult."""
+    """The result of a guardrail on one slice; the fields of pb.GuardrailResult."""
 
     metric: str
     direction: int
@@ -32,13 +32,13 @@ class GuardrailResult:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What became of a guardrail.
+    """The result of a guardrail.
 
     Attributes:
-        results: On each of its slices.
-        warnings: Where it says nothing.
-        problem: The error to raise where it is not tolerated: the best's evaluation lacks what the
-            guardrail needs of it. Nothing else is known then.
+        results: Results, one for each guarded slice.
+        warnings: Slices that it could not guard.
+        problem: The error to raise if it is not tolerated: the best's evaluation lacks a metric or
+            has ambiguous slices. There are no results then.
     """
 
     results: tuple[GuardrailResult, ...] = ()
@@ -47,7 +47,7 @@ class Check:
 
 
 class Guardrail(Protocol):
-    """What a candidate must keep. A new kind is a class like this, and a row of a table.
+    """A limit that a candidate must meet. A new kind is a class like this and a row of a table.
 
     The table is `GUARDRAILS` in policy.py.
 
@@ -68,31 +68,31 @@ class Guardrail(Protocol):
 
     @property
     def limits_regression(self) -> bool:
-        """Whether the best's value counts."""
+        """True if a limit depends on the best's value."""
         ...
 
     @property
     def needs_slices(self) -> bool:
-        """Whether it looks at slices other than the overall one."""
+        """True if it guards slices other than the overall one."""
         ...
 
     def for_candidate(self, model_name: str) -> Guardrail:
-        """Returns the guardrail in which the candidate's own metric goes by no model's name."""
+        """Returns the guardrail with the model name removed from the candidate's own metric."""
         ...
 
     def contradicts(self, other: Guardrail) -> str:
-        """Returns why no value of a metric could satisfy both, or an empty text."""
+        """Returns a text on the contradiction if no value can meet both, or an empty text."""
         ...
 
     def check(self, *, candidate: EvalResult, best: EvalResult | None) -> Check:
-        """Returns what becomes of it on each of its slices.
+        """Returns the result on each guarded slice.
 
         Args:
-            candidate: Its evaluation.
-            best: The best's; None where there is none, or nothing is known of it.
+            candidate: The candidate's evaluation.
+            best: The best's evaluation; None if there is no best or its evaluation is not known.
 
         Raises:
-            PathError: The candidate's evaluation lacks what the guardrail needs of it.
+            PathError: The candidate's evaluation lacks a metric or slice of the guardrail.
         """
         ...
 
@@ -102,8 +102,8 @@ class Kind:
     """A kind of guardrail.
 
     Attributes:
-        is_stated_by: Returns whether a message states one of this kind.
-        from_proto: Returns the guardrail that a message states.
+        is_stated_by: Returns True if a message is of this kind.
+        from_proto: Returns the guardrail in a message.
     """
 
     is_stated_by: Callable[[pb.Guardrail], bool]
@@ -111,14 +111,14 @@ class Kind:
 
 
 def from_policy(proto: pb.ComparePolicy, kinds: Sequence[Kind]) -> tuple[Guardrail, ...]:
-    """Returns the guardrails that a policy states.
+    """Returns the guardrails of a policy.
 
     Args:
         proto: The policy.
-        kinds: Of guardrail; the first one that a message states reads it.
+        kinds: Kinds of guardrail; the first kind of a message reads it.
 
     Raises:
-        FieldValueError: One of them is invalid, or no value of a metric could satisfy two of them.
+        FieldValueError: A guardrail is invalid, or no value of a metric can meet two of them.
     """
     found: list[Guardrail] = []
     for index, each in enumerate(proto.guardrails):
@@ -131,7 +131,7 @@ def from_policy(proto: pb.ComparePolicy, kinds: Sequence[Kind]) -> tuple[Guardra
                 raise FieldValueError(
                     f"guardrails[{index}]",
                     f"must not contradict compare_policy.guardrails[{other_index}] (got"
-                    f" {contradiction}). No candidate could pass: mend one of both.",
+                    f" {contradiction}). No candidate can pass both: change one of them.",
                 )
         found.append(guardrail)
     return tuple(found)

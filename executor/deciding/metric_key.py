@@ -9,27 +9,28 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 SliceKey: TypeAlias = tuple[tuple[str, "str | int | float"], ...]
 
-# The name that TFMA gives to the model that is not the baseline when it evaluates both.
+# TFMA gives this name to the other model when it evaluates a model and a baseline.
 CANDIDATE_MODEL_NAME = "candidate"
 
-# The name of TFMA's metric ExampleCount.
+# TFMA's metric ExampleCount has this name.
 EXAMPLE_COUNT = "example_count"
 
-# The smallest numbers of a sub key: those of TFMA's SubKey, and of a class.
+# Sub keys count as TFMA's SubKey does: classes from 0, k and top_k from 1.
 LEAST_SUB_KEYS = {"class_id": 0, "k": 1, "top_k": 1}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MetricKey:
-    """Which metric of an evaluation; mirrors TFMA's MetricKey.
+    """The identity of a metric in an evaluation; mirrors TFMA's MetricKey.
 
     Attributes:
         name: Metric name, for example "auc".
-        model_name: Empty for the model that the run trained.
-        output_name: Empty for a model with one output.
-        sub_key: For example ("top_k", 5); the first part is "class_id", "k" or "top_k".
-        aggregation: Name of a MetricKey.Aggregation; empty where there is none.
-        example_weighted: None unless the evaluation holds the metric weighted and unweighted.
+        model_name: Name of the model; empty for the model that the run trained.
+        output_name: Name of the output; empty for a model with one output.
+        sub_key: Class or rank, for example ("top_k", 5); the first part is "class_id", "k" or
+            "top_k".
+        aggregation: Name of a MetricKey.Aggregation; empty for none.
+        example_weighted: None unless the evaluation has the metric both weighted and unweighted.
     """
 
     name: str
@@ -40,7 +41,7 @@ class MetricKey:
     example_weighted: bool | None = None
 
     def __str__(self) -> str:
-        """Returns the name that people and compare functions use, for example "click/auc"."""
+        """Returns the name in texts and compare functions, for example "click/auc"."""
         text = f"{self.output_name}/{self.name}" if self.output_name else self.name
         if self.model_name:
             text = f"{self.model_name}:{text}"
@@ -54,9 +55,9 @@ class MetricKey:
         return f"{text}[{','.join(details)}]" if details else text
 
     def for_candidate(self, model_name: str) -> MetricKey:
-        """Returns the key without its model's name, where that is the candidate's.
+        """Returns the key without its model name if that is the candidate's.
 
-        The best's evaluations know the model by other names, or by none.
+        The best's evaluations use another name for the model, or none.
         """
         if not model_name or self.model_name != model_name:
             return self
@@ -64,7 +65,7 @@ class MetricKey:
 
     @classmethod
     def from_proto(cls, proto: pb.MetricKey) -> MetricKey:
-        """Returns the key that a proto states."""
+        """Returns the key in a proto."""
         kind = proto.sub_key.WhichOneof("kind")
         return cls(
             name=proto.name,
@@ -97,14 +98,14 @@ class MetricKey:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MetricValue:
-    """A metric's value, with its confidence interval where there is one.
+    """A metric's value, with its confidence interval if there is one.
 
     Attributes:
-        value: In the metric's own unit.
-        lower_bound: Of the confidence interval.
-        upper_bound: Of the confidence interval.
-        standard_error: Of the value, in its unit.
-        degrees_of_freedom: Of the standard error.
+        value: Value in the metric's own unit.
+        lower_bound: Lower bound of the confidence interval.
+        upper_bound: Upper bound of the confidence interval.
+        standard_error: Standard error of the value, in its unit.
+        degrees_of_freedom: Degrees of freedom of the standard error.
     """
 
     value: float

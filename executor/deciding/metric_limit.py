@@ -1,4 +1,4 @@
-"""The guardrail by a metric: a bound, or an allowed regression, on some slices."""
+"""The guardrail by a metric: a bound or an allowed regression, on some slices."""
 
 from __future__ import annotations
 
@@ -28,25 +28,34 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _MAX_NAMED = 20
 _MAX_WARNED = 3
-_UNKNOWN = "nothing is known of the best there"
+# The position of a value at its limit, by whether it holds and whether higher is better.
+_POSITIONS = {
+    (True, True): "at least",
+    (True, False): "at most",
+    (False, True): "below",
+    (False, False): "above",
+}
+_UNKNOWN = "no value of the best is known"
 
 
 class MissingSliceError(PathError, KeyError):
-    """An evaluation does not have the slice that was asked for."""
+    """An evaluation lacks a slice that a guardrail needs."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MetricLimit:
-    """A bound, or an allowed regression, of one metric on some slices.
+    """A bound or an allowed regression of one metric on some slices.
 
     Attributes:
         key: The metric.
         direction: pb.LOWER_IS_BETTER or pb.HIGHER_IS_BETTER.
         bound: Worst value allowed, in the metric's unit; None for any.
-        max_absolute_regression: How much worse than the best, in the metric's unit; None for any.
-        max_relative_regression: How much worse, as a share of abs(best); None for any.
-        slices: Where; empty for the overall slice.
-        every_slice_min_examples: Every slice with at least so many examples; None for `slices`.
+        max_absolute_regression: Largest regression from the best, in the metric's unit; None for
+            any.
+        max_relative_regression: Largest regression, as a share of abs(best); None for any.
+        slices: Guarded slices; empty for the overall slice.
+        every_slice_min_examples: Smallest number of examples of a guarded slice, to guard every
+            slice and the overall one; None for `slices`.
     """
 
     key: MetricKey
@@ -59,10 +68,10 @@ class MetricLimit:
 
     @classmethod
     def from_proto(cls, proto: pb.Guardrail) -> MetricLimit:
-        """Returns the guardrail that a proto states.
+        """Returns the guardrail in a proto.
 
         Raises:
-            ValueError: It is incomplete, or one that nothing or everything passes.
+            FieldValueError: The proto is incomplete or has an invalid limit or slice.
         """
         check_metric(proto.metric, proto.direction)
         values = {
@@ -86,32 +95,32 @@ class MetricLimit:
             if not math.isfinite(value):
                 raise FieldValueError(
                     name,
-                    f"must be a finite number (got {value!r})."
-                    " Leave it out where nothing is asked.",
+                    f"must be a finite number (got {value!r}). Leave it out for no limit.",
                 )
             if name != "bound" and value < 0:
                 raise FieldValueError(
                     name,
-                    f"must be 0 or larger (got {value!r}). Whichever the direction, it is a size.",
+                    f"must be 0 or larger (got {value!r}). Use the size of the"
+                    " regression, whatever the direction.",
                 )
         if proto.slices and values["every_slice_min_examples"] is not None:
             raise FieldValueError(
                 "slices",
-                "must be left out where every_slice_min_examples is given (got"
-                " both). Make two guardrails of it.",
+                "must be left out if every_slice_min_examples is set (got both). Use two"
+                " guardrails.",
             )
         if not all(each.features for each in proto.slices):
             raise FieldValueError(
                 "slices",
-                "must have features (got a slice without any). Leave slices out to"
-                " guard the overall slice.",
+                "must have features (got a slice without any). Leave slices out to guard the"
+                " overall slice.",
             )
         for column in (name for each in proto.slices for name in each.features):
             if not is_name(column):
                 raise FieldValueError(
                     "slices",
                     f"must name the features of each slice (got {column!r})."
-                    " Name them as in the slicing_specs of Evaluator's EvalConfig.",
+                    " Use the names in the slicing_specs of Evaluator's EvalConfig.",
                 )
         return cls(
             key=MetricKey.from_proto(proto.metric),
@@ -122,20 +131,20 @@ class MetricLimit:
 
     @property
     def limits_regression(self) -> bool:
-        """Whether the best's value counts, and not the bound alone."""
+        """True if a limit depends on the best's value."""
         return self.max_absolute_regression is not None or self.max_relative_regression is not None
 
     @property
     def needs_slices(self) -> bool:
-        """Whether it looks at slices other than the overall one."""
+        """True if it guards slices other than the overall one."""
         return bool(self.slices) or self.every_slice_min_examples is not None
 
     def for_candidate(self, model_name: str) -> MetricLimit:
-        """Returns the guardrail in which the candidate's own metric goes by no model's name."""
+        """Returns the guardrail with the model name removed from the candidate's own metric."""
         return dataclasses.replace(self, key=self.key.for_candidate(model_name))
 
     def contradicts(self, other: Guardrail) -> str:
-        """Returns why no value of a metric could satisfy both, or an empty text."""
+        """Returns a text on the contradiction if no value can meet both, or an empty text."""
         if not isinstance(other, MetricLimit):
             return ""
         higher, lower = sorted((self, other), key=lambda each: each.direction, reverse=True)
@@ -151,17 +160,18 @@ class MetricLimit:
         return f"{str(self.key)!r} at least {higher.bound!r} and at most {lower.bound!r}"
 
     def check(self, *, candidate: EvalResult, best: EvalResult | None) -> Check:
-        """Returns what becomes of it on each of its slices, and warnings where that says nothing.
+        """Returns the result on each guarded slice, with warnings for unguarded slices.
 
         Args:
-            candidate: Its evaluation.
-            best: The best's; None where there is none, or nothing is known of it. Then the bound
-                alone counts, as on a slice that the best's evaluation does not have.
+            candidate: The candidate's evaluation.
+            best: The best's evaluation; None if there is no best or its evaluation is not known.
+                Without it, and on a slice that it lacks, only the bound applies.
 
         Raises:
-            MissingSliceError: The candidate's evaluation lacks a slice that is named, or has none
-                where every slice is to be looked at.
-            MissingMetricError: It lacks the metric on a slice, or the number of examples.
+            MissingSliceError: The candidate's evaluation lacks a named slice, or has no slices
+                although every slice is guarded.
+            MissingMetricError: The candidate's evaluation lacks the metric on a slice, or the
+                number of examples.
         """
         results: list[GuardrailResult] = []
         warnings = []
@@ -195,15 +205,15 @@ class MetricLimit:
             gone = self._gone(best, best_values, slice_keys)
             if gone:
                 warnings.append(
-                    f"{self.key} was not guarded on {_several(gone)}, which the best's evaluation"
-                    " has and the candidate's has not"
+                    f"{self.key} was not guarded on {_several(gone)}: the candidate's evaluation"
+                    " lacks these slices of the best's evaluation"
                 )
         if best is not None:
             unlimited = [text_of(each.slice) for each in results if each.worst_allowed is None]
             if unlimited:
                 warnings.append(
-                    f"{self.key} was not guarded on {_several(unlimited)}, where the best's gives"
-                    " no limit"
+                    f"{self.key} was not guarded on {_several(unlimited)}: the best has no finite"
+                    " value there and the guardrail has no bound"
                 )
         return Check(results=tuple(results), warnings=tuple(warnings))
 
@@ -216,7 +226,7 @@ class MetricLimit:
         slice_keys: Mapping[Features, SliceKey],
         best_values: Mapping[SliceKey, float],
     ) -> Iterator[GuardrailResult]:
-        """Yields what becomes of it on each slice that is named or large enough."""
+        """Yields the result on each slice that is named or large enough."""
         example_counts = candidate.slice_example_counts()
         values = candidate.slice_values(self.key)
         for features in self.slices or self._large_enough(slice_keys, example_counts, candidate):
@@ -235,7 +245,7 @@ class MetricLimit:
         best_values: Mapping[SliceKey, float],
         slice_keys: Mapping[Features, SliceKey],
     ) -> list[str]:
-        """Returns the large slices that only the best has."""
+        """Returns the large slices that only the best's evaluation has."""
         if best is None or self.slices:
             return []
         found = []
@@ -261,7 +271,7 @@ class MetricLimit:
                 raise MissingMetricError(
                     "every_slice_min_examples",
                     "must find the number of examples of"
-                    f" each slice (got none of {text_of(features)},"
+                    f" each slice (got none for {text_of(features)},"
                     f" at {candidate.uri or 'the evaluation'}). Add the metric ExampleCount to"
                     " Evaluator's EvalConfig.",
                 )
@@ -277,20 +287,24 @@ class MetricLimit:
     ) -> GuardrailResult:
         worst_allowed, why = self._worst_allowed(best_value)
         metric = str(self.key)
-        name = f"{metric} of {text_of(features)}" if features else metric
+        where = f" on {text_of(features)}" if features else ""
         if self._is_undefined(value, best_value):
-            # AUC of a slice with one class, for example: nothing can have become worse.
+            # A metric such as the AUC of a slice with one class is NaN without any regression.
             holds = True
-            explanation = f"{name} is defined for neither model"
+            explanation = f"{metric}{where} is NaN for both models"
         elif worst_allowed is None:
             holds = not math.isnan(value)
-            why = _UNKNOWN if best_value is None else f"the best's {best_value:.6g} gives no limit"
-            explanation = f"{name} is {value:.6g}, and {why}"
+            why = (
+                _UNKNOWN
+                if best_value is None
+                else f"the best's {numbers.shown(best_value)} sets no limit"
+            )
+            explanation = f"{metric}{where} is {numbers.shown(value)}, and {why}"
         else:
             is_higher_better = self.direction == pb.HIGHER_IS_BETTER
-            # NaN is neither: it never holds.
+            # NaN never holds: both comparisons with it are false.
             holds = value >= worst_allowed if is_higher_better else value <= worst_allowed
-            # A limit that was computed is as exact as the numbers that it comes from.
+            # A computed limit is only as exact as the numbers that it is computed from.
             if (
                 not holds
                 and why
@@ -299,10 +313,12 @@ class MetricLimit:
             ):
                 holds, worst_allowed = True, value
             value_text, limit_text = numbers.apart(value, worst_allowed)
-            explanation = (
-                f"{name} {value_text} is {'' if holds else 'not '}"
-                f"{'at least' if is_higher_better else 'at most'} {limit_text}{why}"
-            )
+            limit = f"{'minimum' if is_higher_better else 'maximum'} of {limit_text}{why}"
+            if math.isnan(value):
+                explanation = f"{metric}{where} is NaN, which never meets the {limit}"
+            else:
+                position = _POSITIONS[holds, is_higher_better]
+                explanation = f"{metric} {value_text}{where} is {position} the {limit}"
             if best_value is None and self.limits_regression:
                 explanation += f"; {_UNKNOWN}"
         return GuardrailResult(
@@ -321,9 +337,9 @@ class MetricLimit:
         return self.bound is None and math.isnan(value) and best is not None and math.isnan(best)
 
     def _worst_allowed(self, best: float | None) -> tuple[float | None, str]:
-        """Returns the strictest limit, and where it comes from."""
+        """Returns the strictest limit, and its calculation from the best for the explanation."""
         limits = [] if self.bound is None else [(self.bound, "")]
-        # Of a best that is NaN or infinite nothing can be kept.
+        # A best that is NaN or infinite sets no limit.
         if best is not None and math.isfinite(best):
             sign = -1 if self.direction == pb.HIGHER_IS_BETTER else 1
             for regression in (
@@ -333,13 +349,9 @@ class MetricLimit:
                 else self.max_relative_regression * abs(best),
             ):
                 if regression is not None:
-                    word = "less" if sign < 0 else "and"
-                    limits.append(
-                        (
-                            best + sign * regression,
-                            f", the best's {best:.6g} {word} {regression:.6g}",
-                        )
-                    )
+                    texts = numbers.shown(best), numbers.shown(regression)
+                    why = f" (best {texts[0]} {'-' if sign < 0 else '+'} {texts[1]})"
+                    limits.append((best + sign * regression, why))
         if not limits:
             return None, ""
         strictest = max if self.direction == pb.HIGHER_IS_BETTER else min
@@ -350,8 +362,8 @@ class MetricLimit:
             "metric.name",
             "must be a metric of the best's evaluation too (got"
             f" {str(self.key)!r}, at {best.uri or 'its record'}). Found:"
-            f" {', '.join(sorted(best)) or 'none'}. Give a bound only until a model with the"
-            " metric is exported.",
+            f" {', '.join(sorted(best)) or 'none'}. Set only a bound until a model with this"
+            " metric has been exported.",
         )
 
     def _no_slices(self, candidate: EvalResult) -> MissingSliceError:
@@ -363,7 +375,7 @@ class MetricLimit:
         )
 
     def _missing_metric(self, features: Features, candidate: EvalResult) -> MissingMetricError:
-        name = f"{str(self.key)!r} of {text_of(features)}" if features else repr(str(self.key))
+        name = f"{str(self.key)!r} on {text_of(features)}" if features else repr(str(self.key))
         where = f", at {candidate.uri}" if candidate.uri else ""
         return MissingMetricError(
             "metric.name",
@@ -386,15 +398,15 @@ class MetricLimit:
 
 
 def _several(names: Sequence[str]) -> str:
-    """Returns the first of several names, and how many more there are."""
+    """Returns the first names, and the number of further ones."""
     more = f" and {len(names) - _MAX_WARNED} more" if len(names) > _MAX_WARNED else ""
     return f"{'; '.join(names[:_MAX_WARNED])}{more}"
 
 
 def _overlap(first: MetricLimit, second: MetricLimit) -> bool:
-    """Returns whether two guardrails surely have a slice in common.
+    """Returns True if two guardrails are certain to share a slice.
 
-    The slices that they name do exist, or else they fail: each has at least 0 examples.
+    A guardrail fails without the slices that it names, so these exist, with 0 or more examples.
     """
     if any(each.every_slice_min_examples == 0 for each in (first, second)):
         return True

@@ -1,7 +1,7 @@
-"""MetricSource, the protocol that an EvalResult reads its metrics from, and one in memory.
+"""MetricSource, the protocol that an EvalResult reads its metrics from, and a source in memory.
 
-A source of another kind of evaluation is one class with these methods, handed to
-EvalResult.from_source. It may decode a metric when it is asked for.
+A source for another kind of evaluation is one class with these methods, which is passed to
+EvalResult.from_source. It may decode a metric when the metric is read.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tfx_best_exporter.executor.deciding.metric_key import (
 
 
 class SliceResult(Protocol):
-    """The part of an EvalResult that a source uses; the class itself is above this module."""
+    """The part of an EvalResult that a source uses. This module cannot import the class."""
 
     @property
     def example_count(self) -> float | None:
-        """Number of examples in the slice, or None if unknown."""
+        """Number of examples in the slice, or None if it is not known."""
         ...
 
     def find(self, key: MetricKey) -> MetricValue | None:
@@ -46,14 +46,14 @@ class Metrics(Protocol):
         ...
 
     def find(self, key: MetricKey) -> MetricValue | None:
-        """Returns the value of the one metric that a key means (see only_match), or None."""
+        """Returns the value of the only metric that matches a key (see only_match), or None."""
         ...
 
 
 class MetricSource(Metrics, Protocol[ResultT_co]):
-    """Metrics of one model on one slice of an evaluation, and what belongs to them.
+    """Metrics of one model on one slice of an evaluation, with its baseline and other slices.
 
-    The source of the overall slice has the other slices too.
+    Only the source of the overall slice has the other slices.
     """
 
     @property
@@ -62,11 +62,11 @@ class MetricSource(Metrics, Protocol[ResultT_co]):
         ...
 
     def example_count(self) -> float | None:
-        """Returns the number of examples in the slice, or None if it is unknown."""
+        """Returns the number of examples in the slice, or None if it is not known."""
         ...
 
     def differences(self) -> Metrics:
-        """Returns candidate less baseline, by the key of the metric; empty without a baseline."""
+        """Returns candidate minus baseline by metric; empty without a baseline."""
         ...
 
     def baseline(self) -> ResultT_co | None:
@@ -82,7 +82,7 @@ class MetricSource(Metrics, Protocol[ResultT_co]):
         ...
 
     def slice_example_counts(self) -> dict[SliceKey, float | None]:
-        """Returns the number of examples in each slice, or None where that is unknown."""
+        """Returns the number of examples in each slice, or None if it is not known."""
         ...
 
 
@@ -116,7 +116,7 @@ class MemorySource(Generic[ResultT_co]):
             metrics: Metrics of the slice, by key.
             model_name: Name of the model in the evaluation.
             example_count: Number of examples, or None.
-            differences: Candidate less baseline.
+            differences: Candidate minus baseline, by the key of the metric.
             baseline: Metrics of the baseline.
             slices: The other slices, or a function that reads them, called at most once.
         """
@@ -141,7 +141,7 @@ class MemorySource(Generic[ResultT_co]):
         return self._metrics.get(key)
 
     def find(self, key: MetricKey) -> MetricValue | None:
-        """Returns the value of the one metric that a key means, or None."""
+        """Returns the value of the only metric that matches a key, or None."""
         match = only_match(key, self._model_name, self._metrics)
         return None if match is None else self._metrics[match]
 
@@ -150,7 +150,7 @@ class MemorySource(Generic[ResultT_co]):
         return self._example_count
 
     def differences(self) -> Metrics:
-        """Returns candidate less baseline."""
+        """Returns candidate minus baseline by metric."""
         return MemorySource[ResultT_co](self._differences, model_name=self._model_name)
 
     def baseline(self) -> ResultT_co | None:
@@ -169,7 +169,7 @@ class MemorySource(Generic[ResultT_co]):
         return {slice_key: value.value for slice_key, value in found if value is not None}
 
     def slice_example_counts(self) -> dict[SliceKey, float | None]:
-        """Returns the number of examples in each slice, or None where that is unknown."""
+        """Returns the number of examples in each slice, or None if it is not known."""
         return {slice_key: result.example_count for slice_key, result in self.slices().items()}
 
 
@@ -177,9 +177,9 @@ def model_names_of(key: MetricKey, own_name: str) -> tuple[str, ...]:
     """Returns the model names that a key's metric may have in an evaluation.
 
     Args:
-        key: Key of a metric. Without a model name, or with the candidate's, it is a metric of the
-            model that the run trained, whatever the evaluation calls it.
-        own_name: Name of this model in the evaluation.
+        key: Key of a metric. Without a model name, or with the candidate's, it means the model
+            that the run trained, under any name in the evaluation.
+        own_name: Name of that model in the evaluation.
     """
     if not key.model_name:
         return ("", own_name)
@@ -189,10 +189,11 @@ def model_names_of(key: MetricKey, own_name: str) -> tuple[str, ...]:
 
 
 def only_match(key: MetricKey, own_name: str, others: Iterable[MetricKey]) -> MetricKey | None:
-    """Returns the only one of some keys that a key means, or None if none or several match.
+    """Returns the only one of some keys that matches a key, or None if none or several match.
 
     Args:
-        key: Without example_weighted it means either kind; without a model name, the model's own.
+        key: Key to match. Without example_weighted it matches both kinds; without a model name,
+            the metrics of the model itself.
         own_name: Name of the model in the evaluation.
         others: Keys of the evaluation.
     """

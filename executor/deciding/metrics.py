@@ -1,4 +1,4 @@
-"""A metric that a policy names: checked, and compared in the direction in which it improves."""
+"""Checks of a metric in a policy, and its improvement by the policy's direction."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
 def improvement_of(value: float, best_value: float, direction: int) -> float:
-    """Returns how much a value is better than the best's; negative where it is worse."""
+    """Returns the improvement over the best's value; negative if the value is worse."""
     return value - best_value if direction == pb.HIGHER_IS_BETTER else best_value - value
 
 
 def check_metric(metric: pb.MetricKey, direction: int) -> None:
-    """Checks that a rule or a guardrail names its metric and says which way it improves.
+    """Checks the metric and the direction of a rule or a guardrail.
 
     Raises:
-        FieldValueError: It does not.
+        FieldValueError: The metric or the direction is missing or invalid.
     """
     with within("metric"):
         _check_key(metric)
@@ -26,8 +26,8 @@ def check_metric(metric: pb.MetricKey, direction: int) -> None:
         raise FieldValueError(
             "direction",
             "must be HIGHER_IS_BETTER or LOWER_IS_BETTER (got"
-            f" {pb.MetricDirection.Name(direction) if is_known else direction}). Say which way"
-            f" {metric.name!r} improves.",
+            f" {pb.MetricDirection.Name(direction) if is_known else direction}). Set the"
+            f" direction in which {metric.name!r} improves.",
         )
 
 
@@ -36,7 +36,7 @@ def _check_key(metric: pb.MetricKey) -> None:
         raise FieldValueError(
             "name",
             f"must be the name of a metric (got {metric.name!r})."
-            " Name a metric of Evaluator's EvalConfig.",
+            " Use a metric of Evaluator's EvalConfig.",
         )
     for part in ("output_name", "model_name"):
         name = getattr(metric, part)
@@ -44,7 +44,7 @@ def _check_key(metric: pb.MetricKey) -> None:
             raise FieldValueError(
                 part,
                 f"must be a name (got {name!r})."
-                " Name it as in Evaluator's EvalConfig, or leave it out.",
+                " Use the name in Evaluator's EvalConfig, or leave it out.",
             )
     kind = metric.sub_key.WhichOneof("kind")
     if kind and getattr(metric.sub_key, kind) < LEAST_SUB_KEYS[kind]:
@@ -53,12 +53,12 @@ def _check_key(metric: pb.MetricKey) -> None:
             f"must be {LEAST_SUB_KEYS[kind]} or larger (got"
             f" {getattr(metric.sub_key, kind)!r}). Classes count from 0, k and top_k from 1.",
         )
-    # Enums of proto3 are open: a message and JSON may hold numbers that have no name.
+    # Enums of proto3 are open: a message or JSON may have a number without a name.
     if metric.aggregation not in pb.MetricKey.Aggregation.values():
         values = pb.MetricKey.Aggregation.DESCRIPTOR.values_by_name
         names = [each for each in values if each.endswith("_AVERAGE")]
         raise FieldValueError(
             "aggregation",
             f"must be one of {', '.join(names)} (got {metric.aggregation!r})."
-            " Leave it out where a metric is not averaged over classes.",
+            " Leave it out for a metric that is not averaged over classes.",
         )

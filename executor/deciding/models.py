@@ -1,4 +1,4 @@
-"""The values that a decision is made of, and the decision."""
+"""The input values of a decision, and the decision."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EXPORTING = frozenset(
 
 
 class BlessingStatus(enum.Enum):
-    """What a blessing artifact says of a model."""
+    """The status of a model in a blessing artifact."""
 
     BLESSED = "blessed"
     NOT_BLESSED = "not blessed"
@@ -37,12 +37,12 @@ class BlessingStatus(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Blessing:
-    """One blessing that the component was given.
+    """One blessing from the component's inputs.
 
     Attributes:
-        name: Channel, "model_blessing" or "infra_blessing".
-        uri: Of the artifact.
-        status: What it says.
+        name: Name of the channel, "model_blessing" or "infra_blessing".
+        uri: URI of the artifact.
+        status: Status of the model.
     """
 
     name: str
@@ -56,9 +56,9 @@ class Candidate:
 
     Attributes:
         digest: Content digest of the SavedModel.
-        eval_result: Its evaluation.
-        blessings: The blessings that were given; may be empty.
-        signatures: Its serving signatures; None where they are not known yet, and not compared.
+        eval_result: Evaluation of the model.
+        blessings: Blessings from the component's inputs; may be empty.
+        signatures: Serving signatures; None if they have not been read, and are not compared.
     """
 
     digest: str
@@ -68,28 +68,28 @@ class Candidate:
 
     @property
     def is_blessed(self) -> bool:
-        """Whether each blessing that was given says yes."""
+        """True if all blessings are BLESSED, or there are none."""
         return all(blessing.status is BlessingStatus.BLESSED for blessing in self.blessings)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Best:
-    """The model that is served, as it is compared with.
+    """The model that is served, as candidates are compared with it.
 
     Attributes:
-        version: Its export.
-        digest: Content digest of the SavedModel it was made from.
-        eval_result: Its evaluation, or None if nothing is known of it.
-        is_foreign: Whether it was written by other means: its evaluation, found elsewhere, need not
-            have the metrics of the rule.
-        basis: pb.ExportDecision.Basis: where its evaluation came from.
-        together: Evaluation of candidate and best together, whose differences are those to the
-            best; None where each was evaluated alone.
-        signatures: Its serving signatures; None where they are not compared.
-        signatures_problem: Why its signatures cannot be read; empty if they can.
+        version: Version of its export.
+        digest: Content digest of the SavedModel that was exported.
+        eval_result: Evaluation of the model, or None if it is not known.
+        is_foreign: True if another tool wrote the export. Its evaluation then comes from elsewhere
+            and may lack metrics of the rule.
+        basis: pb.ExportDecision.Basis, the source of its evaluation.
+        together: Evaluation of candidate and best together, with the differences between them;
+            None if each was evaluated alone.
+        signatures: Serving signatures; None if they are not compared.
+        signatures_problem: Reason why its signatures cannot be read; empty if they can.
         path: Version directory, as a person would write it.
-        record: The export's record; None for a foreign one.
-        model_uri: Of the Model that a foreign best was pushed from; empty if that is not known.
+        record: Record of the export; None for a foreign one.
+        model_uri: URI of the Model that a foreign best was pushed from; empty if not known.
     """
 
     version: int
@@ -107,18 +107,18 @@ class Best:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What was found when a run looked: everything that is known but the policy and the time.
+    """Everything that a run has read: all input of a decision except the policy and the time.
 
-    A decision is made of candidate and best alone. What comes after them is acted on and reported.
+    A decision depends only on candidate and best. The other fields are for acting and reporting.
 
     Attributes:
         candidate: The model that may be exported.
         best: The model that is served, or None.
-        versions: Of the version directories there are, in order.
+        versions: Version numbers of the existing version directories, in order.
         largest_version: Largest number ever seen in the base directory; 0 if there is none.
-        latest_record: Of the newest export that has one: the best's, where it has. It holds the
-            history of the base directory.
-        warnings: What was passed over, and what could not be read.
+        latest_record: Record of the newest export with a record, the best's if it has one. It
+            holds the history of the base directory.
+        warnings: Entries that were skipped or could not be read.
     """
 
     candidate: Candidate
@@ -131,13 +131,13 @@ class Observation:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """What the rule and the guardrails of a policy found.
+    """The results of the rule and the guardrails of a policy.
 
     Attributes:
-        verdict: Of the rule.
-        guardrails: What became of each guardrail on each of its slices.
-        known_best: Evaluation of the best that was compared with; None where nothing was compared.
-        warnings: What could not be looked at.
+        verdict: Verdict of the rule.
+        guardrails: Results of each guardrail, one for each guarded slice.
+        known_best: Evaluation of the best in this comparison; None if nothing was compared.
+        warnings: Metrics and slices that could not be compared.
     """
 
     verdict: Verdict
@@ -148,14 +148,14 @@ class Compared:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """Exported, or not, and why.
+    """The decision to export or not, with its reason.
 
     Attributes:
         reason: pb.ExportDecision.Reason.
-        explanation: One sentence, with the numbers.
-        compared: What the rule and the guardrails found; None where they were not asked.
-        signature_changes: What clients of the best would notice.
-        warnings: What somebody should look at.
+        explanation: One or two sentences, with the numbers.
+        compared: Results of the rule and the guardrails; None if an earlier gate decided.
+        signature_changes: Changes that clients of the best would notice.
+        warnings: Problems that somebody should check.
     """
 
     reason: Reason
@@ -166,7 +166,7 @@ class Decision:
 
     @property
     def is_export(self) -> bool:
-        """Whether the candidate is to be exported."""
+        """True if the candidate is to be exported."""
         return self.reason in _EXPORTING
 
     @property
@@ -176,10 +176,10 @@ class Decision:
 
     @property
     def guardrails(self) -> tuple[GuardrailResult, ...]:
-        """What became of each guardrail on each of its slices."""
+        """Results of each guardrail, one for each guarded slice."""
         return self.compared.guardrails if self.compared else ()
 
     @property
     def was_compared(self) -> bool:
-        """Whether the rule compared the candidate with the best."""
+        """True if the rule compared the candidate with the best."""
         return self.compared is not None and self.compared.known_best is not None

@@ -1,4 +1,4 @@
-"""How a candidate is compared with the best: a ComparePolicy, checked, as a value."""
+"""Policy, a checked ComparePolicy as a value, and its construction."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from tfx_best_exporter.executor.deciding.models import Candidate
 from tfx_best_exporter.executor.deciding.rules import Rule
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# The function that a name refers to.
+# Type of a function that returns the compare function of a name.
 LoadFunction: TypeAlias = Callable[[str], Callable[..., Any]]
 
-# How each kind of rule is read from a policy, by the field of the oneof `rule` that states it.
+# Constructors of each kind of rule, by its field in the oneof `rule` of a policy.
 RULES: Mapping[str, Callable[[pb.ComparePolicy, LoadFunction], Rule]] = {
     "metric": lambda proto, _: rules.from_policy(proto),
     "compare_fn": compare_function.from_policy,
 }
 
-# The kinds of guardrail; the first one that a message states reads it.
+# Kinds of guardrail; the first kind of a message reads it.
 GUARDRAILS: tuple[guardrails.Kind, ...] = (
     guardrails.Kind(is_stated_by=lambda _: True, from_proto=MetricLimit.from_proto),
 )
 
-# tf.estimator.BestExporter's default: a smaller "loss" is better.
+# The default of tf.estimator.BestExporter is that a smaller "loss" is better.
 DEFAULT_COMPARE_POLICY = pb.ComparePolicy(
     metric=pb.MetricRule(metric=pb.MetricKey(name="loss"), direction=pb.LOWER_IS_BETTER)
 )
@@ -41,13 +41,14 @@ DEFAULT_COMPARE_POLICY = pb.ComparePolicy(
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What a decision needs to know, computed from the policy and the candidate.
+    """The input that a decision needs, computed from the policy and the candidate.
 
     Attributes:
-        metrics: Those that are compared; None if a function of the author's reads what it likes.
-        slices: Whether the best's slices are read.
-        signatures: Whether the serving signatures are compared.
-        intervals: Whether noise is looked at: best and candidate are evaluated together then.
+        metrics: Metrics that are compared; None if a compare function may read any.
+        slices: True if the best's slices are read.
+        signatures: True if the serving signatures are compared.
+        intervals: True if an improvement must be significant. Candidate and best are then
+            evaluated together.
     """
 
     metrics: tuple[MetricKey, ...] | None
@@ -58,17 +59,17 @@ class Needs:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How a candidate is compared with the best.
+    """The definition of "better" and all conditions of an export.
 
     Attributes:
-        rule: What "better" means.
+        rule: Definition of "better".
         on_unknown_best: pb.ComparePolicy.OnUnknownBest.
-        guardrails: All of them must hold.
-        min_example_count: Of the candidate's evaluation.
+        guardrails: Guardrails, all of which must hold.
+        min_example_count: Smallest number of examples of the candidate's evaluation; 0 for any.
         comparability: pb.ComparePolicy.Comparability.
-        allow_signature_change: Whether clients of the best may break.
-        force: Not empty: export whatever the comparison says, for this reason.
-        max_best_evaluation_age_seconds: Of a recorded evaluation; 0 for any age.
+        allow_signature_change: True if an export may break clients of the best.
+        force: Reason to export regardless of the comparison with the best; empty to compare.
+        max_best_evaluation_age_seconds: Largest age of a recorded evaluation; 0 for any.
     """
 
     rule: Rule
@@ -81,10 +82,10 @@ class Policy:
     max_best_evaluation_age_seconds: float = 0.0
 
     def for_candidate(self, model_name: str) -> Policy:
-        """Returns the policy in which the candidate's own metrics go by no model's name.
+        """Returns the policy with the model name removed from the candidate's own metrics.
 
         Args:
-            model_name: The candidate's name in its evaluation.
+            model_name: Name of the candidate in its evaluation.
         """
         if not model_name:
             return self
@@ -95,10 +96,10 @@ class Policy:
         )
 
     def needs(self, candidate: Candidate) -> Needs:
-        """Returns what a decision about a candidate needs to know.
+        """Returns the input that a decision on a candidate needs.
 
         Args:
-            candidate: Nothing is needed for one that is not blessed.
+            candidate: The candidate. One that is not blessed needs no input.
         """
         if not candidate.is_blessed:
             return Needs(metrics=(), slices=False, signatures=False, intervals=False)
@@ -107,7 +108,7 @@ class Policy:
             metrics = (*metrics, *(each.key for each in self.guardrails))
         return Needs(
             metrics=metrics,
-            # A function may look at any slice; the changes on slices are reported by a rule.
+            # A function may read any slice. For a rule, the decision reports changes on slices.
             slices=(
                 metrics is None
                 or bool(candidate.eval_result.slices)
@@ -119,10 +120,10 @@ class Policy:
 
 
 def policy_message_of(text: str) -> pb.ComparePolicy:
-    """Returns the message that was stored as JSON, or given as such when the pipeline was started.
+    """Returns the message of a JSON text, from a stored property or a runtime parameter.
 
     Raises:
-        FieldValueError: It is no such message.
+        FieldValueError: The text is not a ComparePolicy as JSON.
     """
     try:
         return json_format.Parse(text, pb.ComparePolicy())
@@ -130,7 +131,7 @@ def policy_message_of(text: str) -> pb.ComparePolicy:
         raise FieldValueError(
             "compare_policy",
             f"must be a ComparePolicy as JSON (got {text!r}: {error})."
-            " See the fields in its .proto file.",
+            " Use the fields of best_exporter.proto.",
         ) from error
 
 
@@ -141,24 +142,24 @@ def policy_from_proto(
     rule_kinds: Mapping[str, Callable[[pb.ComparePolicy, LoadFunction], Rule]] = RULES,
     guardrail_kinds: Sequence[guardrails.Kind] = GUARDRAILS,
 ) -> Policy:
-    """Returns the policy that a proto states.
+    """Returns the policy in a proto.
 
     Args:
         proto: The policy.
-        load_function: Returns the compare function that a name refers to.
-        rule_kinds: How each kind of rule is read.
-        guardrail_kinds: The kinds of guardrail.
+        load_function: Returns the compare function of a name.
+        rule_kinds: Constructors of each kind of rule.
+        guardrail_kinds: Kinds of guardrail.
 
     Raises:
-        FieldValueError: The policy has no rule, or something in it is not valid.
+        FieldValueError: The policy has no rule, or a field is invalid.
     """
     with within("compare_policy"):
         kind = proto.WhichOneof("rule")
         if kind is None:
             raise FieldValueError(
                 "",
-                "must have a rule (got none). Set metric or compare_fn, or pass no"
-                " compare_policy to ask for a smaller 'loss'.",
+                "must have a rule (got none). Set metric or compare_fn, or leave out"
+                " compare_policy for a smaller 'loss'.",
             )
         rule = rule_kinds[kind](proto, load_function)
         found = guardrails.from_policy(proto, guardrail_kinds)
@@ -177,16 +178,16 @@ def policy_from_proto(
 
 
 def check_policy(proto: pb.ComparePolicy) -> None:
-    """Checks a policy as far as that is possible without its compare function.
+    """Checks a policy without loading its compare function.
 
     Raises:
-        FieldValueError: It has no rule, or something in it is not valid.
+        FieldValueError: The policy has no rule, or a field is invalid.
     """
     policy_from_proto(proto, lambda _: bool)
 
 
 def _check_against(rule: Rule, found: Sequence[Guardrail]) -> None:
-    """Checks that what the first metric rule asks for is not what a guardrail forbids."""
+    """Checks that no guardrail forbids the improvement of the first metric."""
     first = rule.leading
     if first is None:
         return
@@ -195,9 +196,9 @@ def _check_against(rule: Rule, found: Sequence[Guardrail]) -> None:
             raise FieldValueError(
                 f"guardrails[{index}].direction",
                 "must be the direction of compare_policy.metric (got"
-                f" {pb.MetricDirection.Name(each.direction)} for {str(each.key)!r}). What the rule"
-                " asks for is a regression to this guardrail: give a bound only, or mend one of"
-                " both.",
+                f" {pb.MetricDirection.Name(each.direction)} for {str(each.key)!r}). Every"
+                " improvement by the rule is a regression by this guardrail: set only a bound, or"
+                " change one of the directions.",
             )
 
 
@@ -217,13 +218,12 @@ def _check_sizes(proto: pb.ComparePolicy) -> None:
         if not 0 <= value < math.inf:
             raise FieldValueError(
                 name,
-                f"must be a finite number, 0 or larger (got {value!r})."
-                " Leave it out where nothing is asked.",
+                f"must be a finite number, 0 or larger (got {value!r}). Leave it out for no limit.",
             )
 
 
 def _check_choices(proto: pb.ComparePolicy) -> None:
-    # Enums of proto3 are open: a message and JSON may hold numbers that have no name.
+    # Enums of proto3 are open: a message or JSON may have a number without a name.
     if proto.on_unknown_best not in pb.ComparePolicy.OnUnknownBest.values():
         raise FieldValueError(
             "on_unknown_best",
@@ -239,5 +239,5 @@ def _check_choices(proto: pb.ComparePolicy) -> None:
     if proto.force and not is_visible(proto.force):
         raise FieldValueError(
             "force",
-            f"must be a reason (got {proto.force!r}). Say why in words, or leave it out.",
+            f"must be a reason (got {proto.force!r}). Give the reason in words, or leave it out.",
         )

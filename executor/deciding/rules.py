@@ -1,4 +1,4 @@
-"""What "better" means: the protocol of a rule, and the rule by a metric with tie-breakers.
+"""The protocol of a rule, which defines "better", and the rule by a metric with tie-breakers.
 
 The table of the kinds of rule is `RULES` in policy.py.
 """
@@ -24,7 +24,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How one metric compared; the fields of pb.MetricComparison."""
+    """The comparison of one metric; the fields of pb.MetricComparison."""
 
     metric: str
     direction: int = pb.METRIC_DIRECTION_UNSPECIFIED
@@ -40,11 +40,11 @@ class Comparison:
 
 
 class Outcome(enum.Enum):
-    """What a rule says of a candidate."""
+    """The outcome of a rule for a candidate."""
 
     BETTER = "better"
     BETTER_THAN_NAN = "better than NaN"
-    NOT_SIGNIFICANT = "better, but by no more than noise"
+    NOT_SIGNIFICANT = "better, but not significantly"
     TIE = "a tie"
     NOT_BETTER = "not better"
     NOT_COMPARABLE = "not comparable"
@@ -52,23 +52,18 @@ class Outcome(enum.Enum):
 
 _LEAST_ALPHA = 1e-9
 _TIES = (Outcome.TIE, Outcome.NOT_SIGNIFICANT)
-AGAINST_NAN = {
-    Outcome.BETTER_THAN_NAN: "the best is NaN",
-    Outcome.NOT_BETTER: "neither is finite",
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a rule says of a pair of evaluations.
+    """The result of a rule for a pair of evaluations.
 
     Attributes:
-        outcome: BETTER where there is no best; meaningless where the candidate's value is NaN.
+        outcome: BETTER if there is no best; meaningless if the candidate's value is NaN.
         explanation: One clause, with the numbers.
-        comparisons: The metrics that the rule looked at.
-        problem: Only for NOT_COMPARABLE: the error to raise where that is not tolerated. An
-            evaluation lacks a metric or an interval that the rule needs of the best, or to compare
-            with it.
+        comparisons: The metrics that the rule compared.
+        problem: Only for NOT_COMPARABLE: the error to raise if it is not tolerated. The best's
+            evaluation lacks a metric or an interval, or the candidate's lacks an interval.
     """
 
     outcome: Outcome
@@ -78,36 +73,35 @@ class Verdict:
 
 
 class Rule(Protocol):
-    """What "better" means. A new kind is a class like this, and a row of `RULES` in policy.py.
+    """A definition of "better". A new kind is a class like this and a row of `RULES` in policy.py.
 
     Attributes:
-        metrics: Those that it compares; None if that is known only when it runs.
-        needs_intervals: Whether it asks that an improvement be more than noise.
-        leading: The rule by a metric that comes first; None if there is none. Slices are compared
-            by it.
+        metrics: Metrics that it compares; None if they are known only when it runs.
+        needs_intervals: True if an improvement must be significant.
+        leading: The first rule by a metric, which also compares slices; None if there is none.
     """
 
     @property
     def metrics(self) -> tuple[MetricKey, ...] | None:
-        """Those that it compares; None if that is known only when it runs."""
+        """Metrics that it compares; None if they are known only when it runs."""
         ...
 
     @property
     def needs_intervals(self) -> bool:
-        """Whether it asks that an improvement be more than noise."""
+        """True if an improvement must be significant."""
         ...
 
     @property
     def leading(self) -> MetricRule | None:
-        """The rule by a metric that comes first, or None."""
+        """The first rule by a metric, or None."""
         ...
 
     def for_candidate(self, model_name: str) -> Rule:
-        """Returns the rule in which the candidate's own metrics go by no model's name.
+        """Returns the rule with the model name removed from the candidate's own metrics.
 
         Args:
-            model_name: The candidate's name in its evaluation. The best's evaluations know the
-                model by other names, or by none.
+            model_name: The candidate's name in its evaluation. The best's evaluations use another
+                name for the model, or none.
         """
         ...
 
@@ -118,12 +112,13 @@ class Rule(Protocol):
         candidate: EvalResult,
         together: EvalResult | None = None,
     ) -> Verdict:
-        """Returns the verdict; without a best, only which metrics it would look at.
+        """Returns the verdict; without a best, only the candidate's values.
 
         Args:
-            best: Its evaluation, or None.
-            candidate: Its evaluation.
-            together: Evaluation of both together, whose differences are those to the best, or None.
+            best: The best's evaluation, or None.
+            candidate: The candidate's evaluation.
+            together: Evaluation of both models together, with the differences between candidate
+                and best, or None.
 
         Raises:
             MissingMetricError: The candidate's evaluation lacks a metric of the rule.
@@ -139,10 +134,10 @@ class MetricRule:
         key: The metric.
         direction: pb.LOWER_IS_BETTER or pb.HIGHER_IS_BETTER.
         min_absolute_change: The improvement must be larger; in the metric's unit.
-        min_relative_change: The improvement must be larger than this share of abs(best). Nothing
-            is asked where the best is 0 or infinite.
-        alpha: The improvement must be more than noise, at 1 - alpha; None: noise is not looked at.
-        tie_tolerance: Worse by no more than this is a tie; in the metric's unit.
+        min_relative_change: The improvement must be larger than this share of abs(best). It has no
+            effect if the best is 0 or infinite.
+        alpha: The improvement must be significant at a confidence of 1 - alpha; None for no test.
+        tie_tolerance: A candidate that is worse by at most this is a tie; in the metric's unit.
     """
 
     key: MetricKey
@@ -154,10 +149,10 @@ class MetricRule:
 
     @classmethod
     def from_proto(cls, proto: pb.MetricRule) -> MetricRule:
-        """Returns the rule that a proto states.
+        """Returns the rule in a proto.
 
         Raises:
-            FieldValueError: The rule is incomplete or its thresholds are no sizes of a change.
+            FieldValueError: The rule is incomplete, or a threshold is negative or not finite.
         """
         check_metric(proto.metric, proto.direction)
         for name in ("min_absolute_change", "min_relative_change", "tie_tolerance"):
@@ -166,7 +161,7 @@ class MetricRule:
                 raise FieldValueError(
                     name,
                     f"must be a finite number, 0 or larger (got {value!r})."
-                    " It is the size of an improvement, whichever the direction.",
+                    " Use the size of the change, whatever the direction.",
                 )
         alpha = None
         if proto.HasField("significance"):
@@ -189,12 +184,12 @@ class MetricRule:
 
     @property
     def metrics(self) -> tuple[MetricKey, ...]:
-        """Its metric."""
+        """The only metric."""
         return (self.key,)
 
     @property
     def needs_intervals(self) -> bool:
-        """Whether alpha is given."""
+        """True if alpha is set."""
         return self.alpha is not None
 
     @property
@@ -203,7 +198,7 @@ class MetricRule:
         return self
 
     def for_candidate(self, model_name: str) -> MetricRule:
-        """Returns the rule in which the candidate's own metric goes by no model's name."""
+        """Returns the rule with the model name removed from the candidate's own metric."""
         return dataclasses.replace(self, key=self.key.for_candidate(model_name))
 
     def compare(
@@ -213,13 +208,13 @@ class MetricRule:
         candidate: EvalResult,
         together: EvalResult | None = None,
     ) -> Verdict:
-        """Returns whether the candidate's value is better by more than the thresholds."""
+        """Returns the verdict: BETTER if the value is better by more than the thresholds."""
         return InOrder(rules=(self,)).compare(best=best, candidate=candidate, together=together)
 
     def verdict(
         self, *, best: EvalResult | None, candidate: EvalResult, together: EvalResult | None
     ) -> Verdict:
-        """Returns what `compare` does; the paths of errors are relative to the rule.
+        """Returns the verdict of `compare`; the paths of errors are relative to the rule.
 
         Raises:
             MissingMetricError: The candidate's evaluation lacks the metric.
@@ -229,7 +224,7 @@ class MetricRule:
             raise candidate.missing(str(self.key), "metric.name")
         beside = None if together is None else together.find(self.key)
         if beside is not None and not math.isnan(value.value):
-            # As it was measured beside the best: the difference is of these.
+            # The candidate's value must come from the same evaluation as the difference.
             value = beside
         comparison = Comparison(
             metric=str(self.key),
@@ -240,7 +235,7 @@ class MetricRule:
         )
         alone = Verdict(
             outcome=Outcome.BETTER,
-            explanation=f"{self.key} is {value.value:.6g}",
+            explanation=f"{self.key} is {numbers.shown(value.value)}",
             comparisons=(comparison,),
         )
         if best is None:
@@ -253,7 +248,7 @@ class MetricRule:
         if math.isfinite(best_value.value):
             required = max(required, self.min_relative_change * abs(best_value.value))
         test = None
-        # What is not better, or infinitely so, needs no test, and no intervals.
+        # The test needs intervals, so it runs only for a finite improvement that is large enough.
         is_more = _is_more(improvement, required, value.value, best_value.value)
         if self.alpha is not None and is_more and improvement < math.inf:
             try:
@@ -296,7 +291,7 @@ class MetricRule:
             "must be a metric of the best's evaluation too"
             f" (got {str(self.key)!r}, at {best.uri or 'its record'})."
             f" Found: {', '.join(sorted(best)) or 'none'}. Compare by one of these until a"
-            " model with the metric is exported.",
+            " model with this metric has been exported.",
         )
 
     def _outcome(
@@ -308,12 +303,12 @@ class MetricRule:
         test: SignificanceTest | None,
     ) -> Outcome:
         if math.isnan(best_value):
-            # Against NaN every comparison is false: without this, the best would stay for ever.
+            # Every comparison with NaN is false, so a best with NaN would otherwise stay forever.
             return Outcome.BETTER_THAN_NAN if math.isfinite(value) else Outcome.NOT_BETTER
         if _is_more(improvement, required, value, best_value):
             is_noise = test is not None and not test.is_significant
             return Outcome.NOT_SIGNIFICANT if is_noise else Outcome.BETTER
-        # Of two equal infinities the difference is NaN: they are a tie all the same.
+        # Two equal infinities are a tie too, although their difference is NaN.
         rounding = numbers.rounding_of(value, best_value) if self.tie_tolerance else 0.0
         if value == best_value or improvement >= -self.tie_tolerance - rounding:
             return Outcome.TIE
@@ -328,25 +323,28 @@ class MetricRule:
         required: float,
         test: SignificanceTest | None,
     ) -> str:
+        if math.isnan(best_value) and not math.isnan(value):
+            return f"{against_nan(outcome, str(self.key))}: {self.key} is {numbers.shown(value)}"
         comparative = "larger" if self.direction == pb.HIGHER_IS_BETTER else "smaller"
-        margin = f" by more than {required:.6g}" if required else ""
-        value_text, best_text = numbers.apart(value, best_value)
+        value_text, best_text, required_text = numbers.compared(value, best_value, required)
+        margin = f" by more than {required_text}" if required else ""
         pair = f"{comparative} than the best's {best_text}{margin}"
         if test is None or outcome not in (Outcome.BETTER, Outcome.NOT_SIGNIFICANT):
             is_better = outcome is Outcome.BETTER
-            text = f"{self.key} {value_text} is {'' if is_better else 'not '}{pair}"
-            if math.isnan(best_value) and not math.isnan(value):
-                return f"{AGAINST_NAN[outcome]}: {text}"
-            return text
-        kind = "paired" if test.method == pb.SignificanceTest.PAIRED else "independent"
-        confidence = f"{1 - test.alpha:.6g}" if test.alpha > 1e-6 else f"1 - {test.alpha:g}"
-        noise = (
-            f"the improvement {improvement:.6g} is at least {test.lower_bound:.6g} at"
-            f" {confidence}, {kind} estimates"
-        )
+            return f"{self.key} {value_text} is {'' if is_better else 'not '}{pair}"
+        kind = "paired" if test.method == pb.SignificanceTest.PAIRED else "unpaired"
+        improvement_text = numbers.shown(improvement, test.lower_bound, required)
+        bound_text = numbers.shown(test.lower_bound, improvement, required)
+        bound = f"{numbers.confidence(test.alpha)} lower bound"
         if outcome is Outcome.BETTER:
-            return f"{self.key} {value_text} is {pair}, and not by chance: {noise}"
-        return f"{self.key} {value_text} is {pair}, but that may be chance: {noise}"
+            return (
+                f"{self.key} {value_text} is {pair}; the improvement of {improvement_text} is"
+                f" significant: its {bound} is {bound_text} ({kind} test)"
+            )
+        return (
+            f"{self.key} {value_text} is {pair}, but not significantly: the {bound} of the"
+            f" improvement of {improvement_text} is {bound_text} ({kind} test)"
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -354,7 +352,7 @@ class InOrder:
     """The first of several rules that finds no tie.
 
     Attributes:
-        rules: At least one; those after the first are tie-breakers.
+        rules: At least one rule; the rules after the first are tie-breakers.
     """
 
     rules: tuple[MetricRule, ...]
@@ -366,7 +364,7 @@ class InOrder:
 
     @property
     def needs_intervals(self) -> bool:
-        """Whether any rule asks that an improvement be more than noise."""
+        """True if an improvement must be significant by any of the rules."""
         return any(rule.needs_intervals for rule in self.rules)
 
     @property
@@ -375,7 +373,7 @@ class InOrder:
         return self.rules[0]
 
     def for_candidate(self, model_name: str) -> InOrder:
-        """Returns the rules in which the candidate's own metrics go by no model's name."""
+        """Returns the rules with the model name removed from the candidate's own metrics."""
         return InOrder(rules=tuple(rule.for_candidate(model_name) for rule in self.rules))
 
     def compare(
@@ -385,10 +383,10 @@ class InOrder:
         candidate: EvalResult,
         together: EvalResult | None = None,
     ) -> Verdict:
-        """Returns the verdict of the first rule that finds no tie, or else of the first rule.
+        """Returns the verdict of the first rule without a tie, or of the first rule if all tie.
 
-        It does not matter if the best lacks a metric of a rule that is not asked. The candidate has
-        to have the metrics of all rules.
+        The candidate must have the metrics of all rules. The best needs only the metrics of the
+        rules up to the one that decides.
         """
         verdicts: list[Verdict] = []
         decisive = None
@@ -410,13 +408,29 @@ class InOrder:
         )
 
 
+def are_nan(*metrics: str) -> str:
+    """Returns the clause that these metrics are NaN, for example "auc and loss are NaN"."""
+    return f"{' and '.join(metrics)} {'is' if len(metrics) == 1 else 'are'} NaN"
+
+
+def against_nan(outcome: Outcome, *metrics: str) -> str:
+    """Returns the reason for the outcome against a best that has NaN for these metrics.
+
+    Args:
+        outcome: BETTER_THAN_NAN if the candidate's values are finite.
+        metrics: Their names.
+    """
+    which = "any" if outcome is Outcome.BETTER_THAN_NAN else "only a"
+    return f"the best's {are_nan(*metrics)}, so {which} finite value is better"
+
+
 def path_of(index: int) -> str:
-    """Returns the field of a ComparePolicy that states the rule of an index of InOrder."""
+    """Returns the field of a ComparePolicy for the rule at an index of InOrder.rules."""
     return "metric" if index == 0 else f"tie_breakers[{index - 1}]"
 
 
 def from_policy(proto: pb.ComparePolicy) -> Rule:
-    """Returns the rule that `metric` and `tie_breakers` of a policy state.
+    """Returns the rule in the fields `metric` and `tie_breakers` of a policy.
 
     Raises:
         FieldValueError: One of them is invalid.
@@ -427,7 +441,7 @@ def from_policy(proto: pb.ComparePolicy) -> Rule:
             raise FieldValueError(
                 "tie_tolerance",
                 "must be left out without tie_breakers (got"
-                f" {rules[0].tie_tolerance!r}). A tie that nothing breaks is not better.",
+                f" {rules[0].tie_tolerance!r}). Without a tie-breaker, a tie is not better.",
             )
     for index, each in enumerate(proto.tie_breakers, 1):
         with within(path_of(index)):
@@ -435,19 +449,20 @@ def from_policy(proto: pb.ComparePolicy) -> Rule:
             if any(rule.key == other.key for other in rules):
                 raise FieldValueError(
                     "metric",
-                    f"must be another metric than those before (got {str(rule.key)!r})."
-                    " Where a metric ties, it ties again: name another one.",
+                    f"must differ from the metrics before it (got {str(rule.key)!r})."
+                    " Use another metric: the same one ties again.",
                 )
             if rule.tie_tolerance and index == len(proto.tie_breakers):
                 raise FieldValueError(
                     "tie_tolerance",
                     "must be left out of the last tie-breaker"
-                    f" (got {rule.tie_tolerance!r}). A tie that nothing breaks is not better.",
+                    f" (got {rule.tie_tolerance!r}). Without another tie-breaker, a tie is not"
+                    " better.",
                 )
         rules.append(rule)
     return InOrder(rules=tuple(rules)) if len(rules) > 1 else rules[0]
 
 
 def _is_more(improvement: float, required: float, value: float, best_value: float) -> bool:
-    """Returns whether an improvement is larger than required, and not by rounding alone."""
+    """Returns True if an improvement is larger than required by more than rounding."""
     return improvement > required + (numbers.rounding_of(value, best_value) if required else 0.0)

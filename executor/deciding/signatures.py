@@ -1,4 +1,4 @@
-"""Whether clients of one model's serving signatures can call another's."""
+"""Changes between the serving signatures of two models that clients would notice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Shape: TypeAlias = "tuple[int | None, ...] | None"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
-    """What a client sends or gets under one name.
+    """One input or output of a signature.
 
     Attributes:
         dtype: Name of TensorFlow's DataType, for example "DT_FLOAT".
@@ -23,7 +23,7 @@ class TensorSpec:
     shape: Shape
 
     def __str__(self) -> str:
-        """Returns it as people write it, for example "float[?,4]"."""
+        """Returns the type and the shape, for example "float[?,4]"."""
         sizes = (
             "..."
             if self.shape is None
@@ -38,8 +38,8 @@ class Signature:
 
     Attributes:
         method: For example "tensorflow/serving/predict".
-        inputs: By the names that clients use.
-        outputs: By the names that clients use.
+        inputs: Inputs, by the names that clients use.
+        outputs: Outputs, by the names that clients use.
     """
 
     method: str
@@ -53,7 +53,7 @@ class Change:
 
     Attributes:
         text: One clause.
-        is_breaking: Whether a client that works with the best may fail with the candidate.
+        is_breaking: True if a client that works with the best may fail with the candidate.
     """
 
     text: str
@@ -61,13 +61,13 @@ class Change:
 
 
 def changes(best: Mapping[str, Signature], candidate: Mapping[str, Signature]) -> list[Change]:
-    """Returns what a client of the best would notice, breaking changes first."""
+    """Returns the changes that a client of the best would notice, breaking changes first."""
     found = []
     for name in sorted({*best, *candidate}):
         if name not in candidate:
-            found.append(Change(text=f"signature {name!r} is gone", is_breaking=True))
+            found.append(Change(text=f"signature {name!r} was removed", is_breaking=True))
         elif name not in best:
-            found.append(Change(text=f"signature {name!r} is new", is_breaking=False))
+            found.append(Change(text=f"signature {name!r} was added", is_breaking=False))
         else:
             found.extend(_changes_of(name, best[name], candidate[name]))
     return sorted(found, key=lambda change: not change.is_breaking)
@@ -76,7 +76,10 @@ def changes(best: Mapping[str, Signature], candidate: Mapping[str, Signature]) -
 def _changes_of(name: str, best: Signature, candidate: Signature) -> Iterator[Change]:
     if best.method != candidate.method:
         yield Change(
-            text=f"signature {name!r} is of {candidate.method!r}, was {best.method!r}",
+            text=(
+                f"the method of signature {name!r} changed from {best.method!r} to"
+                f" {candidate.method!r}"
+            ),
             is_breaking=True,
         )
     for kind in ("inputs", "outputs"):
@@ -84,26 +87,27 @@ def _changes_of(name: str, best: Signature, candidate: Signature) -> Iterator[Ch
         for tensor in sorted({*before, *after}):
             where = f"{kind.removesuffix('s')} {tensor!r} of signature {name!r}"
             if tensor not in after:
-                yield Change(text=f"{where} is gone", is_breaking=True)
+                yield Change(text=f"{where} was removed", is_breaking=True)
             elif tensor not in before:
-                # No client sends it yet, and the model asks for it; nobody has to read an output.
-                yield Change(text=f"{where} is new", is_breaking=kind == "inputs")
+                # No client sends an added input yet, but the model requires it. Clients may ignore
+                # an added output.
+                yield Change(text=f"{where} was added", is_breaking=kind == "inputs")
             elif before[tensor] != after[tensor]:
                 old, new = before[tensor], after[tensor]
-                # What was sent must still be taken; what comes back must be like what came back.
+                # The candidate must accept every input of the best, and return only its outputs.
                 fits = (
                     _holds(new.shape, old.shape)
                     if kind == "inputs"
                     else _holds(old.shape, new.shape)
                 )
                 yield Change(
-                    text=f"{where} is {new}, was {old}",
+                    text=f"{where} changed from {old} to {new}",
                     is_breaking=old.dtype != new.dtype or not fits,
                 )
 
 
 def _holds(wide: Shape, narrow: Shape) -> bool:
-    """Returns whether every tensor of the narrow shape is also one of the wide shape."""
+    """Returns True if every tensor of the narrow shape fits the wide shape."""
     if wide is None:
         return True
     if narrow is None or len(wide) != len(narrow):

@@ -1,4 +1,4 @@
-"""Whether an improvement is more than noise."""
+"""The one-sided test of an improvement against its noise."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ DEFAULT_ALPHA = 0.05
 
 
 class MissingIntervalError(PathError, ValueError):
-    """Significance was asked for, and an evaluation has no confidence intervals.
+    """A rule needs significance, and an evaluation has no confidence intervals.
 
     Attributes:
-        is_candidates: Whether that is the candidate's evaluation, and not the best's.
+        is_candidates: True if the candidate's evaluation has none, False for the best's.
     """
 
     def __init__(self, path: str, text: str, *, is_candidates: bool):
         """Makes the error.
 
         Args:
-            path: The field of the rule that asks for it.
-            text: The rest of the sentence, and the remedy.
-            is_candidates: Whether it is missing in the candidate's evaluation.
+            path: Field of the rule that needs significance.
+            text: Rest of the sentence, and the remedy.
+            is_candidates: True if the candidate's evaluation has none, False for the best's.
         """
         super().__init__(path, text)
         self.is_candidates = is_candidates
@@ -34,7 +34,7 @@ class MissingIntervalError(PathError, ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SignificanceTest:
-    """How an improvement compared with its noise; the fields of pb.SignificanceTest."""
+    """The result of a test for significance; the fields of pb.SignificanceTest."""
 
     method: pb.SignificanceTest.Method
     alpha: float
@@ -54,22 +54,23 @@ def significance_of(
     alpha: float,
     required: float = 0.0,
 ) -> SignificanceTest:
-    """Returns whether an improvement is larger than required, at 1 - alpha, one-sided.
+    """Returns a one-sided test that an improvement is larger than required, at 1 - alpha.
 
-    Where both models were evaluated together and the evaluation tells the standard error of their
-    difference, that is used: noise that both share cancels out. Otherwise the estimates count as
+    The test is paired if both models were evaluated together and the evaluation has the standard
+    error of their difference: noise that both share cancels out. Otherwise the estimates count as
     independent, and the difference has standard error and degrees of freedom as in B. L. Welch,
     "The generalization of 'Student's' problem when several different population variances are
     involved", Biometrika 34 (1947), 28-35.
 
     Args:
-        improvement: How much the candidate is better, in the metric's unit.
+        improvement: Improvement over the best, in the metric's unit.
         key: The metric.
-        candidate: Its evaluation.
+        candidate: The candidate's evaluation.
         best: The best's evaluation.
-        together: Evaluation of both together, whose differences are those to the best, or None.
-        alpha: Share of candidates no better than the best that may pass.
-        required: What the improvement has to be larger than.
+        together: Evaluation of both models together, with the differences between candidate and
+            best, or None.
+        alpha: Share of candidates that are not better than the best and may still pass.
+        required: Size that the improvement must exceed, in the metric's unit.
 
     Raises:
         MissingIntervalError: An evaluation has no confidence interval of the metric.
@@ -102,10 +103,11 @@ def _upper_quantile(tail: float, degrees_of_freedom: float) -> float:
     """Returns t with P(T > t) = tail for Student's t distribution.
 
     Args:
-        tail: Larger than 0, smaller than 1.
-        degrees_of_freedom: Larger than 0, need not be whole; infinite for the normal distribution.
+        tail: Probability, larger than 0 and smaller than 1.
+        degrees_of_freedom: A positive number that need not be whole; infinite for the normal
+            distribution.
     """
-    # SciPy loads NumPy, which takes as long as everything else here: only a test needs them.
+    # SciPy loads NumPy, which is slow to import, and only a test for significance needs them.
     from scipy import special
 
     if math.isinf(degrees_of_freedom):
@@ -130,11 +132,11 @@ def _value_with_interval(
     value = eval_result.find(key)
     if value is not None and _has_standard_error(value):
         return value
-    whose, where = ("candidate", "no URI") if is_candidates else ("best", "its record")
+    owner, where = ("candidate", "no URI") if is_candidates else ("best", "its record")
     raise MissingIntervalError(
         "significance",
-        f"must find confidence intervals in the {whose}'s evaluation"
-        f" (got none of {str(key)!r}, at {eval_result.uri or where}). Set options {{"
+        f"must find confidence intervals in the {owner}'s evaluation"
+        f" (got none for {str(key)!r}, at {eval_result.uri or where}). Set options {{"
         " compute_confidence_intervals { value: true } } in Evaluator's EvalConfig, or leave"
         " significance out until both evaluations have them.",
         is_candidates=is_candidates,

@@ -1,4 +1,4 @@
-"""Slices of two evaluations beside each other."""
+"""Matching and comparison of the slices of two evaluations."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Collection, Iterable, Mapping
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, SliceKey
 from tfx_best_exporter.executor.deciding.metrics import improvement_of
 
-# A slice as its features' values, numbers as text; the overall slice has none.
+# Features of a slice with their values as text; empty for the overall slice.
 Features = tuple[tuple[str, str], ...]
 
 
 def by_features(slice_keys: Iterable[SliceKey]) -> dict[Features, SliceKey]:
-    """Returns slices by their features, in order of these.
+    """Returns slices by their features, ordered by these.
 
     Raises:
-        ValueError: Two of them have the same features.
+        ValueError: Two slices have the same features.
     """
     pairs = [(features_of(slice_key), slice_key) for slice_key in slice_keys]
     found = dict(sorted(pairs, key=lambda pair: pair[0]))
@@ -25,22 +25,22 @@ def by_features(slice_keys: Iterable[SliceKey]) -> dict[Features, SliceKey]:
         twice = next(each for each, slice_key in pairs if found[each] != slice_key)
         raise ValueError(
             f"slices must differ in the texts of their features (got {text_of(twice)} twice)."
-            " Give the feature one type."
+            " Use one type for all values of the feature."
         )
     return found
 
 
 def features_of(slice_key: SliceKey) -> Features:
-    """Returns a slice as its features, in order, numbers as text."""
+    """Returns the sorted features of a slice, with numbers as text."""
     return tuple(sorted([(column, str(value)) for column, value in slice_key]))
 
 
 def matched(
     values: Mapping[SliceKey, float], slice_keys: Collection[SliceKey]
 ) -> Mapping[SliceKey, float]:
-    """Returns values of another evaluation by the keys that these slices have in this one.
+    """Returns values of another evaluation by the keys that the slices have in this one.
 
-    Whoever wrote an evaluation may have written numbers as text, or columns in another order.
+    Evaluations may have numbers as text, or columns in another order.
 
     Raises:
         ValueError: Two of the other evaluation's slices have the same features.
@@ -53,13 +53,13 @@ def matched(
 
 
 def text_of(features: Features) -> str:
-    """Returns a slice as people write it, for example "country=nl, device=phone"."""
+    """Returns a slice as text, for example "country=nl, device=phone"."""
     return ", ".join(f"{column}={value}" for column, value in features) or "the overall slice"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SliceChange:
-    """How a metric changed on one slice; the fields of pb.SliceChange."""
+    """The change of a metric on one slice; the fields of pb.SliceChange."""
 
     slice: Features
     metric: str
@@ -72,9 +72,9 @@ class SliceChange:
 def slice_changes(
     key: MetricKey, direction: int, *, candidate: EvalResult, best: EvalResult
 ) -> list[SliceChange]:
-    """Returns how a metric changed on each slice that both have, the worst first."""
+    """Returns the changes of a metric on the slices of both evaluations, the worst first."""
     values = candidate.slice_values(key)
-    # The best's lie in a file: they are read only where there are some to compare with.
+    # The best's slices are read from a file, which is skipped if there is nothing to compare.
     if not values:
         return []
     best_values = matched(best.slice_values(key), values)
@@ -98,11 +98,11 @@ def slice_changes(
 
 
 def _rank(change: SliceChange) -> float:
-    """Returns the improvement as slices are ordered by it."""
+    """Returns the number that orders slices: the improvement, or a substitute for NaN."""
     if not math.isnan(change.improvement):
         return change.improvement
     if math.isnan(change.candidate) == math.isnan(change.best):
-        # Defined for neither, or the same infinity: nothing has changed.
+        # Two NaN values, or two equal infinities, are no change.
         return 0.0
-    # What was defined and is no longer is the worst that can happen.
+    # A value that has become NaN is the worst change.
     return -math.inf if math.isnan(change.candidate) else math.inf

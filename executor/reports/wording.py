@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import decimal
 import math
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,8 +23,6 @@ _JOINERS = "\u200c\u200d"
 # cover the lines above.
 _COMBINING = ("Mn", "Me")
 _MOST_COMBINING = 4
-# A smaller alpha would make the confidence a long row of nines.
-_LEAST_ALPHA = 1e-12
 
 DIRECTIONS: Mapping[int, str] = {
     pb.HIGHER_IS_BETTER: "higher is better",
@@ -43,7 +40,7 @@ _ON_UNKNOWN_BEST: Mapping[int, str] = {
 
 
 def number(value: float, *beside: float | None) -> str:
-    """Returns a number as text with six digits, as in the explanations.
+    """Returns a number as text with four digits, as in the explanations.
 
     Args:
         value: The number.
@@ -56,19 +53,12 @@ def number(value: float, *beside: float | None) -> str:
     """
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
-    # -0.0 is 0.
-    return numbers.shown(value + 0.0, *(other for other in beside if other is not None))
+    return numbers.shown(value, *(other for other in beside if other is not None))
 
 
 def confidence(alpha: float) -> str:
-    """Returns 1 - alpha in percent, with enough digits to differ from 100 %."""
-    if 0 < alpha < _LEAST_ALPHA:
-        return f"more than {confidence(_LEAST_ALPHA)}"
-    if not 0 < alpha < 1:
-        return f"{number(100 * (1 - alpha))} %"
-    # Decimals are exact where 1 - alpha is not: 99.99999994 instead of 99.99999993999999.
-    share = 100 * (1 - decimal.Decimal(number(alpha, 1.0)))
-    return f"{share.normalize():f} %"
+    """Returns 1 - alpha in percent, as in the explanations."""
+    return numbers.confidence(alpha)
 
 
 def count(value: float, *beside: float) -> str:

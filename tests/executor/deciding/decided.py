@@ -102,7 +102,7 @@ def said(
     *,
     together: EvalResult | None = None,
 ) -> str:
-    """Returns the rule's own part of an explanation, which its module's test pins."""
+    """Returns the explanation of the rule, which the test of its module pins."""
     known_best = None if best is None else result_of(best)
     verdict = rule.compare(candidate=result_of(candidate), best=known_best, together=together)
     return verdict.explanation

@@ -26,7 +26,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
 def against(metric: str, candidate: str, best: str) -> str:
-    return f"{metric} {candidate} against the best's {best}"
+    return f"{metric} {candidate} (best {best})"
 
 
 def called(returned: bool, values: str = "") -> str:
@@ -105,8 +105,7 @@ def test_compare_function_may_return(returned: Callable[[], Any], reason: int):
 
 def no_bool(got: str) -> str:
     return (
-        f"compare_fn must return True or False (got {got})."
-        " Mend the function; nothing was exported."
+        f"compare_fn must return True or False (got {got}). Fix the function; nothing was exported."
     )
 
 
@@ -169,18 +168,22 @@ def test_nan_that_a_compare_function_reads(
 
 
 @pytest.mark.parametrize(
-    ("candidate", "explanation"),
-    [
-        pytest.param(
-            1, f"the best is NaN: {called(False, against('loss', '1', 'nan'))}", id="finite"
-        ),
-        pytest.param(
-            INF, f"neither is finite: {called(False, against('loss', 'inf', 'nan'))}", id="infinite"
-        ),
-    ],
+    ("candidate", "which"),
+    [pytest.param(1, "any", id="finite"), pytest.param(INF, "only a", id="infinite")],
 )
-def test_explanation_where_the_best_is_nan(candidate: float, explanation: str):
-    assert said(function(smaller_loss), {"loss": candidate}, {"loss": NAN}) == explanation
+def test_explanation_where_the_best_is_nan(candidate: float, which: str):
+    assert said(function(smaller_loss), {"loss": candidate}, {"loss": NAN}) == (
+        f"the best's loss is NaN, so {which} finite value is better:"
+        f" {called(False, against('loss', str(candidate), 'NaN'))}"
+    )
+
+
+def test_explanation_where_all_metrics_of_the_best_are_nan():
+    def compare(best_eval_result, current_eval_result):
+        return [best_eval_result[name] for name in ("auc", "loss")] == []
+
+    explanation = said(function(compare), {"auc": 1, "loss": 1}, {"auc": NAN, "loss": NAN})
+    assert explanation.startswith("the best's auc and loss are NaN, so any finite value is better:")
 
 
 def test_nan_in_one_of_two_metrics_of_the_best_leaves_it_to_the_function():

@@ -41,13 +41,13 @@ from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
 from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger, smaller
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-UNKNOWN = "no evaluation of the best, version 7, is known"
-COMPARED_WITH_NOTHING = f"{UNKNOWN}: the candidate was compared with nothing"
+UNKNOWN = "the evaluation of the best (version 7) is not known"
+NOT_COMPARED = f"{UNKNOWN}, so the candidate was not compared with it"
 NOT_BLESSED = Blessing(name="model_blessing", uri="/blessing/5", status=BlessingStatus.NOT_BLESSED)
 NOT_COMPUTED = Blessing(name="infra_blessing", uri="/infra/6", status=BlessingStatus.NOT_COMPUTED)
 
 
-NO_BLESSING = "model_blessing at /blessing/5 is not blessed"
+NO_BLESSING = 'model_blessing at /blessing/5 is "not blessed"'
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ NO_BLESSING = "model_blessing at /blessing/5 is not blessed"
         pytest.param(
             (BLESSED, NOT_COMPUTED),
             R.BLESSING_NOT_COMPUTED,
-            "infra_blessing at /infra/6 is not computed",
+            "infra_blessing at /infra/6 was not computed",
             (),
             id="not computed",
         ),
@@ -97,7 +97,9 @@ def test_blessing_counts_before_anything_is_compared():
 def test_the_best_itself_is_not_compared():
     decision = decide({"auc": NAN}, {"auc": 1}, best_digest="sha256:c")
     assert decision.reason == R.ALREADY_BEST
-    assert decision.explanation == "the candidate is version 7 itself"
+    assert decision.explanation == (
+        "the candidate has the same content as version 7, which is served"
+    )
     assert not decision.is_export
 
 
@@ -123,14 +125,14 @@ def test_first_export_whatever_its_metric(value: float):
         pytest.param(
             pb.ComparePolicy.EXPORT,
             R.BEST_UNKNOWN_EXPORTED,
-            f"{UNKNOWN}: the candidate is exported",
-            COMPARED_WITH_NOTHING,
+            f"{UNKNOWN}, so the candidate is exported",
+            NOT_COMPARED,
             id="EXPORT",
         ),
         pytest.param(
             pb.ComparePolicy.KEEP,
             R.BEST_UNKNOWN_KEPT,
-            f"{UNKNOWN}: it is kept",
+            f"{UNKNOWN}, so the best is kept",
             UNKNOWN,
             id="KEEP",
         ),
@@ -148,19 +150,19 @@ def test_unknown_best(
 def test_unknown_best_is_exported_over_by_default_and_after_other_warnings():
     decision = decide({"loss": 1}, blessings=())
     assert decision.reason == R.BEST_UNKNOWN_EXPORTED
-    assert decision.warnings == (COMPARED_WITH_NOTHING,)
+    assert decision.warnings == (NOT_COMPARED,)
 
 
 def test_unknown_best_fails():
     with pytest.raises(RuntimeError) as caught:
         decide({"loss": 1}, on_unknown_best=pb.ComparePolicy.FAIL)
     assert str(caught.value) == (
-        "compare_policy.on_unknown_best must be EXPORT or KEEP to go on (got FAIL):"
-        f" {UNKNOWN}. Choose one of these."
+        f"cannot compare the candidate with the best: {UNKNOWN}, and"
+        " compare_policy.on_unknown_best is FAIL. Set it to KEEP or EXPORT."
     )
 
 
-NEVER_NAN = "NaN is never exported"
+NEVER_NAN = "the candidate's loss is NaN: a model with a NaN metric is never exported"
 
 
 @pytest.mark.parametrize(
@@ -179,14 +181,19 @@ def test_nan(candidate: float, best: float, reason: int):
     assert decision.reason == reason
     text = said(LOWER, {"loss": candidate}, {"loss": best})
     is_refused = reason == R.CANDIDATE_IS_NAN
-    assert decision.explanation == (f"{NEVER_NAN}: {text}" if is_refused else text)
+    assert decision.explanation == (f"{NEVER_NAN} ({text})" if is_refused else text)
     assert decision.is_export == (reason == R.BEST_IS_NAN)
 
 
 def test_nan_is_no_first_export():
     decision = decide({"loss": NAN}, is_served=False)
     assert decision.reason == R.CANDIDATE_IS_NAN
-    assert decision.explanation == f"{NEVER_NAN}: {said(LOWER, {'loss': NAN})}"
+    assert decision.explanation == NEVER_NAN
+
+
+def test_each_metric_that_is_nan_is_named():
+    decision = decide_by(AUC_THEN_LOSS, {"auc": NAN, "loss": NAN}, is_served=False)
+    assert decision.explanation.startswith("the candidate's auc and loss are NaN: ")
 
 
 def test_nan_is_not_exported_over_an_unknown_best():
@@ -228,7 +235,7 @@ def test_a_missing_metric_is_an_error(
         ),
     ],
 )
-def test_what_is_worse_is_not_exported_whatever_the_best_lacks(
+def test_a_worse_candidate_is_not_exported_whatever_the_best_lacks(
     policy: pb.ComparePolicy, candidate: Metrics, best: Metrics
 ):
     assert decide_by(policy, candidate, best, is_foreign=True).reason == R.NOT_BETTER
@@ -244,16 +251,14 @@ def test_a_metric_that_decides_must_be_the_bests_too():
 @pytest.mark.parametrize(
     ("on_unknown_best", "reason"), [("EXPORT", R.BEST_UNKNOWN_KEPT), ("KEEP", R.BEST_UNKNOWN_KEPT)]
 )
-def test_a_best_of_which_nothing_is_known_is_kept_where_the_same_data_are_required(
-    on_unknown_best: str, reason: int
-):
+def test_an_unknown_best_is_kept_if_the_same_data_are_required(on_unknown_best: str, reason: int):
     policy = compare_policy(
         RULE, comparability="REQUIRE_SAME_DATA", on_unknown_best=on_unknown_best
     )
     assert decide_by(policy, {"auc": 0.9}).reason == reason
 
 
-def test_the_candidates_own_nan_is_not_made_good_beside_the_best():
+def test_a_value_measured_with_the_best_does_not_replace_the_candidates_own_nan():
     together = evaluation({"auc": 0.9}, differences={"auc": interval(0.1, 0.001)})
     decision = decide_by(
         SIGNIFICANT, {"auc": NAN}, {"auc": 0.8}, basis=R.EVALUATED_AGAIN, together=together
@@ -269,7 +274,7 @@ def test_force_against_a_best_where_the_candidate_has_no_interval():
 
 
 def too_few(count: str, least: str) -> str:
-    return f"the candidate was evaluated on {count} examples, fewer than {least}"
+    return f"the candidate was evaluated on {count} examples; at least {least} are required"
 
 
 def uncounted(place: str, remedy: str) -> str:
@@ -282,7 +287,7 @@ def uncounted(place: str, remedy: str) -> str:
 def test_too_few_examples():
     policy = compare_policy(larger("auc"), min_example_count=1000)
     of_nan = evaluation({"auc": 0.9}, example_count=NAN)
-    assert decide_by(policy, of_nan, {"auc": 0.8}).explanation == (too_few("nan", "1,000"))
+    assert decide_by(policy, of_nan, {"auc": 0.8}).explanation == (too_few("NaN", "1,000"))
     few = evaluation({"auc": 0.9}, example_count=999)
     assert decide_by(policy, few, {"auc": 0.8}).reason == R.TOO_FEW_EXAMPLES
     decision = decide_by(policy, few, is_served=False)
@@ -290,7 +295,7 @@ def test_too_few_examples():
         R.TOO_FEW_EXAMPLES,
         too_few("999", "1,000"),
     )
-    # Of weights, all but enough.
+    # A sum of weights can be just below the required number.
     nearly = evaluation({"auc": 0.9}, example_count=999.9999999)
     assert decide_by(policy, nearly, {"auc": 0.8}).explanation == (too_few("999.9999999", "1,000"))
     many = compare_policy(larger("auc"), min_example_count=2_000_000)
@@ -307,7 +312,7 @@ def test_too_few_examples():
     with pytest.raises(MissingMetricError) as caught:
         decide_by(policy, EvalResult.from_mapping({"auc": 0.9}), {"auc": 0.8})
     assert str(caught.value) == (
-        uncounted("the evaluation", "Give it in the mapping, as 'example_count'.")
+        uncounted("the evaluation", "Add it to the mapping as 'example_count'.")
     )
 
 
@@ -345,14 +350,14 @@ def test_comparability(comparability: str, basis: R.Basis, reason: int, suffix: 
     text = LARGER_AUC
     if suffix is None:
         assert decision.explanation == (
-            "the best, version 7, was not evaluated on the candidate's data, and"
-            f" compare_policy.comparability asks for that: {text}"
+            "the best (version 7) was not evaluated on the candidate's data, which"
+            f" compare_policy.comparability requires: {text}"
         )
     else:
         assert decision.explanation == f"{text}{suffix}"
 
 
-def test_data_that_nobody_knows_are_not_called_other_data():
+def test_data_that_are_not_known_are_not_called_other_data():
     known = EvaluatedData(examples_uri="/examples/1", eval_config_digest="1")
     decision = decide_by(
         compare_policy(RULE),
@@ -371,7 +376,8 @@ def test_data_that_nobody_knows_are_not_called_other_data():
             899.0,
             R.RECORDED_SAME_DATA,
             R.BEST_EVALUATION_TOO_OLD,
-            f"the best, version 7, was evaluated 101 seconds ago, more than 100: {LARGER_AUC}",
+            "the best's evaluation (version 7) is 101 seconds old; at most 100 seconds are allowed:"
+            f" {LARGER_AUC}",
             id="old",
         ),
         pytest.param(899.0, R.SAME_EVALUATION, R.BETTER, None, id="the same evaluation"),
@@ -380,8 +386,8 @@ def test_data_that_nobody_knows_are_not_called_other_data():
             None,
             R.RECORDED_SAME_DATA,
             R.BEST_EVALUATION_TOO_OLD,
-            "nobody knows when the best, version 7, was evaluated, and that must not be more than"
-            f" 100 seconds ago: {LARGER_AUC}",
+            "the age of the best's evaluation (version 7) is not known; at most 100 seconds are"
+            f" allowed: {LARGER_AUC}",
             id="unknown",
         ),
         pytest.param(1100.0, R.RECORDED_SAME_DATA, R.BETTER, None, id="clocks differ a little"),
@@ -389,9 +395,9 @@ def test_data_that_nobody_knows_are_not_called_other_data():
             1100.5,
             R.RECORDED_SAME_DATA,
             R.BEST_EVALUATION_TOO_OLD,
-            "the best, version 7, was evaluated 101 seconds from now, which only a wrong clock can"
-            " say; evaluate it again, or set compare_policy.max_best_evaluation_age_seconds to 0:"
-            f" {LARGER_AUC}",
+            "the best's evaluation (version 7) is dated 100.5 seconds in the future, so a clock is"
+            " wrong; evaluate the best again, or set"
+            f" compare_policy.max_best_evaluation_age_seconds to 0: {LARGER_AUC}",
             id="a clock is wrong",
         ),
     ],
@@ -413,11 +419,13 @@ def test_force():
     decision = decide_by(FORCED, {"auc": interval(0.7, 0.1)}, {"auc": interval(0.9, 0.1)})
     assert decision.reason == R.FORCED
     text = said(HIGHER, {"auc": 0.7}, {"auc": 0.9})
-    assert decision.explanation == f"forced, labels were wrong: {text}"
-    assert decision.warnings == (
-        "compare_policy.force is set, labels were wrong: take it out again",
+    assert decision.explanation == f"forced by compare_policy.force (labels were wrong): {text}"
+    (warning,) = decision.warnings
+    assert warning == (
+        "compare_policy.force is still set (labels were wrong). Remove it once this model has been"
+        " exported."
     )
-    # What cannot be compared is exported all the same.
+    # Force also exports a candidate that cannot be compared with the best.
     assert decide_by(FORCED, {"auc": 0.7}, {"loss": 0.9}).reason == R.FORCED
     assert decide_by(FORCED, {"auc": 0.7}).reason == R.FORCED
 
@@ -430,7 +438,7 @@ def test_force_is_no_way_around_the_rest():
     good = evaluation({"auc": 0.7}, example_count=10)
     assert decide_by(policy, good, {"auc": 0.9}).reason == R.FORCED
     assert decide_by(policy, good, is_served=False).reason == R.FIRST_EXPORT
-    # Though the rule finds nothing to compare with.
+    # Guardrails are checked although the rule finds no metric of the best.
     policy.guardrails[0].max_absolute_regression = 0.1
     policy.guardrails[0].metric.name = "recall"
     poor = evaluation({"auc": 0.7, "recall": 0.6}, example_count=10)
@@ -449,8 +457,17 @@ def test_force_is_no_way_around_the_rest():
 @pytest.mark.parametrize(
     ("bounds", "more"),
     [
-        pytest.param([0.9], "", id="one"),
-        pytest.param([0.9, 0.5, 0.95], ", and 1 more guardrails fail", id="one more"),
+        pytest.param([0.9], ". Without this guardrail", id="one"),
+        pytest.param(
+            [0.9, 0.5, 0.95],
+            ", and 1 more guardrail failed. Without these guardrails",
+            id="one more",
+        ),
+        pytest.param(
+            [0.9, 0.91, 0.95],
+            ", and 2 more guardrails failed. Without these guardrails",
+            id="two more",
+        ),
     ],
 )
 def test_guardrails_that_fail(bounds: list[float], more: str):
@@ -459,7 +476,9 @@ def test_guardrails_that_fail(bounds: list[float], more: str):
     decision = decide_by(policy, candidate, best)
     assert decision.reason == R.GUARDRAIL_FAILED
     text = said(LOWER, candidate, best)
-    assert decision.explanation == f"{decision.guardrails[0].explanation}{more}; else: {text}"
+    assert decision.explanation == (
+        f"{decision.guardrails[0].explanation}{more} it would have been exported: {text}"
+    )
 
 
 def signatures_of(*names: str) -> Any:
@@ -495,8 +514,9 @@ def test_signatures(
     assert all(repr(name) in each.text for name, each in zip(changed, found, strict=True))
     if reason == R.SIGNATURES_CHANGED:
         assert decision.explanation == (
-            f"clients of the best would break: {found[0].text} (allow it by"
-            f" compare_policy.allow_signature_change); else: {LARGER_AUC}"
+            f"the serving signatures would break clients: {found[0].text}; set"
+            " compare_policy.allow_signature_change to allow it. Without this change it would have"
+            f" been exported: {LARGER_AUC}"
         )
 
 
@@ -586,7 +606,7 @@ def test_nothing_that_a_guardrail_forbids_is_exported(
 def test_a_better_metric_never_loses_an_export(
     policy: pb.ComparePolicy, candidate: EvalResult, best: EvalResult, more: float
 ):
-    # A guardrail may well forbid more of what it wants less of.
+    # A guardrail on auc may have the opposite direction and forbid a larger auc.
     rails = [each for each in policy.guardrails if each.metric.name != "auc"]
     del policy.guardrails[:]
     policy.guardrails.extend(rails)
@@ -599,7 +619,7 @@ def test_a_better_metric_never_loses_an_export(
 
 
 @given(_policies(), _evaluations(), _evaluations(), st.randoms())
-def test_the_order_of_metrics_and_slices_is_of_no_matter(
+def test_the_order_of_metrics_and_slices_does_not_matter(
     policy: pb.ComparePolicy, candidate: EvalResult, best: EvalResult, random: Any
 ):
     def shuffled(result: EvalResult) -> EvalResult:

@@ -129,8 +129,8 @@ def no_metric(field: str, got: str, found: str, remedy: str = USE_ANOTHER) -> st
     return f"{field} must be a metric of the evaluation (got {got}). Found: {found}. {remedy}"
 
 
-def tells_apart(parts: str) -> str:
-    return f"Set {parts} beside name, to say which of these is meant."
+def select(parts: str) -> str:
+    return f"Set {parts} in addition to name, to select one of these."
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def tells_apart(parts: str) -> str:
         ),
     ],
 )
-def test_a_missing_metric_lists_those_there_are(result: EvalResult, message: str):
+def test_a_missing_metric_lists_the_existing_ones(result: EvalResult, message: str):
     with pytest.raises(MissingMetricError) as caught:
         result["AUC"]
     assert str(caught.value) == message
@@ -162,7 +162,7 @@ def test_a_missing_metric_lists_those_there_are(result: EvalResult, message: str
             [MetricKey(name="auc", example_weighted=flag) for flag in (True, False)],
             "auc",
             "auc[unweighted], auc[weighted]",
-            tells_apart("example_weighted"),
+            select("example_weighted"),
             id="weighted and unweighted",
         ),
         pytest.param(
@@ -172,14 +172,14 @@ def test_a_missing_metric_lists_those_there_are(result: EvalResult, message: str
             ],
             "click/auc",
             "click/auc[unweighted], click/auc[weighted]",
-            tells_apart("example_weighted"),
+            select("example_weighted"),
             id="weighted and unweighted of an output",
         ),
         pytest.param(
             [MetricKey(name="auc", output_name="click"), MetricKey(name="loss")],
             "auc",
             "click/auc, loss",
-            tells_apart("output_name"),
+            select("output_name"),
             id="of an output",
         ),
         pytest.param(
@@ -189,7 +189,7 @@ def test_a_missing_metric_lists_those_there_are(result: EvalResult, message: str
             ],
             "recall",
             "recall[micro_average], recall[top_k=3]",
-            tells_apart("sub_key and aggregation"),
+            select("sub_key and aggregation"),
             id="of a part, or averaged",
         ),
         pytest.param(
@@ -201,7 +201,7 @@ def test_a_missing_metric_lists_those_there_are(result: EvalResult, message: str
         ),
     ],
 )
-def test_a_missing_metric_of_a_policy_says_what_tells_it_apart(
+def test_a_missing_metric_of_a_policy_names_the_fields_to_set(
     keys: list[MetricKey], name: str, found: str, remedy: str
 ):
     error = result_of(*keys).missing(name, "compare_policy.metric.name")
@@ -321,7 +321,7 @@ def test_from_mapping_takes_numbers_of_numpy():
                 {"loss": 1.0, "example_count": value},
                 ValueError,
                 "eval_result['example_count'] must be a number of examples, finite and 0 or larger"
-                f" (got {value!r}). Leave it out where it is not known.",
+                f" (got {value!r}). Leave it out if it is not known.",
                 id=f"{value} examples",
             )
             for value in (-1.0, math.inf, math.nan)
@@ -353,7 +353,7 @@ def test_survives_its_proto(value: float):
     assert copy.find(dataclasses.replace(key, model_name="mine")) is copy.metrics[key]
 
 
-def test_what_is_unknown_stays_unknown_in_the_proto():
+def test_unknown_values_stay_unknown_in_the_proto():
     copy = EvalResult.from_proto(EvalResult.from_mapping({"loss": 0.0}).to_proto())
     assert copy.example_count is None
     assert copy.metrics == {MetricKey(name="loss"): MetricValue(value=0.0)}
@@ -364,7 +364,7 @@ def test_proto_is_sorted_by_name():
     assert [metric.key.name for metric in proto.metrics] == ["a", "b", "c"]
 
 
-def test_slices_are_read_once_and_only_when_asked_for():
+def test_slices_are_read_once_and_only_on_use():
     reads = []
     part = EvalResult.from_mapping({"loss": 2.0})
 
@@ -402,7 +402,7 @@ def test_reads_by_name_are_reported():
     assert reads == []
     assert (view["auc"], view.get("loss"), view["auc"]) == (0.5, 1.0, 0.5)
     assert reads == ["auc", "loss", "auc"]
-    # The result itself reports nothing.
+    # Reads of the original result are not reported.
     assert result["loss"] == 1.0
     assert reads == ["auc", "loss", "auc"]
 
@@ -440,7 +440,7 @@ def test_a_view_that_reports_reads_has_everything_else():
 
 
 class NumberedSource:
-    """A source of its own kind: metric_0 to metric_9, whose values are their numbers."""
+    """A source of another kind: metric_0 to metric_9, with their numbers as values."""
 
     model_name = "numbered"
 
@@ -478,7 +478,7 @@ class NumberedSource:
         return {(("index", 1),): 50.0}
 
 
-def test_a_source_of_another_kind_decodes_what_is_asked_for():
+def test_a_source_of_another_kind_decodes_only_metrics_that_are_read():
     source = NumberedSource()
     result = EvalResult.from_source(source, Provenance(uri="/evaluation/4", evaluated_at=1.0))
     seven = MetricKey(name="metric_7")

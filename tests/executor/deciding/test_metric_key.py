@@ -35,7 +35,7 @@ KEYS = [
 
 
 @pytest.mark.parametrize(("key", "text"), KEYS)
-def test_key_has_a_name_for_people(key: MetricKey, text: str):
+def test_text_of_a_key(key: MetricKey, text: str):
     assert str(key) == text
 
 

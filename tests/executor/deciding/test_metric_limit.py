@@ -33,26 +33,30 @@ from tfx_best_exporter.executor.deciding.policy import check_policy
 from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-UNKNOWN = "nothing is known of the best there"
+UNKNOWN = "no value of the best is known"
 
 
-def limited(name: str, value: str, comparative: str, limit: str, source: str = "") -> str:
-    return f"{name} {value} is {comparative} {limit}{source}"
+def limited(name: str, value: str, position: str, limit: str, source: str = "") -> str:
+    extreme = "minimum" if position in ("at least", "below") else "maximum"
+    return f"{name} {value} is {position} the {extreme} of {limit}{source}"
 
 
-def from_best(best: str, word: str, regression: str) -> str:
-    return f", the best's {best} {word} {regression}"
+def from_best(best: str, sign: str, regression: str) -> str:
+    return f" (best {best} {sign} {regression})"
 
 
 def gone(names: str) -> str:
     return (
-        f"recall was not guarded on {names}, which the best's evaluation has and the candidate's"
-        " has not"
+        f"recall was not guarded on {names}: the candidate's evaluation lacks these slices of the"
+        " best's evaluation"
     )
 
 
 def unlimited(names: str) -> str:
-    return f"recall was not guarded on {names}, where the best's gives no limit"
+    return (
+        f"recall was not guarded on {names}: the best has no finite value there and the guardrail"
+        " has no bound"
+    )
 
 
 def no_metric(got: str, found: str, remedy: str) -> str:
@@ -73,14 +77,14 @@ def no_slice(found: str) -> str:
 def contradiction(got: str) -> str:
     return (
         "compare_policy.guardrails[1] must not contradict compare_policy.guardrails[0] (got"
-        f" {got}). No candidate could pass: mend one of both."
+        f" {got}). No candidate can pass both: change one of them."
     )
 
 
 def not_finite(field: str, value: float) -> str:
     return (
         f"compare_policy.{field} must be a finite number (got {value!r})."
-        " Leave it out where nothing is asked."
+        " Leave it out for no limit."
     )
 
 
@@ -90,7 +94,7 @@ def limit(**fields: Any) -> pb.Guardrail:
 
 A_SLICE = pb.Slice(features={"a": "1"})
 
-# Two kinds of `auc`, of which a policy has to name one.
+# Metrics with two kinds of `auc`: a policy must select one.
 TWO_KINDS = evaluation(
     {
         "loss": 0.1,
@@ -137,7 +141,7 @@ def test_decimals(policy: pb.ComparePolicy, candidate: Any, best: Any, reason: i
     assert decide_by(policy, candidate, best).reason == reason
 
 
-def test_what_holds_by_its_decimals_is_told_by_them():
+def test_a_value_at_a_computed_limit_is_shown_with_its_decimals():
     rail = at_least("recall", max_regression=0.1)
     decision = decide_by(
         compare_policy(larger("auc"), guardrails=[rail]),
@@ -146,7 +150,7 @@ def test_what_holds_by_its_decimals_is_told_by_them():
     )
     [result] = decision.guardrails
     assert result.explanation == limited(
-        "recall", "0.7", "at least", "0.7", from_best("0.8", "less", "0.1")
+        "recall", "0.7", "at least", "0.7", from_best("0.8", "-", "0.1")
     )
     assert result.worst_allowed == 0.7
 
@@ -164,12 +168,12 @@ def test_what_holds_by_its_decimals_is_told_by_them():
         ),
         pytest.param(
             [at_least("auc", 0.76)],
-            [(False, limited("auc", "0.75", "not at least", "0.76"))],
+            [(False, limited("auc", "0.75", "below", "0.76"))],
             id="too low",
         ),
         pytest.param(
             [at_most("auc", 0.7)],
-            [(False, limited("auc", "0.75", "not at most", "0.7"))],
+            [(False, limited("auc", "0.75", "above", "0.7"))],
             id="high",
         ),
         pytest.param(
@@ -177,16 +181,14 @@ def test_what_holds_by_its_decimals_is_told_by_them():
             [
                 (
                     False,
-                    limited(
-                        "auc", "0.75", "not at least", "0.77", from_best("0.8", "less", "0.03")
-                    ),
+                    limited("auc", "0.75", "below", "0.77", from_best("0.8", "-", "0.03")),
                 )
             ],
             id="regression",
         ),
         pytest.param(
             [at_least("auc", max_relative_regression=0.1)],
-            [(True, limited("auc", "0.75", "at least", "0.72", from_best("0.8", "less", "0.08")))],
+            [(True, limited("auc", "0.75", "at least", "0.72", from_best("0.8", "-", "0.08")))],
             id="relative regression",
         ),
         pytest.param(
@@ -194,23 +196,21 @@ def test_what_holds_by_its_decimals_is_told_by_them():
             [
                 (
                     False,
-                    limited(
-                        "auc", "0.75", "not at least", "0.792", from_best("0.8", "less", "0.008")
-                    ),
+                    limited("auc", "0.75", "below", "0.792", from_best("0.8", "-", "0.008")),
                 )
             ],
             id="the strictest",
         ),
         pytest.param(
             [at_most("ms", max_relative_regression=0.1)],
-            [(True, limited("ms", "5.4", "at most", "5.5", from_best("5", "and", "0.5")))],
+            [(True, limited("ms", "5.4", "at most", "5.5", from_best("5", "+", "0.5")))],
             id="lower is better",
         ),
         pytest.param(
             [at_least("auc", 0.7, slices=[{"country": "nl"}, {"country": "de"}])],
             [
-                (True, limited("auc of country=nl", "0.8", "at least", "0.7")),
-                (False, limited("auc of country=de", "0.6", "not at least", "0.7")),
+                (True, limited("auc", "0.8 on country=nl", "at least", "0.7")),
+                (False, limited("auc", "0.6 on country=de", "below", "0.7")),
             ],
             id="named slices",
         ),
@@ -219,16 +219,16 @@ def test_what_holds_by_its_decimals_is_told_by_them():
             [
                 (
                     True,
-                    limited("auc", "0.75", "at least", "0.74", from_best("0.8", "less", "0.06")),
+                    limited("auc", "0.75", "at least", "0.74", from_best("0.8", "-", "0.06")),
                 ),
                 (
                     False,
                     limited(
-                        "auc of country=de",
-                        "0.6",
-                        "not at least",
+                        "auc",
+                        "0.6 on country=de",
+                        "below",
                         "0.64",
-                        from_best("0.7", "less", "0.06"),
+                        from_best("0.7", "-", "0.06"),
                     ),
                 ),
             ],
@@ -237,25 +237,25 @@ def test_what_holds_by_its_decimals_is_told_by_them():
         pytest.param(
             [at_least("auc", max_regression=0.2, every_slice_min_examples=0)],
             [
-                (True, limited("auc", "0.75", "at least", "0.6", from_best("0.8", "less", "0.2"))),
+                (True, limited("auc", "0.75", "at least", "0.6", from_best("0.8", "-", "0.2"))),
                 (
                     True,
                     limited(
-                        "auc of country=de",
-                        "0.6",
+                        "auc",
+                        "0.6 on country=de",
                         "at least",
                         "0.5",
-                        from_best("0.7", "less", "0.2"),
+                        from_best("0.7", "-", "0.2"),
                     ),
                 ),
                 (
                     True,
                     limited(
-                        "auc of country=nl",
-                        "0.8",
+                        "auc",
+                        "0.8 on country=nl",
                         "at least",
                         "0.65",
-                        from_best("0.85", "less", "0.2"),
+                        from_best("0.85", "-", "0.2"),
                     ),
                 ),
             ],
@@ -301,7 +301,7 @@ def test_a_slice_that_the_best_does_not_have():
         evaluation({"loss": 0.2}),
     )
     (result,) = decision.guardrails
-    text = limited("auc of country=nl", "0.8", "at least", "0.5")
+    text = limited("auc", "0.8 on country=nl", "at least", "0.5")
     assert result.explanation == f"{text}; {UNKNOWN}"
     decision = decide_by(
         guarded(at_least("auc", max_regression=0.1, slices=[{"country": "nl"}])),
@@ -309,7 +309,7 @@ def test_a_slice_that_the_best_does_not_have():
         evaluation({"loss": 0.2}),
     )
     (result,) = decision.guardrails
-    assert result.explanation == f"auc of country=nl is 0.8, and {UNKNOWN}"
+    assert result.explanation == f"auc on country=nl is 0.8, and {UNKNOWN}"
 
 
 def test_a_first_export_must_keep_the_bounds():
@@ -347,7 +347,7 @@ def test_numbers_in_slices_are_text():
             {"loss": 0.2},
             MissingMetricError,
             no_metric(
-                "'f1' of country=nl",
+                "'f1' on country=nl",
                 "auc, example_count",
                 evaluation(SLICES[NL]).remedy("f1"),
             ),
@@ -367,8 +367,8 @@ def test_numbers_in_slices_are_text():
             {"loss": 0.2},
             MissingMetricError,
             "compare_policy.guardrails[0].metric.name must be a metric of the best's evaluation too"
-            " (got 'f1', at /eval/5). Found: loss. Give a bound only until a model with the metric"
-            " is exported.",
+            " (got 'f1', at /eval/5). Found: loss. Set only a bound until a model with this metric"
+            " has been exported.",
             id="metric of the best",
         ),
         pytest.param(
@@ -393,13 +393,13 @@ def test_numbers_in_slices_are_text():
             {"loss": 0.2},
             MissingMetricError,
             "compare_policy.guardrails[0].every_slice_min_examples must find the number of examples"
-            " of each slice (got none of country=nl, at /eval/5). Add the metric ExampleCount to"
+            " of each slice (got none for country=nl, at /eval/5). Add the metric ExampleCount to"
             " Evaluator's EvalConfig.",
             id="number of examples",
         ),
     ],
 )
-def test_what_a_guardrail_does_not_find(
+def test_metrics_and_slices_that_a_guardrail_does_not_find(
     rail: pb.Guardrail, candidate: EvalResult, best: Metrics, kind: type[Exception], error: str
 ):
     with pytest.raises(kind) as caught:
@@ -414,16 +414,16 @@ def test_a_slice_that_is_undefined_for_both_models():
     (result,) = decide_by(policy, candidate, best).guardrails
     assert (result.holds, result.explanation) == (
         True,
-        "auc of country=nl is defined for neither model",
+        "auc on country=nl is NaN for both models",
     )
-    # It was defined once, or has a bound to keep.
+    # NaN fails if the best has a value, or if the guardrail has a bound.
     assert not decide_by(policy, candidate, evaluation({"loss": 0.2}, SLICES)).guardrails[0].holds
     policy = guarded(at_least("auc", 0.5, max_regression=0.01, slices=[{"country": "nl"}]))
     assert not decide_by(policy, candidate, best).guardrails[0].holds
 
 
-def test_a_guardrail_on_slices_of_which_the_best_has_not_the_metric():
-    """That a slice is new says nothing; that nobody ever looked is somebody's oversight."""
+def test_a_guardrail_on_slices_for_which_the_best_lacks_the_metric():
+    """A new slice is no error, but a metric that the best lacks on every slice is."""
     rail = at_least("recall", max_regression=0.01, slices=[{"country": "nl"}])
     policy = compare_policy(larger("auc"), guardrails=[rail])
     candidate = evaluation({"auc": 0.9}, {NL: {"recall": 0.0}})
@@ -431,7 +431,7 @@ def test_a_guardrail_on_slices_of_which_the_best_has_not_the_metric():
     pattern = about("compare_policy.guardrails[0].metric.name", "'recall'")
     with pytest.raises(MissingMetricError, match=pattern):
         decide_by(policy, candidate, best)
-    # Somebody else's best need not have it: that is a warning.
+    # A foreign best may lack the metric, with a warning.
     decision = decide_by(policy, candidate, best, is_foreign=True)
     assert decision.reason == R.BETTER
     assert re.match(pattern, decision.warnings[0])
@@ -459,7 +459,7 @@ def test_slices_of_a_foreign_best_that_cannot_be_read():
         decide_by(policy, candidate, best)
 
 
-def test_slices_that_are_not_guarded_are_warned_of():
+def test_warnings_for_slices_that_are_not_guarded():
     rail = at_least("recall", max_regression=0.1, every_slice_min_examples=100)
     policy = compare_policy(larger("auc"), guardrails=[rail])
     overall = {"auc": 0.9, "recall": 0.8}
@@ -478,16 +478,16 @@ def test_slices_that_are_not_guarded_are_warned_of():
         gone("country=a; country=b; country=c and 2 more"),
         unlimited("country=nl"),
     )
-    # Of how many examples a slice was that is gone, nobody may have counted.
+    # A removed slice without a number of examples counts as large.
     uncounted = evaluation(
         {**overall, "auc": 0.8}, {NL: {"recall": 0.8}, DE: {"recall": 0.8}, FR: {"recall": 0.8}}
     )
     assert decide_by(policy, candidate, uncounted).warnings == (gone("country=fr"),)
-    # Nobody asked for those that are not named.
+    # A guardrail on named slices ignores all other slices.
     named_rail = at_least("recall", max_regression=0.1, slices=[{"country": "nl"}])
     policy_of_one = compare_policy(larger("auc"), guardrails=[named_rail])
     assert decide_by(policy_of_one, candidate, uncounted).warnings == ()
-    # What was small before is not missed, and a new slice can be bounded.
+    # Removed slices that were too small cause no warning.
     small = evaluation(
         {**overall, "auc": 0.8},
         {NL: {"recall": 0.8, "example_count": 5}, FR: {"recall": 0.8, "example_count": 5}},
@@ -506,8 +506,8 @@ def test_every_slice_of_an_evaluation_without_slices():
     )
 
 
-@pytest.mark.parametrize("value", [NAN, math.inf])
-def test_a_best_that_gives_no_limit(value: float):
+@pytest.mark.parametrize(("value", "text"), [(NAN, "NaN"), (math.inf, "inf")])
+def test_a_best_that_sets_no_limit(value: float, text: str):
     rail = at_least("recall", max_regression=0.1)
     decision = decide_by(
         compare_policy(larger("auc"), guardrails=[rail]),
@@ -515,7 +515,7 @@ def test_a_best_that_gives_no_limit(value: float):
         {"auc": 0.8, "recall": value},
     )
     [result] = decision.guardrails
-    assert result.explanation == f"recall is 0, and the best's {value} gives no limit"
+    assert result.explanation == f"recall is 0, and the best's {text} sets no limit"
     assert decision.warnings == (unlimited("the overall slice"),)
 
 
@@ -541,7 +541,7 @@ def test_a_best_that_gives_no_limit(value: float):
         pytest.param(
             compare_policy(RULE, guardrails=[limit(max_relative_regression=-0.1)]),
             "compare_policy.guardrails[0].max_relative_regression must be 0 or larger (got -0.1)."
-            " Whichever the direction, it is a size.",
+            " Use the size of the regression, whatever the direction.",
             id="negative",
         ),
         pytest.param(
@@ -549,8 +549,8 @@ def test_a_best_that_gives_no_limit(value: float):
                 RULE,
                 guardrails=[limit(bound=1, slices=[A_SLICE], every_slice_min_examples=1)],
             ),
-            "compare_policy.guardrails[0].slices must be left out where every_slice_min_examples is"
-            " given (got both). Make two guardrails of it.",
+            "compare_policy.guardrails[0].slices must be left out if every_slice_min_examples is"
+            " set (got both). Use two guardrails.",
             id="slices twice",
         ),
         pytest.param(
@@ -593,7 +593,7 @@ def test_a_best_that_gives_no_limit(value: float):
                     RULE, guardrails=[limit(bound=1, slices=[pb.Slice(features={column: "nl"})])]
                 ),
                 "compare_policy.guardrails[0].slices must name the features of each slice (got"
-                f" {column!r}). Name them as in the slicing_specs of Evaluator's EvalConfig.",
+                f" {column!r}). Use the names in the slicing_specs of Evaluator's EvalConfig.",
                 id=f"a feature called {column!r}",
             )
             for column in ("", " ", "c\n")

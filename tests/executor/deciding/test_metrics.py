@@ -9,14 +9,14 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 def no_name(rule: str, name: str) -> str:
     return (
         f"compare_policy.{rule}.metric.name must be the name of a metric (got {name!r})."
-        " Name a metric of Evaluator's EvalConfig."
+        " Use a metric of Evaluator's EvalConfig."
     )
 
 
 def no_part(field: str, name: str) -> str:
     return (
         f"compare_policy.{field} must be a name (got {name!r})."
-        " Name it as in Evaluator's EvalConfig, or leave it out."
+        " Use the name in Evaluator's EvalConfig, or leave it out."
     )
 
 
@@ -29,7 +29,7 @@ def in_output(name: str) -> pb.MetricRule:
 def no_direction(rule: str, got: str, metric_name: str) -> str:
     return (
         f"compare_policy.{rule}.direction must be HIGHER_IS_BETTER or LOWER_IS_BETTER (got {got})."
-        f" Say which way {metric_name!r} improves."
+        f" Set the direction in which {metric_name!r} improves."
     )
 
 
@@ -84,8 +84,8 @@ def no_direction(rule: str, got: str, metric_name: str) -> str:
         pytest.param(
             metric_policy(metric=pb.MetricKey(name="auc", aggregation=9)),  # type: ignore[arg-type]
             "compare_policy.metric.metric.aggregation must be one of MICRO_AVERAGE, MACRO_AVERAGE,"
-            " WEIGHTED_MACRO_AVERAGE (got 9). Leave it out where a metric is not averaged over"
-            " classes.",
+            " WEIGHTED_MACRO_AVERAGE (got 9). Leave it out for a metric that is not averaged"
+            " over classes.",
             id="an unknown aggregation",
         ),
         pytest.param(

@@ -78,20 +78,21 @@ def test_default_policy_is_a_smaller_loss():
 def no_size(field: str, got: str) -> str:
     return (
         f"compare_policy.{field} must be a finite number, 0 or larger (got {got})."
-        " Leave it out where nothing is asked."
+        " Leave it out for no limit."
     )
 
 
 def no_reason(force: str) -> str:
     return (
-        f"compare_policy.force must be a reason (got {force!r}). Say why in words, or leave it out."
+        f"compare_policy.force must be a reason (got {force!r})."
+        " Give the reason in words, or leave it out."
     )
 
 
 def useless_tolerance(field: str, value: float) -> str:
     return (
         f"compare_policy.{field} must be left out of the last tie-breaker (got {value!r})."
-        " A tie that nothing breaks is not better."
+        " Without another tie-breaker, a tie is not better."
     )
 
 
@@ -107,8 +108,8 @@ def no_choice(number: int) -> str:
     [
         pytest.param(
             pb.ComparePolicy(on_unknown_best=pb.ComparePolicy.KEEP),
-            "compare_policy must have a rule (got none). Set metric or compare_fn, or pass no"
-            " compare_policy to ask for a smaller 'loss'.",
+            "compare_policy must have a rule (got none). Set metric or compare_fn, or leave out"
+            " compare_policy for a smaller 'loss'.",
             id="no rule",
         ),
     ],
@@ -125,26 +126,26 @@ def test_a_policy_is_refused(proto: pb.ComparePolicy, message: str):
         pytest.param(
             compare_policy(larger("auc", tie_tolerance=0.1)),
             "compare_policy.metric.tie_tolerance must be left out without tie_breakers (got 0.1)."
-            " A tie that nothing breaks is not better.",
+            " Without a tie-breaker, a tie is not better.",
             id="tolerance for nothing",
         ),
         pytest.param(
             compare_policy(larger("auc"), tie_breakers=[smaller("loss"), larger("auc")]),
-            "compare_policy.tie_breakers[1].metric must be another metric than those before (got"
-            " 'auc'). Where a metric ties, it ties again: name another one.",
+            "compare_policy.tie_breakers[1].metric must differ from the metrics before it (got"
+            " 'auc'). Use another metric: the same one ties again.",
             id="tie-breaker twice",
         ),
         pytest.param(
             compare_policy("my.compare", tie_breakers=[smaller("loss")]),
-            "compare_policy.tie_breakers must be left out where compare_fn is given (got 1). A"
-            " compare function breaks ties itself.",
+            "compare_policy.tie_breakers must be left out if compare_fn is set (got 1). Break ties"
+            " in the compare function.",
             id="tie-breakers of a function",
         ),
         pytest.param(
             compare_policy(RULE, guardrails=[at_most("auc", max_regression=0.1)]),
             "compare_policy.guardrails[0].direction must be the direction of compare_policy.metric"
-            " (got LOWER_IS_BETTER for 'auc'). What the rule asks for is a regression to this"
-            " guardrail: give a bound only, or mend one of both.",
+            " (got LOWER_IS_BETTER for 'auc'). Every improvement by the rule is a regression by"
+            " this guardrail: set only a bound, or change one of the directions.",
             id="against the rule",
         ),
         pytest.param(
@@ -165,7 +166,7 @@ def test_a_policy_is_refused(proto: pb.ComparePolicy, message: str):
         pytest.param(
             pb.ComparePolicy(metric=RULE, force="\u200b\ufe0f"),
             no_reason("\u200b\ufe0f"),
-            id="force without anything to see",
+            id="force of invisible characters",
         ),
         pytest.param(
             compare_policy(
@@ -182,7 +183,7 @@ def test_a_policy_is_refused(proto: pb.ComparePolicy, message: str):
             useless_tolerance("tie_breakers[1].tie_tolerance", 0.2),
             id="tolerance of the last of two tie-breakers",
         ),
-        # Enums of proto3 are open.
+        # Enums of proto3 are open: a message or JSON may have a number without a name.
         pytest.param(
             policy_message_of('{"compare_fn": "a.b", "on_unknown_best": 9}'),
             no_choice(9),
@@ -207,7 +208,7 @@ def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
     assert str(caught.value) == error
 
 
-def test_a_policy_keeps_all_that_is_said():
+def test_a_policy_keeps_all_fields():
     policy = policy_from_proto(
         compare_policy(
             "my.compare",
@@ -241,7 +242,7 @@ def test_a_policy_keeps_all_that_is_said():
         (pb.ComparePolicy(compare_fn="a.b"), False),
     ],
 )
-def test_what_looks_at_noise(policy: pb.ComparePolicy, expected: bool):
+def test_rules_that_need_intervals(policy: pb.ComparePolicy, expected: bool):
     read = policy_from_proto(policy, lambda _: smaller_loss)
     assert read.rule.needs_intervals == expected
 
@@ -254,7 +255,7 @@ def named(model_name: str, auc: float, **others: Any) -> EvalResult:
 
 @pytest.mark.parametrize("name", ["", "mine", "candidate"])
 def test_the_candidates_name_is_its_own(name: str):
-    """The best's evaluation, a baseline's or a recorded one, has the model by another name."""
+    """The best's evaluation, a baseline's or a recorded one, uses another name for the model."""
     policy = compare_policy(
         larger(pb.MetricKey(name="auc", model_name=name)),
         guardrails=[at_least(pb.MetricKey(name="auc", model_name=name), max_regression=0.1)],
@@ -272,7 +273,7 @@ def test_the_candidates_name_is_its_own(name: str):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Newest:
-    """A third kind of rule: every candidate is better than the one before."""
+    """A third kind of rule: every candidate is better than the best."""
 
     metrics: tuple[MetricKey, ...] = ()
     needs_intervals: bool = False
@@ -293,7 +294,7 @@ class Newest:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Forbidden:
-    """A second kind of guardrail: no candidate keeps it."""
+    """A second kind of guardrail: no candidate meets it."""
 
     key: MetricKey
     direction: pb.MetricDirection = pb.HIGHER_IS_BETTER
@@ -359,5 +360,5 @@ def test_a_message_that_is_no_policy_is_refused():
         policy_message_of("auc")
     assert str(caught.value) == (
         "compare_policy must be a ComparePolicy as JSON (got 'auc': Failed to load JSON:"
-        " Expecting value: line 1 column 1 (char 0).). See the fields in its .proto file."
+        " Expecting value: line 1 column 1 (char 0).). Use the fields of best_exporter.proto."
     )

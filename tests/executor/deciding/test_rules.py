@@ -46,12 +46,8 @@ def compared(metric: str, candidate: str, comparative: str, best: str, by: str =
     return f"{metric} {candidate} is {comparative} than the best's {best}{margin}"
 
 
-def best_is_nan(text: str) -> str:
-    return f"the best is NaN: {text}"
-
-
-def neither_is_finite(text: str) -> str:
-    return f"neither is finite: {text}"
+def best_is_nan(metric: str, value: str, which: str = "any") -> str:
+    return f"the best's {metric} is NaN, so {which} finite value is better: {metric} is {value}"
 
 
 def in_order(*texts: str) -> str:
@@ -109,7 +105,7 @@ def in_order(*texts: str) -> str:
             id="negative, higher",
         ),
         pytest.param(
-            LOWER, 0.0, -0.0, R.NOT_BETTER, compared("loss", "0", "not smaller", "-0"), id="zeros"
+            LOWER, 0.0, -0.0, R.NOT_BETTER, compared("loss", "0", "not smaller", "0"), id="zeros"
         ),
     ],
 )
@@ -125,7 +121,7 @@ def test_metric_rule(
 @pytest.mark.parametrize(
     ("direction", "candidate", "best", "absolute", "relative", "is_better", "required"),
     [
-        # 0.5 and 0.25 are exact: a change of just the threshold is not larger than it.
+        # 0.5 and 0.25 are exact floats: a change of exactly the threshold is not larger than it.
         pytest.param("lower", 0.5, 1.0, 0.5, 0.0, False, 0.5, id="absolute: just it"),
         pytest.param("lower", 0.25, 1.0, 0.5, 0.0, True, 0.5, id="absolute: more"),
         pytest.param("higher", 1.5, 1.0, 0.5, 0.0, False, 0.5, id="absolute, higher: just it"),
@@ -172,9 +168,9 @@ def test_smallest_change_that_counts(
     assert decision.reason == (R.BETTER if is_better else R.NOT_BETTER)
     (found,) = decision.comparisons
     assert found.required == required
-    candidate_text, best_text = f"{candidate:.6g}", f"{best:.6g}"
+    candidate_text, best_text = f"{candidate:.4g}", f"{best:.4g}"
     comparative = f"{'' if is_better else 'not '}{'smaller' if direction == 'lower' else 'larger'}"
-    by = f"{required:.6g}" if required else ""
+    by = f"{required:.4g}" if required else ""
     assert decision.explanation == compared("m", candidate_text, comparative, best_text, by)
 
 
@@ -205,23 +201,13 @@ def test_comparison_holds_the_numbers():
 @pytest.mark.parametrize(
     ("candidate", "best", "explanation"),
     [
-        pytest.param(NAN, 0.5, compared("loss", "nan", "not smaller", "0.5"), id="candidate"),
-        pytest.param(NAN, NAN, compared("loss", "nan", "not smaller", "nan"), id="both"),
-        pytest.param(NAN, INF, compared("loss", "nan", "not smaller", "inf"), id="and infinity"),
+        pytest.param(NAN, 0.5, compared("loss", "NaN", "not smaller", "0.5"), id="candidate"),
+        pytest.param(NAN, NAN, compared("loss", "NaN", "not smaller", "NaN"), id="both"),
+        pytest.param(NAN, INF, compared("loss", "NaN", "not smaller", "inf"), id="and infinity"),
+        pytest.param(99.0, NAN, best_is_nan("loss", "99"), id="best"),
+        pytest.param(INF, NAN, best_is_nan("loss", "inf", "only a"), id="best, against infinity"),
         pytest.param(
-            99.0, NAN, best_is_nan(compared("loss", "99", "not smaller", "nan")), id="best"
-        ),
-        pytest.param(
-            INF,
-            NAN,
-            neither_is_finite(compared("loss", "inf", "not smaller", "nan")),
-            id="best, against infinity",
-        ),
-        pytest.param(
-            -INF,
-            NAN,
-            neither_is_finite(compared("loss", "-inf", "not smaller", "nan")),
-            id="best, against less than all",
+            -INF, NAN, best_is_nan("loss", "-inf", "only a"), id="best, against less than all"
         ),
     ],
 )
@@ -241,8 +227,8 @@ def test_explanation_without_a_best():
             {"auc": interval(0.92, 0.01)},
             {"auc": interval(0.9, 0.01)},
             None,
-            f"{compared('auc', '0.92', 'larger', '0.9')}, but that may be chance:"
-            " the improvement 0.02 is at least -0.003843 at 0.95, independent estimates",
+            f"{compared('auc', '0.92', 'larger', '0.9')}, but not significantly:"
+            " the 95 % lower bound of the improvement of 0.02 is -0.003843 (unpaired test)",
             id="noise",
         ),
         pytest.param(
@@ -250,8 +236,8 @@ def test_explanation_without_a_best():
             {"loss": interval(0.28, 0.01)},
             {"loss": 0.3},
             {"loss": interval(-0.02, 0.001)},
-            f"{compared('loss', '0.28', 'smaller', '0.3', by='0.01')}, and not by chance:"
-            " the improvement 0.02 is at least 0.0182709 at 0.95, paired estimates",
+            f"{compared('loss', '0.28', 'smaller', '0.3', by='0.01')}; the improvement of 0.02 is"
+            " significant: its 95 % lower bound is 0.01827 (paired test)",
             id="more than noise",
         ),
         pytest.param(
@@ -259,8 +245,8 @@ def test_explanation_without_a_best():
             {"auc": interval(0.9, 0.001)},
             {"auc": interval(0.8, 0.001)},
             None,
-            f"{compared('auc', '0.9', 'larger', '0.8')}, and not by chance:"
-            " the improvement 0.1 is at least 0.0889486 at 1 - 1e-09, independent estimates",
+            f"{compared('auc', '0.9', 'larger', '0.8')}; the improvement of 0.1 is significant:"
+            " its 99.9999999 % lower bound is 0.08895 (unpaired test)",
             id="a confidence that is nearly one",
         ),
     ],
@@ -301,7 +287,7 @@ def test_a_metric_that_only_the_best_lacks_is_an_error(
         decide_module.decide(observation, Policy(rule=LOWER), 0.0)
     assert str(caught.value) == (
         "compare_policy.metric.metric.name must be a metric of the best's evaluation too (got"
-        f" 'loss', {got} Compare by one of these until a model with the metric is exported."
+        f" 'loss', {got} Compare by one of these until a model with this metric has been exported."
     )
 
 
@@ -386,7 +372,7 @@ TOLERANT = compare_policy(larger("auc", by=0.01, tie_tolerance=0.02), tie_breake
             R.BEST_IS_NAN,
             in_order(
                 compared("auc", "0.9", "not larger", "0.9"),
-                best_is_nan(compared("loss", "0.5", "not smaller", "nan")),
+                best_is_nan("loss", "0.5"),
             ),
             id="the best ties and is NaN",
         ),
@@ -396,7 +382,7 @@ TOLERANT = compare_policy(larger("auc", by=0.01, tie_tolerance=0.02), tie_breake
             {"auc": 0.9, "loss": 0.1},
             R.CANDIDATE_IS_NAN,
             compared("auc", "0.95", "larger", "0.9"),
-            id="NaN in what was not asked",
+            id="NaN in a metric that does not decide",
         ),
     ],
 )
@@ -410,11 +396,11 @@ def test_tie_breakers(
     decision = decide_by(policy, candidate, best)
     assert decision.reason == reason
     assert said(rule_of(policy), candidate, best) == explanation
-    # All that could have been asked is shown.
+    # The decision shows the metrics of all rules, even if the first one decides.
     assert len(decision.comparisons) == 2
 
 
-def test_a_tie_breaker_that_is_missing_is_an_error_though_it_is_not_asked():
+def test_a_missing_tie_breaker_is_an_error_although_the_first_metric_decides():
     pattern = about("compare_policy.tie_breakers[0].metric.name", "'loss', at /eval/5).")
     with pytest.raises(MissingMetricError, match=pattern):
         decide_by(AUC_THEN_LOSS, {"auc": 0.9}, {"auc": 0.8})
@@ -430,7 +416,7 @@ def test_a_tie_breaker_that_another_follows_has_a_tolerance():
     assert decision.reason == R.BETTER
 
 
-def test_what_may_be_noise_is_a_tie():
+def test_an_insignificant_improvement_is_a_tie():
     policy = compare_policy(larger("auc", alpha=0.05), tie_breakers=[smaller("ms")])
     candidate = {"auc": interval(0.91, 0.01), "ms": 3}
     best = {"auc": interval(0.9, 0.01), "ms": 5}
@@ -439,8 +425,8 @@ def test_what_may_be_noise_is_a_tie():
     assert decide_by(policy, {**candidate, "ms": 6}, best).reason == R.NOT_BETTER
 
 
-def test_the_value_beside_the_best_is_compared():
-    """The difference and its error are of these, and not of the candidate's own evaluation."""
+def test_the_value_measured_with_the_best_is_compared():
+    """The difference and its error belong to the values of the evaluation of both models."""
     together = evaluation({"loss": 0.0012}, differences={"loss": interval(0.0004, 0.00001)})
     decision = decide_by(
         compare_policy(smaller("loss", alpha=0.05)),
@@ -495,7 +481,7 @@ def test_decimals(policy: pb.ComparePolicy, candidate: Any, best: Any, reason: i
 def no_size(field: str, value: float) -> str:
     return (
         f"compare_policy.metric.{field} must be a finite number, 0 or larger (got {value!r})."
-        " It is the size of an improvement, whichever the direction."
+        " Use the size of the change, whatever the direction."
     )
 
 
@@ -569,7 +555,7 @@ rules = st.builds(
 
 
 @given(rule=rules, best=anything, values=st.tuples(anything, anything))
-def test_a_better_metric_is_never_refused_where_a_worse_one_is_taken(
+def test_a_better_metric_is_exported_if_a_worse_one_is(
     rule: MetricRule, best: float, values: tuple[float, float]
 ):
     is_higher_better = rule.direction == pb.HIGHER_IS_BETTER

@@ -26,36 +26,39 @@ IN, OUT = "input 'x' of signature 's'", "output 'y' of signature 's'"
 @pytest.mark.parametrize(
     ("best", "candidate", "text", "is_breaking"),
     [
-        pytest.param({"s": signature()}, {}, "signature 's' is gone", True, id="gone"),
-        pytest.param({}, {"s": signature()}, "signature 's' is new", False, id="new"),
+        pytest.param({"s": signature()}, {}, "signature 's' was removed", True, id="gone"),
+        pytest.param({}, {"s": signature()}, "signature 's' was added", False, id="new"),
         pytest.param(
             {"s": signature()},
             {"s": signature(method="tensorflow/serving/classify")},
-            "signature 's' is of 'tensorflow/serving/classify', was 'tensorflow/serving/predict'",
+            "the method of signature 's' changed from 'tensorflow/serving/predict' to"
+            " 'tensorflow/serving/classify'",
             True,
             id="another method",
         ),
         pytest.param(
-            {"s": signature()}, {"s": signature({})}, f"{IN} is gone", True, id="no input"
-        ),
-        pytest.param({"s": signature({})}, {"s": signature()}, f"{IN} is new", True, id="+input"),
-        pytest.param(
-            {"s": signature()}, {"s": signature(None, {})}, f"{OUT} is gone", True, id="-output"
+            {"s": signature()}, {"s": signature({})}, f"{IN} was removed", True, id="no input"
         ),
         pytest.param(
-            {"s": signature(None, {})}, {"s": signature()}, f"{OUT} is new", False, id="+output"
+            {"s": signature({})}, {"s": signature()}, f"{IN} was added", True, id="+input"
+        ),
+        pytest.param(
+            {"s": signature()}, {"s": signature(None, {})}, f"{OUT} was removed", True, id="-output"
+        ),
+        pytest.param(
+            {"s": signature(None, {})}, {"s": signature()}, f"{OUT} was added", False, id="+output"
         ),
         pytest.param(
             {"s": signature()},
             {"s": signature({"x": tensor(dtype="DT_INT64")})},
-            f"{IN} is int64[?,4], was float[?,4]",
+            f"{IN} changed from float[?,4] to int64[?,4]",
             True,
             id="input's dtype",
         ),
         pytest.param(
             {"s": signature()},
             {"s": signature(None, {"y": tensor(dtype="DT_HALF")})},
-            f"{OUT} is half[?,4], was float[?,4]",
+            f"{OUT} changed from float[?,4] to half[?,4]",
             True,
             id="output's dtype",
         ),
@@ -95,7 +98,10 @@ def test_no_change_and_breaking_changes_first():
     both = {"s": signature()}
     assert signatures.changes(both, both) == []
     found = signatures.changes({"b": signature()}, {"a": signature()})
-    assert [change.text for change in found] == ["signature 'b' is gone", "signature 'a' is new"]
+    assert [change.text for change in found] == [
+        "signature 'b' was removed",
+        "signature 'a' was added",
+    ]
 
 
 def test_text_of_a_tensor():

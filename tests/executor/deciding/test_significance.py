@@ -30,7 +30,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
             -0.003843,
             id="noise",
         ),
-        # 0.02 - 1.7291 * 0.005, whatever the models' own errors are.
+        # 0.02 - 1.7291 * 0.005; the models' own errors do not count.
         pytest.param(
             interval(0.92, 0.01),
             interval(0.9, 0.01),
@@ -105,7 +105,7 @@ def test_significance(
     assert compared.significance.is_significant == (reason == R.BETTER)
 
 
-def test_a_difference_to_another_model_is_not_looked_at():
+def test_a_difference_to_another_model_is_ignored():
     candidate = evaluation(
         {"auc": interval(0.92, 0.01)}, differences={"auc": interval(0.5, 0.0001)}
     )
@@ -146,7 +146,7 @@ def test_significance_of_a_smaller_metric_and_a_threshold():
     assert compared.significance
     assert compared.significance.method == pb.SignificanceTest.PAIRED
     assert compared.significance.lower_bound == pytest.approx(0.0182709, abs=1e-7)
-    # More than noise, but not surely more than what is required.
+    # The improvement is significant, but not significantly larger than required.
     policy = compare_policy(smaller("loss", by=0.019, alpha=0.05))
     decision = decide_by(policy, candidate, {"loss": 0.3}, basis=R.SAME_EVALUATION)
     assert decision.reason == R.NOT_SIGNIFICANT
@@ -165,8 +165,8 @@ def test_intervals_that_are_absent(candidate: Any, best: Any, whose: str, got: s
         decide_by(SIGNIFICANT, {"auc": candidate}, {"auc": best})
     assert str(caught.value) == (
         f"compare_policy.metric.significance must find confidence intervals in {whose} evaluation"
-        f" (got none of {got}). Set options {{ compute_confidence_intervals {{ value: true }} }} in"
-        " Evaluator's EvalConfig, or leave significance out until both evaluations have them."
+        f" (got none for {got}). Set options {{ compute_confidence_intervals {{ value: true }} }}"
+        " in Evaluator's EvalConfig, or leave significance out until both evaluations have them."
     )
 
 
@@ -178,13 +178,13 @@ def test_against_a_foreign_best_without_intervals():
     decision = decide_by(SIGNIFICANT, {"auc": interval(0.9, 0.01)}, {"auc": 0.8}, is_foreign=True)
     assert decision.reason == R.BEST_UNKNOWN_EXPORTED
     assert re.match(about("compare_policy.metric.significance"), decision.warnings[0])
-    # The candidate itself must have what the rule asks for.
+    # The candidate's own evaluation must have the interval.
     with pytest.raises(MissingIntervalError) as caught:
         decide_by(SIGNIFICANT, {"auc": 0.9}, {"auc": interval(0.8, 0.01)}, is_foreign=True)
     assert caught.value.is_candidates
 
 
-def test_an_interval_of_no_degrees_of_freedom_is_none():
+def test_an_interval_without_degrees_of_freedom_does_not_count():
     with pytest.raises(MissingIntervalError):
         decide_by(SIGNIFICANT, {"auc": interval(0.9, 0.01, 0)}, {"auc": interval(0.8, 0.01)})
 
@@ -203,7 +203,7 @@ def test_a_confidence_that_is_nearly_one():
     (compared,) = decision.comparisons
     assert compared.significance
     assert compared.significance.alpha == 1e-9
-    # 0.1 - 7.8148 * sqrt(2) * 0.001, whose t has 38 degrees of freedom.
+    # 0.1 - 7.8148 * sqrt(2) * 0.001, with Student's t of 38 degrees of freedom.
     assert compared.significance.lower_bound == pytest.approx(0.0889486, abs=1e-7)
 
 

@@ -36,6 +36,6 @@ def test_two_slices_with_one_text():
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         by_features([(("x", 1),), (("x", "1"),)])
     assert str(caught.value) == (
-        "slices must differ in the texts of their features (got x=1 twice). Give the feature one"
-        " type."
+        "slices must differ in the texts of their features (got x=1 twice). Use one type for"
+        " all values of the feature."
     )
