@@ -479,7 +479,7 @@ def _checked_metrics(metrics: object) -> dict[str, float]:
         raise FieldValueError(
             f"[{EXAMPLE_COUNT!r}]",
             "must be a number of examples, finite and 0 or larger"
-            f" (got {count!r}). Leave it out where it is not known.",
+            f" (got {count!r}). Leave it out if it is not known.",
         )
     return result
 

@@ -191,17 +191,19 @@ class MetricLimit:
                 )
             )
         if self.needs_slices:
-            slice_keys = by_features(candidate.slice_example_counts())
+            example_counts = candidate.slice_example_counts()
+            values = candidate.slice_values(self.key)
+            slice_keys = by_features(example_counts)
             if not self.slices and not slice_keys:
                 raise self._no_slices(candidate)
             try:
                 best_values = self._slices_of_best(best)
-                matching = matched(best_values, candidate.slice_values(self.key))
+                matching = matched(best_values, values)
             except ValueError as error:
                 return Check(problem=error)
             if best is not None and self.limits_regression and best.slices and not best_values:
                 return Check(problem=self._missing_metric_of_best(best))
-            results.extend(self._on_slices(candidate, slice_keys, matching))
+            results.extend(self._on_slices(candidate, slice_keys, example_counts, values, matching))
             gone = self._gone(best, best_values, slice_keys)
             if gone:
                 warnings.append(
@@ -224,11 +226,11 @@ class MetricLimit:
         self,
         candidate: EvalResult,
         slice_keys: Mapping[Features, SliceKey],
+        example_counts: Mapping[SliceKey, float | None],
+        values: Mapping[SliceKey, float],
         best_values: Mapping[SliceKey, float],
     ) -> Iterator[GuardrailResult]:
         """Yields the result on each slice that is named or large enough."""
-        example_counts = candidate.slice_example_counts()
-        values = candidate.slice_values(self.key)
         for features in self.slices or self._large_enough(slice_keys, example_counts, candidate):
             slice_key = slice_keys.get(features)
             if slice_key is None:

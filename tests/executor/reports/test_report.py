@@ -691,7 +691,7 @@ def test_history_with_the_export_of_this_run():
     assert points[-1] == ("candidate", f"version {EXPORTED}, served: 0.951")
     assert section.one("div", class_="ends").text == "2026-11-14 2026-11-23"
     assert section.one("desc").raw == (
-        "10 values, from 0.873667 to 0.951. The first: version 1794640709, retired: 0.8737."
+        "10 values, from 0.8737 to 0.951. The first: version 1794640709, retired: 0.8737."
         f" The last: version {EXPORTED}, served: 0.951."
     )
     assert section.one("ul").text == "this run's candidate, served kept retired"
