@@ -22,6 +22,7 @@ from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.arguments import destination
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.versions import Export, Served
+from tfx_best_exporter.executor.running.exec_properties import PriorExport
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -42,29 +43,6 @@ _SETTLED_LIMIT = 50
 _LIVE_STATES = (mlmd.Artifact.LIVE, mlmd.Artifact.UNKNOWN)
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PriorExport:
-    """The information of ML Metadata about the best. URIs are empty if unknown.
-
-    Attributes:
-        version: Version of the best; 0 if nothing is served.
-        is_foreign: Whether the best has no record.
-        pushed_model_uri: URI of its PushedModel.
-        model_uri: URI of the Model that was pushed.
-        evaluation_uri: URI of that model's ModelEvaluation.
-        model_blessing_uri: URI of that model's ModelBlessing.
-        warnings: Disagreements between ML Metadata and the base directory.
-    """
-
-    version: int
-    is_foreign: bool
-    pushed_model_uri: str = ""
-    model_uri: str = ""
-    evaluation_uri: str = ""
-    model_blessing_uri: str = ""
-    warnings: tuple[str, ...] = ()
 
 
 def look_up(

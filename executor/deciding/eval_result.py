@@ -7,14 +7,10 @@ be decoded when it is read.
 from __future__ import annotations
 
 import dataclasses
-import math
 import types
 from collections.abc import Callable, Iterator, Mapping
 
-from tfx_best_exporter.executor.arguments.checks import checked_number, is_encodable
 from tfx_best_exporter.executor.arguments.errors import (
-    FieldTypeError,
-    FieldValueError,
     PathError,
     within,
 )
@@ -25,11 +21,11 @@ from tfx_best_exporter.executor.deciding.metric_key import (
     MetricValue,
     SliceKey,
 )
+from tfx_best_exporter.executor.deciding.metric_mapping import checked_metrics
 from tfx_best_exporter.executor.deciding.metric_source import (
     MemorySource,
     Metrics,
     MetricSource,
-    model_names_of,
 )
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -208,7 +204,7 @@ class EvalResult(Mapping[str, float]):
                 number.
         """
         with within("eval_result"):
-            numbers = _checked_metrics(eval_result)
+            numbers = checked_metrics(eval_result)
         return cls(
             {MetricKey(name=name): MetricValue(value=value) for name, value in numbers.items()},
             example_count=numbers.get(EXAMPLE_COUNT),
@@ -298,10 +294,6 @@ class EvalResult(Mapping[str, float]):
     def difference(self, key: MetricKey) -> MetricValue | None:
         """Returns candidate minus baseline of a metric, or None if there is no difference."""
         return self._metrics.differences().find(key)
-
-    def names_of(self, key: MetricKey) -> tuple[str, ...]:
-        """Returns the model names that a key's metric may have here."""
-        return model_names_of(key, self.model_name)
 
     def _values(self) -> dict[str, float]:
         """Returns the numbers by the names that compare functions use."""
@@ -438,50 +430,6 @@ class EvalResult(Mapping[str, float]):
                 degrees_of_freedom=value.degrees_of_freedom,
             )
         return proto
-
-
-def _checked_metrics(metrics: object) -> dict[str, float]:
-    """Returns metrics that were handed over as a plain dictionary.
-
-    Raises:
-        See EvalResult.from_mapping; paths are relative to the dictionary.
-    """
-    if not isinstance(metrics, Mapping):
-        raise FieldTypeError(
-            "",
-            f"must be a mapping of metric name to number (got {metrics!r})."
-            " Pass the metrics of the model's evaluation.",
-        )
-    if not metrics:
-        raise FieldValueError(
-            "",
-            f"must be a non-empty mapping (got {metrics!r})."
-            " Pass the metrics of the model's evaluation.",
-        )
-    result = {}
-    for name, value in metrics.items():
-        if not isinstance(name, str):
-            raise FieldTypeError(
-                "",
-                f"must be a mapping of metric name to number (got the name {name!r})."
-                " Convert it to a str, or leave it out.",
-            )
-        if not is_encodable(name):
-            raise FieldValueError(
-                "",
-                f"must have names that UTF-8 can encode (got {name!r})."
-                " Rename the metric, or leave it out.",
-            )
-        with within(f"[{name!r}]"):
-            result[name] = checked_number(value)
-    count = result.get(EXAMPLE_COUNT, 0.0)
-    if not 0 <= count < math.inf:
-        raise FieldValueError(
-            f"[{EXAMPLE_COUNT!r}]",
-            "must be a number of examples, finite and 0 or larger"
-            f" (got {count!r}). Leave it out if it is not known.",
-        )
-    return result
 
 
 _USE_ANOTHER = "Use one of these, or add it to Evaluator's EvalConfig."

@@ -6,8 +6,8 @@ The table of the kinds of guardrail is `GUARDRAILS` in policy.py.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeAlias
 
 from tfx_best_exporter.executor.arguments.errors import FieldValueError, within
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey
@@ -97,34 +97,27 @@ class Guardrail(Protocol):
         ...
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """A kind of guardrail.
-
-    Attributes:
-        is_stated_by: Returns True if a message is of this kind.
-        from_proto: Returns the guardrail in a message.
-    """
-
-    is_stated_by: Callable[[pb.Guardrail], bool]
-    from_proto: Callable[[pb.Guardrail], Guardrail]
+# Reads one guardrail of a policy.
+ReadGuardrail: TypeAlias = Callable[[pb.Guardrail], Guardrail]
 
 
-def from_policy(proto: pb.ComparePolicy, kinds: Sequence[Kind]) -> tuple[Guardrail, ...]:
+def from_policy(
+    proto: pb.ComparePolicy, kinds: Mapping[str, ReadGuardrail]
+) -> tuple[Guardrail, ...]:
     """Returns the guardrails of a policy.
 
     Args:
         proto: The policy.
-        kinds: Kinds of guardrail; the first kind of a message reads it.
+        kinds: Readers of the kinds of guardrail, by the fields that state a kind.
 
     Raises:
-        FieldValueError: A guardrail is invalid, or no value of a metric can meet two of them.
+        FieldValueError: A guardrail is invalid or has limits of two kinds, or no value of a metric
+            can meet two guardrails.
     """
     found: list[Guardrail] = []
     for index, each in enumerate(proto.guardrails):
         with within(f"guardrails[{index}]"):
-            kind = next(kind for kind in kinds if kind.is_stated_by(each))
-            guardrail = kind.from_proto(each)
+            guardrail = _reader_of(each, kinds)(each)
         for other_index, other in enumerate(found):
             contradiction = other.contradicts(guardrail)
             if contradiction:
@@ -135,3 +128,15 @@ def from_policy(proto: pb.ComparePolicy, kinds: Sequence[Kind]) -> tuple[Guardra
                 )
         found.append(guardrail)
     return tuple(found)
+
+
+def _reader_of(proto: pb.Guardrail, kinds: Mapping[str, ReadGuardrail]) -> ReadGuardrail:
+    stated = [name for name in kinds if proto.HasField(name)]
+    readers = {kinds[name] for name in stated}
+    if len(readers) > 1:
+        raise FieldValueError(
+            "",
+            f"must have limits of one kind (got {' and '.join(stated)}). Use two guardrails.",
+        )
+    # The first kind reports the limit that a message without any lacks.
+    return readers.pop() if readers else next(iter(kinds.values()))

@@ -26,6 +26,8 @@ _EXPORTING = frozenset(
     )
 )
 
+_VETOES = (pb.ExportDecision.SIGNATURES_CHANGED, pb.ExportDecision.GUARDRAIL_FAILED)
+
 
 class BlessingStatus(enum.Enum):
     """The status of a model in a blessing artifact."""
@@ -168,6 +170,11 @@ class Decision:
     def is_export(self) -> bool:
         """True if the candidate is to be exported."""
         return self.reason in _EXPORTING
+
+    @property
+    def is_favored(self) -> bool:
+        """Whether all gates before the signatures were in favor of the candidate."""
+        return self.is_export or self.reason in _VETOES
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:

@@ -28,9 +28,9 @@ RULES: Mapping[str, Callable[[pb.ComparePolicy, LoadFunction], Rule]] = {
     "compare_fn": compare_function.from_policy,
 }
 
-# Kinds of guardrail; the first kind of a message reads it.
-GUARDRAILS: tuple[guardrails.Kind, ...] = (
-    guardrails.Kind(is_stated_by=lambda _: True, from_proto=MetricLimit.from_proto),
+# Readers of each kind of guardrail, by the fields of a Guardrail that state it.
+GUARDRAILS: Mapping[str, guardrails.ReadGuardrail] = dict.fromkeys(
+    ("bound", "max_absolute_regression", "max_relative_regression"), MetricLimit.from_proto
 )
 
 # The default of tf.estimator.BestExporter is that a smaller "loss" is better.
@@ -140,7 +140,7 @@ def policy_from_proto(
     load_function: LoadFunction,
     *,
     rule_kinds: Mapping[str, Callable[[pb.ComparePolicy, LoadFunction], Rule]] = RULES,
-    guardrail_kinds: Sequence[guardrails.Kind] = GUARDRAILS,
+    guardrail_kinds: Mapping[str, guardrails.ReadGuardrail] = GUARDRAILS,
 ) -> Policy:
     """Returns the policy in a proto.
 

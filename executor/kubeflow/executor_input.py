@@ -53,12 +53,14 @@ class ContainerTask:
         outputs: Output artifact of each channel.
         exec_properties: As TFX stores them.
         output_file: Path or URI of the ExecutorOutput.
+        tfx_version: Version of TFX, which every output artifact carries.
     """
 
     inputs: Mapping[str, Sequence[InputArtifact]]
     outputs: Mapping[str, OutputArtifact]
     exec_properties: Mapping[str, Any]
     output_file: str
+    tfx_version: str
 
     def step_inputs(self, beam_pipeline_args: Sequence[str]) -> step.StepInputs:
         """Returns the inputs of the step, without provenance: a container has no pipeline context.
@@ -109,7 +111,19 @@ def read(invocation: str, inputs_spec: str | None = None) -> ContainerTask:
         },
         exec_properties=_exec_properties_of(message.inputs, spec),
         output_file=message.outputs.output_file,
+        # An unknown version fails the step here, before anything is published.
+        tfx_version=_tfx_version(),
     )
+
+
+def _tfx_version() -> str:
+    try:
+        return importlib.metadata.version("tfx")
+    except importlib.metadata.PackageNotFoundError:
+        # A build of TFX under another name. The import takes seconds.
+        from tfx import version
+
+        return version.__version__
 
 
 def executor_output(task: ContainerTask, outputs: step.StepOutputs) -> str:
@@ -121,7 +135,11 @@ def executor_output(task: ContainerTask, outputs: step.StepOutputs) -> str:
     """
     message = kubeflow_pb2.ExecutorOutput()
     for channel, artifact in task.outputs.items():
-        added = outputs.custom_properties.get(channel, {})
+        added = {
+            TFX_VERSION_PROPERTY: task.tfx_version,
+            **artifact.value.custom_properties,
+            **outputs.custom_properties.get(channel, {}),
+        }
         message.artifacts[channel].artifacts.append(
             _runtime_artifact_of(artifact, added, _DECLARED.get(channel, {}))
         )
@@ -181,12 +199,10 @@ def _output_of(message: kubeflow_pb2.ArtifactList, channel: str) -> OutputArtifa
 
 def _runtime_artifact_of(
     artifact: OutputArtifact,
-    added: Mapping[str, step.Property],
+    custom: Mapping[str, Any],
     declared: Mapping[str, Callable[[Any], Any]],
 ) -> kubeflow_pb2.RuntimeArtifact:
     """Returns an output in the platform's format, with all properties as JSON."""
-    custom = {**artifact.value.custom_properties, **added}
-    custom.setdefault(TFX_VERSION_PROPERTY, importlib.metadata.version("tfx"))
     result = kubeflow_pb2.RuntimeArtifact(uri=artifact.value.uri, name=artifact.name)
     for name, value in artifact.value.properties.items():
         result.metadata[name] = value

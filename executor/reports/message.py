@@ -156,9 +156,12 @@ def _history(observation: Observation) -> Sequence[pb.HistoryEntry]:
     latest = observation.latest_record
     if latest is None:
         return ()
-    entries = [*latest.decision.history, _history_entry(latest)][-MAX_HISTORY:]
-    for entry in entries:
+    entries = []
+    for known in [*latest.decision.history, _history_entry(latest)][-MAX_HISTORY:]:
+        entry = pb.HistoryEntry()
+        entry.CopyFrom(known)
         entry.retired = entry.version not in observation.versions
+        entries.append(entry)
     return entries
 
 

@@ -190,7 +190,10 @@ def _score(record: pb.ExportRecord, rule: MetricRule | None) -> float | None:
     """
     if rule is None:
         return None
-    found = EvalResult.from_proto(record.evaluation).find(rule.key)
+    evaluation = EvalResult.from_proto(record.evaluation)
+    # The EvalConfig may have had another name for the model when the export was evaluated.
+    own_key = rule.key.for_candidate(rule.key.model_name)
+    found = evaluation.find(rule.key) or evaluation.find(own_key)
     if found is None:
         return None
     return found.value if rule.direction == pb.HIGHER_IS_BETTER else -found.value

@@ -21,20 +21,26 @@ _DEFAULT_SPLITS = ("eval",)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PriorExport:
-    """Lineage of the best that the driver found; component.history writes it.
+    """The information of ML Metadata about the best, which the driver stores as JSON.
+
+    URIs are empty if ML Metadata does not know them.
 
     Attributes:
-        version: Version of the best; 0 if the driver found none.
+        version: Version of the best; 0 if nothing is served.
         is_foreign: Whether the best has no record.
-        model_uri: URI of the Model that was pushed; empty if ML Metadata does not know it.
-        evaluation_uri: URI of that model's ModelEvaluation; empty if ML Metadata does not know it.
-        warnings: Differences between ML Metadata and the base directory.
+        pushed_model_uri: URI of its PushedModel.
+        model_uri: URI of the Model that was pushed.
+        evaluation_uri: URI of that model's ModelEvaluation.
+        model_blessing_uri: URI of that model's ModelBlessing.
+        warnings: Disagreements between ML Metadata and the base directory.
     """
 
     version: int = 0
     is_foreign: bool = False
+    pushed_model_uri: str = ""
     model_uri: str = ""
     evaluation_uri: str = ""
+    model_blessing_uri: str = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -113,10 +119,8 @@ def parsed(exec_properties: Mapping[str, Any]) -> ExecProperties:
 
 
 def _prior_export_of(content: Mapping[str, Any]) -> PriorExport:
-    return PriorExport(
-        version=int(content.get("version") or 0),
-        is_foreign=bool(content.get("is_foreign")),
-        model_uri=content.get("model_uri") or "",
-        evaluation_uri=content.get("evaluation_uri") or "",
-        warnings=tuple(content.get("warnings") or ()),
-    )
+    # A driver of another version may have written other fields.
+    known = {field.name for field in dataclasses.fields(PriorExport)}
+    fields: dict[str, Any] = {name: each for name, each in content.items() if name in known}
+    fields["warnings"] = tuple(fields.get("warnings", ()))
+    return PriorExport(**fields)

@@ -202,11 +202,12 @@ def _decide(
 ) -> tuple[CandidateModel, Decision]:
     """Returns the candidate with the files to export, and the decision about it."""
     decision = decide(observation, settings.policy, now)
-    if not decision.is_export or not needs.signatures:
+    if not needs.signatures or not decision.is_favored:
         return model, decision
-    # New signatures need the whole model to be loaded and saved, so they are created only for a
-    # candidate that every other gate exports.
     if settings.serving_signatures_fn is not None:
+        # Saving other signatures reads the whole model, so only an export is worth it.
+        if not decision.is_export:
+            return model, decision
         model = act.with_new_signatures(model, settings.serving_signatures_fn, work_path)
     observation = observe.observe_signatures(observation, settings.exports, model)
     return model, decide(observation, settings.policy, now, compared=decision.compared)

@@ -22,7 +22,6 @@ from tfx_best_exporter.executor.deciding.guardrails import (
     Check,
     Guardrail,
     GuardrailResult,
-    Kind,
 )
 from tfx_best_exporter.executor.deciding.metric_limit import MetricLimit
 from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
@@ -337,22 +336,42 @@ def test_a_third_kind_of_rule_is_a_class_and_a_row():
     assert (decision.reason, decision.explanation) == (pb.ExportDecision.BETTER, "newest")
 
 
-def test_a_second_kind_of_guardrail_is_a_class_and_a_row():
-    kind = Kind(
-        is_stated_by=lambda proto: proto.metric.name == "forbidden",
-        from_proto=lambda proto: Forbidden(key=MetricKey.from_proto(proto.metric)),
+# A row for a field of pb.Guardrail that no other kind has.
+WITH_FORBIDDEN = {
+    **GUARDRAILS,
+    "every_slice_min_examples": lambda proto: Forbidden(key=MetricKey.from_proto(proto.metric)),
+}
+
+
+def forbidden(**fields: Any) -> pb.Guardrail:
+    return pb.Guardrail(
+        metric=pb.MetricKey(name="forbidden"),
+        direction=pb.HIGHER_IS_BETTER,
+        every_slice_min_examples=1,
+        **fields,
     )
+
+
+def test_a_second_kind_of_guardrail_is_a_class_and_a_row():
     policy = policy_from_proto(
-        compare_policy(
-            larger("auc"), guardrails=[at_least("auc", 0.5), at_least("forbidden", 0.0)]
-        ),
+        compare_policy(larger("auc"), guardrails=[at_least("auc", 0.5), forbidden()]),
         load_nothing,
-        guardrail_kinds=(kind, *GUARDRAILS),
+        guardrail_kinds=WITH_FORBIDDEN,
     )
     candidate = Candidate(digest="c", eval_result=evaluation({"auc": 0.9}))
     decision = comparison.decide(Observation(candidate=candidate, best=None), policy, 0.0)
     assert decision.reason == pb.ExportDecision.GUARDRAIL_FAILED
     assert [each.holds for each in decision.guardrails] == [True, False]
+
+
+def test_a_guardrail_is_of_one_kind():
+    policy = compare_policy(larger("auc"), guardrails=[forbidden(bound=0.5)])
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        policy_from_proto(policy, load_nothing, guardrail_kinds=WITH_FORBIDDEN)
+    assert str(caught.value) == (
+        "compare_policy.guardrails[0] must have limits of one kind (got bound and"
+        " every_slice_min_examples). Use two guardrails."
+    )
 
 
 def test_a_message_that_is_no_policy_is_refused():

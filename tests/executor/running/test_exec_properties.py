@@ -72,6 +72,7 @@ def test_what_is_given():
         prior_export=PriorExport(
             version=7,
             is_foreign=True,
+            pushed_model_uri="/pushed_model",
             model_uri="/model",
             evaluation_uri="/evaluation",
             warnings=("from the driver",),
