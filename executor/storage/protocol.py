@@ -173,11 +173,12 @@ class Storage(Protocol):
         Args:
             source_path: The file.
             path: The copy.
-            size: Of the file, in bytes, if the caller knows it and compares the digest of the copy.
-                A storage can then save the request that asks for it.
+            size: Size of the file in bytes, if the caller knows it and compares the digest of the
+                copy. A storage can then save the request that asks for the size.
 
         Returns:
-            The digest of the copy as the storage reports it.
+            The digest of the copy as the storage reports it. A storage may report `size` as the
+            size of the copy; the checksum is always that of the copy.
 
         Raises:
             FileNotFoundError: The source does not exist; nothing was written.

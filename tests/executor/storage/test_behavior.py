@@ -20,7 +20,7 @@ from tests.executor.storage.conftest import Place
 from tests.fault_proxy import DropHeaders, LoseReply, Reply, Request, Reset, Truncate
 from tests.waiting import until
 from tfx_best_exporter.executor.storage import errors
-from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.digest import FileDigest, digest_of_bytes
 from tfx_best_exporter.executor.storage.lease import LeaseSettings
 from tfx_best_exporter.executor.storage.protocol import (
     Entry,
@@ -750,3 +750,25 @@ def test_messages_name_what_to_do() -> None:
         "cannot transfer s3://b/k: the content is 2 instead of 1."
         " Run again. If it fails again, check the network and the disk."
     )
+
+
+@pytest.mark.parametrize("size", [None, 5], ids=["asks for the size", "is told the size"])
+def test_a_copy_has_the_digest_of_the_file(place: Place, size: int | None) -> None:
+    place.storage.write(place / "file", b"words")
+    expected = digest_of_bytes(b"words")
+    assert place.storage.copy(place / "file", place / "copy", size=size) == expected
+    assert place.storage.read(place / "copy", 9) == b"words"
+    assert place.storage.digest(place / "copy") == expected
+
+
+def test_a_copy_of_a_file_that_changed_has_another_digest(place: Place) -> None:
+    place.storage.write(place / "file", b"other words")
+    copied = place.storage.copy(place / "file", place / "copy", size=5)
+    assert copied != digest_of_bytes(b"words")
+    assert copied.crc32c == digest_of_bytes(b"other words").crc32c
+
+
+def test_an_absent_file_of_a_known_size_is_not_copied(place: Place) -> None:
+    with pytest.raises(FileNotFoundError):
+        place.storage.copy(place / "absent", place / "copy", size=5)
+    assert not place.storage.exists(place / "copy")
