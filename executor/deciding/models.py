@@ -173,7 +173,7 @@ class Decision:
 
     @property
     def is_favored(self) -> bool:
-        """Whether all gates before the signatures were in favor of the candidate."""
+        """True if all gates before the signatures were in favor of the candidate."""
         return self.is_export or self.reason in _VETOES
 
     @property

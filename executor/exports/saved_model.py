@@ -55,12 +55,12 @@ class ModelFile:
 
     @property
     def is_reserved(self) -> bool:
-        """Whether the path is in the exporter's own directory."""
+        """True if the path is in the exporter's own directory."""
         return PurePosixPath(self.path).parts[:2] == (ASSETS_EXTRA, RESERVED_ASSETS)
 
     @property
     def is_marker(self) -> bool:
-        """Whether this is the file that makes a directory a SavedModel."""
+        """True if this is the file that makes a directory a SavedModel."""
         return self.path in MARKERS
 
     @classmethod

@@ -752,7 +752,7 @@ def test_messages_name_what_to_do() -> None:
     )
 
 
-@pytest.mark.parametrize("size", [None, 5], ids=["asks for the size", "is told the size"])
+@pytest.mark.parametrize("size", [None, 5], ids=["unknown size", "known size"])
 def test_a_copy_has_the_digest_of_the_file(place: Place, size: int | None) -> None:
     place.storage.write(place / "file", b"words")
     expected = digest_of_bytes(b"words")
