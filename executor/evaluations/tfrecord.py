@@ -12,12 +12,11 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-import google_crc32c
+from tfx_best_exporter.executor.storage.digest import masked_crc32c
 
 _HEADER = struct.Struct("<QI")
 _LENGTH = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
-_MASK_DELTA = 0xA282EAD8
 
 
 class TFRecordError(ValueError):
@@ -47,7 +46,7 @@ def read_records(path: Path) -> Iterator[bytes]:
             if len(header) < _HEADER.size:
                 raise _truncated(start)
             length, length_checksum = _HEADER.unpack(header)
-            if _masked_crc32c(header[: _LENGTH.size]) != length_checksum:
+            if masked_crc32c(header[: _LENGTH.size]) != length_checksum:
                 raise _damaged(start, "length")
             if start + _HEADER.size + length + _CHECKSUM.size > end:
                 raise _truncated(start)
@@ -56,15 +55,10 @@ def read_records(path: Path) -> Iterator[bytes]:
             if len(checksum) < _CHECKSUM.size:
                 # The file became shorter while it was read.
                 raise _truncated(start)
-            if _masked_crc32c(data) != _CHECKSUM.unpack(checksum)[0]:
+            if masked_crc32c(data) != _CHECKSUM.unpack(checksum)[0]:
                 raise _damaged(start, "data")
             yield data
             start += _HEADER.size + length + _CHECKSUM.size
-
-
-def _masked_crc32c(data: bytes) -> int:
-    crc = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def _truncated(start: int) -> TruncatedRecordError:

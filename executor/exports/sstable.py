@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import google_crc32c
+from tfx_best_exporter.executor.storage.digest import masked_crc32c
 
 _FOOTER_BYTES = 48
 _MAGIC = bytes.fromhex("57fb808b247547db")
 # A trailer is one byte for the compression, and a checksum of the block and of that byte.
 _TRAILER_BYTES = 5
 _UNCOMPRESSED = 0
-_MASK_DELTA = 0xA282EAD8
 # Keys share a prefix with the key before them, which is not stored again. Writers store every 16th
 # key in full, so the keys have at most 16 times the bytes of their stored form.
 _MAX_GROWTH = 64
@@ -54,22 +53,13 @@ def read(table: bytes) -> Iterator[tuple[bytes, bytes]]:
         end = offset + size
 
 
-def unmasked(checksum: int) -> int:
-    """Returns the CRC-32C that a table stores in masked form.
-
-    LevelDB masks checksums because a CRC of data that contains CRCs is unreliable.
-    """
-    rotated = (checksum - _MASK_DELTA) & 0xFFFFFFFF
-    return (rotated << 15 | rotated >> 17) & 0xFFFFFFFF
-
-
 def _block(table: bytes, offset: int, size: int) -> bytes:
     end = offset + size + 1
     trailer = table[end - 1 : end - 1 + _TRAILER_BYTES]
     if len(trailer) < _TRAILER_BYTES:
         raise TableError(f"the block at offset {offset} extends beyond the table")
     checksum = int.from_bytes(trailer[1:], "little")
-    if google_crc32c.value(table[offset:end]) != unmasked(checksum):
+    if masked_crc32c(table[offset:end]) != checksum:
         raise TableError(f"the block at offset {offset} has a wrong checksum")
     if trailer[0] != _UNCOMPRESSED:
         raise CompressedError(f"the block at offset {offset} is compressed")

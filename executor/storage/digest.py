@@ -7,6 +7,8 @@ import dataclasses
 
 import google_crc32c
 
+_MASK_DELTA = 0xA282EAD8
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FileDigest:
@@ -32,3 +34,12 @@ def crc32c_to_int(text: str) -> int:
 def crc32c_to_text(crc32c: int) -> str:
     """Returns a CRC-32C as stores write it: base64 of its four bytes, big-endian."""
     return base64.b64encode(crc32c.to_bytes(4, "big")).decode()
+
+
+def masked_crc32c(content: bytes) -> int:
+    """Returns the CRC-32C of a content in the masked form of LevelDB's and TensorFlow's files.
+
+    They mask checksums because a CRC of data that contains CRCs is unreliable.
+    """
+    checksum = google_crc32c.value(content)
+    return ((checksum >> 15 | checksum << 17) + _MASK_DELTA) & 0xFFFFFFFF

@@ -189,9 +189,3 @@ def test_a_compressed_block_is_a_case_of_its_own():
     content = tables.table([tables.block(PAIRS)], is_compressed=True)
     with pytest.raises(CompressedError, match="is compressed"):
         list(sstable.read(content))
-
-
-def test_unmasked():
-    assert sstable.unmasked(0xA282EAD8) == 0
-    # The masked form of 1 is 1 rotated to the right by 15 bits, plus a constant.
-    assert sstable.unmasked((0xA282EAD8 + (1 << 17)) & 0xFFFFFFFF) == 1
