@@ -692,8 +692,8 @@ BOTH = (
         ),
         fails(
             ValueError,
-            "compare_policy must have a rule (got none). Set metric or compare_fn, or pass no"
-            " compare_policy to ask for a smaller 'loss'.",
+            "compare_policy must have a rule (got none). Set metric or compare_fn, or leave out"
+            " compare_policy for a smaller 'loss'.",
             "compare_policy without a rule",
             compare_policy=pb.ComparePolicy(on_unknown_best=pb.ComparePolicy.KEEP),
         ),

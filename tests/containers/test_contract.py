@@ -228,7 +228,7 @@ def test_in_processes_of_their_own(runs: Runs, tmp_path: Path):
     assert without_package.ended.code == 1
     assert without_package.outputs is None
     assert re.search(
-        r"^ValueError: compare_fn .*\(got 'team_models\.comparing\.compare_fn': No module named"
+        r"^\S*ValueError: compare_policy.compare_fn .*\(got 'team_models\.comparing\.compare_fn': No module named"
         r" 'team_models'\)",
         without_package.ended.log,
         re.M,

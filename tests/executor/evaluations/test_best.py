@@ -235,7 +235,7 @@ def of_loss(loss: float, example_count: float | None = None, **others: object) -
         pytest.param(
             100,
             float("nan"),
-            "the candidate's loss is nan on `examples`, but 0.5 in its own evaluation",
+            "the candidate's loss is NaN on `examples`, but 0.5 in its own evaluation",
             id="NaN of the candidate",
         ),
     ],
