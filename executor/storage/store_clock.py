@@ -17,10 +17,15 @@ class StoreClock:
         self._seen: tuple[float, float] | None = None
 
     def note(self, date: str | None) -> None:
-        """Sets the clock by the Date header of a response that has just arrived."""
-        with_zone = email.utils.parsedate_to_datetime(date) if date else None
-        if with_zone:
-            self._seen = (with_zone.timestamp(), time.monotonic())
+        """Sets the clock by the Date header of a response that has just arrived.
+
+        Args:
+            date: Value of the header. A date that cannot be read leaves the clock unchanged; a date
+                without a time zone is in UTC.
+        """
+        fields = email.utils.parsedate_tz(date) if date else None
+        if fields:
+            self._seen = (email.utils.mktime_tz(fields), time.monotonic())
 
     def now(self) -> float | None:
         """Returns the store's time in seconds since the epoch; None before the first response."""
