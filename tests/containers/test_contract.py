@@ -228,8 +228,8 @@ def test_in_processes_of_their_own(runs: Runs, tmp_path: Path):
     assert without_package.ended.code == 1
     assert without_package.outputs is None
     assert re.search(
-        r"^\S*ValueError: compare_policy.compare_fn .*\(got 'team_models\.comparing\.compare_fn': No module named"
-        r" 'team_models'\)",
+        r"^\S*ValueError: compare_policy\.compare_fn .*"
+        r"\(got 'team_models\.comparing\.compare_fn': No module named 'team_models'\)",
         without_package.ended.log,
         re.M,
     )
