@@ -151,7 +151,7 @@ wheel: $(SETUP)  ## Build the wheel into dist/ and check its files.
 	$(BIN)/python .ci/check_wheel.py dist/*.whl
 
 # The separate environment has the locked packages through a .pth file, but not the editable install.
-# That install is itself a .pth file, and Python ignores .pth files in directories that a .pth file adds.
+# The editable install is itself a .pth file, and Python ignores .pth files in directories that a .pth file adds.
 .PHONY: test-wheel
 test-wheel: wheel  ## Run the tests with the wheel instead of the checkout.
 	@rm -rf $(WHEEL_VENV)

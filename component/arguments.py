@@ -129,7 +129,7 @@ def destination_of(push_destination: object) -> Any:
 
 
 def _is_late(value: object) -> bool:
-    """Returns whether a value is a RuntimeParameter or a placeholder, known only in a run."""
+    """Returns True if a value is a RuntimeParameter or a placeholder, known only in a run."""
     return isinstance(value, (data_types.RuntimeParameter, placeholder.Placeholder))
 
 
@@ -189,7 +189,7 @@ def message_of(value: Any, kind: Any, *, may_be_late: bool = False) -> Any:
     Args:
         value: A message, a dictionary of its fields, or None.
         kind: Type of the message.
-        may_be_late: Whether a RuntimeParameter or a placeholder is valid as the whole argument.
+        may_be_late: True if a RuntimeParameter or a placeholder is valid as the whole argument.
 
     Raises:
         FieldTypeError: The value has another type.
@@ -370,7 +370,7 @@ def function_reference(
 
 
 def _is_of_file(function: object, module_file: str | None) -> bool:
-    """Returns whether module_file defines a function, under whatever name it was imported."""
+    """Returns True if module_file defines a function, regardless of the name it was imported by."""
     code = getattr(function, "__code__", None)
     if code is None or module_file is None:
         return False

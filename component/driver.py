@@ -21,7 +21,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
-    """Adds the information of ML Metadata about the best to the exec properties.
+    """Adds the information about the best in ML Metadata to the exec properties.
 
     LocalDagRunner and BeamDagRunner call `run`; InteractiveContext calls
     `resolve_exec_properties`. Kubeflow Pipelines and Vertex AI call neither.

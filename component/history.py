@@ -95,7 +95,7 @@ def served_model(
         sibling_id: Id of an artifact of the pipeline to which the Model must belong.
 
     Raises:
-        LookupError: The pipeline has no such Model, or the Model's files are gone.
+        LookupError: The pipeline has no such Model, or the Model's files were deleted.
         ml_metadata.errors.StatusError: ML Metadata cannot be queried.
     """
     pipelines = {
@@ -331,7 +331,7 @@ def _settle_retired(
 
 
 def _is_below(uri: str, directory_uri: str) -> bool:
-    """Returns whether a URI names a direct entry of a directory."""
+    """Returns True if a URI names a direct entry of a directory."""
     parent, name = os.path.split(uri.rstrip("/"))
     return parent == directory_uri and name not in ("", ".", "..")
 

@@ -24,7 +24,7 @@ class BestExportedModelStrategy(resolver.ResolverStrategy):
     Pass the result to Evaluator as baseline_model. Evaluator then evaluates candidate and best on
     the same examples, and BestExporter compares these values. The strategy resolves to nothing if
     nothing is exported yet, if the best belongs to another pipeline, or if the files of its Model
-    are gone; the log says which. Evaluator then evaluates the candidate alone.
+    were deleted; the log gives the reason. Evaluator then evaluates the candidate alone.
 
     The strategy works with LocalDagRunner, BeamDagRunner and InteractiveContext. Kubeflow Pipelines
     and Vertex AI support only TFX's own resolver strategies.

@@ -214,7 +214,7 @@ class ModelExporter:
             blessings: All blessings of the candidate; each must be blessed.
             foreign_best: Lineage of a best without a record; None if it is not known.
             reevaluate: Evaluates an export on the candidate's examples, together with the
-                candidate if a rule asks for significance. It is called only if the decision needs
+                candidate if a rule requires significance. It is called only if a decision needs
                 it. The lock is held and renewed during the call.
             pushed_model_path: Directory of the PushedModel artifact, which gets a copy of the
                 exported SavedModel.

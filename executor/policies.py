@@ -249,13 +249,13 @@ def compare_policy(
         rule: A rule made with `larger` or `smaller`, or the name of a compare function.
         tie_breakers: Rules that decide in order if the rule finds a tie.
         guardrails: Guardrails that must all hold.
-        min_example_count: Smallest number of examples in the candidate's evaluation.
+        min_example_count: Minimum number of examples in the candidate's evaluation.
         comparability: "REQUIRE_SAME_DATA", "PREFER_SAME_DATA" or "ANY".
         on_unknown_best: "EXPORT", "KEEP" or "FAIL": the action if the evaluation of the best is not
             known.
         allow_signature_change: Export even if the serving signatures would break clients.
-        force: Reason to export whatever the comparison with the best says; empty to compare.
-        max_best_evaluation_age_seconds: Largest age of a recorded evaluation of the best, a whole
+        force: Reason to export regardless of the comparison with the best; empty to compare.
+        max_best_evaluation_age_seconds: Maximum age of a recorded evaluation of the best, a whole
             number of seconds. Evaluations that are older, or as far in the future, are not used.
             0 allows any age.
 
@@ -312,8 +312,7 @@ def retention_policy(
     """Returns the policy that selects the exports to keep.
 
     Pass it as `retention_policy` of BestExporter or ModelExporter. An export is kept if any rule
-    keeps it. The best, the last export and exports that BestExporter did not write are never
-    deleted.
+    keeps it. The best, the latest export and exports written by other tools are never deleted.
 
     Example:
         >>> retention_policy(keep_latest=3, keep_every=timedelta(days=30), max_bytes=50 * 2**30)

@@ -1,4 +1,4 @@
-"""Reads the decision of a pipeline's last run from ML Metadata."""
+"""Reads the decision of a pipeline's newest run from ML Metadata."""
 
 import dataclasses
 import pathlib

@@ -69,7 +69,7 @@ STORY = (
 
 
 class StoryError(Exception):
-    """A run of the demo has another decision than the expected one."""
+    """A run of the demo has an unexpected decision."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -55,7 +55,7 @@ def run_once(
         work_directory: Directory for all files. Runs with the same directory compare their models.
         hyperparameters: Fields of the trainer module's `Hyperparameters` by name.
         exports_to_keep: Number of exports to keep in the base directory; None keeps all.
-        enable_cache: Whether TFX may reuse the outputs of an earlier run with the same inputs.
+        enable_cache: True if TFX may reuse the outputs of an earlier run with the same inputs.
     """
     # Imports of TensorFlow and TFX take half a minute; --help should not.
     from tfx import v1 as tfx

@@ -55,8 +55,8 @@ def create_pipeline(
             Split-eval/; None for TFX's penguin data.
         hyperparameters: Hyperparameters of the candidate; None for the trainer module's defaults.
         exports_to_keep: Number of exports to keep in the base directory; None keeps all.
-        enable_cache: Whether TFX may reuse the outputs of an earlier run with the same inputs.
-        evaluates_best: Whether Evaluator evaluates the best and the candidate on the same
+        enable_cache: True if TFX may reuse the outputs of an earlier run with the same inputs.
+        evaluates_best: True if Evaluator evaluates the best and the candidate on the same
             examples. This needs a runner that runs resolvers: LocalDagRunner or BeamDagRunner.
     """
     example_gen = tfx.components.ImportExampleGen(

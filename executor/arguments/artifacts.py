@@ -31,7 +31,7 @@ class InputArtifact:
         uri: URI of the directory with the artifact's files.
         properties: Properties that the artifact's type declares.
         custom_properties: All other properties.
-        is_published: Whether ML Metadata knows the artifact's state. TFX assumes that every other
+        is_published: True if ML Metadata knows the artifact's state. TFX assumes that every other
             artifact was written by the running version of TFX.
     """
 

@@ -16,7 +16,7 @@ from tfx_best_exporter.executor.arguments.errors import FieldTypeError, FieldVal
 
 
 def is_number(value: object) -> TypeGuard[numbers.Real]:
-    """Returns whether a value is a real number. Numbers of numpy count; a bool does not."""
+    """Returns True if a value is a real number. Numbers of numpy count; a bool does not."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
@@ -106,13 +106,13 @@ def checked_text(value: object, rule: str, remedy: str = "Pass a str.") -> str:
 
 
 def is_list(value: object) -> TypeGuard[Iterable[object]]:
-    """Returns whether a value is a list of items, and not text, a mapping or a message."""
+    """Returns True if a value is a list of items, and not text, a mapping or a message."""
     is_one = isinstance(value, (str, bytes, Mapping, message.Message))
     return isinstance(value, Iterable) and not is_one
 
 
 def is_encodable(text: str) -> bool:
-    """Returns whether a text can be encoded as UTF-8, which protobuf and JSON require."""
+    """Returns True if a text can be encoded as UTF-8, which protobuf and JSON require."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -121,12 +121,12 @@ def is_encodable(text: str) -> bool:
 
 
 def is_visible(text: str) -> bool:
-    """Returns whether a text has a visible character: a letter, number, symbol or punctuation."""
+    """Returns True if a text has a visible character: a letter, number, symbol or punctuation."""
     return any(unicodedata.category(character)[0] in "LNPS" for character in text)
 
 
 def is_name(text: str) -> bool:
-    """Returns whether a text is usable as a name: visible, and without control characters."""
+    """Returns True if a text is usable as a name: visible, and without control characters."""
     return is_visible(text) and not any(
         unicodedata.category(character) == "Cc" for character in text
     )

@@ -158,7 +158,7 @@ class Situation:
 
     @property
     def compared_best(self) -> Best | None:
-        """The best if its evaluation decides; None if it has none known, or force is set."""
+        """The best if its evaluation decides; None if that is not known, or force is set."""
         is_compared = self.compared.known_best is not None and not self.policy.force
         return self.best if is_compared else None
 
@@ -340,7 +340,7 @@ def _best_evaluation_too_old(situation: Situation) -> Decision | None:
 
 
 def _not_better(situation: Situation) -> Decision | None:
-    """Does not export a candidate that is not better by the rule, or not significantly."""
+    """Does not export a candidate that is not better by the rule, or not significantly better."""
     if situation.compared_best is None:
         return None
     outcome = situation.compared.verdict.outcome
@@ -380,7 +380,7 @@ def _guardrail_failed(situation: Situation) -> Decision | None:
 
 
 def _vetoed(situation: Situation, reason: Reason, veto: str, *, obstacle: str) -> Decision:
-    """Returns the decision not to export a candidate that the rule is in favor of."""
+    """Returns the decision not to export a candidate that the rule favors."""
     export = _export(situation)
     explanation = f"{veto}. Without {obstacle} it would have been exported: {export.explanation}"
     return dataclasses.replace(export, reason=reason, explanation=explanation)

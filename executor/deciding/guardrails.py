@@ -1,4 +1,4 @@
-"""The protocol of a guardrail, a limit that a candidate must meet however good it is by the rule.
+"""The protocol of a guardrail, a limit that a candidate must meet even if the rule favors it.
 
 The table of the kinds of guardrail is `GUARDRAILS` in policy.py.
 """
@@ -81,7 +81,7 @@ class Guardrail(Protocol):
         ...
 
     def contradicts(self, other: Guardrail) -> str:
-        """Returns a text on the contradiction if no value can meet both, or an empty text."""
+        """Returns the contradiction as text if no value can meet both, or an empty text."""
         ...
 
     def check(self, *, candidate: EvalResult, best: EvalResult | None) -> Check:

@@ -28,7 +28,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _MAX_NAMED = 20
 _MAX_WARNED = 3
-# The position of a value at its limit, by whether it holds and whether higher is better.
+# The position of a value relative to its limit, by (holds, higher is better).
 _POSITIONS = {
     (True, True): "at least",
     (True, False): "at most",
@@ -54,7 +54,7 @@ class MetricLimit:
             any.
         max_relative_regression: Largest regression, as a share of abs(best); None for any.
         slices: Guarded slices; empty for the overall slice.
-        every_slice_min_examples: Smallest number of examples of a guarded slice, to guard every
+        every_slice_min_examples: Minimum number of examples of a guarded slice, to guard every
             slice and the overall one; None for `slices`.
     """
 
@@ -100,8 +100,8 @@ class MetricLimit:
             if name != "bound" and value < 0:
                 raise FieldValueError(
                     name,
-                    f"must be 0 or larger (got {value!r}). Use the size of the"
-                    " regression, whatever the direction.",
+                    f"must be 0 or larger (got {value!r}). Use the absolute size of"
+                    " the regression.",
                 )
         if proto.slices and values["every_slice_min_examples"] is not None:
             raise FieldValueError(
@@ -144,7 +144,7 @@ class MetricLimit:
         return dataclasses.replace(self, key=self.key.for_candidate(model_name))
 
     def contradicts(self, other: Guardrail) -> str:
-        """Returns a text on the contradiction if no value can meet both, or an empty text."""
+        """Returns the contradiction as text if no value can meet both, or an empty text."""
         if not isinstance(other, MetricLimit):
             return ""
         higher, lower = sorted((self, other), key=lambda each: each.direction, reverse=True)

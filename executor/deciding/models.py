@@ -157,7 +157,7 @@ class Decision:
         explanation: One or two sentences, with the numbers.
         compared: Results of the rule and the guardrails; None if an earlier gate decided.
         signature_changes: Changes that clients of the best would notice.
-        warnings: Problems that somebody should check.
+        warnings: Problems that a person should check.
     """
 
     reason: Reason

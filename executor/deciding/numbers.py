@@ -39,13 +39,13 @@ def apart(first: float, second: float) -> tuple[str, str]:
 
 
 def compared(value: float, best_value: float, required: float) -> tuple[str, str, str]:
-    """Returns two numbers and the required difference, with digits that show if it is reached.
+    """Returns two numbers and the required difference, with digits that show if it is exceeded.
 
-    0.90204 and 0.9 differ by more than 0.002; the four digits of 0.902 would deny it.
+    0.90204 and 0.9 differ by more than 0.002; with four digits, 0.902 and 0.9 do not.
 
     Args:
-        value: The candidate's.
-        best_value: The best's.
+        value: The candidate's value.
+        best_value: The best's value.
         required: Size that their difference is compared with, 0 or larger.
     """
     if not required or not all(map(math.isfinite, (value, best_value, required))):
@@ -65,7 +65,7 @@ def _relation(value: float, best_value: float, required: float) -> tuple[bool, b
 
 
 def _rounded(value: float, digits: int) -> str:
-    """Returns a number with so many significant digits, and more if its whole part has more."""
+    """Returns a number with at least this many significant digits, and its complete whole part."""
     if math.isnan(value):
         return "NaN"
     if abs(value) < 10**_MOST_WHOLE_DIGITS - 0.5:
@@ -97,7 +97,7 @@ def count(value: float, *beside: float) -> str:
 
 
 def confidence(alpha: float) -> str:
-    """Returns 1 - alpha in percent, with so many digits that it is not 100 %."""
+    """Returns 1 - alpha in percent, with enough digits to differ from 100 %."""
     if 0 < alpha < _LEAST_ALPHA:
         return f"more than {confidence(_LEAST_ALPHA)}"
     if not 0 < alpha < 1:
@@ -124,7 +124,7 @@ def durations(seconds: float, limit_seconds: float) -> tuple[str, str]:
 def rounding_of(*values: float) -> float:
     """Returns the largest rounding error of a sum or a difference of some numbers.
 
-    0.8 - 0.1 is 0.7000000000000001, and no author means that 0.7 is smaller than that.
+    0.8 - 0.1 is 0.7000000000000001, but 0.7 must not count as smaller than the difference.
     """
     finite = [abs(value) for value in values if math.isfinite(value)]
     return 4 * math.ulp(max(finite, default=0.0))

@@ -65,11 +65,11 @@ class Policy:
         rule: Definition of "better".
         on_unknown_best: pb.ComparePolicy.OnUnknownBest.
         guardrails: Guardrails, all of which must hold.
-        min_example_count: Smallest number of examples of the candidate's evaluation; 0 for any.
+        min_example_count: Minimum number of examples of the candidate's evaluation; 0 for any.
         comparability: pb.ComparePolicy.Comparability.
         allow_signature_change: True if an export may break clients of the best.
         force: Reason to export regardless of the comparison with the best; empty to compare.
-        max_best_evaluation_age_seconds: Largest age of a recorded evaluation; 0 for any.
+        max_best_evaluation_age_seconds: Maximum age of a recorded evaluation; 0 for any.
     """
 
     rule: Rule

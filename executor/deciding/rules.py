@@ -161,7 +161,7 @@ class MetricRule:
                 raise FieldValueError(
                     name,
                     f"must be a finite number, 0 or larger (got {value!r})."
-                    " Use the size of the change, whatever the direction.",
+                    " Use the absolute size of the change.",
                 )
         alpha = None
         if proto.HasField("significance"):
@@ -170,8 +170,8 @@ class MetricRule:
         if alpha is not None and not _LEAST_ALPHA <= alpha < 0.5:
             raise FieldValueError(
                 "significance.alpha",
-                f"must be at least {_LEAST_ALPHA} and smaller than 0.5 (got {alpha!r}). Use 0.05 to"
-                " let one in twenty candidates pass that are not better.",
+                f"must be at least {_LEAST_ALPHA} and smaller than 0.5 (got {alpha!r}). With 0.05,"
+                " at most one in twenty candidates that are not better passes.",
             )
         return cls(
             key=MetricKey.from_proto(proto.metric),
@@ -418,7 +418,7 @@ def against_nan(outcome: Outcome, *metrics: str) -> str:
 
     Args:
         outcome: BETTER_THAN_NAN if the candidate's values are finite.
-        metrics: Their names.
+        metrics: Names of these metrics.
     """
     which = "any" if outcome is Outcome.BETTER_THAN_NAN else "only a"
     return f"the best's {are_nan(*metrics)}, so {which} finite value is better"

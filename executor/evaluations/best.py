@@ -51,7 +51,7 @@ def with_evaluation(
         model_uri: URI of the Model that the best was made from; empty if it is not known.
         export_uri: URI of the best.
         needed: Metrics to compare; None for all metrics of the candidate.
-        has_content_of_best: Returns whether the SavedModel at a path is the one that the best was
+        has_content_of_best: Returns True if the SavedModel at a path is the one that the best was
             made from. Equal URIs do not prove it: a new ML Metadata store hands out the same URIs
             again.
         reevaluate: Evaluates the best on the candidate's examples; None without `examples`.
@@ -114,7 +114,7 @@ def with_evaluation(
     recorded = best.eval_result
     if recorded is None:
         return best, tuple(warnings)
-    # If `examples` are not the candidate's, the candidate's data are not known after all.
+    # If `examples` are not the candidate's, the candidate's data is not known.
     is_same = candidate.data.is_same(recorded.data) and not has_other_examples
     basis = (
         pb.ExportDecision.RECORDED_SAME_DATA if is_same else pb.ExportDecision.RECORDED_OTHER_DATA
@@ -187,7 +187,7 @@ def _why_other_examples(
 
 
 def _are_same_count(one: float, other: float) -> bool:
-    """Returns whether two numbers of examples are the same.
+    """Returns True if two numbers of examples are the same.
 
     A weighted count is a sum of floats. Its rounding depends on the order of the examples, which
     differs between runs of Beam.
@@ -198,7 +198,7 @@ def _are_same_count(one: float, other: float) -> bool:
 
 
 def _are_same_value(one: float, other: float) -> bool:
-    """Returns whether two values of one model may come from the same examples.
+    """Returns True if two values of one model may come from the same examples.
 
     Models compute in single precision, and Beam changes the order of the examples, so the values
     differ by more than double precision would explain.

@@ -90,7 +90,7 @@ def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> Eval
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Returns whether a path matches as in Path.glob: "**" matches any number of folders."""
+    """Returns True if a path matches as in Path.glob: "**" matches any number of folders."""
     if not parts or not pattern:
         return not parts and not pattern
     if pattern[0] == "**":

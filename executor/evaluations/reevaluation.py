@@ -52,7 +52,7 @@ class Reevaluation:
         output_uri: str,
         beam: Beam,
     ):
-        """Makes a Reevaluation; touches nothing.
+        """Makes a Reevaluation; reads and writes nothing.
 
         Args:
             examples: Examples artifacts that the candidate was evaluated on.
@@ -77,7 +77,7 @@ class Reevaluation:
             export: Version directory of a SavedModel.
             candidate: Directory of the candidate's SavedModel to evaluate both together; None to
                 evaluate the export alone. It is ignored if the EvalConfig has several models
-                besides the baseline: Evaluator accepts at most two models.
+                in addition to the baseline: Evaluator accepts at most two models.
 
         Raises:
             Exception: Evaluator, Beam or the model failed.
@@ -132,7 +132,7 @@ class Reevaluation:
         return Reevaluated(best=found.baseline, together=found)
 
     def _eval_config(self) -> tuple[dict[str, Any], bool]:
-        """Returns the candidate's EvalConfig, and whether it has one model besides the baseline.
+        """Returns the candidate's EvalConfig, and whether it has one model apart from a baseline.
 
         Thresholds are removed: this evaluation blesses nothing. The name of an only model is
         removed too, since Evaluator adds its own baseline only to a config with one unnamed model.

@@ -32,7 +32,7 @@ from tfx_best_exporter.proto import tfma_pb2
 _Item = tfma_pb2.MetricsForSlice.MetricKeyAndValue
 _Role: TypeAlias = Literal["candidate", "baseline", "differences"]
 
-# An EvalConfig may ask for both kinds of count; the weighted one is a sum of weights.
+# An EvalConfig may have both kinds of count; the weighted one is a sum of weights.
 _EXAMPLE_COUNTS = (
     MetricKey(name=EXAMPLE_COUNT),
     MetricKey(name=EXAMPLE_COUNT, example_weighted=False),
@@ -207,7 +207,7 @@ class _Layout:
         return item if item.startswith(self.prefixes[position]) else None
 
     def is_of(self, items: Sequence[bytes]) -> bool:
-        """Returns whether a slice has exactly these metrics in this order."""
+        """Returns True if a slice has exactly these metrics in this order."""
         return len(items) == len(self.prefixes) and all(map(bytes.startswith, items, self.prefixes))
 
 

@@ -20,7 +20,7 @@ _CHECKSUM = struct.Struct("<I")
 
 
 class TFRecordError(ValueError):
-    """A TFRecord file contains data that are not a record."""
+    """A TFRecord file contains data that is not a record."""
 
 
 class TruncatedRecordError(TFRecordError):

@@ -154,7 +154,7 @@ class Commit(Protocol):
         ...
 
     def is_visible(self, version: int) -> bool:
-        """Returns whether a model server would load a version."""
+        """Returns True if a model server would load a version."""
         ...
 
     def recover(self, check_lease: Callable[[], None]) -> list[str]:
@@ -228,7 +228,7 @@ class RenameCommit:
         trash.remove()
 
     def is_visible(self, version: int) -> bool:
-        """Returns whether the version directory exists."""
+        """Returns True if the version directory exists."""
         name = str(version)
         return any(entry.name == name for entry in self._base.children())
 
@@ -358,7 +358,7 @@ class MarkerCommit:
         (self._base / str(version)).remove()
 
     def is_visible(self, version: int) -> bool:
-        """Returns whether the version has a marker."""
+        """Returns True if the version has a marker."""
         entries = (self._base / str(version)).children()
         return any(entry.name in MARKERS for entry in entries)
 
@@ -373,7 +373,7 @@ class MarkerCommit:
             check_lease()
             try:
                 if is_version:
-                    # Without the staged marker, no writer can commit this version any more. A
+                    # Without the staged marker, no writer can commit this version anymore. A
                     # version that is not visible now never becomes visible.
                     for marker in MARKERS:
                         (self._staging / entry.name / marker).remove()
@@ -385,7 +385,7 @@ class MarkerCommit:
                     )
             except OSError as error:
                 found.append(_not_removed(self._base / entry.name, error))
-        # Names with larger numbers than MAX_VERSION are no versions for a model server.
+        # A name with a number larger than MAX_VERSION is not a version to a model server.
         versions = (int(entry.name) for entry in self._base.children() if entry.name.isdecimal())
         self._remove_claims_below(
             max((version for version in versions if version <= MAX_VERSION), default=0)

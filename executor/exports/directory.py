@@ -36,7 +36,7 @@ from tfx_best_exporter.executor.storage.protocol import (
 from tfx_best_exporter.executor.storage.transfer import copy_files, link_files
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# Name of the state directory in the base directory. Model servers ignore names that are no numbers.
+# Name of the state directory in the base directory. Model servers ignore names other than numbers.
 STATE_DIRECTORY = ".best_exporter"
 
 LOCK_TIMEOUT_SECONDS = 3600.0
@@ -139,7 +139,7 @@ class ExportDirectory:
         return record, saved_model.why_incomplete(sizes) or records.why_damaged(record, sizes)
 
     def has_record(self, export: Export) -> bool:
-        """Returns whether an export has a record; False for a foreign one."""
+        """Returns True if an export has a record; False for a foreign one."""
         return records.has_record(export.location)
 
     def record(self, export: Export) -> pb.ExportRecord:

@@ -102,7 +102,7 @@ def content_of(record: pb.ExportRecord, base: Location) -> bytes:
 
 
 def has_record(export: Location) -> bool:
-    """Returns whether a version directory has a record; False for a foreign one."""
+    """Returns True if a version directory has a record; False for a foreign one."""
     directory, _, name = RECORD_PATH.rpartition("/")
     try:
         return any(entry.name == name for entry in (export / directory).children())
@@ -124,7 +124,7 @@ class Tombstones:
     """The tombstones of a base directory: one file for each retired export."""
 
     def __init__(self, directory: Location):
-        """Makes Tombstones; touches nothing.
+        """Makes Tombstones; reads and writes nothing.
 
         Args:
             directory: Directory of the tombstones; it need not exist yet.

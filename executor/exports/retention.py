@@ -273,7 +273,7 @@ def _total_bytes(exports: Sequence[RetainedExport]) -> int:
 def _why_over(kept: Sequence[RetainedExport], max_bytes: int | None) -> str:
     size, cap = _sizes_apart(_total_bytes(kept), max_bytes or 0)
     return (
-        f"over max_bytes: the exports together have {size}, more than {cap}, and the oldest are"
+        f"over max_bytes: the total size of the exports is {size}, more than {cap}; the oldest are"
         " retired first"
     )
 
@@ -283,8 +283,8 @@ def _warnings_of(left: Sequence[RetainedExport], max_bytes: int | None) -> tuple
         return ()
     size, cap = _sizes_apart(_total_bytes(left), max_bytes)
     warning = (
-        "retention_policy.max_bytes is exceeded: the exports that are always kept have"
-        f" {size} together, more than {cap}. Raise max_bytes."
+        "retention_policy.max_bytes is exceeded: the total size of the exports that are always kept"
+        f" is {size}, more than {cap}. Raise max_bytes."
     )
     return (warning,)
 

@@ -23,12 +23,12 @@ class RetainedExport:
 
     Attributes:
         version: Version of the export.
-        is_foreign: Whether another tool wrote the export. A foreign export has no record and is
+        is_foreign: True if another tool wrote the export. A foreign export has no record and is
             never deleted.
         exported_at: Time of the export in seconds since the epoch; None only for a foreign export.
-        is_complete: Whether a model server can load the export. An incomplete export is useless for
+        is_complete: True if a model server can load the export. An incomplete export is useless for
             a rollback.
-        is_pinned: Whether an operator asked to keep the export.
+        is_pinned: True if an operator asked to keep the export.
         score: Recorded value of the compare rule's metric, negated if a smaller value is better, so
             that a larger score is always better. None if the record has no such metric.
         size_bytes: Sum of the sizes in the manifest; 0 for a foreign export, which has none.
@@ -144,8 +144,8 @@ class KeepVersions:
 class KeepBest:
     """Keeps the exports with the best scores.
 
-    NaN ranks after every number, and an export without a score after NaN. Of two equal scores, the
-    newer export ranks first.
+    NaN ranks after every number, and an export without a score ranks after NaN. If two scores are
+    equal, the newer export ranks first.
 
     Attributes:
         count: Number of complete exports to keep.

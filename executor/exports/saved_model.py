@@ -211,7 +211,7 @@ def _local_sources(model: Location) -> dict[str, tuple[Location, int]]:
                 source_path = entry.path
                 if entry.is_symlink():
                     # os.path.realpath, unlike Path.resolve, does not raise for a link to itself,
-                    # which is then refused because it is not a file.
+                    # which is then rejected because it is not a file.
                     source_path = os.path.realpath(entry.path)
                     if not source_path.startswith(f"{root}/") or not os.path.isfile(source_path):
                         raise InvalidModelError(

@@ -46,7 +46,7 @@ class Export:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """One look at a base directory: its versions, and the one that a model server serves.
+    """A base directory as it was read once: its versions, and the one that is served.
 
     Attributes:
         exports: Every version directory, by version.

@@ -183,7 +183,7 @@ def _value_of(message: kubeflow_pb2.RuntimeArtifact, channel: str) -> InputArtif
 
 
 def _fits(value: Any, kind: Callable[[Any], Any]) -> bool:
-    """Returns whether a JSON value, whose numbers are floats, has a declared property's type."""
+    """Returns True if a JSON value, whose numbers are floats, has a declared property's type."""
     return isinstance(value, float if kind is int else str)
 
 

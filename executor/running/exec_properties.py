@@ -21,18 +21,18 @@ _DEFAULT_SPLITS = ("eval",)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PriorExport:
-    """The information of ML Metadata about the best, which the driver stores as JSON.
+    """The information about the best in ML Metadata, which the driver stores as JSON.
 
     URIs are empty if ML Metadata does not know them.
 
     Attributes:
-        version: Version of the best; 0 if nothing is served.
-        is_foreign: Whether the best has no record.
+        version: Version of the best; 0 if the driver found none.
+        is_foreign: True if the best has no record.
         pushed_model_uri: URI of its PushedModel.
         model_uri: URI of the Model that was pushed.
         evaluation_uri: URI of that model's ModelEvaluation.
         model_blessing_uri: URI of that model's ModelBlessing.
-        warnings: Disagreements between ML Metadata and the base directory.
+        warnings: Differences between ML Metadata and the base directory.
     """
 
     version: int = 0
@@ -56,7 +56,7 @@ class ExecProperties:
         example_splits: Names of the evaluated splits.
         serving_signatures_fn: Name of the function; empty for the model's own signatures.
         assets_extra: Destination below assets.extra/ -> source path.
-        as_text: Whether to write saved_model.pbtxt.
+        as_text: True to write saved_model.pbtxt.
         module_file: File with the author's functions; empty without one.
         module_path: Module in the wheel that TFX built from module_file; empty without one.
         prior_export: Result of the driver; the defaults if no driver runs.

@@ -116,7 +116,7 @@ def observe(
         exports: The base directory.
         candidate: The candidate.
         needs: The values that the decision needs.
-        comparability: Whether the best must be evaluated on the candidate's data.
+        comparability: Under REQUIRE_SAME_DATA, a failure of `reevaluate` is an error.
         foreign_best: Lineage of a best without a record; None if it is not known.
         reevaluate: Evaluates an export on the candidate's examples. It is called only if candidate
             and best will be compared and the candidate's own evaluation lacks the best's metrics.
@@ -270,7 +270,7 @@ def _signatures_of_export(export: Export) -> Mapping[str, saved_model.Signature]
 
 
 def _has_digest(path: str, digest: str) -> bool:
-    """Returns whether a path has a SavedModel with this content digest."""
+    """Returns True if a path has a SavedModel with this content digest."""
     try:
         files = saved_model.files_of(location_of(path))
     except (OSError, ValueError):
@@ -289,7 +289,7 @@ def _latest_record(
             if exports.has_record(export):
                 return exports.record(export), ()
         except (OSError, RecordError) as error:
-            # The record is only needed for the history in the report, so the run goes on.
+            # The record is only needed for the history in the report, so the run continues.
             warning = (
                 f"the report has no history: the record of version {export.version} cannot be read:"
                 f" {error}"

@@ -35,7 +35,7 @@ class Settings:
         serving_signatures_fn: Loaded model -> {signature name: tf.function}; None for the model's
             own signatures.
         assets_extra: Destination below assets.extra/ -> source path.
-        as_text: Whether to write saved_model.pbtxt instead of saved_model.pb.
+        as_text: True to write saved_model.pbtxt instead of saved_model.pb.
         name: Name of the exporter in its records.
         clock: Returns seconds since the epoch.
     """

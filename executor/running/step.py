@@ -79,7 +79,7 @@ class StepInputs:
     beam: Beam = dataclasses.field(default_factory=Beam)
 
     def has(self, channel: str) -> bool:
-        """Returns whether an input channel has an artifact."""
+        """Returns True if an input channel has an artifact."""
         return bool(self.artifacts.get(channel))
 
     def only(self, channel: str) -> InputArtifact:
@@ -237,7 +237,7 @@ def _reevaluation_of(inputs: StepInputs, evaluation_uri: str) -> reevaluation.Re
 
 
 def _load(properties: ExecProperties, reference: str) -> Callable[..., Any]:
-    """Returns a function of an installed package, or of the module file where no package is named.
+    """Returns a function of an installed package, or of the module file if no package is named.
 
     Raises:
         FieldValueError: There is no such function.

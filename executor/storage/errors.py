@@ -33,7 +33,7 @@ def corrupted(uri: str, expected: object, actual: object) -> str:
     """Returns the message for content that changed during a transfer.
 
     Args:
-        uri: Of the file.
+        uri: URI of the file.
         expected: Digest before the transfer.
         actual: Digest after the transfer.
     """

@@ -39,7 +39,7 @@ class FileioStorage:
     small_file_connections = objects.CONNECTIONS
 
     def __init__(self, scheme: str, *, lease_settings: lease.LeaseSettings | None = None):
-        """Makes a FileioStorage; touches nothing.
+        """Makes a FileioStorage; reads and writes nothing.
 
         Args:
             scheme: Scheme that the plug-in registers, without "://".
@@ -56,7 +56,7 @@ class FileioStorage:
         """Returns None, because a plug-in does not report local paths."""
 
     def exists(self, path: str) -> bool:
-        """Returns whether a path is a file, or a directory with a file below it."""
+        """Returns True if a path is a file, or a directory with a file below it."""
         with self._translated(path):
             if fileio.isdir(self.uri(path)):
                 return bool(self.sizes(path))

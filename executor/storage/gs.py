@@ -125,7 +125,7 @@ class GsStorage:
         """Returns None: objects have no local path."""
 
     def exists(self, path: str) -> bool:
-        """Returns whether a path is an object, or a directory with an object below it."""
+        """Returns True if a path is an object, or a directory with an object below it."""
         bucket, key = objects.split(path)
         with self._translated(path):
             blobs = self._client.list_blobs(

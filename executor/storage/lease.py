@@ -173,8 +173,8 @@ class ObjectLease:
         else:
             return
         raise LeaseLostError(
-            f"cannot hold the lock {self._uri}: {problem}. This process must not commit anything"
-            " more. Run again, and check the network if this happens repeatedly."
+            f"cannot hold the lock {self._uri}: {problem}. This process makes no further"
+            " changes. Run again, and check the network if this happens repeatedly."
         )
 
     def start(self) -> None:

@@ -44,7 +44,7 @@ class LocalStorage:
         return Path(path)
 
     def exists(self, path: str) -> bool:
-        """Returns whether a file or directory exists; follows links."""
+        """Returns True if a file or directory exists; follows links."""
         return os.path.exists(path)
 
     def children(self, path: str) -> list[Entry]:

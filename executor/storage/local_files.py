@@ -43,7 +43,7 @@ def copy(source_path: Path, destination_path: Path, *, is_synced: bool = True) -
     Args:
         source_path: An existing file.
         destination_path: A free name; its directory is created if it does not exist.
-        is_synced: Whether to sync the file before returning.
+        is_synced: True to sync the file before returning.
 
     Raises:
         FileExistsError: The destination exists.
@@ -77,7 +77,7 @@ def _transfer(source: IO[bytes], destination: IO[bytes] | None) -> FileDigest:
             _write_all(destination, chunk)
             if size - started >= _WRITEBACK_BYTES:
                 # Linux starts writing these bytes to the disk at once when they are declared as not
-                # needed any more.
+                # needed anymore.
                 os.posix_fadvise(
                     destination.fileno(), started, size - started, os.POSIX_FADV_DONTNEED
                 )

@@ -36,11 +36,11 @@ class LocalLease:
         if not self.is_of_this_name():
             raise LeaseLostError(
                 f"cannot hold the lock {self._path}: another program deleted or replaced the lock"
-                " file. Do not touch lock files, and run again."
+                " file. Run again, and do not change lock files."
             )
 
     def is_of_this_name(self) -> bool:
-        """Returns whether other processes would lock the same file."""
+        """Returns True if other processes would lock the same file."""
         try:
             return os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path))
         except FileNotFoundError:

@@ -15,7 +15,7 @@ class Location:
 
     Attributes:
         storage: The storage that holds the path.
-        path: In the form that the storage's methods take, without a slash at the end.
+        path: Path in the form that the storage's methods take, without a slash at the end.
     """
 
     storage: Storage
@@ -44,7 +44,7 @@ class Location:
         return self.storage.local_path(self.path)
 
     def exists(self) -> bool:
-        """Returns whether the path is a file, or a directory with a file below it."""
+        """Returns True if the path is a file, or a directory with a file below it."""
         return self.storage.exists(self.path)
 
     def children(self) -> list[Entry]:

@@ -65,5 +65,5 @@ def relative_sizes(prefix: str, sizes: Mapping[str, int]) -> dict[str, int]:
 
 
 def is_file(key: str) -> bool:
-    """Returns whether an object is a file, and not the placeholder that shows a folder."""
+    """Returns True if an object is a file, and not the placeholder that shows a folder."""
     return not key.endswith("/")

@@ -36,7 +36,7 @@ class TooLargeError(StorageError):
 
 
 class LeaseLostError(StorageError):
-    """Another writer took over a lock; its former holder must not commit anything more."""
+    """Another writer took over a lock; its former holder must not commit."""
 
 
 class Lease(Protocol):
@@ -71,7 +71,7 @@ class Storage(Protocol):
     The message of a StorageError names the URI and the remedy.
 
     Attributes:
-        has_atomic_rename: Whether `rename` moves a whole directory at once.
+        has_atomic_rename: True if `rename` moves a whole directory at once.
         connections: Number of files to move at the same time: enough to hide the latency.
         small_file_connections: The same number for files so small that overhead dominates.
     """
@@ -92,7 +92,7 @@ class Storage(Protocol):
         ...
 
     def exists(self, path: str) -> bool:
-        """Returns whether a path is a file, or a directory with a file below it.
+        """Returns True if a path is a file, or a directory with a file below it.
 
         An empty directory may count as absent, because object stores have none.
         """
@@ -101,7 +101,7 @@ class Storage(Protocol):
     def children(self, path: str) -> list[Entry]:
         """Returns the entries of a directory by name; an empty list if it does not exist.
 
-        Costs one listing of that directory, however many files are below it.
+        Costs one listing of that directory, regardless of the number of files below it.
         """
         ...
 
@@ -135,7 +135,7 @@ class Storage(Protocol):
         Args:
             path: A file; replaced if it exists.
             content: Complete content of the file.
-            if_absent: Whether to write only if the file does not exist yet. Exactly one of several
+            if_absent: True to write only if the file does not exist yet. Exactly one of several
                 such writers succeeds.
 
         Raises:

@@ -24,7 +24,7 @@ class StorageRow:
             its first use.
         package: Package that the class needs and that this package does not depend on; "" for none.
         modules: Top-level modules of that package and of its dependencies.
-        is_fork_safe: Whether a forked process can use its parent's storage. Two processes cannot
+        is_fork_safe: True if a forked process can use its parent's storage. Two processes cannot
             share one network connection.
     """
 

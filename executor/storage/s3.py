@@ -126,7 +126,7 @@ class S3Storage:
         """Returns None: objects have no local path."""
 
     def exists(self, path: str) -> bool:
-        """Returns whether a path is an object, or a directory with an object below it."""
+        """Returns True if a path is an object, or a directory with an object below it."""
         bucket, key = objects.split(path)
         with self._translated(path):
             pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -275,7 +275,7 @@ class S3Storage:
                 if crc32c is not None:
                     return FileDigest(size=length, crc32c=crc32c)
             else:
-                # TaggingDirective REPLACE spares the permission to read the source's tags.
+                # With TaggingDirective REPLACE, no permission to read the source's tags is needed.
                 extra_args = {"ChecksumAlgorithm": "CRC32C", "TaggingDirective": "REPLACE"}
                 self._copies.copy(
                     source, bucket, key, extra_args={**extra_args, **unchanged}

@@ -83,7 +83,7 @@ def copy_files(
     Args:
         pairs: Pairs of source and destination.
         total_bytes: Total size of the files in bytes; None if it is not known.
-        sizes: Of each file, if the caller compares the digests that are returned.
+        sizes: Size of each file in bytes, if the caller compares the digests that are returned.
     """
     items = [(*pair, size) for pair, size in zip(pairs, sizes or [None] * len(pairs), strict=True)]
     storages = {id(place.storage): place.storage for pair in pairs for place in pair}

@@ -14,7 +14,7 @@ from tfx_best_exporter.component import driver, history
 
 
 def resolve_exec_properties(runs: PipelineRuns, handle: metadata.Metadata) -> dict[str, Any]:
-    """Returns what InteractiveContext would run the executor with."""
+    """Returns the exec properties that InteractiveContext would pass to the executor."""
     pipeline_info = data_types.PipelineInfo(
         pipeline_name=runs.name, pipeline_root=str(runs.root), run_id="now"
     )

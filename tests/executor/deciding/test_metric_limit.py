@@ -541,7 +541,7 @@ def test_a_best_that_sets_no_limit(value: float, text: str):
         pytest.param(
             compare_policy(RULE, guardrails=[limit(max_relative_regression=-0.1)]),
             "compare_policy.guardrails[0].max_relative_regression must be 0 or larger (got -0.1)."
-            " Use the size of the regression, whatever the direction.",
+            " Use the absolute size of the regression.",
             id="negative",
         ),
         pytest.param(

@@ -481,14 +481,14 @@ def test_decimals(policy: pb.ComparePolicy, candidate: Any, best: Any, reason: i
 def no_size(field: str, value: float) -> str:
     return (
         f"compare_policy.metric.{field} must be a finite number, 0 or larger (got {value!r})."
-        " Use the size of the change, whatever the direction."
+        " Use the absolute size of the change."
     )
 
 
 def significant(alpha: float) -> str:
     return (
         "compare_policy.metric.significance.alpha must be at least 1e-09 and smaller than 0.5 (got"
-        f" {alpha!r}). Use 0.05 to let one in twenty candidates pass that are not better."
+        f" {alpha!r}). With 0.05, at most one in twenty candidates that are not better passes."
     )
 
 

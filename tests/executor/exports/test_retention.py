@@ -301,7 +301,8 @@ def test_plan(
 
 UP_TO_CAP = "every export is kept, up to max_bytes"
 OVER = (
-    "over max_bytes: the exports together have {}, more than {}, and the oldest are retired first"
+    "over max_bytes: the total size of the exports is {}, more than {}; the oldest are retired"
+    " first"
 )
 
 
@@ -442,8 +443,8 @@ def test_a_cap_that_cannot_be_met_warns():
     assert [item.version for item in plan.keep] == [1, 3]
     (warning,) = plan.warnings
     assert warning == (
-        "retention_policy.max_bytes is exceeded: the exports that are always kept have 20 bytes"
-        " together, more than 15 bytes. Raise max_bytes."
+        "retention_policy.max_bytes is exceeded: the total size of the exports that are always kept"
+        " is 20 bytes, more than 15 bytes. Raise max_bytes."
     )
 
 

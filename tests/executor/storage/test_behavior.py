@@ -418,13 +418,13 @@ def test_a_lock_that_was_taken_is_noticed(place: Place) -> None:
             place.storage.remove(path)
             message = (
                 f"cannot hold the lock {path}: another program deleted or replaced the lock file."
-                " Do not touch lock files, and run again."
+                " Run again, and do not change lock files."
             )
         else:
             place.storage.write(path, b'{"token": "theirs"}')
             message = (
                 f"cannot hold the lock {place.storage.uri(path)}: another writer has taken it over."
-                " This process must not commit anything more. Run again, and check the network if"
+                " This process makes no further changes. Run again, and check the network if"
                 " this happens repeatedly."
             )
             # The next renewal notices the other writer.
