@@ -181,9 +181,9 @@ def at_least(
 
     Args:
         name: Name of the metric, or its key, made with `metric`.
-        bound: Smallest allowed value, in the metric's unit.
-        max_regression: Largest allowed decrease compared with the best, in the metric's unit.
-        max_relative_regression: Largest allowed decrease, as a share of abs(best).
+        bound: Minimum allowed value, in the metric's unit.
+        max_regression: Maximum allowed decrease compared with the best, in the metric's unit.
+        max_relative_regression: Maximum allowed decrease, as a share of abs(best).
         slices: Slices to check, for example [{"country": "nl"}].
         every_slice_min_examples: Check the overall slice and every slice with at least this many
             examples.
@@ -215,7 +215,7 @@ def at_most(
 ) -> pb.Guardrail:
     """Returns the guardrail that a metric must not be too large.
 
-    The arguments are those of `at_least`, with `bound` as the largest allowed value and regressions
+    The arguments are those of `at_least`, with `bound` as the maximum allowed value and regressions
     as increases.
     """
     return _guardrail(
@@ -325,7 +325,7 @@ def retention_policy(
             `compare_policy` compares. It needs a metric rule, not a compare function.
         keep_every: Interval at which exports are kept, as a timedelta or in seconds. The oldest
             export is kept, and each export at least this much later than the one kept before it.
-        max_bytes: Largest total size of the kept exports, in bytes. It is applied last and deletes
+        max_bytes: Maximum total size of the kept exports, in bytes. It is applied last and deletes
             the oldest exports first, even if a rule keeps them. Without any rule, every export
             is kept up to this size.
 

@@ -21,7 +21,7 @@ def messages_of(*files: Any) -> list[Any]:
 
 
 def name_of(kind: Any) -> str | None:
-    """Returns a type's name without its package; protobuf's own types keep theirs.
+    """Returns a type's name without its package, except for protobuf's own types.
 
     Args:
         kind: Descriptor of a message or an enum, or None.

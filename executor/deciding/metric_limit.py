@@ -50,9 +50,9 @@ class MetricLimit:
         key: The metric.
         direction: pb.LOWER_IS_BETTER or pb.HIGHER_IS_BETTER.
         bound: Worst value allowed, in the metric's unit; None for any.
-        max_absolute_regression: Largest regression from the best, in the metric's unit; None for
+        max_absolute_regression: Maximum regression from the best, in the metric's unit; None for
             any.
-        max_relative_regression: Largest regression, as a share of abs(best); None for any.
+        max_relative_regression: Maximum regression, as a share of abs(best); None for any.
         slices: Guarded slices; empty for the overall slice.
         every_slice_min_examples: Minimum number of examples of a guarded slice, to guard every
             slice and the overall one; None for `slices`.

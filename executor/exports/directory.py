@@ -43,7 +43,7 @@ LOCK_TIMEOUT_SECONDS = 3600.0
 
 _logger = logging.getLogger(__name__)
 
-# Largest number of versions of other writers that one publish skips.
+# Maximum number of versions of other writers that one publish skips.
 _MAX_TAKEN = 100
 
 

@@ -38,7 +38,7 @@ class Policy:
 
     Attributes:
         rules: An export is kept if any of these rules keeps it.
-        max_bytes: Largest total size of the kept exports of this exporter in bytes; None for no
+        max_bytes: Maximum total size of the kept exports of this exporter in bytes; None for no
             cap. The cap is applied after the rules.
     """
 

@@ -171,7 +171,7 @@ class KeepEvery:
     next plan therefore keeps the same exports again.
 
     Attributes:
-        seconds: Smallest time between two exports that are kept, in seconds.
+        seconds: Minimum time between two exports that are kept, in seconds.
     """
 
     seconds: int

@@ -236,7 +236,7 @@ def hold(
     Args:
         store: Conditional reads and writes of the lock object.
         uri: URI of the lock object, for messages.
-        timeout_seconds: Longest time to wait for another holder.
+        timeout_seconds: Maximum time to wait for another holder.
         settings: Duration and renewal of the lease.
         clock: Returns the seconds of a clock that is never set.
 

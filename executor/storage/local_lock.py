@@ -53,7 +53,7 @@ def lock(path: Path, timeout_seconds: float) -> Iterator[LocalLease]:
 
     Args:
         path: Lock file; created if it does not exist, never deleted.
-        timeout_seconds: Longest time to wait for another holder.
+        timeout_seconds: Maximum time to wait for another holder.
 
     Raises:
         TimeoutError: Another process held the lock until the timeout.

@@ -121,7 +121,7 @@ class Storage(Protocol):
 
         Args:
             path: A file.
-            max_bytes: Largest size of the file that is allowed, in bytes.
+            max_bytes: Maximum allowed size of the file, in bytes.
 
         Raises:
             FileNotFoundError: The file does not exist.
@@ -231,7 +231,7 @@ class Storage(Protocol):
 
         Args:
             path: Lock file or object.
-            timeout_seconds: Longest time to wait for another holder.
+            timeout_seconds: Maximum time to wait for another holder.
 
         Raises:
             TimeoutError: Another writer held the lock until the timeout.

@@ -59,7 +59,7 @@ class S3Storage:
         """Makes an S3Storage; connects to nothing.
 
         Args:
-            max_attempts: Largest number of times that a request is sent; the pauses between the
+            max_attempts: Maximum number of times that a request is sent; the pauses between the
                 attempts grow up to 20 seconds.
             part_bytes: Size from which a file is uploaded and downloaded in parallel parts, and the
                 size of these parts.

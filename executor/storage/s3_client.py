@@ -28,8 +28,8 @@ def make_client(session: Any, max_attempts: int, read_timeout_seconds: float) ->
 
     Args:
         session: A boto3 session.
-        max_attempts: Largest number of times that a request is sent.
-        read_timeout_seconds: Longest time to wait for bytes of a response.
+        max_attempts: Maximum number of times that a request is sent.
+        read_timeout_seconds: Maximum time to wait for bytes of a response.
     """
 
     def make(addressing_style: str) -> Any:

@@ -21,7 +21,7 @@ SLEEP = "import subprocess; subprocess.run(['sh', '-c', 'echo $$ > id; exec slee
 
 
 def is_alive(process_id: int) -> bool:
-    """Returns whether a process runs; a zombie has ended."""
+    """Returns True if a process runs; a zombie has ended."""
     try:
         stat = Path(f"/proc/{process_id}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -49,8 +49,8 @@ class Job:
             job with a fault or a stop, and LONG_LEASE_SECONDS otherwise.
         clock: Time of a clock that stands still.
         go: Path of a file; the process waits until the file exists.
-        is_stopped: Whether the process stops itself at the start.
-        counts_calls: Whether the process counts its calls that may change a disk.
+        is_stopped: True if the process stops itself at the start.
+        counts_calls: True if the process counts its calls that may change a disk.
         kill_at_call: Number of the call right before which the process kills itself.
     """
 
@@ -78,7 +78,7 @@ class Outcome:
 
     Attributes:
         signal: Signal that killed the process; 0 if none did.
-        is_stopped: Whether the process has stopped.
+        is_stopped: True if the process has stopped.
         decisions: Decisions of the exports.
         error: Type and text of the error that ended the exports, or an empty text.
         steps: Number of calls of the storage.

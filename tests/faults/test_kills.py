@@ -27,8 +27,8 @@ class Scenario:
         before: Losses of the exports before the run.
         loss: Loss of the candidate; None to retire only.
         options: Keyword arguments of the exporter.
-        is_pushed: Whether the run writes a PushedModel.
-        has_assets_extra: Whether the exporter adds a file.
+        is_pushed: True if the run writes a PushedModel.
+        has_assets_extra: True if the exporter adds a file.
     """
 
     before: Sequence[float] = ()

@@ -250,7 +250,7 @@ def test_a_log_line_is_one_line(
     ]
     assert "name=a\\nnot exported: FORGED" in line
     assert "\n" not in line
-    # Explanations and warnings are logged in full, whatever their length.
+    # Explanations and warnings are logged in full, regardless of their length.
     long = {(("name", "a\n" * 1000),): evaluation(0.1)}
     fine = {(("name", "a"),): evaluation(0.9)}
     with caplog.at_level("INFO"):

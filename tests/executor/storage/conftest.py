@@ -67,10 +67,10 @@ class Row:
         fixtures: Names of the fixtures that the storage needs.
         server: Name of the fixture with the URL of its server; "" for none.
         bucket: Shortest path that must not be removed; None if the storage has no buckets.
-        has_local_paths: Whether `local_path` returns paths.
-        has_conditional_writes: Whether one of two writers at the same moment fails.
-        lock_is_lease: Whether the lock is an object that must be renewed.
-        is_seen_by_processes: Whether another process on this machine reaches the same files.
+        has_local_paths: True if `local_path` returns paths.
+        has_conditional_writes: True if one of two writers at the same moment fails.
+        lock_is_lease: True if the lock is an object that must be renewed.
+        is_seen_by_processes: True if another process on this machine reaches the same files.
     """
 
     make: Callable[..., Storage]
