@@ -82,11 +82,17 @@ class ExportDirectory:
                 "Grant the permission to write to it, free some space, or set another"
                 " push_destination.filesystem.base_directory.",
             ):
-                # This listing raises an error for a file before the lock creates a directory.
-                self._children()
-                self._lease = stack.enter_context(
-                    self.base.storage.lock((self._state / "lock").path, timeout_seconds)
-                )
+                if self.base.local_path() is None:
+                    # A store could create a lock below a file. This listing raises an error first.
+                    self._children()
+                try:
+                    self._lease = stack.enter_context(
+                        self.base.storage.lock((self._state / "lock").path, timeout_seconds)
+                    )
+                except NotADirectoryError:
+                    # A disk cannot create a lock below a file. The listing explains the error.
+                    self._children()
+                    raise
             try:
                 yield
             finally:
@@ -99,7 +105,7 @@ class ExportDirectory:
             ValueError: The base directory is a file.
             OSError: The base directory cannot be read.
         """
-        return versions.exports_among(self._entries(), self.base)
+        return versions.listing_of(self._entries(), self.base).exports
 
     def served(self) -> Served:
         """Lists the base directory once, and finds the export that a model server serves.
@@ -109,17 +115,14 @@ class ExportDirectory:
             RecordError: The newest complete export, or a newer one, has an unreadable record.
             OSError: The base directory cannot be read.
         """
-        entries = self._entries()
-        exports = versions.exports_among(entries, self.base)
-        export, record, passed_over = self._newest_complete(exports)
-        # Numbers of stray entries count too: a model server reads "007" as 7.
-        numbers = [versions.number_of(entry.name) for entry in entries]
+        listing = versions.listing_of(self._entries(), self.base)
+        export, record, passed_over = self._newest_complete(listing.exports)
         return Served(
-            exports=exports,
+            exports=listing.exports,
             export=export,
             record=record,
-            warnings=(*versions.strays_among(entries), *passed_over),
-            largest_version=max([0, *numbers, *self._tombstones.versions()]),
+            warnings=(*listing.strays, *passed_over),
+            largest_version=max([listing.largest_number, *self._tombstones.versions()]),
         )
 
     def contents(self, export: Export) -> tuple[pb.ExportRecord | None, str]:

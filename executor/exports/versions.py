@@ -45,6 +45,22 @@ class Export:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The entries of a base directory.
+
+    Attributes:
+        exports: Every version directory, by version.
+        strays: One sentence for each entry that is not a version directory.
+        largest_number: Largest number among the names of all entries; 0 if there is none. The names
+            of strays count too: a model server reads "007" as 7.
+    """
+
+    exports: tuple[Export, ...]
+    strays: tuple[str, ...]
+    largest_number: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
     """A base directory as it was read once: its versions, and the one that is served.
 
@@ -73,19 +89,22 @@ class Served:
         return f"{self.export.version}:{digest}"
 
 
-def exports_among(entries: Iterable[Entry], base: Location) -> tuple[Export, ...]:
-    """Returns the version directories among the entries of a base directory, by version."""
-    versions = (number_of(entry.name) for entry in entries if not _why_stray(entry))
-    return tuple(Export(version=version, base=base) for version in sorted(versions))
-
-
-def strays_among(entries: Iterable[Entry]) -> list[str]:
-    """Returns a sentence for each entry of a base directory that is not a version directory."""
-    return [
-        f"{entry.name!r} is not a version: {problem}"
-        for entry in entries
-        if (problem := _why_stray(entry))
-    ]
+def listing_of(entries: Iterable[Entry], base: Location) -> Listing:
+    """Returns the versions and the strays among the entries of a base directory."""
+    numbers, strays, largest_number = [], [], 0
+    for entry in entries:
+        number = number_of(entry.name)
+        largest_number = max(largest_number, number)
+        problem = _why_stray(entry, number)
+        if problem:
+            strays.append(f"{entry.name!r} is not a version: {problem}")
+        else:
+            numbers.append(number)
+    return Listing(
+        exports=tuple(Export(version=number, base=base) for number in sorted(numbers)),
+        strays=tuple(strays),
+        largest_number=largest_number,
+    )
 
 
 def number_of(name: str) -> int:
@@ -94,9 +113,9 @@ def number_of(name: str) -> int:
     return number if number <= MAX_VERSION else 0
 
 
-def _why_stray(entry: Entry) -> str:
+def _why_stray(entry: Entry, number: int) -> str:
     """Returns the reason that an entry is not a version directory, or an empty text."""
-    if entry.name != str(number_of(entry.name)):
+    if entry.name != str(number):
         return "its name is not a canonical decimal number"
     if entry.kind is Kind.LINK:
         return "it is a link"

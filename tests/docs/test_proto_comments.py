@@ -11,8 +11,9 @@ from tests.executor.deciding.decided import decide_by
 from tfx_best_exporter.executor.deciding import signatures
 from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
 from tfx_best_exporter.executor.exports import retention
-from tfx_best_exporter.executor.exports.versions import strays_among
+from tfx_best_exporter.executor.exports.versions import listing_of
 from tfx_best_exporter.executor.policies import at_least, compare_policy, larger
+from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.protocol import Entry, Kind
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -63,7 +64,8 @@ def generated() -> dict[str, str]:
     guarded = decide_by(
         compare_policy(larger("auc"), guardrails=[rail]), {"auc": 0.86}, {"auc": 0.9}
     )
-    (stray,) = strays_among([Entry(name="007", kind=Kind.DIRECTORY)])
+    entries = [Entry(name="007", kind=Kind.DIRECTORY)]
+    (stray,) = listing_of(entries, location_of("/serving")).strays
     before, after = (
         {"serving_default": Signature(method="predict", inputs={}, outputs=outputs)}
         for outputs in ({}, {"probabilities": TensorSpec(dtype="DT_FLOAT", shape=None)})

@@ -36,18 +36,21 @@ def base(tmp_path: Path) -> Location:
 )
 def test_a_stray_entry(base: Location, name: str, kind: Kind, problem: str, number: int):
     entries = [Entry(name="3", kind=Kind.DIRECTORY), Entry(name=name, kind=kind)]
-    assert versions.strays_among(entries) == [f"{name!r} is not a version: {problem}"]
-    assert versions.exports_among(entries, base) == (Export(version=3, base=base),)
+    listing = versions.listing_of(entries, base)
+    assert listing.strays == (f"{name!r} is not a version: {problem}",)
+    assert listing.exports == (Export(version=3, base=base),)
+    assert listing.largest_number == max(3, number)
     assert versions.number_of(name) == number
 
 
 def test_versions_are_in_order_of_their_numbers(base: Location):
     names = ["0", "10", "100", str(LARGEST), "9"]
     entries = [Entry(name=name, kind=Kind.DIRECTORY) for name in names]
-    exports = versions.exports_among(entries, base)
+    listing = versions.listing_of(entries, base)
+    exports = listing.exports
     assert [export.version for export in exports] == [0, 9, 10, 100, LARGEST]
     assert exports[1].path == exports[1].location.uri == f"{base.path}/9"
-    assert versions.strays_among(entries) == []
+    assert listing.strays == ()
 
 
 def test_the_fingerprint_is_of_version_and_content(base: Location):
