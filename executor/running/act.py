@@ -125,9 +125,6 @@ def retire(
         best_version: Version of the best; None without one.
         best_record: Record of the best; None if the best is foreign.
         now: Seconds since the epoch.
-
-    Returns:
-        The outcome; its version is 0.
     """
     exports, policy = settings.exports, settings.retention_policy
     warnings: list[str] = []

@@ -12,13 +12,11 @@ class Outcome:
     """Changes that a run made in the base directory.
 
     Attributes:
-        version: Version that contains the candidate at the end of the run; 0 if none does.
         kept: Kept exports, each with the reasons.
         retired: Exports that the run retired or tried to retire.
         warnings: Failures that the next run tries to repair.
     """
 
-    version: int = 0
     kept: tuple[pb.ExportDecision.Kept, ...] = ()
     retired: tuple[pb.ExportDecision.Retired, ...] = ()
     warnings: tuple[str, ...] = ()
