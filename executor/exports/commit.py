@@ -92,7 +92,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from tfx_best_exporter.executor.exports.saved_model import MARKERS, ModelFile, total_size
-from tfx_best_exporter.executor.exports.versions import MAX_VERSION
+from tfx_best_exporter.executor.exports.versions import number_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Kind
 from tfx_best_exporter.executor.storage.transfer import copy_files, in_parallel
@@ -385,11 +385,8 @@ class MarkerCommit:
                     )
             except OSError as error:
                 found.append(_not_removed(self._base / entry.name, error))
-        # A name with a number larger than MAX_VERSION is not a version to a model server.
-        versions = (int(entry.name) for entry in self._base.children() if entry.name.isdecimal())
-        self._remove_claims_below(
-            max((version for version in versions if version <= MAX_VERSION), default=0)
-        )
+        names = (entry.name for entry in self._base.children())
+        self._remove_claims_below(max(map(number_of, names), default=0))
         return found
 
     def _remove_claims_below(self, version: int) -> None:
