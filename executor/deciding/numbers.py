@@ -14,6 +14,7 @@ _MOST_DIGITS = 16
 # A float keeps 15 decimal digits.
 _MOST_IN_GROUPS = 1e15
 _UNITS = (("days", 86400), ("hours", 3600))
+_WHOLE_UNITS = (*_UNITS, ("minutes", 60))
 # The confidence of a smaller alpha would be a row of nines.
 _LEAST_ALPHA = 1e-12
 
@@ -119,6 +120,19 @@ def durations(seconds: float, limit_seconds: float) -> tuple[str, str]:
     unit, size = next((each for each in _UNITS if limit_seconds >= 2 * each[1]), ("seconds", 1))
     value, limit = seconds / size, limit_seconds / size
     return f"{count(value, limit)} {unit}", f"{count(limit, value)} {unit}"
+
+
+def whole_duration(seconds: int) -> tuple[int, str]:
+    """Returns a duration in the largest unit of which it is a whole number above one.
+
+    Example:
+        >>> whole_duration(604800), whole_duration(86400), whole_duration(61)
+        ((7, 'days'), (24, 'hours'), (61, 'seconds'))
+    """
+    for unit, size in _WHOLE_UNITS:
+        if seconds > size and seconds % size == 0:
+            return seconds // size, unit
+    return seconds, "seconds"
 
 
 def rounding_of(*values: float) -> float:

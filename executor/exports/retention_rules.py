@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
+from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
-
-_UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,11 +220,8 @@ def rules_of(
 
 
 def _duration_text(seconds: int) -> str:
-    """Returns a duration as text, in the largest unit of which it is a whole number above one."""
-    for name, unit in _UNITS:
-        if seconds > unit and seconds % unit == 0:
-            return f"{seconds // unit} {name}"
-    return f"{seconds} seconds"
+    amount, unit = numbers.whole_duration(seconds)
+    return f"{amount} {unit}"
 
 
 def _versions(exports: Iterable[RetainedExport]) -> AbstractSet[int]:

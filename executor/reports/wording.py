@@ -247,7 +247,5 @@ def _percent(share: float) -> str:
 
 
 def _duration(seconds: int) -> str:
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * size and seconds % size == 0:
-            return f"{seconds // size:,} {unit}"
-    return f"{seconds:,} seconds"
+    amount, unit = numbers.whole_duration(seconds)
+    return f"{amount:,} {unit}"
