@@ -16,6 +16,7 @@ from tfx_best_exporter.executor.deciding.models import Blessing, Decision
 from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.reports import message
 from tfx_best_exporter.executor.running.observe import (
     CandidateModel,
     ForeignBest,
@@ -147,10 +148,7 @@ class ModelExporter:
         Raises:
             See `run`.
         """
-        decision = self.run(model_path, eval_result)
-        return (
-            str(self._settings.exports.base / str(decision.version)) if decision.version else None
-        )
+        return message.path_of_version(self.run(model_path, eval_result)) or None
 
     def decide(
         self,

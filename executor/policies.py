@@ -236,7 +236,7 @@ def compare_policy(
     guardrails: Sequence[pb.Guardrail] = (),
     min_example_count: float = 0.0,
     comparability: str = "PREFER_SAME_DATA",
-    on_unknown_best: str = "EXPORT",
+    on_unknown_best: str = "KEEP",
     allow_signature_change: bool = False,
     force: str = "",
     max_best_evaluation_age_seconds: float = 0,

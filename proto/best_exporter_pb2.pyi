@@ -380,6 +380,7 @@ class ExportDecision(_message.Message):
         TOO_FEW_EXAMPLES: _ClassVar[ExportDecision.Reason]
         SIGNATURES_CHANGED: _ClassVar[ExportDecision.Reason]
         BEST_EVALUATION_TOO_OLD: _ClassVar[ExportDecision.Reason]
+        BEING_WRITTEN: _ClassVar[ExportDecision.Reason]
     REASON_UNSPECIFIED: ExportDecision.Reason
     FIRST_EXPORT: ExportDecision.Reason
     BETTER: ExportDecision.Reason
@@ -398,6 +399,7 @@ class ExportDecision(_message.Message):
     TOO_FEW_EXAMPLES: ExportDecision.Reason
     SIGNATURES_CHANGED: ExportDecision.Reason
     BEST_EVALUATION_TOO_OLD: ExportDecision.Reason
+    BEING_WRITTEN: ExportDecision.Reason
     class Basis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         BASIS_UNSPECIFIED: _ClassVar[ExportDecision.Basis]

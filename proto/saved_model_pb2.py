@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tfx_best_exporter/proto/saved_model.proto\x12\x1ctfx_best_exporter.tensorflow\"M\n\nSavedModel\x12?\n\x0bmeta_graphs\x18\x02 \x03(\x0b\x32*.tfx_best_exporter.tensorflow.MetaGraphDef\"\xb0\x02\n\x0cMetaGraphDef\x12M\n\rmeta_info_def\x18\x01 \x01(\x0b\x32\x36.tfx_best_exporter.tensorflow.MetaGraphDef.MetaInfoDef\x12S\n\rsignature_def\x18\x05 \x03(\x0b\x32<.tfx_best_exporter.tensorflow.MetaGraphDef.SignatureDefEntry\x1a\x1b\n\x0bMetaInfoDef\x12\x0c\n\x04tags\x18\x04 \x03(\t\x1a_\n\x11SignatureDefEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x39\n\x05value\x18\x02 \x01(\x0b\x32*.tfx_best_exporter.tensorflow.SignatureDef:\x02\x38\x01\"\xe8\x02\n\x0cSignatureDef\x12\x46\n\x06inputs\x18\x01 \x03(\x0b\x32\x36.tfx_best_exporter.tensorflow.SignatureDef.InputsEntry\x12H\n\x07outputs\x18\x02 \x03(\x0b\x32\x37.tfx_best_exporter.tensorflow.SignatureDef.OutputsEntry\x12\x13\n\x0bmethod_name\x18\x03 \x01(\t\x1aW\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x37\n\x05value\x18\x02 \x01(\x0b\x32(.tfx_best_exporter.tensorflow.TensorInfo:\x02\x38\x01\x1aX\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x37\n\x05value\x18\x02 \x01(\x0b\x32(.tfx_best_exporter.tensorflow.TensorInfo:\x02\x38\x01\"\xa5\x01\n\nTensorInfo\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12\x35\n\x05\x64type\x18\x02 \x01(\x0e\x32&.tfx_best_exporter.tensorflow.DataType\x12\x44\n\x0ctensor_shape\x18\x03 \x01(\x0b\x32..tfx_best_exporter.tensorflow.TensorShapeProtoB\n\n\x08\x65ncoding\"~\n\x10TensorShapeProto\x12?\n\x03\x64im\x18\x02 \x03(\x0b\x32\x32.tfx_best_exporter.tensorflow.TensorShapeProto.Dim\x12\x14\n\x0cunknown_rank\x18\x03 \x01(\x08\x1a\x13\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03\"\'\n\x11\x42undleHeaderProto\x12\x12\n\nnum_shards\x18\x01 \x01(\x05\"\x88\x02\n\x10\x42undleEntryProto\x12\x35\n\x05\x64type\x18\x01 \x01(\x0e\x32&.tfx_best_exporter.tensorflow.DataType\x12=\n\x05shape\x18\x02 \x01(\x0b\x32..tfx_best_exporter.tensorflow.TensorShapeProto\x12\x10\n\x08shard_id\x18\x03 \x01(\x05\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x0c\n\x04size\x18\x05 \x01(\x03\x12\x0e\n\x06\x63rc32c\x18\x06 \x01(\x07\x12>\n\x06slices\x18\x07 \x03(\x0b\x32..tfx_best_exporter.tensorflow.TensorSliceProto\"\x12\n\x10TensorSliceProto*\xda\t\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x12\r\n\tDT_DOUBLE\x10\x02\x12\x0c\n\x08\x44T_INT32\x10\x03\x12\x0c\n\x08\x44T_UINT8\x10\x04\x12\x0c\n\x08\x44T_INT16\x10\x05\x12\x0b\n\x07\x44T_INT8\x10\x06\x12\r\n\tDT_STRING\x10\x07\x12\x10\n\x0c\x44T_COMPLEX64\x10\x08\x12\x0c\n\x08\x44T_INT64\x10\t\x12\x0b\n\x07\x44T_BOOL\x10\n\x12\x0c\n\x08\x44T_QINT8\x10\x0b\x12\r\n\tDT_QUINT8\x10\x0c\x12\r\n\tDT_QINT32\x10\r\x12\x0f\n\x0b\x44T_BFLOAT16\x10\x0e\x12\r\n\tDT_QINT16\x10\x0f\x12\x0e\n\nDT_QUINT16\x10\x10\x12\r\n\tDT_UINT16\x10\x11\x12\x11\n\rDT_COMPLEX128\x10\x12\x12\x0b\n\x07\x44T_HALF\x10\x13\x12\x0f\n\x0b\x44T_RESOURCE\x10\x14\x12\x0e\n\nDT_VARIANT\x10\x15\x12\r\n\tDT_UINT32\x10\x16\x12\r\n\tDT_UINT64\x10\x17\x12\x12\n\x0e\x44T_FLOAT8_E5M2\x10\x18\x12\x14\n\x10\x44T_FLOAT8_E4M3FN\x10\x19\x12\x16\n\x12\x44T_FLOAT8_E4M3FNUZ\x10\x1a\x12\x19\n\x15\x44T_FLOAT8_E4M3B11FNUZ\x10\x1b\x12\x16\n\x12\x44T_FLOAT8_E5M2FNUZ\x10\x1c\x12\x0b\n\x07\x44T_INT4\x10\x1d\x12\x0c\n\x08\x44T_UINT4\x10\x1e\x12\x0b\n\x07\x44T_INT2\x10\x1f\x12\x0c\n\x08\x44T_UINT2\x10 \x12\x14\n\x10\x44T_FLOAT4_E2M1FN\x10!\x12\x10\n\x0c\x44T_FLOAT_REF\x10\x65\x12\x11\n\rDT_DOUBLE_REF\x10\x66\x12\x10\n\x0c\x44T_INT32_REF\x10g\x12\x10\n\x0c\x44T_UINT8_REF\x10h\x12\x10\n\x0c\x44T_INT16_REF\x10i\x12\x0f\n\x0b\x44T_INT8_REF\x10j\x12\x11\n\rDT_STRING_REF\x10k\x12\x14\n\x10\x44T_COMPLEX64_REF\x10l\x12\x10\n\x0c\x44T_INT64_REF\x10m\x12\x0f\n\x0b\x44T_BOOL_REF\x10n\x12\x10\n\x0c\x44T_QINT8_REF\x10o\x12\x11\n\rDT_QUINT8_REF\x10p\x12\x11\n\rDT_QINT32_REF\x10q\x12\x13\n\x0f\x44T_BFLOAT16_REF\x10r\x12\x11\n\rDT_QINT16_REF\x10s\x12\x12\n\x0e\x44T_QUINT16_REF\x10t\x12\x11\n\rDT_UINT16_REF\x10u\x12\x15\n\x11\x44T_COMPLEX128_REF\x10v\x12\x0f\n\x0b\x44T_HALF_REF\x10w\x12\x13\n\x0f\x44T_RESOURCE_REF\x10x\x12\x12\n\x0e\x44T_VARIANT_REF\x10y\x12\x11\n\rDT_UINT32_REF\x10z\x12\x11\n\rDT_UINT64_REF\x10{\x12\x16\n\x12\x44T_FLOAT8_E5M2_REF\x10|\x12\x18\n\x14\x44T_FLOAT8_E4M3FN_REF\x10}\x12\x1a\n\x16\x44T_FLOAT8_E4M3FNUZ_REF\x10~\x12\x1d\n\x19\x44T_FLOAT8_E4M3B11FNUZ_REF\x10\x7f\x12\x1b\n\x16\x44T_FLOAT8_E5M2FNUZ_REF\x10\x80\x01\x12\x10\n\x0b\x44T_INT4_REF\x10\x81\x01\x12\x11\n\x0c\x44T_UINT4_REF\x10\x82\x01\x12\x10\n\x0b\x44T_INT2_REF\x10\x83\x01\x12\x11\n\x0c\x44T_UINT2_REF\x10\x84\x01\x12\x19\n\x14\x44T_FLOAT4_E2M1FN_REF\x10\x85\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tfx_best_exporter/proto/saved_model.proto\x12\x1ctfx_best_exporter.tensorflow\"M\n\nSavedModel\x12?\n\x0bmeta_graphs\x18\x02 \x03(\x0b\x32*.tfx_best_exporter.tensorflow.MetaGraphDef\"\xaf\x03\n\x0cMetaGraphDef\x12M\n\rmeta_info_def\x18\x01 \x01(\x0b\x32\x36.tfx_best_exporter.tensorflow.MetaGraphDef.MetaInfoDef\x12\x39\n\tsaver_def\x18\x03 \x01(\x0b\x32&.tfx_best_exporter.tensorflow.SaverDef\x12S\n\rsignature_def\x18\x05 \x03(\x0b\x32<.tfx_best_exporter.tensorflow.MetaGraphDef.SignatureDefEntry\x12\x42\n\x0e\x61sset_file_def\x18\x06 \x03(\x0b\x32*.tfx_best_exporter.tensorflow.AssetFileDef\x1a\x1b\n\x0bMetaInfoDef\x12\x0c\n\x04tags\x18\x04 \x03(\t\x1a_\n\x11SignatureDefEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x39\n\x05value\x18\x02 \x01(\x0b\x32*.tfx_best_exporter.tensorflow.SignatureDef:\x02\x38\x01\"#\n\x08SaverDef\x12\x17\n\x0frestore_op_name\x18\x03 \x01(\t\" \n\x0c\x41ssetFileDef\x12\x10\n\x08\x66ilename\x18\x02 \x01(\t\"\xe8\x02\n\x0cSignatureDef\x12\x46\n\x06inputs\x18\x01 \x03(\x0b\x32\x36.tfx_best_exporter.tensorflow.SignatureDef.InputsEntry\x12H\n\x07outputs\x18\x02 \x03(\x0b\x32\x37.tfx_best_exporter.tensorflow.SignatureDef.OutputsEntry\x12\x13\n\x0bmethod_name\x18\x03 \x01(\t\x1aW\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x37\n\x05value\x18\x02 \x01(\x0b\x32(.tfx_best_exporter.tensorflow.TensorInfo:\x02\x38\x01\x1aX\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x37\n\x05value\x18\x02 \x01(\x0b\x32(.tfx_best_exporter.tensorflow.TensorInfo:\x02\x38\x01\"\xa5\x01\n\nTensorInfo\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12\x35\n\x05\x64type\x18\x02 \x01(\x0e\x32&.tfx_best_exporter.tensorflow.DataType\x12\x44\n\x0ctensor_shape\x18\x03 \x01(\x0b\x32..tfx_best_exporter.tensorflow.TensorShapeProtoB\n\n\x08\x65ncoding\"~\n\x10TensorShapeProto\x12?\n\x03\x64im\x18\x02 \x03(\x0b\x32\x32.tfx_best_exporter.tensorflow.TensorShapeProto.Dim\x12\x14\n\x0cunknown_rank\x18\x03 \x01(\x08\x1a\x13\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03\"\'\n\x11\x42undleHeaderProto\x12\x12\n\nnum_shards\x18\x01 \x01(\x05\"\x88\x02\n\x10\x42undleEntryProto\x12\x35\n\x05\x64type\x18\x01 \x01(\x0e\x32&.tfx_best_exporter.tensorflow.DataType\x12=\n\x05shape\x18\x02 \x01(\x0b\x32..tfx_best_exporter.tensorflow.TensorShapeProto\x12\x10\n\x08shard_id\x18\x03 \x01(\x05\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x0c\n\x04size\x18\x05 \x01(\x03\x12\x0e\n\x06\x63rc32c\x18\x06 \x01(\x07\x12>\n\x06slices\x18\x07 \x03(\x0b\x32..tfx_best_exporter.tensorflow.TensorSliceProto\"\x12\n\x10TensorSliceProto*\xda\t\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x12\r\n\tDT_DOUBLE\x10\x02\x12\x0c\n\x08\x44T_INT32\x10\x03\x12\x0c\n\x08\x44T_UINT8\x10\x04\x12\x0c\n\x08\x44T_INT16\x10\x05\x12\x0b\n\x07\x44T_INT8\x10\x06\x12\r\n\tDT_STRING\x10\x07\x12\x10\n\x0c\x44T_COMPLEX64\x10\x08\x12\x0c\n\x08\x44T_INT64\x10\t\x12\x0b\n\x07\x44T_BOOL\x10\n\x12\x0c\n\x08\x44T_QINT8\x10\x0b\x12\r\n\tDT_QUINT8\x10\x0c\x12\r\n\tDT_QINT32\x10\r\x12\x0f\n\x0b\x44T_BFLOAT16\x10\x0e\x12\r\n\tDT_QINT16\x10\x0f\x12\x0e\n\nDT_QUINT16\x10\x10\x12\r\n\tDT_UINT16\x10\x11\x12\x11\n\rDT_COMPLEX128\x10\x12\x12\x0b\n\x07\x44T_HALF\x10\x13\x12\x0f\n\x0b\x44T_RESOURCE\x10\x14\x12\x0e\n\nDT_VARIANT\x10\x15\x12\r\n\tDT_UINT32\x10\x16\x12\r\n\tDT_UINT64\x10\x17\x12\x12\n\x0e\x44T_FLOAT8_E5M2\x10\x18\x12\x14\n\x10\x44T_FLOAT8_E4M3FN\x10\x19\x12\x16\n\x12\x44T_FLOAT8_E4M3FNUZ\x10\x1a\x12\x19\n\x15\x44T_FLOAT8_E4M3B11FNUZ\x10\x1b\x12\x16\n\x12\x44T_FLOAT8_E5M2FNUZ\x10\x1c\x12\x0b\n\x07\x44T_INT4\x10\x1d\x12\x0c\n\x08\x44T_UINT4\x10\x1e\x12\x0b\n\x07\x44T_INT2\x10\x1f\x12\x0c\n\x08\x44T_UINT2\x10 \x12\x14\n\x10\x44T_FLOAT4_E2M1FN\x10!\x12\x10\n\x0c\x44T_FLOAT_REF\x10\x65\x12\x11\n\rDT_DOUBLE_REF\x10\x66\x12\x10\n\x0c\x44T_INT32_REF\x10g\x12\x10\n\x0c\x44T_UINT8_REF\x10h\x12\x10\n\x0c\x44T_INT16_REF\x10i\x12\x0f\n\x0b\x44T_INT8_REF\x10j\x12\x11\n\rDT_STRING_REF\x10k\x12\x14\n\x10\x44T_COMPLEX64_REF\x10l\x12\x10\n\x0c\x44T_INT64_REF\x10m\x12\x0f\n\x0b\x44T_BOOL_REF\x10n\x12\x10\n\x0c\x44T_QINT8_REF\x10o\x12\x11\n\rDT_QUINT8_REF\x10p\x12\x11\n\rDT_QINT32_REF\x10q\x12\x13\n\x0f\x44T_BFLOAT16_REF\x10r\x12\x11\n\rDT_QINT16_REF\x10s\x12\x12\n\x0e\x44T_QUINT16_REF\x10t\x12\x11\n\rDT_UINT16_REF\x10u\x12\x15\n\x11\x44T_COMPLEX128_REF\x10v\x12\x0f\n\x0b\x44T_HALF_REF\x10w\x12\x13\n\x0f\x44T_RESOURCE_REF\x10x\x12\x12\n\x0e\x44T_VARIANT_REF\x10y\x12\x11\n\rDT_UINT32_REF\x10z\x12\x11\n\rDT_UINT64_REF\x10{\x12\x16\n\x12\x44T_FLOAT8_E5M2_REF\x10|\x12\x18\n\x14\x44T_FLOAT8_E4M3FN_REF\x10}\x12\x1a\n\x16\x44T_FLOAT8_E4M3FNUZ_REF\x10~\x12\x1d\n\x19\x44T_FLOAT8_E4M3B11FNUZ_REF\x10\x7f\x12\x1b\n\x16\x44T_FLOAT8_E5M2FNUZ_REF\x10\x80\x01\x12\x10\n\x0b\x44T_INT4_REF\x10\x81\x01\x12\x11\n\x0c\x44T_UINT4_REF\x10\x82\x01\x12\x10\n\x0b\x44T_INT2_REF\x10\x83\x01\x12\x11\n\x0c\x44T_UINT2_REF\x10\x84\x01\x12\x19\n\x14\x44T_FLOAT4_E2M1FN_REF\x10\x85\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,32 +37,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_options = b'8\001'
   _globals['_SIGNATUREDEF_OUTPUTSENTRY']._loaded_options = None
   _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_options = b'8\001'
-  _globals['_DATATYPE']._serialized_start=1449
-  _globals['_DATATYPE']._serialized_end=2691
+  _globals['_DATATYPE']._serialized_start=1647
+  _globals['_DATATYPE']._serialized_end=2889
   _globals['_SAVEDMODEL']._serialized_start=75
   _globals['_SAVEDMODEL']._serialized_end=152
   _globals['_METAGRAPHDEF']._serialized_start=155
-  _globals['_METAGRAPHDEF']._serialized_end=459
-  _globals['_METAGRAPHDEF_METAINFODEF']._serialized_start=335
-  _globals['_METAGRAPHDEF_METAINFODEF']._serialized_end=362
-  _globals['_METAGRAPHDEF_SIGNATUREDEFENTRY']._serialized_start=364
-  _globals['_METAGRAPHDEF_SIGNATUREDEFENTRY']._serialized_end=459
-  _globals['_SIGNATUREDEF']._serialized_start=462
-  _globals['_SIGNATUREDEF']._serialized_end=822
-  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_start=645
-  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_end=732
-  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_start=734
-  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_end=822
-  _globals['_TENSORINFO']._serialized_start=825
-  _globals['_TENSORINFO']._serialized_end=990
-  _globals['_TENSORSHAPEPROTO']._serialized_start=992
-  _globals['_TENSORSHAPEPROTO']._serialized_end=1118
-  _globals['_TENSORSHAPEPROTO_DIM']._serialized_start=1099
-  _globals['_TENSORSHAPEPROTO_DIM']._serialized_end=1118
-  _globals['_BUNDLEHEADERPROTO']._serialized_start=1120
-  _globals['_BUNDLEHEADERPROTO']._serialized_end=1159
-  _globals['_BUNDLEENTRYPROTO']._serialized_start=1162
-  _globals['_BUNDLEENTRYPROTO']._serialized_end=1426
-  _globals['_TENSORSLICEPROTO']._serialized_start=1428
-  _globals['_TENSORSLICEPROTO']._serialized_end=1446
+  _globals['_METAGRAPHDEF']._serialized_end=586
+  _globals['_METAGRAPHDEF_METAINFODEF']._serialized_start=462
+  _globals['_METAGRAPHDEF_METAINFODEF']._serialized_end=489
+  _globals['_METAGRAPHDEF_SIGNATUREDEFENTRY']._serialized_start=491
+  _globals['_METAGRAPHDEF_SIGNATUREDEFENTRY']._serialized_end=586
+  _globals['_SAVERDEF']._serialized_start=588
+  _globals['_SAVERDEF']._serialized_end=623
+  _globals['_ASSETFILEDEF']._serialized_start=625
+  _globals['_ASSETFILEDEF']._serialized_end=657
+  _globals['_SIGNATUREDEF']._serialized_start=660
+  _globals['_SIGNATUREDEF']._serialized_end=1020
+  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_start=843
+  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_end=930
+  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_start=932
+  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_end=1020
+  _globals['_TENSORINFO']._serialized_start=1023
+  _globals['_TENSORINFO']._serialized_end=1188
+  _globals['_TENSORSHAPEPROTO']._serialized_start=1190
+  _globals['_TENSORSHAPEPROTO']._serialized_end=1316
+  _globals['_TENSORSHAPEPROTO_DIM']._serialized_start=1297
+  _globals['_TENSORSHAPEPROTO_DIM']._serialized_end=1316
+  _globals['_BUNDLEHEADERPROTO']._serialized_start=1318
+  _globals['_BUNDLEHEADERPROTO']._serialized_end=1357
+  _globals['_BUNDLEENTRYPROTO']._serialized_start=1360
+  _globals['_BUNDLEENTRYPROTO']._serialized_end=1624
+  _globals['_TENSORSLICEPROTO']._serialized_start=1626
+  _globals['_TENSORSLICEPROTO']._serialized_end=1644
 # @@protoc_insertion_point(module_scope)

@@ -67,6 +67,7 @@ def decide(
     situation = Situation(
         candidate=observation.candidate,
         best=observation.best,
+        being_written=observation.being_written,
         policy=policy.for_candidate(observation.candidate.eval_result.model_name),
         now=now,
         known_compared=compared,
@@ -137,6 +138,7 @@ class Situation:
     Attributes:
         candidate: The model that may be exported.
         best: The model that is served, or None.
+        being_written: Description of a newer version that is being copied; empty if there is none.
         policy: Definition of "better".
         now: Seconds since the epoch.
         known_compared: The argument `compared` of `decide`.
@@ -146,6 +148,7 @@ class Situation:
     best: Best | None
     policy: Policy
     now: float
+    being_written: str = ""
     known_compared: Compared | None = None
 
     # The comparison is lazy: if one of the first gates decides, the evaluations may lack metrics.
@@ -209,6 +212,19 @@ def _blessings(situation: Situation) -> Decision | None:
                     explanation=f"{blessing.name} at {blessing.uri} {verdict}",
                 )
     return None
+
+
+def _being_written(situation: Situation) -> Decision | None:
+    """Does not export while somebody copies a newer version into the base directory."""
+    if not situation.being_written:
+        return None
+    return Decision(
+        reason=pb.ExportDecision.BEING_WRITTEN,
+        explanation=(
+            f"{situation.being_written}. Nothing is exported until the version is complete, or has"
+            " not changed for 10 minutes"
+        ),
+    )
 
 
 def _already_best(situation: Situation) -> Decision | None:
@@ -275,7 +291,7 @@ def _unknown_best(situation: Situation) -> Decision | None:
     policy, best = situation.policy, situation.best
     if best is None or policy.force or situation.compared.known_best is not None:
         return None
-    problem = f"the evaluation of the best (version {best.version}) is not known"
+    problem = _why_unknown(best)
     if policy.on_unknown_best == pb.ComparePolicy.FAIL:
         raise RuntimeError(
             f"cannot compare the candidate with the best: {problem}, and"
@@ -286,8 +302,16 @@ def _unknown_best(situation: Situation) -> Decision | None:
     if policy.on_unknown_best == pb.ComparePolicy.EXPORT and not is_required:
         return None
     return situation.decision(
-        pb.ExportDecision.BEST_UNKNOWN_KEPT, f"{problem}, so the best is kept", problem
+        pb.ExportDecision.BEST_UNKNOWN_KEPT,
+        f"{problem}, so the best is kept. To go on, pass examples, so that the best is evaluated on"
+        " them, or set compare_policy.on_unknown_best to EXPORT for one run",
+        problem,
     )
+
+
+def _why_unknown(best: Best) -> str:
+    clause = f": {best.problem}" if best.problem else ""
+    return f"the evaluation of the best (version {best.version}) is not known{clause}"
 
 
 def _not_comparable(situation: Situation) -> Decision | None:
@@ -400,7 +424,7 @@ def _export(situation: Situation) -> Decision:
             f"forced by compare_policy.force ({policy.force}): {explanation}",
         )
     if situation.compared.known_best is None:
-        problem = f"the evaluation of the best (version {best.version}) is not known"
+        problem = _why_unknown(best)
         return situation.export_decision(
             pb.ExportDecision.BEST_UNKNOWN_EXPORTED,
             f"{problem}, so the candidate is exported",
@@ -452,6 +476,7 @@ GATES: tuple[Gate, ...] = (
         decide=_blessings,
         reasons=(pb.ExportDecision.NOT_BLESSED, pb.ExportDecision.BLESSING_NOT_COMPUTED),
     ),
+    Gate(decide=_being_written, reasons=(pb.ExportDecision.BEING_WRITTEN,)),
     Gate(decide=_already_best, reasons=(pb.ExportDecision.ALREADY_BEST,)),
     Gate(decide=_candidate_is_nan, reasons=(pb.ExportDecision.CANDIDATE_IS_NAN,)),
     Gate(decide=_too_few_examples, reasons=(pb.ExportDecision.TOO_FEW_EXAMPLES,)),

@@ -90,6 +90,9 @@ class Best:
         signatures: Serving signatures; None if they are not compared.
         signatures_problem: Reason why its signatures cannot be read; empty if they can.
         path: Version directory, as a person would write it.
+        name: Name of the version directory in the base directory.
+        problem: Reason why a version has no known evaluation; empty if it has a record, or never
+            had one.
         record: Record of the export; None for a foreign one.
         model_uri: URI of the Model that a foreign best was pushed from; empty if not known.
     """
@@ -103,6 +106,8 @@ class Best:
     signatures: Mapping[str, Signature] | None = None
     signatures_problem: str = ""
     path: str = ""
+    name: str = ""
+    problem: str = ""
     record: pb.ExportRecord | None = None
     model_uri: str = ""
 
@@ -111,13 +116,14 @@ class Best:
 class Observation:
     """Everything that a run has read: all input of a decision except the policy and the time.
 
-    A decision depends only on candidate and best. The other fields are for acting and reporting.
+    A decision depends only on candidate, best and being_written. The other fields are for acting and
+    reporting.
 
     Attributes:
         candidate: The model that may be exported.
         best: The model that is served, or None.
+        being_written: Description of a newer version that is being copied; empty if there is none.
         versions: Version numbers of the existing version directories, in order.
-        largest_version: Largest number ever seen in the base directory; 0 if there is none.
         latest_record: Record of the newest export with a record, the best's if it has one. It
             holds the history of the base directory.
         warnings: Entries that were skipped or could not be read.
@@ -125,8 +131,8 @@ class Observation:
 
     candidate: Candidate
     best: Best | None
+    being_written: str = ""
     versions: tuple[int, ...] = ()
-    largest_version: int = 0
     latest_record: pb.ExportRecord | None = None
     warnings: tuple[str, ...] = ()
 

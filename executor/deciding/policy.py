@@ -73,7 +73,7 @@ class Policy:
     """
 
     rule: Rule
-    on_unknown_best: pb.ComparePolicy.OnUnknownBest = pb.ComparePolicy.EXPORT
+    on_unknown_best: pb.ComparePolicy.OnUnknownBest = pb.ComparePolicy.KEEP
     guardrails: tuple[Guardrail, ...] = ()
     min_example_count: float = 0.0
     comparability: pb.ComparePolicy.Comparability = pb.ComparePolicy.PREFER_SAME_DATA
@@ -167,7 +167,7 @@ def policy_from_proto(
         check_options(proto)
     return Policy(
         rule=rule,
-        on_unknown_best=proto.on_unknown_best or pb.ComparePolicy.EXPORT,
+        on_unknown_best=proto.on_unknown_best or pb.ComparePolicy.KEEP,
         guardrails=found,
         min_example_count=proto.min_example_count,
         comparability=proto.comparability or pb.ComparePolicy.PREFER_SAME_DATA,
@@ -227,8 +227,7 @@ def _check_choices(proto: pb.ComparePolicy) -> None:
     if proto.on_unknown_best not in pb.ComparePolicy.OnUnknownBest.values():
         raise FieldValueError(
             "on_unknown_best",
-            "must be EXPORT, KEEP or FAIL (got"
-            f" {proto.on_unknown_best!r}). Leave it out for EXPORT.",
+            f"must be EXPORT, KEEP or FAIL (got {proto.on_unknown_best!r}). Leave it out for KEEP.",
         )
     if proto.comparability not in pb.ComparePolicy.Comparability.values():
         raise FieldValueError(

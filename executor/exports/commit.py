@@ -385,8 +385,8 @@ class MarkerCommit:
                     )
             except OSError as error:
                 found.append(_not_removed(self._base / entry.name, error))
-        names = (entry.name for entry in self._base.children())
-        self._remove_claims_below(max(map(number_of, names), default=0))
+        numbers = (number_of(entry.name) for entry in self._base.children())
+        self._remove_claims_below(max((n for n in numbers if n is not None), default=0))
         return found
 
     def _remove_claims_below(self, version: int) -> None:

@@ -6,6 +6,8 @@
     <base>/.best_exporter/staging/                       exports being written
     <base>/.best_exporter/trash/<version>-<token>/       exports being deleted, on a disk
     <base>/.best_exporter/retired/<version>.json         tombstones
+    <base>/.best_exporter/stamps/<version>.json          stamps of files whose content was checked
+    <base>/.best_exporter/largest_version                the largest version ever given
 
 commit.py describes how a version appears and disappears, all or nothing.
 """
@@ -13,19 +15,29 @@ commit.py describes how a version appears and disappears, all or nothing.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tfx_best_exporter.executor.exports import records, saved_model, versions
+from tfx_best_exporter.executor.exports import inspection, records, saved_model, versions
 from tfx_best_exporter.executor.exports.commit import (
     VersionTakenError,
     commit_for,
     remove_leftover,
 )
+from tfx_best_exporter.executor.exports.largest_version import LargestVersion
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError, Tombstones
-from tfx_best_exporter.executor.exports.versions import MAX_VERSION, Export, Served
+from tfx_best_exporter.executor.exports.stamps import Stamps
+from tfx_best_exporter.executor.exports.versions import (
+    MAX_VERSION,
+    Export,
+    Inspection,
+    Listing,
+    Served,
+    Status,
+)
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import (
     Entry,
@@ -63,6 +75,8 @@ class ExportDirectory:
         self.base = base
         self._state = base / STATE_DIRECTORY
         self._tombstones = Tombstones(self._state / "retired")
+        self._stamps = Stamps(self._state / "stamps")
+        self._largest_version = LargestVersion(self._state / "largest_version")
         self._commit = commit_for(base, self._state)
         self._lease: Lease | None = None
 
@@ -99,47 +113,93 @@ class ExportDirectory:
                 self._lease = None
 
     def exports(self) -> tuple[Export, ...]:
-        """Returns every version directory, in order of the versions; may be empty.
+        """Returns every version, in order of the numbers; may be empty.
 
         Raises:
             ValueError: The base directory is a file.
             OSError: The base directory cannot be read.
         """
-        return versions.listing_of(self._entries(), self.base).exports
+        return self._listing().exports
 
     def served(self) -> Served:
-        """Lists the base directory once, and finds the export that a model server serves.
+        """Finds the version that a model server serves.
+
+        With the lock, stamps are noted of files that were read.
 
         Raises:
             ValueError: The base directory is a file.
-            RecordError: The newest complete export, or a newer one, has an unreadable record.
+            RecordError: The best has a record that cannot be parsed, or a newer version has.
             OSError: The base directory cannot be read.
         """
-        listing = versions.listing_of(self._entries(), self.base)
-        export, record, passed_over = self._newest_complete(listing.exports)
+        listing = self._listing()
+        warnings = [
+            f"{name!r} is not a version: a model server reads no number from its name"
+            for name in listing.strays
+        ]
+        being_written = ""
+        for _, group in itertools.groupby(
+            reversed(listing.exports), key=lambda export: export.version
+        ):
+            exports = [*group]
+            found = self.inspect(exports[0]) if len(exports) == 1 else inspection.ambiguous(exports)
+            label = found.export.label
+            if found.status is Status.UNFINISHED:
+                being_written = being_written or f"{label} is being written: {found.problem}"
+            elif found.status is Status.BROKEN:
+                warnings.append(
+                    f"{label} is broken and does not count: {found.problem}. A model server that is"
+                    " restarted serves nothing. Repair or remove it."
+                )
+            else:
+                if found.problem:
+                    warnings.append(f"{label} has no known evaluation: {found.problem}")
+                return Served(
+                    exports=listing.exports,
+                    best=found,
+                    being_written=being_written,
+                    warnings=tuple(warnings),
+                )
         return Served(
             exports=listing.exports,
-            export=export,
-            record=record,
-            warnings=(*listing.strays, *passed_over),
-            largest_version=max([listing.largest_number, *self._tombstones.versions()]),
+            best=None,
+            being_written=being_written,
+            warnings=tuple(warnings),
         )
+
+    def inspect(self, export: Export) -> Inspection:
+        """Returns the status of a version; with the lock, notes stamps of files that were read.
+
+        Raises:
+            RecordError: The version has a record that cannot be parsed.
+            StorageError: The storage does not answer.
+        """
+        known: dict[int, Mapping[str, str]] = {}
+
+        def stamps_of(version: int) -> Mapping[str, str]:
+            known[version] = self._stamps.read(version)
+            return known[version]
+
+        found = inspection.inspect(export, stamps_of, self._storage_time)
+        is_new = found.status is Status.OURS and known.get(export.version) != found.stamps
+        if is_new and self._lease is not None:
+            self._note_stamps(export, found.stamps)
+        return found
 
     def contents(self, export: Export) -> tuple[pb.ExportRecord | None, str]:
         """Lists a version directory once, and reads its record once.
 
         Returns:
-            The record, or None for a foreign export; and a problem with the sizes of the files that
-            a model server loads, or an empty text.
+            The record, or None for a foreign export; and a difference from the record in the sizes
+            of the files that a model server reads, or an empty text.
 
         Raises:
             RecordError: The record cannot be read.
         """
         sizes = export.location.sizes()
         if RECORD_PATH not in sizes:
-            return None, saved_model.why_not_loadable(sizes)
+            return None, ""
         record = self.record(export)
-        return record, saved_model.why_incomplete(sizes) or records.why_damaged(record, sizes)
+        return record, inspection.why_different(record, sizes)
 
     def has_record(self, export: Export) -> bool:
         """Returns True if an export has a record; False for a foreign one."""
@@ -170,29 +230,34 @@ class ExportDirectory:
         A version that is still in the base directory is not retired, and its tombstone is skipped.
         A tombstone that cannot be read is logged and skipped, because no decision depends on it.
         """
-        present = {entry.name for entry in self._children()}
+        present = {export.version for export in self.exports()}
         for version in reversed(self._tombstones.versions()):
-            if str(version) not in present:
+            if version not in present:
                 try:
                     yield self._tombstones.read(version)
                 except RecordError as error:
                     _logger.warning("skipping a tombstone: %s", error)
 
-    def next_version(self, largest_version: int, now: float) -> int:
-        """Returns the time in seconds, or one more than the largest version if that is larger.
+    def next_version(self, now: float) -> int:
+        """Returns the time in seconds, or one more than the largest version ever given.
 
         Args:
-            largest_version: Largest version that `served` found.
             now: Seconds since the epoch.
 
         Raises:
             ValueError: The largest number that a model server can read is already in use.
         """
-        version = max(int(now), largest_version + 1)
+        largest = max(
+            self._listing().largest_version,
+            *self._tombstones.versions(),
+            self._largest_version.read(),
+        )
+        version = max(int(now), largest + 1)
         if version > MAX_VERSION:
             raise ValueError(
                 f"version must be at most {MAX_VERSION} (got {version!r}, at {self.base})."
-                " Remove the entry with the largest number from the base directory."
+                " Remove the entry with the largest number from the base directory, and"
+                f" {STATE_DIRECTORY}/largest_version."
             )
         return version
 
@@ -231,8 +296,8 @@ class ExportDirectory:
         version: int,
         files: Sequence[saved_model.ModelFile],
         make_record: Callable[[int, Sequence[pb.ManifestEntry]], pb.ExportRecord],
-    ) -> Export:
-        """Makes a complete export visible.
+    ) -> tuple[Export, pb.ExportRecord]:
+        """Makes a complete export visible, and returns it with its record.
 
         Args:
             version: Smallest version for the export; a larger one is used if another writer has
@@ -252,6 +317,8 @@ class ExportDirectory:
             record = make_record(candidate_version, manifest)
             content = records.content_of(record, self.base)
             location = self.base / str(candidate_version)
+            self._check_lease()
+            self._largest_version.write(candidate_version)
             try:
                 with _explained(
                     "write the export",
@@ -264,7 +331,11 @@ class ExportDirectory:
                     )
             except VersionTakenError:
                 continue
-            return Export(version=candidate_version, base=self.base)
+            export = Export(version=candidate_version, base=self.base)
+            # The copies were compared with the digests in the record a moment ago.
+            with _logged("note the stamps of", export.location):
+                self._note_stamps(export, inspection.stamps_of_files(export.location.tree()))
+            return export, record
         raise ValueError(
             f"cannot publish to {self.base}: other writers have taken version {version} and the"
             f" next {_MAX_TAKEN - 1}. Check which other program writes there, then run again."
@@ -325,7 +396,10 @@ class ExportDirectory:
         sources = {(file.path, file.digest.size, file.digest.crc32c): file for file in model_files}
         links, copies = [], []
         if self.has_record(export):
-            manifest = [*self.record(export).manifest, pb.ManifestEntry(path=RECORD_PATH)]
+            sizes = export.location.sizes()
+            entries = [*self.record(export).manifest, pb.ManifestEntry(path=RECORD_PATH)]
+            # A person may have deleted a file that no model server reads.
+            manifest = [entry for entry in entries if entry.path in sizes]
         else:
             manifest = records.manifest_of(saved_model.files_of(export.location))
         for entry in manifest:
@@ -351,20 +425,17 @@ class ExportDirectory:
             )
         self._lease.check()
 
-    def _newest_complete(
-        self, exports: Sequence[Export]
-    ) -> tuple[Export | None, pb.ExportRecord | None, list[str]]:
-        """Returns the newest complete export, its record, and a sentence for each newer one."""
-        passed_over = []
-        for export in reversed(exports):
-            record, problem = self.contents(export)
-            if not problem:
-                return export, record, passed_over
-            passed_over.append(
-                f"version {export.version} is incomplete and does not count: {problem}."
-                " A model server may be trying to load it. Repair or remove it."
-            )
-        return None, None, passed_over
+    def _note_stamps(self, export: Export, stamps: Mapping[str, str]) -> None:
+        with _logged("note the stamps of", export.location):
+            self._stamps.write(export.version, stamps)
+
+    def _storage_time(self) -> float:
+        return self.base.storage.now(
+            (self._state / "lock").path, is_locked=self._lease is not None
+        )
+
+    def _listing(self) -> Listing:
+        return versions.listing_of(self._entries(), self.base)
 
     def _entries(self) -> Sequence[Entry]:
         """Returns the entries of the base directory without the exporter's own state."""
@@ -378,6 +449,15 @@ class ExportDirectory:
                 "push_destination.filesystem.base_directory must be a directory"
                 f" (got {str(self.base)!r}, a file). Choose another path, or move the file away."
             ) from error
+
+
+@contextlib.contextmanager
+def _logged(attempt: str, location: Location) -> Iterator[None]:
+    """Logs an OSError of something that the run can do without."""
+    try:
+        yield
+    except OSError as error:
+        _logger.warning("cannot %s %s: %s", attempt, location, error)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 from google.protobuf import json_format
@@ -173,23 +173,6 @@ def manifest_of(files: Sequence[ModelFile]) -> list[pb.ManifestEntry]:
         pb.ManifestEntry(path=file.path, size=file.digest.size, crc32c=file.digest.crc32c)
         for file in sorted(files, key=lambda file: file.path)
     ]
-
-
-def why_damaged(record: pb.ExportRecord, sizes: Mapping[str, int]) -> str:
-    """Returns a problem with the files that a model server loads, or an empty text.
-
-    Compares sizes only, and reads no file.
-
-    Args:
-        record: Record of the export.
-        sizes: Size of each file of the export in bytes, by relative path.
-    """
-    for entry in record.manifest:
-        # Model servers load nothing from assets.extra/, and people add files there.
-        is_loaded = not entry.path.startswith(f"{ASSETS_EXTRA}/")
-        if is_loaded and sizes.get(entry.path) != entry.size:
-            return f"{entry.path} is missing, or its size is not {entry.size:,} bytes"
-    return ""
 
 
 def differences(record: pb.ExportRecord, export: Location) -> list[str]:

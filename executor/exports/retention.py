@@ -236,13 +236,15 @@ def _protections(
     export: RetainedExport, best_version: int | None, *, is_last: bool
 ) -> tuple[str, ...]:
     """Returns the reasons to keep an export that do not depend on the policy."""
-    is_newer = export.version > (best_version or 0)
+    is_newer = best_version is None or export.version > best_version
     reasons = {
         "the best": export.version == best_version,
         "not written by this exporter": export.is_foreign,
-        "incomplete and newer than the best (repair or remove it)": (
-            not export.is_foreign and not export.is_complete and is_newer
+        "newer than the best": not export.is_foreign and is_newer,
+        "different from its record (repair or remove it)": (
+            not export.is_foreign and not export.is_as_recorded
         ),
+        "a link leads to it": export.is_linked,
         "the latest export": is_last,
         "pinned": export.is_pinned,
     }

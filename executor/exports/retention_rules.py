@@ -25,8 +25,9 @@ class RetainedExport:
         is_foreign: True if another tool wrote the export. A foreign export has no record and is
             never deleted.
         exported_at: Time of the export in seconds since the epoch; None only for a foreign export.
-        is_complete: True if a model server can load the export. An incomplete export is useless for
-            a rollback.
+        is_as_recorded: True if the files that a model server reads are those of the record. An
+            export that was changed or damaged is useless for a rollback, and is never deleted.
+        is_linked: True if a link in the base directory leads to the export.
         is_pinned: True if an operator asked to keep the export.
         score: Recorded value of the compare rule's metric, negated if a smaller value is better, so
             that a larger score is always better. None if the record has no such metric.
@@ -36,7 +37,8 @@ class RetainedExport:
     version: int
     is_foreign: bool
     exported_at: float | None
-    is_complete: bool = True
+    is_as_recorded: bool = True
+    is_linked: bool = False
     is_pinned: bool = False
     score: float | None = None
     size_bytes: int = 0
@@ -54,7 +56,7 @@ class RetentionRule(Protocol):
         """Returns the versions that the rule keeps.
 
         Args:
-            exports: Every export of this exporter by version, including incomplete ones.
+            exports: Every export of this exporter by version, including changed ones.
             now: Seconds since the epoch.
         """
         ...
@@ -229,7 +231,7 @@ def _versions(exports: Iterable[RetainedExport]) -> AbstractSet[int]:
 
 
 def _complete(exports: Sequence[RetainedExport]) -> Sequence[RetainedExport]:
-    return [export for export in exports if export.is_complete]
+    return [export for export in exports if export.is_as_recorded]
 
 
 def _rank(export: RetainedExport) -> tuple[int, float, int]:

@@ -91,18 +91,59 @@ def why_incomplete(sizes: Mapping[str, int]) -> str:
     return ""
 
 
-def why_not_loadable(sizes: Mapping[str, int]) -> str:
-    """Returns the first missing part of a foreign SavedModel, or an empty text.
+def is_read_by_server(path: str) -> bool:
+    """Returns True if a model server reads a file of a SavedModel.
 
-    A SavedModel of TensorFlow 1 may have no variables. A SavedModel with variables needs all of
-    their files.
+    A server reads neither fingerprint.pb nor assets.extra/ nor files that it does not know.
 
     Args:
+        path: Path relative to the SavedModel.
+    """
+    return path in MARKERS or path.startswith(("variables/", "assets/"))
+
+
+def why_not_loadable(model: Location, sizes: Mapping[str, int]) -> str:
+    """Returns a reason why a model server cannot load a SavedModel, or an empty text.
+
+    The graph must be readable and have the tag "serve". All files must exist of its assets, and of
+    its variables if it restores any. The variables are not read.
+
+    Args:
+        model: Directory of the SavedModel.
         sizes: Size of each file in bytes, by path relative to the SavedModel.
     """
-    if any(path.startswith("variables/") for path in sizes):
-        return why_incomplete(sizes)
-    return "" if any(sizes.get(name) for name in MARKERS) else f"{BINARY} is missing or empty"
+    name = next((name for name in MARKERS if sizes.get(name)), "")
+    if not name:
+        return f"{BINARY} is missing or empty"
+    if sizes[name] > _MAX_PROTO_BYTES:
+        return _too_large(name, sizes[name], _MAX_PROTO_BYTES)
+    content = (model / name).read(_MAX_PROTO_BYTES)
+    try:
+        graphs = _parse(name, content).meta_graphs
+    except Exception as error:
+        return f"{name} cannot be parsed: {error}"
+    graph = next((each for each in graphs if _SERVING_TAG in each.meta_info_def.tags), None)
+    if graph is None:
+        return f"{name} has no graph with the tag {_SERVING_TAG!r}"
+    for asset in graph.asset_file_def:
+        if f"assets/{asset.filename}" not in sizes:
+            return f"assets/{asset.filename} is missing"
+    if graph.saver_def.restore_op_name or any(path.startswith("variables/") for path in sizes):
+        return why_incomplete(sizes) or _why_shards_incomplete(model, sizes)
+    return ""
+
+
+def _why_shards_incomplete(model: Location, sizes: Mapping[str, int]) -> str:
+    if sizes[_INDEX] > _MAX_INDEX_BYTES:
+        return _too_large(_INDEX, sizes[_INDEX], _MAX_INDEX_BYTES)
+    content = (model / _INDEX).read(_MAX_INDEX_BYTES)
+    try:
+        return variables_index.why_incomplete(variables_index.parse(content), sizes)
+    except sstable.CompressedError:
+        # TensorFlow never compresses this file, but it can read it.
+        return ""
+    except Exception as error:
+        return f"the variables cannot be read: {error}"
 
 
 def check(model: Location, work_path: Path) -> None:

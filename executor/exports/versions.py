@@ -1,15 +1,19 @@
-"""Versions: the entries of a base directory that a model server treats as exports.
+"""Versions: the entries of a base directory that a model server treats as versions of a model.
 
-TensorFlow Serving polls a base directory for names that are numbers, and serves the largest one. A
-stray is any other entry. Strays are reported, and the number in the name of a stray is never used
-for an export.
+TensorFlow Serving polls a base directory. Each name that parses as a number is a version, and the
+largest one is served:
+https://github.com/tensorflow/serving/blob/2.19.0/tensorflow_serving/sources/storage_path/file_system_storage_path_source.cc
+A stray is an entry with any other name.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import enum
+import os
 import re
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Mapping
 
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Entry, Kind
@@ -18,30 +22,47 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 # Versions are int64 in TensorFlow Serving, so this is the largest one.
 MAX_VERSION = 2**63 - 1
 
-_DIGITS = re.compile(r"[0-9]+")
+# absl::SimpleAtoi, with which TensorFlow Serving parses a name, allows a sign and ASCII white space
+# around the number.
+_NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
+# More digits than these are leading zeros, or a number that is too large. Python refuses to parse
+# thousands of digits.
+_MAX_NAME_LENGTH = 255
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """One version directory.
+    """One version of a model in a base directory.
 
     Attributes:
-        version: Name of the directory, as a number.
+        version: The number that a model server reads from the name.
         base: Base directory.
+        name: Name of the entry. Empty: the version as a decimal number, the name of every version
+            that this exporter writes.
+        kind: Kind of the entry. A version may be a link to a directory. A file cannot be loaded.
     """
 
     version: int
     base: Location
+    name: str = ""
+    kind: Kind = Kind.DIRECTORY
 
     @property
     def location(self) -> Location:
         """Location of the version directory."""
-        return self.base / str(self.version)
+        return self.base / (self.name or str(self.version))
 
     @property
     def path(self) -> str:
         """Path or URI of the version directory."""
         return self.location.uri
+
+    @property
+    def label(self) -> str:
+        """The version for a message, with the name of the entry if that is another text."""
+        if self.name in ("", str(self.version)):
+            return f"version {self.version}"
+        return f"version {self.version} ({self.name!r})"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +70,51 @@ class Listing:
     """The entries of a base directory.
 
     Attributes:
-        exports: Every version directory, by version.
-        strays: One sentence for each entry that is not a version directory.
-        largest_number: Largest number among the names of all entries; 0 if there is none. The names
-            of strays count too: a model server reads "007" as 7.
+        exports: Every version, by version and name.
+        strays: Names of the entries that are not versions.
     """
 
     exports: tuple[Export, ...]
     strays: tuple[str, ...]
-    largest_number: int
+
+    @property
+    def largest_version(self) -> int:
+        """Largest version; -1 if there is none."""
+        return self.exports[-1].version if self.exports else -1
+
+
+class Status(enum.Enum):
+    """Status of a version, as a model server that loads it would see it."""
+
+    # The server can load it, and every file that the server reads is as the record says.
+    OURS = "ours"
+    # The server can load it, but there is no record of its content.
+    FOREIGN = "foreign"
+    # It cannot be read, or it is not known which one of two entries the server loads.
+    UNKNOWN = "unknown"
+    # It cannot be loaded, and it changed a short time ago: it is being copied.
+    UNFINISHED = "unfinished"
+    # It cannot be loaded.
+    BROKEN = "broken"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """One version after a look at its files.
+
+    Attributes:
+        export: The version.
+        status: Status of the version.
+        record: Record of the export if its status is OURS; otherwise None.
+        problem: Reason for the status; empty for OURS and for a version without a record.
+        stamps: Stamp of each file that a model server reads, by relative path.
+    """
+
+    export: Export
+    status: Status
+    record: pb.ExportRecord | None = None
+    problem: str = ""
+    stamps: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,60 +122,89 @@ class Served:
     """A base directory as it was read once: its versions, and the one that is served.
 
     Attributes:
-        exports: Every version directory, by version.
-        export: The complete export with the largest version, as TensorFlow Serving chooses; None
-            if no export is complete.
-        record: Record of the export; None for a foreign export.
-        warnings: One sentence for each stray entry, then one for each incomplete version that is
-            newer than the export.
-        largest_version: Largest number among all entries and tombstones; 0 if there are none.
+        exports: Every version, by version and name.
+        best: The largest version that a model server can load, or that is not known to be broken;
+            None if there is none.
+        being_written: Description of a newer version that is being copied; empty if there is none.
+        warnings: One sentence for each stray entry, then one for each broken version that is newer
+            than the best.
     """
 
     exports: tuple[Export, ...]
-    export: Export | None
-    record: pb.ExportRecord | None
+    best: Inspection | None
+    being_written: str
     warnings: tuple[str, ...]
-    largest_version: int
+
+    @property
+    def export(self) -> Export | None:
+        """The version that is served."""
+        return self.best.export if self.best else None
+
+    @property
+    def record(self) -> pb.ExportRecord | None:
+        """Record of the version that is served; None for a foreign one."""
+        return self.best.record if self.best else None
 
     @property
     def fingerprint(self) -> str:
-        """Short text that changes whenever the served export changes; "none" without an export."""
-        if self.export is None:
-            return "none"
-        digest = self.record.model.digest if self.record else "foreign"
-        return f"{self.export.version}:{digest}"
+        """Short text that changes whenever the content that is served changes; "none" if none is.
+
+        A version that is being copied changes the fingerprint too.
+        """
+        if self.best is None:
+            text = "none"
+        elif self.best.record is not None:
+            text = f"{self.best.export.version}:{self.best.record.model.digest}"
+        else:
+            stamps = zlib.crc32(repr(sorted(self.best.stamps.items())).encode())
+            text = f"{self.best.export.version}:{self.best.status.value}:{stamps:08x}"
+        return f"{text}, being written" if self.being_written else text
 
 
 def listing_of(entries: Iterable[Entry], base: Location) -> Listing:
     """Returns the versions and the strays among the entries of a base directory."""
-    numbers, strays, largest_number = [], [], 0
+    exports, strays = [], []
     for entry in entries:
         number = number_of(entry.name)
-        largest_number = max(largest_number, number)
-        problem = _why_stray(entry, number)
-        if problem:
-            strays.append(f"{entry.name!r} is not a version: {problem}")
+        if number is None:
+            strays.append(entry.name)
         else:
-            numbers.append(number)
-    return Listing(
-        exports=tuple(Export(version=number, base=base) for number in sorted(numbers)),
-        strays=tuple(strays),
-        largest_number=largest_number,
+            name = "" if entry.name == str(number) else entry.name
+            exports.append(Export(version=number, base=base, name=name, kind=entry.kind))
+    exports.sort(key=lambda export: (export.version, export.name))
+    return Listing(exports=tuple(exports), strays=tuple(strays))
+
+
+def number_of(name: str) -> int | None:
+    """Returns the version that a model server reads from a name; None if there is none.
+
+    TensorFlow Serving also parses negative numbers, which no client can ask for.
+    """
+    match = _NUMBER.fullmatch(name) if len(name) <= _MAX_NAME_LENGTH else None
+    number = int(match[1]) if match else -1
+    return number if 0 <= number <= MAX_VERSION else None
+
+
+def linked_versions(exports: Iterable[Export]) -> frozenset[int]:
+    """Returns the versions that a link among the versions leads to.
+
+    Deleting such a version would delete what a model server loads through the link.
+    """
+    exports = tuple(exports)
+    targets = [_real_path(export) for export in exports if export.kind is Kind.LINK]
+    return frozenset(
+        export.version
+        for export in exports
+        if targets and export.kind is Kind.DIRECTORY
+        for path in [_real_path(export)]
+        if any(_is_within(path, target) or _is_within(target, path) for target in targets)
     )
 
 
-def number_of(name: str) -> int:
-    """Returns the number that a model server reads from a name, or 0; "007" is 7."""
-    number = int(name) if _DIGITS.fullmatch(name) else 0
-    return number if number <= MAX_VERSION else 0
+def _real_path(export: Export) -> str:
+    path = export.location.local_path()
+    return os.path.realpath(path) if path else export.path
 
 
-def _why_stray(entry: Entry, number: int) -> str:
-    """Returns the reason that an entry is not a version directory, or an empty text."""
-    if entry.name != str(number):
-        return "its name is not a canonical decimal number"
-    if entry.kind is Kind.LINK:
-        return "it is a link"
-    if entry.kind is Kind.FILE:
-        return "it is a file"
-    return ""
+def _is_within(path: str, directory: str) -> bool:
+    return f"{path}/".startswith(f"{directory.rstrip('/')}/")

@@ -54,7 +54,7 @@ def export_decision(
     observation: Observation,
     decision: Decision,
     *,
-    version: int = 0,
+    version: int | None = None,
     kept: Sequence[pb.ExportDecision.Kept] = (),
     retired: Sequence[pb.ExportDecision.Retired] = (),
     warnings: Sequence[str] = (),
@@ -65,7 +65,7 @@ def export_decision(
         origin: The run.
         observation: The observation of the run.
         decision: The decision of the run.
-        version: Version that contains the candidate when the run ends; 0 if there is none.
+        version: Version that contains the candidate when the run ends; None if there is none.
         kept: Exports that are kept.
         retired: Exports that the run retired or failed to retire.
         warnings: Problems that were tolerated while the run carried out the decision.
@@ -118,6 +118,27 @@ def export_decision(
         [*observation.warnings, *candidate.eval_result.warnings, *decision.warnings, *warnings]
     )
     return result
+
+
+def version_of(decision: pb.ExportDecision) -> int | None:
+    """Returns the version that contains the candidate, or None if there is none.
+
+    Decisions of the first release have 0 for none.
+    """
+    is_zero = decision.version == 0 and not decision.exported
+    if is_zero and decision.reason != pb.ExportDecision.ALREADY_BEST:
+        return None
+    return decision.version if decision.HasField("version") else None
+
+
+def path_of_version(decision: pb.ExportDecision) -> str:
+    """Returns the directory of the version that contains the candidate, or an empty text."""
+    version = version_of(decision)
+    if version is None:
+        return ""
+    # The name of a version that another tool wrote may have leading zeros.
+    is_best = not decision.exported and decision.best.path
+    return decision.best.path if is_best else f"{decision.base_directory}/{version}"
 
 
 def recorded(decision: pb.ExportDecision) -> pb.ExportDecision:

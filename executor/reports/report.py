@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from google.protobuf import json_format
 
-from tfx_best_exporter.executor.reports import wording
+from tfx_best_exporter.executor.reports import message, wording
 from tfx_best_exporter.executor.reports.sections import (
     guardrails,
     history,
@@ -128,7 +128,7 @@ class _Verdict:
 def _verdict(decision: pb.ExportDecision) -> _Verdict:
     if decision.exported:
         title, tone = "Exported", "exported"
-    elif decision.version:
+    elif message.version_of(decision) is not None:
         title, tone = "Already served", "served"
     else:
         title = "Not exported"

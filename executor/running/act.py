@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,17 +13,18 @@ from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.exports import resave, retention, saved_model
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
-from tfx_best_exporter.executor.exports.directory import Export
 from tfx_best_exporter.executor.exports.records import (
     EVALUATION_DIRECTORY,
     RecordError,
 )
+from tfx_best_exporter.executor.exports.versions import Export, Status, linked_versions
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.reports import message
 from tfx_best_exporter.executor.running.observe import CandidateModel
 from tfx_best_exporter.executor.running.outcome import Outcome
 from tfx_best_exporter.executor.running.settings import Settings
 from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.protocol import Kind
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
@@ -57,8 +59,8 @@ def publish(
     version: int,
     pushed_model_uri: str,
     work_path: Path,
-) -> int:
-    """Publishes the candidate as a new version, and returns the version.
+) -> tuple[Export, pb.ExportRecord]:
+    """Publishes the candidate as a new version, and returns the export with its record.
 
     Args:
         settings: Settings of the run.
@@ -96,7 +98,7 @@ def publish(
         *with_assets_extra(files, settings.assets_extra),
         *_evaluation_files(model.candidate.eval_result.source, model.candidate.eval_result.uri),
     ]
-    return settings.exports.publish(version, files, make_record).version
+    return settings.exports.publish(version, files, make_record)
 
 
 def _evaluation_files(source: int, uri: str) -> list[saved_model.ModelFile]:
@@ -112,7 +114,6 @@ def _evaluation_files(source: int, uri: str) -> list[saved_model.ModelFile]:
 def retire(
     settings: Settings,
     *,
-    versions: Sequence[int],
     best_version: int | None,
     best_record: pb.ExportRecord | None,
     now: float,
@@ -121,49 +122,46 @@ def retire(
 
     Args:
         settings: Settings of the run.
-        versions: All version directories.
         best_version: Version of the best; None without one.
         best_record: Record of the best; None if the best is foreign.
         now: Seconds since the epoch.
     """
-    exports, policy = settings.exports, settings.retention_policy
+    policy = settings.retention_policy
+    if policy is None:
+        # All exports are kept, so none is read.
+        return Outcome()
+    exports = settings.exports.exports()
     warnings: list[str] = []
-
-    def retained(version: int) -> retention.RetainedExport:
-        """Returns an export for retention; an export that cannot be read counts as foreign."""
-        export = Export(version=version, base=exports.base)
-        try:
-            if version == best_version:
-                record, problem = best_record, ""
-            else:
-                record, problem = exports.contents(export)
-            # A record that names another version belongs to a copy that a person made.
-            if record is not None and record.version == version:
-                return retention.RetainedExport(
-                    version=version,
-                    is_foreign=False,
-                    exported_at=record.exported_at.ToNanoseconds() / 1e9,
-                    is_complete=not problem,
-                    score=_score(record, settings.policy.rule.leading),
-                    size_bytes=sum(entry.size for entry in record.manifest),
-                )
-        except (OSError, RecordError) as error:
-            warnings.append(f"version {version} is kept because it cannot be read: {error}")
-        return retention.RetainedExport(version=version, is_foreign=True, exported_at=None)
-
-    plan = retention.plan(
-        # Without a policy all exports are kept, so none is read.
-        [retained(version) for version in versions] if policy else [],
-        best_version=best_version,
-        policy=policy,
-        now=now,
-    )
+    linked = linked_versions(exports)
+    numbers = collections.Counter(export.version for export in exports)
+    retained = {
+        export.version: _retained(
+            settings,
+            export,
+            record=best_record if export.version == best_version else None,
+            is_linked=export.version in linked,
+            is_unique=numbers[export.version] == 1,
+            warnings=warnings,
+        )
+        for export in exports
+    }
+    plan = retention.plan([*retained.values()], best_version=best_version, policy=policy, now=now)
+    # A changed export is never retired. Its content is checked last, because this may read files.
+    while changed := [
+        item.version for item in plan.retire if not _is_as_recorded(settings, item.version)
+    ]:
+        for version in changed:
+            retained[version] = dataclasses.replace(retained[version], is_as_recorded=False)
+        plan = retention.plan(
+            [*retained.values()], best_version=best_version, policy=policy, now=now
+        )
     warnings.extend(plan.warnings)
     retired = []
     for item in plan.retire:
         problem = ""
+        export = Export(version=item.version, base=settings.exports.base)
         try:
-            exports.retire(Export(version=item.version, base=exports.base), why=item.why, now=now)
+            settings.exports.retire(export, why=item.why, now=now)
         except (OSError, RecordError) as error:
             problem = str(error)
             warnings.append(
@@ -177,6 +175,57 @@ def retire(
         retired=tuple(retired),
         warnings=tuple(warnings),
     )
+
+
+def _retained(
+    settings: Settings,
+    export: Export,
+    *,
+    record: pb.ExportRecord | None,
+    is_linked: bool,
+    is_unique: bool,
+    warnings: list[str],
+) -> retention.RetainedExport:
+    """Returns an export for retention; one that cannot be read counts as foreign.
+
+    Args:
+        settings: Settings of the run.
+        export: The export.
+        record: Record of the export if it is the best, whose files were checked.
+        is_linked: True if a link in the base directory leads to the export.
+        is_unique: False if a model server reads the same number from another name too.
+        warnings: Gets a sentence if the export cannot be read.
+    """
+    foreign = retention.RetainedExport(
+        version=export.version, is_foreign=True, exported_at=None, is_linked=is_linked
+    )
+    if export.name or export.kind is not Kind.DIRECTORY or not is_unique:
+        return foreign
+    try:
+        record, problem = (record, "") if record else settings.exports.contents(export)
+    except (OSError, RecordError) as error:
+        warnings.append(f"version {export.version} is kept because it cannot be read: {error}")
+        return foreign
+    # A record that names another version belongs to a copy that a person made.
+    if record is None or record.version != export.version:
+        return foreign
+    return retention.RetainedExport(
+        version=export.version,
+        is_foreign=False,
+        exported_at=record.exported_at.ToNanoseconds() / 1e9,
+        is_as_recorded=not problem,
+        is_linked=is_linked,
+        score=_score(record, settings.policy.rule.leading),
+        size_bytes=sum(entry.size for entry in record.manifest),
+    )
+
+
+def _is_as_recorded(settings: Settings, version: int) -> bool:
+    export = Export(version=version, base=settings.exports.base)
+    try:
+        return settings.exports.inspect(export).status is Status.OURS
+    except (OSError, RecordError):
+        return False
 
 
 def _score(record: pb.ExportRecord, rule: MetricRule | None) -> float | None:

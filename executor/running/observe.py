@@ -14,8 +14,9 @@ from tfx_best_exporter.executor.deciding.policy import Needs
 from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.evaluations.best import Reevaluated, with_evaluation
 from tfx_best_exporter.executor.exports import saved_model
-from tfx_best_exporter.executor.exports.directory import Export, ExportDirectory, Served
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import EVALUATION_DIRECTORY, RecordError
+from tfx_best_exporter.executor.exports.versions import Export, Inspection, Served, Status
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -129,55 +130,58 @@ def observe(
     served = exports.served()
     warnings = list(served.warnings)
     best = None
-    if served.export is not None:
-        best, found = _best(served.export, served.record, foreign_best)
+    if served.best is not None:
+        best, found = _best(served.best, foreign_best)
         warnings.extend(found)
         # An evaluation takes minutes to hours, so it runs only if the two will be compared.
-        if candidate.is_blessed and best.digest != candidate.digest:
+        is_compared = candidate.is_blessed and not served.being_written
+        if is_compared and best.digest != candidate.digest:
             best, found = _compared_best(
-                best, served.export, candidate.eval_result, needs, comparability, reevaluate
+                best, served.best.export, candidate.eval_result, needs, comparability, reevaluate
             )
             warnings.extend(found)
     latest, found = _latest_record(exports, served) if best else (None, ())
     return Observation(
         candidate=candidate,
         best=best,
+        being_written=served.being_written,
         versions=tuple(export.version for export in served.exports),
-        largest_version=served.largest_version,
         latest_record=latest,
         warnings=(*warnings, *found),
     )
 
 
-def _best(
-    export: Export, record: pb.ExportRecord | None, foreign_best: ForeignBest | None
-) -> tuple[Best, tuple[str, ...]]:
+def _best(found: Inspection, foreign_best: ForeignBest | None) -> tuple[Best, tuple[str, ...]]:
     """Returns the best with its recorded or foreign evaluation, and warnings."""
+    export, record = found.export, found.record
+    best = Best(
+        version=export.version,
+        digest="",
+        eval_result=None,
+        is_foreign=record is None,
+        path=export.path,
+        name=export.location.name,
+        problem=found.problem,
+        record=record,
+    )
     if record is not None:
-        best = Best(
-            version=export.version,
-            digest=record.model.digest,
-            eval_result=EvalResult.from_proto(record.evaluation),
-            path=export.path,
-            record=record,
-        )
+        evaluation = EvalResult.from_proto(record.evaluation)
+        return dataclasses.replace(best, digest=record.model.digest, eval_result=evaluation), ()
+    if found.status is Status.UNKNOWN:
         return best, ()
-    digest, warnings = "", ()
+    warnings = ()
     try:
         digest = saved_model.digest_of(saved_model.files_of(export.location))
+        best = dataclasses.replace(best, digest=digest)
     except saved_model.InvalidModelError as error:
         # An export written by another tool may break the rules of this exporter.
         warnings = (str(error),)
-    is_known = foreign_best is not None and foreign_best.version == export.version
-    best = Best(
-        version=export.version,
-        digest=digest,
-        eval_result=foreign_best.eval_result if foreign_best and is_known else None,
-        is_foreign=True,
-        path=export.path,
-        model_uri=foreign_best.model_uri if foreign_best and is_known else "",
-    )
-    return best, warnings
+    # The lineage of a version that was edited is that of its former content.
+    if foreign_best is None or foreign_best.version != export.version or found.problem:
+        return best, warnings
+    return dataclasses.replace(
+        best, eval_result=foreign_best.eval_result, model_uri=foreign_best.model_uri
+    ), warnings
 
 
 def _compared_best(
@@ -229,7 +233,7 @@ def observe_signatures(
     best = observation.best
     if best is None:
         return observation
-    export = Export(version=best.version, base=exports.base)
+    export = Export(version=best.version, base=exports.base, name=best.name)
     try:
         best = dataclasses.replace(best, signatures=_signatures_of_export(export))
     except saved_model.InvalidModelError as error:

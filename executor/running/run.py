@@ -13,7 +13,7 @@ from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
 from tfx_best_exporter.executor.evaluations.best import Reevaluated
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
-from tfx_best_exporter.executor.exports.directory import Export
+from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.reports import message, wording
 from tfx_best_exporter.executor.running import act, observe
@@ -93,12 +93,22 @@ def retire_only(settings: Settings) -> pb.ExportDecision:
     """
     with settings.exports.lock():
         recovered = settings.exports.recover()
-        outcome = _retire(settings, settings.clock(), None)
+        served = settings.exports.served()
+        warnings = [*recovered, *served.warnings]
+        if served.being_written:
+            outcome = Outcome(warnings=(served.being_written,))
+        else:
+            outcome = act.retire(
+                settings,
+                best_version=served.export.version if served.export else None,
+                best_record=served.record,
+                now=settings.clock(),
+            )
     return pb.ExportDecision(
         schema_version=SCHEMA_VERSION,
         kept=outcome.kept,
         retired=outcome.retired,
-        warnings=[*recovered, *outcome.warnings],
+        warnings=[*warnings, *outcome.warnings],
     )
 
 
@@ -147,33 +157,42 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
         decided_at=now,
         warnings=request.warnings,
     )
-    version = 0
+    export, record = None, None
     with exports.work_directory() as work_path:
         model, decision = _decide(settings, source, observation, needs, now, work_path)
         if decision.is_export:
-            version = act.publish(
+            export, record = act.publish(
                 settings,
                 model,
                 lambda version: message.export_decision(
                     origin, observation, decision, version=version, warnings=recovered
                 ),
-                version=exports.next_version(observation.largest_version, now),
+                version=exports.next_version(now),
                 pushed_model_uri=request.pushed_model_uri,
                 work_path=work_path,
             )
-    if decision.reason == pb.ExportDecision.ALREADY_BEST and observation.best is not None:
-        version = observation.best.version
-    if version and request.pushed_model is not None:
-        exports.copy_to(
-            Export(version=version, base=exports.base), request.pushed_model, source.files
+    best = observation.best
+    if decision.reason == pb.ExportDecision.ALREADY_BEST and best is not None:
+        export = Export(version=best.version, base=exports.base, name=best.name)
+    if export is not None and request.pushed_model is not None:
+        exports.copy_to(export, request.pushed_model, source.files)
+    if observation.being_written:
+        # The version may become the best, and a person may need the others to repair it.
+        outcome = Outcome()
+    elif decision.is_export and export is not None:
+        outcome = act.retire(settings, best_version=export.version, best_record=record, now=now)
+    else:
+        outcome = act.retire(
+            settings,
+            best_version=best.version if best else None,
+            best_record=best.record if best else None,
+            now=now,
         )
-    # A new export changes the versions, so retention reads them again.
-    outcome = _retire(settings, now, None if decision.is_export else observation)
     return message.export_decision(
         origin,
         observation,
         decision,
-        version=version,
+        version=export.version if export else None,
         kept=outcome.kept,
         retired=outcome.retired,
         warnings=[*recovered, *outcome.warnings],
@@ -213,33 +232,6 @@ def _decide(
     return model, decide(observation, settings.policy, now, compared=decision.compared)
 
 
-def _retire(settings: Settings, now: float, observation: Observation | None) -> Outcome:
-    """Retires the exports that the policy does not keep.
-
-    Args:
-        settings: Settings of the run.
-        now: Seconds since the epoch.
-        observation: Observation of this run, if nothing has changed since; None to read the base
-            directory again.
-    """
-    if observation is None:
-        served = settings.exports.served()
-        versions = tuple(export.version for export in served.exports)
-        best_version = served.export.version if served.export else None
-        best_record = served.record
-    else:
-        versions, best = observation.versions, observation.best
-        best_version = best.version if best else None
-        best_record = best.record if best else None
-    return act.retire(
-        settings,
-        versions=versions,
-        best_version=best_version,
-        best_record=best_record,
-        now=now,
-    )
-
-
 def _log(result: pb.ExportDecision) -> None:
     _logger.info(
         "%s: %s: %s (base directory %s, version %s)",
@@ -247,7 +239,7 @@ def _log(result: pb.ExportDecision) -> None:
         pb.ExportDecision.Reason.Name(result.reason),
         wording.line(result.explanation),
         wording.line(result.base_directory),
-        result.version or "none",
+        result.version if result.HasField("version") else "none",
     )
     for warning in result.warnings:
         _logger.warning("%s", wording.line(warning))

@@ -28,6 +28,7 @@ from tfx_best_exporter.executor.evaluations.reevaluation import Beam
 from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.reports import message
 from tfx_best_exporter.executor.running.exec_properties import ExecProperties, PriorExport
 from tfx_best_exporter.executor.running.observe import ForeignBest, observe_candidate
 from tfx_best_exporter.executor.running.run import Request, export_if_better
@@ -339,10 +340,13 @@ def uri_of(examples: Sequence[InputArtifact]) -> str:
 
 def _custom_properties_of(decision: pb.ExportDecision) -> dict[str, dict[str, Property]]:
     """Returns the custom properties of each output."""
-    version = str(decision.version) if decision.version else ""
+    number = message.version_of(decision)
+    version = "" if number is None else str(number)
     common: dict[str, Property] = {
         keys.PUSHED_VERSION_PROPERTY: version,
-        keys.BEST_VERSION_PROPERTY: str(decision.best.version or ""),
+        keys.BEST_VERSION_PROPERTY: (
+            str(decision.best.version) if decision.HasField("best") else ""
+        ),
         keys.REASON_PROPERTY: pb.ExportDecision.Reason.Name(decision.reason),
         keys.EXPLANATION_PROPERTY: decision.explanation,
         keys.NUMBER_RETIRED_PROPERTY: len([each for each in decision.retired if not each.error]),
@@ -359,9 +363,7 @@ def _custom_properties_of(decision: pb.ExportDecision) -> dict[str, dict[str, Pr
     return {
         keys.PUSHED_MODEL_KEY: {
             keys.PUSHED_PROPERTY: int(bool(version)),
-            keys.PUSHED_DESTINATION_PROPERTY: (
-                f"{decision.base_directory}/{version}" if version else ""
-            ),
+            keys.PUSHED_DESTINATION_PROPERTY: message.path_of_version(decision),
             **common,
         },
         keys.DECISION_KEY: {keys.EXPORTED_PROPERTY: int(decision.exported), **common},

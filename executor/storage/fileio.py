@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import posixpath
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +22,14 @@ from tfx.dsl.io import fileio
 
 from tfx_best_exporter.executor.storage import errors, lease, local_files, objects
 from tfx_best_exporter.executor.storage.digest import FileDigest
-from tfx_best_exporter.executor.storage.protocol import Entry, Kind, StorageError, TooLargeError
+from tfx_best_exporter.executor.storage.protocol import (
+    Entry,
+    FileStatus,
+    Kind,
+    StorageError,
+    TooLargeError,
+    Tree,
+)
 
 _CHUNK_BYTES = 1 << 20
 
@@ -90,6 +98,32 @@ class FileioStorage:
                     uri = posixpath.join(_text(directory), _text(name))
                     result[uri[len(root) :].lstrip("/")] = _size(fileio.stat(uri))
         return result
+
+    def tree(self, path: str) -> Tree:
+        """Returns every file below a directory.
+
+        Files have no stamps, because plug-ins have no version of a file's content.
+        """
+        root = self.uri(path)
+        files = {}
+        with self._translated(path):
+            if not fileio.isdir(root):
+                return Tree(files={})
+            for directory, _, names in fileio.walk(root):
+                for name in names:
+                    uri = posixpath.join(_text(directory), _text(name))
+                    status = fileio.stat(uri)
+                    files[uri[len(root) :].lstrip("/")] = FileStatus(
+                        size=_size(status), changed_at=_changed_at(status), stamp=""
+                    )
+        return Tree(files=files)
+
+    def now(self, lock_path: str, *, is_locked: bool) -> float:
+        """Returns the time of the lock's last renewal."""
+        if not is_locked:
+            return time.time()
+        with self._translated(lock_path):
+            return _changed_at(fileio.stat(self.uri(lock_path)))
 
     def digest(self, path: str) -> FileDigest:
         """Returns size and CRC-32C of a file, which is read for this."""
@@ -270,6 +304,13 @@ def _transfer(source: IO[bytes], destination: IO[bytes] | None) -> FileDigest:
 def _size(status: Any) -> int:
     """Returns the size in os.stat_result, or in TensorFlow's own type."""
     return int(status.st_size if isinstance(status, os.stat_result) else status.length)
+
+
+def _changed_at(status: Any) -> float:
+    """Returns the time in os.stat_result, or in TensorFlow's own type."""
+    if isinstance(status, os.stat_result):
+        return max(status.st_mtime, status.st_ctime)
+    return status.mtime_nsec / 1e9
 
 
 def _text(name: str | bytes) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,13 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from tfx_best_exporter.executor.storage import errors, lease, local_files, objects, store_clock
 from tfx_best_exporter.executor.storage.digest import FileDigest, crc32c_to_int
-from tfx_best_exporter.executor.storage.protocol import Entry, StorageError, TooLargeError
+from tfx_best_exporter.executor.storage.protocol import (
+    Entry,
+    FileStatus,
+    StorageError,
+    TooLargeError,
+    Tree,
+)
 
 # Timeouts of one request: to connect, and to read.
 _TIMEOUT_SECONDS = (10.0, 60.0)
@@ -174,6 +181,34 @@ class GsStorage:
                 retry=self._retry,
             )
             return {str(blob.name): int(blob.size or 0) for blob in blobs}
+
+    def tree(self, path: str) -> Tree:
+        """Returns every file below a directory, with its generation as the stamp."""
+        bucket, key = objects.split(path)
+        prefix = objects.prefix_of(key)
+        with self._translated(path):
+            blobs = self._client.list_blobs(
+                bucket,
+                prefix=prefix,
+                fields="items(name,size,generation,updated),nextPageToken",
+                timeout=_TIMEOUT_SECONDS,
+                retry=self._retry,
+            )
+            return Tree(
+                files={
+                    blob.name[len(prefix) :]: FileStatus(
+                        size=int(blob.size or 0),
+                        changed_at=blob.updated.timestamp() if blob.updated else 0.0,
+                        stamp=f"{blob.size}:{blob.generation}",
+                    )
+                    for blob in blobs
+                    if objects.is_file(blob.name)
+                }
+            )
+
+    def now(self, lock_path: str, *, is_locked: bool) -> float:  # noqa: ARG002
+        """Returns the store's time, from the newest response."""
+        return self.clock.now() or time.time()
 
     def digest(self, path: str) -> FileDigest:
         """Returns size and CRC-32C of a file, as the store reports them."""

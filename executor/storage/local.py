@@ -9,12 +9,19 @@ import errno
 import os
 import secrets
 import stat
+import time
 from pathlib import Path
 
 from tfx_best_exporter.executor.storage import local_files, local_lock
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.errors import check_own_write, too_large
-from tfx_best_exporter.executor.storage.protocol import Entry, Kind, TooLargeError
+from tfx_best_exporter.executor.storage.protocol import (
+    Entry,
+    FileStatus,
+    Kind,
+    TooLargeError,
+    Tree,
+)
 
 # Number of files to sync at the same time: the file system commits them together.
 _PARALLEL_SYNCS = 8
@@ -80,6 +87,43 @@ class LocalStorage:
                     if stat.S_ISREG(status.st_mode):
                         result[file_path.removeprefix(root)] = status.st_size
         return result
+
+    def tree(self, path: str) -> Tree:
+        """Returns every file below a directory; follows links, but never in a circle."""
+        files: dict[str, FileStatus] = {}
+        changed_at: float | None = None
+        seen: set[tuple[int, int]] = set()
+        directories = [""]
+        while directories:
+            relative_path = directories.pop()
+            directory_path = os.path.join(path, relative_path)
+            try:
+                status = os.stat(directory_path)
+                if (status.st_dev, status.st_ino) in seen:
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                with os.scandir(directory_path) as entries:
+                    found = [(f"{relative_path}{entry.name}", _target(entry)) for entry in entries]
+            except FileNotFoundError:
+                continue
+            changed_at = max(_changed_at(status), changed_at or 0.0)
+            for name, target in found:
+                if target is None:
+                    continue
+                if stat.S_ISDIR(target.st_mode):
+                    directories.append(f"{name}/")
+                elif stat.S_ISREG(target.st_mode):
+                    files[name] = FileStatus(
+                        size=target.st_size, changed_at=_changed_at(target), stamp=_stamp(target)
+                    )
+        return Tree(files=files, changed_at=changed_at)
+
+    def now(self, lock_path: str, *, is_locked: bool) -> float:
+        """Returns the time of the file system, which may be that of a file server."""
+        if not is_locked:
+            return time.time()
+        os.utime(lock_path)
+        return os.stat(lock_path).st_mtime
 
     def digest(self, path: str) -> FileDigest:
         """Returns size and CRC-32C of a file."""
@@ -214,6 +258,28 @@ def _kind(entry: os.DirEntry[str]) -> Kind:
     if entry.is_symlink():
         return Kind.LINK
     return Kind.DIRECTORY if entry.is_dir(follow_symlinks=False) else Kind.FILE
+
+
+def _target(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Returns the status of an entry, or of its target if it is a link; None if there is none."""
+    try:
+        return entry.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        # A link that leads to itself has no target either.
+        if error.errno == errno.ELOOP:
+            return None
+        raise
+
+
+def _changed_at(status: os.stat_result) -> float:
+    # Copies with the original's times, as by `cp -p`, change only the second time.
+    return max(status.st_mtime, status.st_ctime)
+
+
+def _stamp(status: os.stat_result) -> str:
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
 
 
 def _raise(error: OSError) -> None:

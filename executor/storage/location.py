@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from tfx_best_exporter.executor.storage.digest import FileDigest
-from tfx_best_exporter.executor.storage.protocol import Entry, Storage
+from tfx_best_exporter.executor.storage.protocol import Entry, Storage, Tree
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,6 +54,10 @@ class Location:
     def sizes(self) -> dict[str, int]:
         """Returns the size in bytes of every file below, by relative path; may be empty."""
         return self.storage.sizes(self.path)
+
+    def tree(self) -> Tree:
+        """Returns every file below this directory with its size, time and stamp."""
+        return self.storage.tree(self.path)
 
     def digest(self) -> FileDigest:
         """Returns size and CRC-32C of this file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,41 @@ class Entry:
 
     name: str
     kind: Kind
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FileStatus:
+    """A file as a listing reports it.
+
+    Attributes:
+        size: Size in bytes.
+        changed_at: Time of the last change, in seconds since the epoch by the storage's clock.
+        stamp: Text that changes whenever the content may have changed. Empty if the storage has no
+            such text.
+    """
+
+    size: int
+    changed_at: float
+    stamp: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """Every file below a directory.
+
+    Attributes:
+        files: Regular files by relative path. A link counts as the file that it leads to.
+        changed_at: Time of the last change of a directory itself, such as a new name in it, in
+            seconds since the epoch by the storage's clock. None if there is no directory.
+    """
+
+    files: Mapping[str, FileStatus]
+    changed_at: float | None = None
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Size of each file in bytes, by relative path."""
+        return {path: status.size for path, status in self.files.items()}
 
 
 class StorageError(OSError):
@@ -109,6 +145,24 @@ class Storage(Protocol):
         """Returns the size in bytes of every file below a directory, by relative path.
 
         The result is empty if the directory does not exist.
+        """
+        ...
+
+    def tree(self, path: str) -> Tree:
+        """Returns every file below a directory with its size, time and stamp.
+
+        A storage with links follows them as a model server does. The result is empty if the
+        directory does not exist. Costs one listing; no file is opened.
+        """
+        ...
+
+    def now(self, lock_path: str, *, is_locked: bool) -> float:
+        """Returns the storage's own time, in seconds since the epoch.
+
+        Args:
+            lock_path: Lock file or object.
+            is_locked: True if this process holds the lock. A storage may then touch the file to
+                learn the time. Otherwise it may return this machine's time.
         """
         ...
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import functools
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,14 @@ from tfx_best_exporter.executor.storage import (
     s3_errors,
 )
 from tfx_best_exporter.executor.storage.digest import FileDigest, crc32c_to_int, crc32c_to_text
-from tfx_best_exporter.executor.storage.protocol import Entry, StorageError, TooLargeError
+from tfx_best_exporter.executor.storage.protocol import (
+    Entry,
+    FileStatus,
+    StorageError,
+    TooLargeError,
+    Tree,
+)
+from tfx_best_exporter.executor.storage.store_clock import StoreClock
 
 _PARALLEL_PARTS = 8
 _READ_TIMEOUT_SECONDS = 60.0
@@ -70,6 +78,7 @@ class S3Storage:
         self._part_bytes = part_bytes
         self._copy_part_bytes = copy_part_bytes
         self._lease_settings = lease_settings or lease.LeaseSettings()
+        self._clock = StoreClock()
         self._known_buckets: set[str] = set()
         self._tried_buckets: set[str] = set()
 
@@ -80,7 +89,13 @@ class S3Storage:
 
     @functools.cached_property
     def _client(self) -> Any:
-        return s3_client.make_client(self._session, self._max_attempts, _READ_TIMEOUT_SECONDS)
+        client = s3_client.make_client(self._session, self._max_attempts, _READ_TIMEOUT_SECONDS)
+        client.meta.events.register("after-call.s3", self._note_date)
+        return client
+
+    def _note_date(self, parsed: Mapping[str, Any], **_: Any) -> None:
+        headers = parsed.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        self._clock.note(headers.get("date"))
 
     @functools.cached_property
     def _lease_client(self) -> Any:
@@ -171,6 +186,31 @@ class S3Storage:
             return {
                 item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())
             }
+
+    def tree(self, path: str) -> Tree:
+        """Returns every file below a directory, with its ETag as the stamp."""
+        bucket, key = objects.split(path)
+        prefix = objects.prefix_of(key)
+        with self._translated(path):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=prefix
+            )
+            return Tree(
+                files={
+                    item["Key"][len(prefix) :]: FileStatus(
+                        size=item["Size"],
+                        changed_at=item["LastModified"].timestamp(),
+                        stamp=f"{item['Size']}:{item['ETag']}",
+                    )
+                    for page in pages
+                    for item in page.get("Contents", ())
+                    if objects.is_file(item["Key"])
+                }
+            )
+
+    def now(self, lock_path: str, *, is_locked: bool) -> float:  # noqa: ARG002
+        """Returns the store's time, from the newest response."""
+        return self._clock.now() or time.time()
 
     def digest(self, path: str) -> FileDigest:
         """Returns size and CRC-32C of a file; reads it if the store has no CRC-32C of it."""

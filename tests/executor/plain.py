@@ -1,22 +1,40 @@
-"""Directories that look like SavedModels as long as no code parses them, and exports of them."""
+"""The smallest SavedModels that pass the checks of this package, and exports of them."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.executor.exports import tables
 from tfx_best_exporter.executor.exports import saved_model
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import SCHEMA_VERSION
 from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+from tfx_best_exporter.proto import saved_model_pb2
+
+_GRAPH = saved_model_pb2.MetaGraphDef(
+    meta_info_def=saved_model_pb2.MetaGraphDef.MetaInfoDef(tags=["serve"]),
+    saver_def=saved_model_pb2.SaverDef(restore_op_name="restore"),
+)
+_DATA = b"data"
+_VARIABLE = saved_model_pb2.BundleEntryProto(dtype=saved_model_pb2.DT_UINT8, size=len(_DATA))
+_VARIABLE.shape.dim.add(size=len(_DATA))
+_HEADER = saved_model_pb2.BundleHeaderProto(num_shards=1)
 
 FILES = {
-    "saved_model.pb": b"graph",
+    "saved_model.pb": saved_model_pb2.SavedModel(meta_graphs=[_GRAPH]).SerializeToString(),
     "fingerprint.pb": b"fingerprint",
-    "variables/variables.index": b"index",
-    "variables/variables.data-00000-of-00001": b"data",
+    "variables/variables.index": tables.table(
+        [
+            tables.block(
+                [(b"", _HEADER.SerializeToString()), (b"v", _VARIABLE.SerializeToString())]
+            )
+        ]
+    ),
+    "variables/variables.data-00000-of-00001": _DATA,
     "assets/words.txt": b"words",
     "assets/empty.txt": b"",
 }
@@ -59,6 +77,18 @@ def write_files(path: Path, files: dict[str, bytes] | None = None) -> Path:
     return path
 
 
+class LaterDisk(LocalStorage):
+    """A disk on which everything was written an hour ago."""
+
+    def now(self, lock_path: str, *, is_locked: bool) -> float:
+        return super().now(lock_path, is_locked=is_locked) + 3600.0
+
+
+def later(path: Path) -> Location:
+    """Returns a location of a disk on which everything was written an hour ago."""
+    return Location(LaterDisk(), str(path))
+
+
 def read_files(path: Path) -> dict[str, bytes]:
     return {
         file.relative_to(path).as_posix(): file.read_bytes()
@@ -92,7 +122,7 @@ def publish(exports: ExportDirectory, version: int, model_path: Path, **kwargs: 
     if not model_path.exists():
         write_files(model_path)
     with exports.lock():
-        return exports.publish(version, files_of(model_path), record_of(**kwargs))
+        return exports.publish(version, files_of(model_path), record_of(**kwargs))[0]
 
 
 def retire(exports: ExportDirectory, export: Export, why: str = "", now: float = 0.0) -> None:

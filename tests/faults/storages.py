@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor.storage.digest import FileDigest
-from tfx_best_exporter.executor.storage.protocol import Entry, Lease, Storage
+from tfx_best_exporter.executor.storage.protocol import Entry, Lease, Storage, Tree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +76,12 @@ class SteppedStorage:
 
     def sizes(self, path: str) -> dict[str, int]:
         return self._storage.sizes(path)
+
+    def tree(self, path: str) -> Tree:
+        return self._storage.tree(path)
+
+    def now(self, lock_path: str, *, is_locked: bool) -> float:
+        return self._storage.now(lock_path, is_locked=is_locked)
 
     def digest(self, path: str) -> FileDigest:
         return self._storage.digest(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from tfx_best_exporter.executor.reports import charts, wording
+from tfx_best_exporter.executor.reports import charts, message, wording
 from tfx_best_exporter.executor.reports.sections import fields
 from tfx_best_exporter.executor.reports.sections.fields import Interval, Rows, Value
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -61,7 +61,8 @@ def section(decision: pb.ExportDecision) -> _History | None:
     if not entries:
         return None
     metric = _history_metric(decision, entries)
-    served = decision.version or decision.best.version
+    version = message.version_of(decision)
+    served = decision.best.version if version is None else version
     drawn = [
         entry
         for entry in entries
@@ -69,7 +70,7 @@ def section(decision: pb.ExportDecision) -> _History | None:
     ]
     marks = [
         (
-            "candidate" if entry.version == decision.version else _state(entry, served),
+            "candidate" if entry.version == version else _state(entry, served),
             f"version {entry.version}, {_state(entry, served)}",
             fields.interval(entry, ""),
         )
@@ -77,9 +78,9 @@ def section(decision: pb.ExportDecision) -> _History | None:
     ]
     ends = [_day(entry) for entry in (*drawn[:1], *drawn[-1:])]
     candidate = _candidate_interval(decision, metric)
-    is_recorded = decision.version in {entry.version for entry in entries}
+    is_recorded = version in {entry.version for entry in entries}
     if fields.is_finite(candidate) and not is_recorded:
-        state, outcome = ("candidate", "") if decision.version else ("refused", ", not exported")
+        state, outcome = ("refused", ", not exported") if version is None else ("candidate", "")
         marks.append((state, f"this run's candidate{outcome}", candidate))
         ends[1:] = ["this run"]
     directions = {each.metric: int(each.direction) for each in decision.comparisons}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from tfx_best_exporter.executor.reports import message
 from tfx_best_exporter.executor.reports.sections import fields
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -61,7 +62,9 @@ def section(decision: pb.ExportDecision) -> _Provenance:
         ("Compared on", ": ".join(filter(None, basis(decision))) if decision.basis else ""),
         ("Schema of the decision", str(decision.schema_version or "")),
     )
-    candidate = _model(decision.version, decision.candidate, decision.candidate_evaluation)
+    candidate = _model(
+        message.version_of(decision), decision.candidate, decision.candidate_evaluation
+    )
     best: Mapping[str, str] = {}
     if decision.HasField("best"):
         best = {
@@ -82,10 +85,10 @@ def section(decision: pb.ExportDecision) -> _Provenance:
     )
 
 
-def _model(version: int, model: pb.SourceModel, evaluation: pb.Evaluation) -> dict[str, str]:
+def _model(version: int | None, model: pb.SourceModel, evaluation: pb.Evaluation) -> dict[str, str]:
     """Returns the known facts about a model and its evaluation, by label."""
     return {
-        "Version": str(version or ""),
+        "Version": "" if version is None else str(version),
         "Model": model.uri,
         "Digest": model.digest,
         "Evaluation": evaluation.uri,

@@ -34,7 +34,7 @@ def foreign(*versions: int) -> list[RetainedExport]:
 
 
 def incomplete(*versions: int) -> list[RetainedExport]:
-    return ours(*versions, is_complete=False)
+    return ours(*versions, is_as_recorded=False)
 
 
 def joined(*reasons: str) -> str:
@@ -363,7 +363,7 @@ OVER = (
             id="applied after the rules, to what they keep",
         ),
         pytest.param(
-            ours(1, 2, size_bytes=10) + ours(3, size_bytes=10, is_complete=False),
+            ours(1, 2, size_bytes=10) + ours(3, size_bytes=10, is_as_recorded=False),
             2,
             pb.RetentionPolicy(max_bytes=20),
             {2: joined(BEST, UP_TO_CAP), 3: joined(BEING_REPAIRED, LAST, UP_TO_CAP)},

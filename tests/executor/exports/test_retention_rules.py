@@ -44,7 +44,7 @@ def scored(*scores: float | None) -> list[RetainedExport]:
         pytest.param(KeepLatest(count=2), at(0.0, 0.0, 0.0), {2, 3}, id="latest"),
         pytest.param(
             KeepLatest(count=2),
-            [*at(0.0, 0.0), export(3, is_complete=False)],
+            [*at(0.0, 0.0), export(3, is_as_recorded=False)],
             {1, 2},
             id="latest, one incomplete",
         ),
@@ -63,7 +63,7 @@ def scored(*scores: float | None) -> list[RetainedExport]:
         pytest.param(KeepBest(count=1), scored(INF, 1e300), {1}, id="best, infinitely good"),
         pytest.param(
             KeepBest(count=1),
-            [export(1, score=0.1), export(2, score=0.9, is_complete=False)],
+            [export(1, score=0.1), export(2, score=0.9, is_as_recorded=False)],
             {1},
             id="best, the better one incomplete",
         ),
@@ -77,7 +77,7 @@ def scored(*scores: float | None) -> list[RetainedExport]:
         pytest.param(KeepEvery(seconds=10), at(-5.0, 4.0, 5.0), {1, 3}, id="every, before 1970"),
         pytest.param(
             KeepEvery(seconds=10),
-            [export(1, is_complete=False), *at(0.0, 4.0)[1:]],
+            [export(1, is_as_recorded=False), *at(0.0, 4.0)[1:]],
             {2},
             id="every, the first incomplete",
         ),

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from pathlib import Path
 from typing import ClassVar
 
 from tfx_best_exporter.executor.storage import errors, lease, objects
 from tfx_best_exporter.executor.storage.digest import FileDigest, digest_of_bytes
-from tfx_best_exporter.executor.storage.protocol import Entry, StorageError, TooLargeError
+from tfx_best_exporter.executor.storage.protocol import (
+    Entry,
+    FileStatus,
+    StorageError,
+    TooLargeError,
+    Tree,
+)
 
 
 class MemoryStorage:
@@ -23,6 +30,7 @@ class MemoryStorage:
     # The guard is held for each access.
     _guard: ClassVar[threading.RLock] = threading.RLock()
     _files: ClassVar[dict[str, bytes]] = {}
+    _changed_at: ClassVar[dict[str, float]] = {}
 
     def __init__(self, *, lease_settings: lease.LeaseSettings | None = None):
         self._lease_settings = lease_settings or lease.LeaseSettings()
@@ -56,6 +64,24 @@ class MemoryStorage:
             }
         return objects.relative_sizes(prefix, sizes)
 
+    def tree(self, path: str) -> Tree:
+        prefix = objects.prefix_of(path)
+        with self._guard:
+            return Tree(
+                files={
+                    name[len(prefix) :]: FileStatus(
+                        size=len(content),
+                        changed_at=self._changed_at[name],
+                        stamp=str(self._changed_at[name]),
+                    )
+                    for name, content in self._files.items()
+                    if name.startswith(prefix) and objects.is_file(name)
+                }
+            )
+
+    def now(self, lock_path: str, *, is_locked: bool) -> float:
+        return time.time()
+
     def digest(self, path: str) -> FileDigest:
         return digest_of_bytes(self._content(path))
 
@@ -78,6 +104,7 @@ class MemoryStorage:
                 errors.check_own_write(self, path, content)
             else:
                 self._files[path] = content
+                self._changed_at[path] = time.time()
 
     def download(self, path: str, local_path: Path) -> FileDigest:
         content = self._content(path)
@@ -120,7 +147,8 @@ class MemoryLeaseStore:
     """A lock file that is written only if it has the expected content; no two claims are equal."""
 
     def __init__(self, storage: MemoryStorage, path: str):
-        self._files, self._guard, self._path = storage._files, storage._guard, path
+        self._files, self._changed_at = storage._files, storage._changed_at
+        self._guard, self._path = storage._guard, path
 
     def load(self) -> lease.LeaseObject | None:
         content = self._files.get(self._path)
@@ -144,4 +172,5 @@ class MemoryLeaseStore:
             if self._files.get(self._path) != expected:
                 return None
             self._files[self._path] = content
+            self._changed_at[self._path] = time.time()
             return content.decode()

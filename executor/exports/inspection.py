@@ -1,0 +1,185 @@
+"""Judges a version as a model server does: whether it can be loaded, and whose content it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from tfx_best_exporter.executor.deciding import numbers
+from tfx_best_exporter.executor.exports import records, saved_model
+from tfx_best_exporter.executor.exports.records import RECORD_PATH
+from tfx_best_exporter.executor.exports.versions import Export, Inspection, Status
+from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.protocol import Kind, Tree
+from tfx_best_exporter.executor.storage.transfer import in_parallel
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+# A version that cannot be loaded counts as being copied for this time after its last change.
+UNFINISHED_SECONDS = 600.0
+# A version that changes for longer than this is never finished: no copy takes a day.
+LONGEST_COPY_SECONDS = 24 * 3600.0
+
+
+def inspect(
+    export: Export,
+    stamps_of: Callable[[int], Mapping[str, str]],
+    now: Callable[[], float],
+) -> Inspection:
+    """Looks at the files of a version.
+
+    Files with a known stamp are not read.
+
+    Args:
+        export: The version.
+        stamps_of: Returns the stamps of a version whose content was checked.
+        now: Returns the storage's time, in seconds since the epoch.
+
+    Raises:
+        RecordError: The version has a record that cannot be parsed.
+        StorageError: The storage does not answer.
+    """
+    if export.kind is Kind.FILE:
+        return Inspection(export=export, status=Status.BROKEN, problem="it is a file")
+    try:
+        return _inspect(export, stamps_of, now)
+    except NotADirectoryError:
+        return Inspection(export=export, status=Status.BROKEN, problem="it leads to a file")
+    except OSError as error:
+        # errno is None only for errors of this package: the storage does not answer.
+        if error.errno is None:
+            raise
+        return Inspection(
+            export=export, status=Status.UNKNOWN, problem=f"it cannot be read: {error}"
+        )
+
+
+def ambiguous(exports: Sequence[Export]) -> Inspection:
+    """Returns the status of several entries with one number.
+
+    TensorFlow Serving loads the one that it lists last, which other servers need not do.
+
+    Args:
+        exports: The entries.
+    """
+    names = " and ".join(sorted(repr(export.location.name) for export in exports))
+    return Inspection(
+        export=exports[0],
+        status=Status.UNKNOWN,
+        problem=f"a model server reads the same number from {names}. Keep only one of them",
+    )
+
+
+def _inspect(
+    export: Export,
+    stamps_of: Callable[[int], Mapping[str, str]],
+    now: Callable[[], float],
+) -> Inspection:
+    tree = export.location.tree()
+    sizes = tree.sizes
+    record, problem = _record(export, tree)
+    stamps = stamps_of_files(tree)
+    if record is not None:
+        problem = why_different(record, sizes)
+        if not problem:
+            problem = _why_content_differs(export, record, tree, stamps_of(export.version))
+        if not problem:
+            return Inspection(export=export, status=Status.OURS, record=record, stamps=stamps)
+        problem = f"it differs from its record: {problem}"
+    not_loadable = saved_model.why_not_loadable(export.location, sizes)
+    if not not_loadable:
+        return Inspection(export=export, status=Status.FOREIGN, problem=problem, stamps=stamps)
+    is_changing, change = _change(tree, now())
+    return Inspection(
+        export=export,
+        status=Status.UNFINISHED if is_changing else Status.BROKEN,
+        problem=f"{not_loadable}{change}",
+        stamps=stamps,
+    )
+
+
+def stamps_of_files(tree: Tree) -> dict[str, str]:
+    """Returns the stamp of each file that a model server reads, by relative path."""
+    return {
+        path: status.stamp
+        for path, status in tree.files.items()
+        if saved_model.is_read_by_server(path)
+    }
+
+
+def _record(export: Export, tree: Tree) -> tuple[pb.ExportRecord | None, str]:
+    """Returns the record of a version, or a reason why there is none that can be read."""
+    if RECORD_PATH not in tree.files:
+        return None, ""
+    try:
+        return records.record_of(export.location), ""
+    except PermissionError as error:
+        return None, f"its record cannot be read: {error}"
+
+
+def why_different(record: pb.ExportRecord, sizes: Mapping[str, int]) -> str:
+    """Returns a file that a model server reads and that is not as recorded, or an empty text.
+
+    Compares sizes only, and reads no file.
+
+    Args:
+        record: Record of the export.
+        sizes: Size of each file of the export in bytes, by relative path.
+    """
+    entries = {entry.path: entry for entry in _entries(record)}
+    # A server reads the first of these files that exists.
+    marker = next((name for name in saved_model.MARKERS if name in sizes), saved_model.BINARY)
+    if marker not in entries:
+        return f"{marker} is not in the record" if marker in sizes else f"{marker} is missing"
+    for path, entry in entries.items():
+        if path not in sizes:
+            return f"{path} is missing"
+        if sizes[path] != entry.size:
+            return f"{path} has {sizes[path]:,} bytes instead of {entry.size:,}"
+    return ""
+
+
+def _why_content_differs(
+    export: Export, record: pb.ExportRecord, tree: Tree, known_stamps: Mapping[str, str]
+) -> str:
+    """Returns a file with other content than recorded, or an empty text; sizes are equal."""
+
+    def is_known(path: str) -> bool:
+        stamp = tree.files[path].stamp
+        return bool(stamp) and known_stamps.get(path) == stamp
+
+    entries = [entry for entry in _entries(record) if not is_known(entry.path)]
+
+    def difference(entry: pb.ManifestEntry) -> str:
+        expected = FileDigest(size=entry.size, crc32c=entry.crc32c)
+        actual = (export.location / entry.path).digest()
+        return "" if actual == expected else f"the content of {entry.path} was changed"
+
+    found = in_parallel(
+        difference,
+        entries,
+        export.location.storage,
+        total_bytes=sum(entry.size for entry in entries),
+    )
+    return next(filter(None, found), "")
+
+
+def _entries(record: pb.ExportRecord) -> Sequence[pb.ManifestEntry]:
+    return [entry for entry in record.manifest if saved_model.is_read_by_server(entry.path)]
+
+
+def _change(tree: Tree, now: float) -> tuple[bool, str]:
+    """Returns whether a version is being copied, and its last change as a clause."""
+    times = [
+        status.changed_at
+        for path, status in tree.files.items()
+        if saved_model.is_read_by_server(path)
+    ]
+    first = min(times, default=tree.changed_at)
+    if tree.changed_at is not None:
+        times.append(tree.changed_at)
+    if not times or first is None:
+        return False, ""
+    # A time in the future counts as now: two clocks may differ.
+    age_seconds = max(0.0, now - max(times))
+    is_changing = age_seconds < UNFINISHED_SECONDS and now - first < LONGEST_COPY_SECONDS
+    age, _ = numbers.durations(int(age_seconds), age_seconds)
+    return is_changing, f"; it last changed {age} ago"

@@ -1,0 +1,58 @@
+"""Stamps: what tells, without reading a file, that its content is still the one that was checked.
+
+    .best_exporter/stamps/<version>.json    stamp of each file that a model server reads
+
+A stamp comes from a listing: size, times and inode on a disk, ETag or generation in a store. A file
+whose stamp has changed is read, and its stamp is noted again. Losing a stamp therefore costs time,
+and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+
+from tfx_best_exporter.executor.keys import SCHEMA_VERSION
+from tfx_best_exporter.executor.storage.location import Location
+
+# A stamp has about 100 bytes, so this is enough for 600,000 files.
+_MAX_BYTES = 64 << 20
+
+
+class Stamps:
+    """The stamps of the versions in a base directory."""
+
+    def __init__(self, directory: Location):
+        """Makes Stamps; reads and writes nothing.
+
+        Args:
+            directory: Directory of the stamps; it need not exist yet.
+        """
+        self._directory = directory
+
+    def read(self, version: int) -> Mapping[str, str]:
+        """Returns the stamps of a version by relative path; empty if none can be read."""
+        try:
+            content = json.loads(self._location(version).read(_MAX_BYTES))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        stamps = content.get("stamps") if isinstance(content, dict) else None
+        return stamps if isinstance(stamps, dict) else {}
+
+    def write(self, version: int, stamps: Mapping[str, str]) -> None:
+        """Writes the stamps of a version.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        content = {"schema_version": SCHEMA_VERSION, "stamps": dict(stamps)}
+        self._location(version).write(json.dumps(content, indent=1).encode())
+
+    def remove(self, version: int) -> None:
+        """Removes the stamps of a version; does nothing if they cannot be removed."""
+        with contextlib.suppress(OSError):
+            self._location(version).remove()
+
+    def _location(self, version: int) -> Location:
+        return self._directory / f"{version}.json"
