@@ -116,8 +116,8 @@ class Best:
 class Observation:
     """Everything that a run has read: all input of a decision except the policy and the time.
 
-    A decision depends only on candidate, best and being_written. The other fields are for acting and
-    reporting.
+    A decision depends only on candidate, best and being_written. The other fields are for acting
+    and reporting.
 
     Attributes:
         candidate: The model that may be exported.

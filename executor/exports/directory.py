@@ -15,7 +15,6 @@ commit.py describes how a version appears and disappears, all or nothing.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -136,11 +135,8 @@ class ExportDirectory:
             f"{name!r} is not a version: a model server reads no number from its name"
             for name in listing.strays
         ]
-        being_written = ""
-        for _, group in itertools.groupby(
-            reversed(listing.exports), key=lambda export: export.version
-        ):
-            exports = [*group]
+        being_written, best = "", None
+        for exports in listing.newest_first():
             found = self.inspect(exports[0]) if len(exports) == 1 else inspection.ambiguous(exports)
             label = found.export.label
             if found.status is Status.UNFINISHED:
@@ -151,19 +147,12 @@ class ExportDirectory:
                     " restarted serves nothing. Repair or remove it."
                 )
             else:
+                best = found
                 if found.problem:
                     warnings.append(f"{label} has no known evaluation: {found.problem}")
-                return Served(
-                    exports=listing.exports,
-                    best=found,
-                    being_written=being_written,
-                    warnings=tuple(warnings),
-                )
+                break
         return Served(
-            exports=listing.exports,
-            best=None,
-            being_written=being_written,
-            warnings=tuple(warnings),
+            listing=listing, best=best, being_written=being_written, warnings=tuple(warnings)
         )
 
     def inspect(self, export: Export) -> Inspection:
@@ -230,7 +219,7 @@ class ExportDirectory:
         A version that is still in the base directory is not retired, and its tombstone is skipped.
         A tombstone that cannot be read is logged and skipped, because no decision depends on it.
         """
-        present = {export.version for export in self.exports()}
+        present = {*self._listing().versions}
         for version in reversed(self._tombstones.versions()):
             if version not in present:
                 try:
@@ -430,9 +419,7 @@ class ExportDirectory:
             self._stamps.write(export.version, stamps)
 
     def _storage_time(self) -> float:
-        return self.base.storage.now(
-            (self._state / "lock").path, is_locked=self._lease is not None
-        )
+        return self.base.storage.now((self._state / "lock").path, is_locked=self._lease is not None)
 
     def _listing(self) -> Listing:
         return versions.listing_of(self._entries(), self.base)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
+import operator
 import os
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Entry, Kind
@@ -28,6 +30,8 @@ _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)[ \t\n\v\f\r]*")
 # More digits than these are leading zeros, or a number that is too large. Python refuses to parse
 # thousands of digits.
 _MAX_NAME_LENGTH = 255
+# Fewer digits than these always fit into an int64.
+_FEW_DIGITS = 19
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +74,41 @@ class Listing:
     """The entries of a base directory.
 
     Attributes:
-        exports: Every version, by version and name.
+        base: Base directory.
+        entries: Every version with its entry, by version and name.
         strays: Names of the entries that are not versions.
     """
 
-    exports: tuple[Export, ...]
-    strays: tuple[str, ...]
+    base: Location
+    entries: tuple[tuple[int, Entry], ...] = ()
+    strays: tuple[str, ...] = ()
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """Every version, in order."""
+        return tuple(map(operator.itemgetter(0), self.entries))
 
     @property
     def largest_version(self) -> int:
         """Largest version; -1 if there is none."""
-        return self.exports[-1].version if self.exports else -1
+        return self.entries[-1][0] if self.entries else -1
+
+    @property
+    def exports(self) -> tuple[Export, ...]:
+        """Every version as an export, by version and name."""
+        return tuple(self._export(*item) for item in self.entries)
+
+    def newest_first(self) -> Iterator[list[Export]]:
+        """Yields the exports with the largest version, then those with the next one, and so on.
+
+        A base directory may have thousands of versions, so each export is made when it is needed.
+        """
+        for _, group in itertools.groupby(reversed(self.entries), key=lambda item: item[0]):
+            yield [self._export(*item) for item in group]
+
+    def _export(self, version: int, entry: Entry) -> Export:
+        name = "" if entry.name == str(version) else entry.name
+        return Export(version=version, base=self.base, name=name, kind=entry.kind)
 
 
 class Status(enum.Enum):
@@ -122,7 +150,7 @@ class Served:
     """A base directory as it was read once: its versions, and the one that is served.
 
     Attributes:
-        exports: Every version, by version and name.
+        listing: Every version.
         best: The largest version that a model server can load, or that is not known to be broken;
             None if there is none.
         being_written: Description of a newer version that is being copied; empty if there is none.
@@ -130,10 +158,10 @@ class Served:
             than the best.
     """
 
-    exports: tuple[Export, ...]
-    best: Inspection | None
-    being_written: str
-    warnings: tuple[str, ...]
+    listing: Listing
+    best: Inspection | None = None
+    being_written: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def export(self) -> Export | None:
@@ -163,16 +191,13 @@ class Served:
 
 def listing_of(entries: Iterable[Entry], base: Location) -> Listing:
     """Returns the versions and the strays among the entries of a base directory."""
-    exports, strays = [], []
-    for entry in entries:
-        number = number_of(entry.name)
-        if number is None:
-            strays.append(entry.name)
-        else:
-            name = "" if entry.name == str(number) else entry.name
-            exports.append(Export(version=number, base=base, name=name, kind=entry.kind))
-    exports.sort(key=lambda export: (export.version, export.name))
-    return Listing(exports=tuple(exports), strays=tuple(strays))
+    entries = tuple(entries)
+    found = [(number, entry) for entry in entries if (number := number_of(entry.name)) is not None]
+    found.sort()
+    strays = ()
+    if len(found) < len(entries):
+        strays = tuple(entry.name for entry in entries if number_of(entry.name) is None)
+    return Listing(base=base, entries=tuple(found), strays=strays)
 
 
 def number_of(name: str) -> int | None:
@@ -180,6 +205,8 @@ def number_of(name: str) -> int | None:
 
     TensorFlow Serving also parses negative numbers, which no client can ask for.
     """
+    if len(name) < _FEW_DIGITS and name.isascii() and name.isdecimal():
+        return int(name)
     match = _NUMBER.fullmatch(name) if len(name) <= _MAX_NAME_LENGTH else None
     number = int(match[1]) if match else -1
     return number if 0 <= number <= MAX_VERSION else None

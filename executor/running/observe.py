@@ -145,7 +145,7 @@ def observe(
         candidate=candidate,
         best=best,
         being_written=served.being_written,
-        versions=tuple(export.version for export in served.exports),
+        versions=served.listing.versions,
         latest_record=latest,
         warnings=(*warnings, *found),
     )
@@ -288,7 +288,7 @@ def _latest_record(
     """Returns the newest record, or a warning if it cannot be read."""
     if served.record is not None:
         return served.record, ()
-    for export in reversed(served.exports):
+    for export in reversed(served.listing.exports):
         try:
             if exports.has_record(export):
                 return exports.record(export), ()

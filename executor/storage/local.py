@@ -62,7 +62,13 @@ class LocalStorage:
         """
         try:
             with os.scandir(path) as entries:
-                result = [Entry(name=entry.name, kind=_kind(entry)) for entry in entries]
+                result = [
+                    Entry(
+                        entry.name,
+                        Kind.DIRECTORY if entry.is_dir(follow_symlinks=False) else _kind(entry),
+                    )
+                    for entry in entries
+                ]
         except FileNotFoundError:
             return []
         except NotADirectoryError:
@@ -70,7 +76,8 @@ class LocalStorage:
                 f"cannot list {path}: it is a file, not a directory. Use another path, or move the"
                 " file away."
             ) from None
-        return sorted(result, key=lambda entry: entry.name)
+        # The names differ, so the kinds are not compared.
+        return sorted(result)
 
     def sizes(self, path: str) -> dict[str, int]:
         """Returns the size in bytes of every file below a directory, by relative path.
@@ -255,9 +262,8 @@ def _partial_path(path: Path) -> Path:
 
 
 def _kind(entry: os.DirEntry[str]) -> Kind:
-    if entry.is_symlink():
-        return Kind.LINK
-    return Kind.DIRECTORY if entry.is_dir(follow_symlinks=False) else Kind.FILE
+    """Returns the kind of an entry that is no directory."""
+    return Kind.LINK if entry.is_symlink() else Kind.FILE
 
 
 def _target(entry: os.DirEntry[str]) -> os.stat_result | None:

@@ -7,7 +7,7 @@ import dataclasses
 import enum
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tfx_best_exporter.executor.storage.digest import FileDigest
 
@@ -20,9 +20,8 @@ class Kind(enum.Enum):
     LINK = "link"
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One name in a directory."""
+class Entry(NamedTuple):
+    """One name in a directory: a tuple, because a directory may have thousands of them."""
 
     name: str
     kind: Kind
