@@ -94,6 +94,10 @@ class BestExportedModelStrategy(resolver.ResolverStrategy):
         if served.export is None:
             _logger.info("no baseline: nothing is exported yet in %s", exports.base)
             return []
+        if served.best is not None and served.best.problem:
+            # ML Metadata knows the former content of a version that was edited.
+            _logger.warning("no baseline: %s: %s", served.export.path, served.best.problem)
+            return []
         if not siblings:
             _logger.info("no baseline: this pipeline has no Model yet")
             return []

@@ -87,11 +87,11 @@ def _inspect(
     not_loadable = saved_model.why_not_loadable(export.location, sizes)
     if not not_loadable:
         return Inspection(export=export, status=Status.FOREIGN, problem=problem, stamps=stamps)
-    is_changing, change = _change(tree, now())
+    time = now()
     return Inspection(
         export=export,
-        status=Status.UNFINISHED if is_changing else Status.BROKEN,
-        problem=f"{not_loadable}{change}",
+        status=Status.UNFINISHED if is_being_copied(tree, time) else Status.BROKEN,
+        problem=f"{not_loadable}{_last_change(tree, time)}",
         stamps=stamps,
     )
 
@@ -166,20 +166,37 @@ def _entries(record: pb.ExportRecord) -> Sequence[pb.ManifestEntry]:
     return [entry for entry in record.manifest if saved_model.is_read_by_server(entry.path)]
 
 
-def _change(tree: Tree, now: float) -> tuple[bool, str]:
-    """Returns whether a version is being copied, and its last change as a clause."""
-    times = [
+def is_being_copied(tree: Tree, now: float) -> bool:
+    """Returns True if somebody is copying a version that cannot be loaded yet.
+
+    Args:
+        tree: The files of the version.
+        now: Seconds since the epoch by the storage's clock.
+    """
+    times = _times(tree)
+    if not times:
+        return False
+    return _age_seconds(times, now) < UNFINISHED_SECONDS and now - times[0] < LONGEST_COPY_SECONDS
+
+
+def _times(tree: Tree) -> list[float]:
+    """Returns the times at which files that a server reads changed, and the directory; in order."""
+    files = [
         status.changed_at
         for path, status in tree.files.items()
         if saved_model.is_read_by_server(path)
     ]
-    first = min(times, default=tree.changed_at)
-    if tree.changed_at is not None:
-        times.append(tree.changed_at)
-    if not times or first is None:
-        return False, ""
+    return sorted(files if tree.changed_at is None else [*files, tree.changed_at])
+
+
+def _age_seconds(times: Sequence[float], now: float) -> float:
     # A time in the future counts as now: two clocks may differ.
-    age_seconds = max(0.0, now - max(times))
-    is_changing = age_seconds < UNFINISHED_SECONDS and now - first < LONGEST_COPY_SECONDS
-    age, _ = numbers.durations(int(age_seconds), age_seconds)
-    return is_changing, f"; it last changed {age} ago"
+    return max(0.0, now - times[-1])
+
+
+def _last_change(tree: Tree, now: float) -> str:
+    times = _times(tree)
+    if not times:
+        return ""
+    seconds = int(_age_seconds(times, now))
+    return f"; it last changed {numbers.durations(seconds, seconds)[0]} ago"

@@ -25,6 +25,8 @@ from tfx_best_exporter.executor.storage.protocol import (
 
 # Number of files to sync at the same time: the file system commits them together.
 _PARALLEL_SYNCS = 8
+# Errors for a file that does not exist, and for a link that leads to itself.
+_NO_TARGET = (errno.ENOENT, errno.ELOOP)
 # Above this number, syncing the whole file system takes less time than syncing each file.
 _MANY_FILES = 200
 
@@ -111,8 +113,10 @@ class LocalStorage:
                 seen.add((status.st_dev, status.st_ino))
                 with os.scandir(directory_path) as entries:
                     found = [(f"{relative_path}{entry.name}", _target(entry)) for entry in entries]
-            except FileNotFoundError:
-                continue
+            except OSError as error:
+                if error.errno in _NO_TARGET:
+                    continue
+                raise
             changed_at = max(_changed_at(status), changed_at or 0.0)
             for name, target in found:
                 if target is None:
@@ -270,11 +274,8 @@ def _target(entry: os.DirEntry[str]) -> os.stat_result | None:
     """Returns the status of an entry, or of its target if it is a link; None if there is none."""
     try:
         return entry.stat()
-    except FileNotFoundError:
-        return None
     except OSError as error:
-        # A link that leads to itself has no target either.
-        if error.errno == errno.ELOOP:
+        if error.errno in _NO_TARGET:
             return None
         raise
 
