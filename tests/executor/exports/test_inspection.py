@@ -26,7 +26,10 @@ def without(path: str) -> Callable[[Path], None]:
 
 
 def overwritten(path: str, content: bytes) -> Callable[[Path], None]:
-    return lambda version: (version / path).write_bytes(content) and None
+    def overwrite(version: Path) -> None:
+        (version / path).write_bytes(content)
+
+    return overwrite
 
 
 def linked_elsewhere(version: Path) -> None:
