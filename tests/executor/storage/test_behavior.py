@@ -85,6 +85,32 @@ def test_what_was_written_is_read(place: Place) -> None:
     assert storage.sizes(place.root) == {"a/b/file.json": 6}
 
 
+def test_a_tree_has_every_file_with_its_size_time_and_stamp(place: Place) -> None:
+    storage = place.storage
+    assert storage.tree(place / "absent").files == {}
+    with storage.lock(place / "lock", 10.0):
+        for name in ("a/one", "a/b/two"):
+            storage.write(place / name, name.encode())
+        tree = storage.tree(place / "a")
+        now = storage.now(place / "lock", is_locked=True)
+    assert tree.sizes == storage.sizes(place / "a") == {"one": 5, "b/two": 7}
+    for status in tree.files.values():
+        # Stores report times in whole seconds.
+        assert abs(status.changed_at - now) < 120.0
+    assert abs(storage.now(place / "lock", is_locked=False) - now) < 120.0
+
+
+def test_a_stamp_changes_with_the_content(place: Place) -> None:
+    storage, path = place.storage, place / "a/file"
+    stamps = []
+    for content in (b"one", b"two", b"four"):
+        storage.write(path, content)
+        stamps.append(storage.tree(place / "a").files["file"].stamp)
+        assert storage.tree(place / "a").files["file"].stamp == stamps[-1]
+    # A storage without stamps has an empty text, and its files are always read.
+    assert len({*stamps}) == 3 or {*stamps} == {""}
+
+
 def test_another_process_reads_what_was_written(place: Place) -> None:
     place.storage.write(place / "file", b"content")
     other = place.again()

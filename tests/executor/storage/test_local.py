@@ -117,3 +117,41 @@ storage.sync(f"{{root}}/a")
     assert "fsync(" not in before
     for path in ("a/b/0", "a/b/1", "a/b/2", "a/b", "a"):
         assert re.search(rf"fsync\(\d+<{re.escape(str(tmp_path))}/{path}>", after)
+
+
+def test_a_tree_follows_links_but_not_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "deep" / "file").write_bytes(b"four")
+    version = tmp_path / "version"
+    version.mkdir()
+    (version / "directory").symlink_to(tmp_path / "elsewhere")
+    (version / "file").symlink_to(tmp_path / "elsewhere" / "deep" / "file")
+    (version / "circle").symlink_to(version)
+    (version / "itself").symlink_to("itself")
+    (version / "dangling").symlink_to("nowhere")
+    os.mkfifo(version / "fifo")
+    tree = LocalStorage().tree(str(version))
+    assert tree.sizes == {"directory/deep/file": 4, "file": 4}
+    assert tree.files["file"].stamp == tree.files["directory/deep/file"].stamp
+    (tmp_path / "link").symlink_to(version)
+    assert LocalStorage().tree(str(tmp_path / "link")).sizes == tree.sizes
+
+
+def test_a_tree_has_the_time_of_the_last_new_name(tmp_path: Path) -> None:
+    assert LocalStorage().tree(str(tmp_path / "absent")).changed_at is None
+    started = tmp_path.stat().st_ctime
+    (tmp_path / "a").mkdir()
+    changed_at = LocalStorage().tree(str(tmp_path)).changed_at
+    assert changed_at is not None
+    assert changed_at >= started
+
+
+def test_the_time_under_a_lock_is_that_of_the_file_system(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    os.utime(path, (0, 0))
+    now = LocalStorage().now(str(path), is_locked=True)
+    assert path.stat().st_mtime == now > 0
+    os.utime(path, (0, 0))
+    assert LocalStorage().now(str(path), is_locked=False) > 0
+    assert path.stat().st_mtime == 0
