@@ -97,11 +97,11 @@ def _inspect(
 
 
 def stamps_of_files(tree: Tree) -> dict[str, str]:
-    """Returns the stamp of each file that a model server reads, by relative path."""
+    """Returns the known stamps of the files that a model server reads, by relative path."""
     return {
         path: status.stamp
         for path, status in tree.files.items()
-        if saved_model.is_read_by_server(path)
+        if status.stamp and saved_model.is_read_by_server(path)
     }
 
 

@@ -25,6 +25,9 @@ from tfx_best_exporter.executor.storage.protocol import (
 
 # Number of files to sync at the same time: the file system commits them together.
 _PARALLEL_SYNCS = 8
+# Times of files advance in steps of up to 10 ms, by the tick of the kernel. A file that changed
+# within this time may change again without another time.
+_TICK_SECONDS = 0.05
 # Errors for a file that does not exist, and for a link that leads to itself.
 _NO_TARGET = (errno.ENOENT, errno.ELOOP)
 # Above this number, syncing the whole file system takes less time than syncing each file.
@@ -286,6 +289,8 @@ def _changed_at(status: os.stat_result) -> float:
 
 
 def _stamp(status: os.stat_result) -> str:
+    if time.time() - _changed_at(status) < _TICK_SECONDS:
+        return ""
     return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}"
 
 

@@ -35,7 +35,7 @@ class FileStatus:
         size: Size in bytes.
         changed_at: Time of the last change, in seconds since the epoch by the storage's clock.
         stamp: Text that changes whenever the content may have changed. Empty if the storage has no
-            such text.
+            such text, or the file changed a moment ago.
     """
 
     size: int

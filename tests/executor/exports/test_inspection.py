@@ -1,5 +1,6 @@
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -260,10 +261,15 @@ def test_a_file_with_a_known_stamp_is_not_read(tmp_path: Path):
     disk = ReadFiles()
     base = ExportDirectory(Location(disk, str(tmp_path / "base")))
     export = publish(base, 5, tmp_path / "model")
+    # Files that have just been written have no stamp yet.
+    time.sleep(0.1)
+    with base.lock():
+        base.inspect(export)
     disk.read_paths.clear()
     assert base.inspect(export).status is Status.OURS
     assert disk.read_paths == []
     (tmp_path / "base" / "5" / DATA).touch()
+    time.sleep(0.1)
     for _ in range(2):
         # Without the lock, nothing is noted.
         assert base.inspect(export).status is Status.OURS
@@ -369,6 +375,8 @@ def test_a_foreign_model_is_loadable(
 
 def test_an_inspection_has_stamps_of_what_a_server_reads(tmp_path: Path):
     base = ExportDirectory(location_of(tmp_path / "base"))
-    found = base.inspect(publish(base, 5, tmp_path / "model"))
+    export = publish(base, 5, tmp_path / "model")
+    time.sleep(0.1)
+    found = base.inspect(export)
     assert isinstance(found, Inspection)
     assert sorted(found.stamps) == sorted({*FILES} - {"fingerprint.pb"})

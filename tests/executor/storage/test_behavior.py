@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,6 +106,7 @@ def test_a_stamp_changes_with_the_content(place: Place) -> None:
     stamps = []
     for content in (b"one", b"two", b"four"):
         storage.write(path, content)
+        time.sleep(0.1)
         stamps.append(storage.tree(place / "a").files["file"].stamp)
         assert storage.tree(place / "a").files["file"].stamp == stamps[-1]
     # A storage without stamps has an empty text, and its files are always read.

@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,10 @@ def test_the_time_under_a_lock_is_that_of_the_file_system(tmp_path: Path) -> Non
     os.utime(path, (0, 0))
     assert LocalStorage().now(str(path), is_locked=False) > 0
     assert path.stat().st_mtime == 0
+
+
+def test_a_file_that_has_just_changed_has_no_stamp(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"four")
+    assert LocalStorage().tree(str(tmp_path)).files["file"].stamp == ""
+    time.sleep(0.1)
+    assert LocalStorage().tree(str(tmp_path)).files["file"].stamp
