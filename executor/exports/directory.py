@@ -148,8 +148,6 @@ class ExportDirectory:
                 )
             else:
                 best = found
-                if found.problem:
-                    warnings.append(f"{label} has no known evaluation: {found.problem}")
                 break
         return Served(
             listing=listing, best=best, being_written=being_written, warnings=tuple(warnings)

@@ -34,13 +34,51 @@ _LOCAL_POLL_SECONDS = 0.002
 # Each poll of a store costs its server several requests.
 _STORE_POLL_SECONDS = 0.05
 _MAX_VERSION = 2**63 - 1
+_NEEDED_FILES = (
+    "saved_model.pb",
+    "variables/variables.index",
+    "variables/variables.data-00000-of-00001",
+)
 
 
 def version_of(name: str) -> int | None:
-    """Returns the version that TensorFlow Serving reads from a name, or None."""
-    if not name.isascii() or not name.isdigit() or int(name) > _MAX_VERSION:
+    """Returns the version that TensorFlow Serving reads from a name, or None.
+
+    It parses names with absl::SimpleAtoi, and clients cannot ask for negative versions.
+    """
+    text = name.strip(" \t\n\v\f\r")
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 255:
         return None
-    return int(name)
+    number = -int(digits) if text.startswith("-") else int(digits)
+    return number if 0 <= number <= _MAX_VERSION else None
+
+
+def served_files(base_path: Path) -> dict[str, bytes] | None:
+    """Returns the files that a running server serves: those of the largest version it can load.
+
+    Of two names with one number, TensorFlow Serving loads the one that it lists last. A link counts
+    as the directory that it leads to.
+
+    Args:
+        base_path: Base directory on a disk, with models that have variables.
+    """
+    if not base_path.exists():
+        return None
+    found = {
+        number: entry
+        for entry in sorted(base_path.iterdir())
+        if (number := version_of(entry.name)) is not None
+    }
+    for _, path in sorted(found.items(), reverse=True):
+        if is_loadable(path):
+            return {name: (path / name).read_bytes() for name in _NEEDED_FILES}
+    return None
+
+
+def is_loadable(path: Path) -> bool:
+    """Returns True if a directory, or the target of a link, has the files of a SavedModel."""
+    return all((path / name).is_file() for name in _NEEDED_FILES)
 
 
 class Reader:
