@@ -131,10 +131,7 @@ class ExportDirectory:
             OSError: The base directory cannot be read.
         """
         listing = self._listing()
-        warnings = [
-            f"{name!r} is not a version: a model server reads no number from its name"
-            for name in listing.strays
-        ]
+        warnings = [*listing.strays]
         being_written, best = "", None
         for exports in listing.newest_first():
             found = self.inspect(exports[0]) if len(exports) == 1 else inspection.ambiguous(exports)
@@ -413,6 +410,8 @@ class ExportDirectory:
         self._lease.check()
 
     def _note_stamps(self, export: Export, stamps: Mapping[str, str]) -> None:
+        if not stamps:
+            return
         with _logged("note the stamps of", export.location):
             self._stamps.write(export.version, stamps)
 

@@ -76,7 +76,7 @@ class Listing:
     Attributes:
         base: Base directory.
         entries: Every version with its entry, by version and name.
-        strays: Names of the entries that are not versions.
+        strays: One sentence for each entry that is not a version.
     """
 
     base: Location
@@ -196,7 +196,11 @@ def listing_of(entries: Iterable[Entry], base: Location) -> Listing:
     found.sort()
     strays = ()
     if len(found) < len(entries):
-        strays = tuple(entry.name for entry in entries if number_of(entry.name) is None)
+        strays = tuple(
+            f"{entry.name!r} is not a version: a model server reads no number from its name"
+            for entry in entries
+            if number_of(entry.name) is None
+        )
     return Listing(base=base, entries=tuple(found), strays=strays)
 
 

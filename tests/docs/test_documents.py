@@ -10,6 +10,7 @@ import math
 import re
 import shlex
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -394,7 +395,17 @@ CASES: dict[str, SimpleNamespace] = {
     "FIRST_EXPORT": SimpleNamespace(loss=0.738),
     "BETTER": SimpleNamespace(loss=0.178, best=0.738),
     "BEST_IS_NAN": SimpleNamespace(loss=0.178, best=NAN),
-    "BEST_UNKNOWN_EXPORTED": SimpleNamespace(loss=0.178, best=None),
+    "BEST_UNKNOWN_EXPORTED": SimpleNamespace(
+        loss=0.178, best=None, policy=policies.compare_policy(LOSS, on_unknown_best="EXPORT")
+    ),
+    "BEING_WRITTEN": SimpleNamespace(
+        loss=0.178,
+        best=0.738,
+        being_written=(
+            "version 1795331999 is being written: variables/variables.index is missing or empty; it"
+            " last changed 12 seconds ago"
+        ),
+    ),
     "ALREADY_BEST": SimpleNamespace(loss=0.178, best=0.178, digest="sha256:best"),
     "NOT_BETTER": SimpleNamespace(loss=0.946, best=0.738),
     "NOT_BLESSED": SimpleNamespace(loss=0.178, blessing=BlessingStatus.NOT_BLESSED),
@@ -467,6 +478,7 @@ def decision_of(case: SimpleNamespace) -> Decision:
                 signatures=signature_of(getattr(case, "inputs", inputs)),
             ),
             best=best,
+            being_written=getattr(case, "being_written", ""),
         ),
         policy_from_proto(proto, lambda name: min),
         31 * DAY,
@@ -629,8 +641,11 @@ def test_files_are_where_the_page_says(workdir: Path):
             source=pb.Evaluation.TFMA,
         )
         retired, current = current, Path(exporter.export(f"models/{model}", result) or "").name
+    # A file that has just been written gets its stamp in the next run.
+    time.sleep(0.1)
+    exporter.export("models/candidate", {"loss": 0.2})
     lines = re.findall(r"^    <base>/(\S+)  +\S", FILES.read_text(), re.MULTILINE)
-    assert len(lines) == 8
+    assert len(lines) == 10
     for line in lines:
         version = retired if line.startswith(".best_exporter/retired/") else current
         path = workdir / "base" / line.replace("<version>", version)

@@ -64,7 +64,7 @@ def generated() -> dict[str, str]:
     guarded = decide_by(
         compare_policy(larger("auc"), guardrails=[rail]), {"auc": 0.86}, {"auc": 0.9}
     )
-    entries = [Entry(name="007", kind=Kind.DIRECTORY)]
+    entries = [Entry(name="latest", kind=Kind.DIRECTORY)]
     (stray,) = listing_of(entries, location_of("/serving")).strays
     before, after = (
         {"serving_default": Signature(method="predict", inputs={}, outputs=outputs)}

@@ -24,6 +24,7 @@ from tests.executor.plain import FILES, read_files, write_files
 from tests.faults import reader
 from tests.faults.storages import Step, SteppedStorage
 from tfx_best_exporter.executor.exporter import ModelExporter
+from tfx_best_exporter.executor.policies import compare_policy, smaller
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Tree
@@ -98,7 +99,7 @@ class Serving(RuleBasedStateMachine):
 
     # --- runs -------------------------------------------------------------------------------------
 
-    def exporter(self, kill_at: int | None, keep: int) -> ModelExporter:
+    def exporter(self, kill_at: int | None, keep: int, on_unknown_best: str) -> ModelExporter:
         is_dead = False
 
         def die(step: Step) -> None:
@@ -111,6 +112,7 @@ class Serving(RuleBasedStateMachine):
         storage = SteppedStorage(self.disk, before=die)
         return ModelExporter(
             Location(storage, str(self.base_path)),
+            compare_policy=compare_policy(smaller("loss"), on_unknown_best=on_unknown_best),
             exports_to_keep=keep,
             clock=lambda: float(self.seconds),
         )
@@ -121,12 +123,14 @@ class Serving(RuleBasedStateMachine):
         loss = (loss_of(served) if served else 1000) + step
         return model_files(self.number, loss), loss
 
-    def run(self, action: str, kill_at: int | None, keep: int) -> None:
+    def run(
+        self, action: str, kill_at: int | None, keep: int, on_unknown_best: str = "KEEP"
+    ) -> None:
         before = reader.served_files(self.base_path)
         linked = {path: read_files(path.resolve()) for path in self.links() if path.is_dir()}
         being_copied = self.is_being_copied()
         decision = pb.ExportDecision()
-        exporter = self.exporter(kill_at, keep)
+        exporter = self.exporter(kill_at, keep, on_unknown_best)
         with contextlib.suppress(Killed):
             if action == "retire":
                 decision = exporter.retire()
@@ -137,7 +141,7 @@ class Serving(RuleBasedStateMachine):
         assert not (decision.exported and being_copied), decision
         if before is not None:
             assert after is not None, decision
-            assert loss_of(after) <= loss_of(before), decision
+            assert on_unknown_best == "EXPORT" or loss_of(after) <= loss_of(before), decision
         for name, content in self.theirs.items():
             assert (self.base_path / name).read_bytes() == content, (name, decision)
         for path, files in linked.items():
@@ -152,6 +156,13 @@ class Serving(RuleBasedStateMachine):
         files, loss = self.new_model(step)
         self.candidate = write_files(self.directory / f"model-{self.number}", files), loss
         self.run("export", kill_at, keep)
+
+    @rule(step=STEPS, keep=st.integers(1, 3))
+    def export_whatever_is_served(self, step: int, keep: int) -> None:
+        """A person allows to replace a best without a known evaluation, for one run."""
+        files, loss = self.new_model(step)
+        self.candidate = write_files(self.directory / f"model-{self.number}", files), loss
+        self.run("export", None, keep, "EXPORT")
 
     @precondition(lambda self: self.candidate)
     @rule(keep=st.integers(1, 3))
