@@ -327,6 +327,10 @@ class GsStorage:
             blob = self._client.bucket(bucket).blob(key)
             blob.delete(timeout=_TIMEOUT_SECONDS, retry=self._retry)
 
+    def batch(self) -> contextlib.AbstractContextManager[GsStorage]:
+        """Returns this storage, because each write to the store is durable."""
+        return contextlib.nullcontext(self)
+
     def lock(
         self, path: str, timeout_seconds: float
     ) -> contextlib.AbstractContextManager[lease.ObjectLease]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import copy
 import ctypes
 import errno
 import os
 import secrets
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from tfx_best_exporter.executor.storage import local_files, local_lock
+from tfx_best_exporter.executor.storage import local_batch, local_files, local_lock
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.errors import check_own_write, too_large
 from tfx_best_exporter.executor.storage.protocol import (
@@ -46,6 +48,8 @@ class LocalStorage:
     # with small files they only wait for Python's lock and for the directory's lock.
     connections = 2
     small_file_connections = 1
+    # Set in the view of a batch only.
+    _batch: local_batch.Batch | None = None
 
     def uri(self, path: str) -> str:
         """Returns the path."""
@@ -153,7 +157,9 @@ class LocalStorage:
 
     def write(self, path: str, content: bytes, *, if_absent: bool = False) -> None:
         """Writes a small file: a reader sees all of it or none."""
-        if not if_absent:
+        if not if_absent and self._batch:
+            self._batch.write(Path(path), content)
+        elif not if_absent:
             local_files.write(Path(path), content)
         elif not self._create(Path(path), content):
             check_own_write(self, path, content)
@@ -248,13 +254,31 @@ class LocalStorage:
                 " Choose another name, or remove the destination first."
             ) from None
         for parent in parents:
-            local_files.sync_directory(parent)
+            self._sync_directory(parent)
 
     def remove(self, path: str) -> None:
         """Deletes a file, or a directory and all files below it; does not follow links."""
         if os.path.lexists(path):
             local_files.remove_tree(Path(path))
-            local_files.sync_directory(Path(path).parent)
+            self._sync_directory(Path(path).parent)
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[LocalStorage]:
+        """Yields a view of this storage that syncs each changed directory once, at the end."""
+        view = copy.copy(self)
+        view._batch = batch = local_batch.Batch()
+        try:
+            yield view
+            batch.finish()
+        except BaseException:
+            batch.discard()
+            raise
+
+    def _sync_directory(self, path: Path) -> None:
+        if self._batch:
+            self._batch.add_directory(path)
+        else:
+            local_files.sync_directory(path)
 
     def lock(
         self, path: str, timeout_seconds: float

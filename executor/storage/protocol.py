@@ -97,7 +97,8 @@ class Storage(Protocol):
     - Each call is safe to retry. A remote storage retries failed requests, a bounded number of
       times.
     - A reader that starts after a write sees all of it. `write`, `rename` and `remove` are durable
-      when they return; `download`, `upload`, `copy` and `link` are durable after `sync`.
+      when they return, or when their `batch` ends; `download`, `upload`, `copy` and `link` are
+      durable after `sync`.
     - A directory exists as soon as a file below it is written; callers never create one.
     - All methods are safe to call from several threads at the same time.
 
@@ -272,6 +273,19 @@ class Storage(Protocol):
 
         Raises:
             ValueError: The path is a whole bucket.
+        """
+        ...
+
+    def batch(self) -> contextlib.AbstractContextManager[Storage]:
+        """Enters a batch of changes, and returns a storage for them.
+
+        The changes of the returned storage's `write`, `rename` and `remove` are durable when the
+        context ends, and may be visible only then. One sync for all changes costs less than one for
+        each. An object store returns itself, because each of its writes is durable.
+
+        Raises:
+            OSError: Raised when the context ends. Some or all changes were made, and they may not
+                be durable.
         """
         ...
 

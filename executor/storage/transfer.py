@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -67,6 +67,36 @@ def in_parallel(
             is_ended = True
             raise
     return [results[index] for index in range(len(results))]
+
+
+def in_batch(
+    function: Callable[[Storage, _Item], object], items: Collection[_Item], storage: Storage
+) -> dict[_Item, OSError]:
+    """Calls a function for each item, within one batch of a storage.
+
+    Args:
+        function: Called in several threads with the storage of the batch, and an item.
+        items: Hashable items. One that fails does not keep the others from being tried.
+        storage: Storage of the batch.
+
+    Returns:
+        The error of each item that failed. If the changes could not be made durable in the end,
+        every item has failed.
+    """
+    failures: dict[_Item, OSError] = {}
+    try:
+        with storage.batch() as batch:
+
+            def call(item: _Item) -> None:
+                try:
+                    function(batch, item)
+                except OSError as error:
+                    failures[item] = error
+
+            in_parallel(call, [*items], storage)
+    except OSError as error:
+        return {**dict.fromkeys(items, error), **failures}
+    return failures
 
 
 def copy_files(

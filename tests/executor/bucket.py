@@ -97,6 +97,11 @@ class Bucket(LocalStorage):
                 super().remove(each)
 
     @contextlib.contextmanager
+    def batch(self) -> Iterator["Bucket"]:
+        """Yields this bucket, because each write is durable."""
+        yield self
+
+    @contextlib.contextmanager
     def lock(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, path: str, timeout_seconds: float
     ) -> Iterator[BucketLease]:

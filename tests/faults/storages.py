@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import os
 import signal
@@ -120,6 +121,18 @@ class SteppedStorage:
     def remove(self, path: str) -> None:
         with self._step("remove", path):
             self._storage.remove(path)
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[SteppedStorage]:
+        with contextlib.ExitStack() as stack:
+            inner = stack.enter_context(self._storage.batch())
+            view = copy.copy(self)
+            view._storage = inner
+            yield view
+            # An object store has nothing to do at the end.
+            if inner is not self._storage:
+                with self._step("end of batch", ""):
+                    stack.close()
 
     @contextlib.contextmanager
     def lock(self, path: str, timeout_seconds: float) -> Iterator[Lease]:

@@ -135,6 +135,10 @@ class MemoryStorage:
             for name in [name for name in self._files if f"{name}/".startswith(f"{path}/")]:
                 del self._files[name]
 
+    def batch(self) -> contextlib.AbstractContextManager[MemoryStorage]:
+        """Returns this storage, because a write is as durable as the process."""
+        return contextlib.nullcontext(self)
+
     def lock(
         self, path: str, timeout_seconds: float
     ) -> contextlib.AbstractContextManager[lease.ObjectLease]:

@@ -352,6 +352,19 @@ def test_rename_moves_a_directory_or_says_that_it_cannot(place: Place) -> None:
         storage.rename(place / "absent", place / "elsewhere")
 
 
+def test_a_batch_writes_renames_and_removes(place: Place) -> None:
+    storage = place.storage
+    storage.write(place / "old/a", b"x")
+    storage.write(place / "from/a", b"x")
+    with storage.batch() as batch:
+        batch.write(place / "new", b"12")
+        batch.remove(place / "old")
+        if storage.has_atomic_rename:
+            batch.rename(place / "from", place / "to")
+    expected = "to/a" if storage.has_atomic_rename else "from/a"
+    assert storage.sizes(place.root) == {"new": 2, expected: 1}
+
+
 # --- writes on a condition ------------------------------------------------------------------------
 
 

@@ -1,11 +1,14 @@
+import contextlib
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from tfx_best_exporter.executor.storage.local import LocalStorage
-from tfx_best_exporter.executor.storage.transfer import in_parallel
+from tfx_best_exporter.executor.storage.protocol import Storage
+from tfx_best_exporter.executor.storage.transfer import in_batch, in_parallel
 
 
 def test_results_are_in_order():
@@ -70,3 +73,32 @@ def test_an_interrupt_ends_it():
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert len(done) < 5_000
+
+
+def test_an_item_that_fails_does_not_keep_the_others():
+    error, done = OSError("full"), []
+
+    def change(_: Storage, item: int) -> None:
+        if item == 2:
+            raise error
+        done.append(item)
+
+    assert in_batch(change, [1, 2, 3], LocalStorage()) == {2: error}
+    assert sorted(done) == [1, 3]
+
+
+def test_no_item_has_succeeded_if_the_batch_is_not_durable():
+    first, last = OSError("full"), OSError("broken")
+
+    class Broken(LocalStorage):
+        @contextlib.contextmanager
+        def batch(self) -> Iterator[LocalStorage]:
+            with super().batch() as view:
+                yield view
+            raise last
+
+    def change(_: Storage, item: int) -> None:
+        if item == 2:
+            raise first
+
+    assert in_batch(change, [1, 2], Broken()) == {1: last, 2: first}
