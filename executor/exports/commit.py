@@ -30,6 +30,10 @@ On a disk, RenameCommit:
       |  remove(trash/<version>-<token>)
     retired     tombstone
 
+Several versions are retired together. Each step is one batch for all of them, which syncs every
+directory once, and the next step begins when the batch is durable. A kill within a batch leaves
+some versions before the step and the others after it. The next run repairs each of them as above.
+
 A process that is killed after the first rename leaves a complete version that is served. The next
 run treats that version as the best: the same candidate is ALREADY_BEST and is not exported twice. A
 machine that loses power before the rename is synced restarts with the version staged or visible,
@@ -73,7 +77,7 @@ Each failure is retried in one place:
 - A commit retries nothing: `publish` removes the files that it wrote, undoes a rename that could
   not be synced, and raises. If the copy of the marker fails, `publish` checks once whether the
   version is visible: the copy may have succeeded and only its response been lost.
-- ExportDirectory.retire removes its tombstone if the version is still visible.
+- ExportDirectory.retire_all removes the tombstone of a version that is still visible.
 - ExportDirectory.publish takes the next number after VersionTakenError, a bounded number of times.
 - `export_if_better` in running/run.py takes the lock, recovers and decides again after
   LeaseLostError, a bounded number of times.
@@ -91,11 +95,12 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from tfx_best_exporter.executor.exports.saved_model import MARKERS, ModelFile, total_size
+from tfx_best_exporter.executor.exports import copying
+from tfx_best_exporter.executor.exports.saved_model import MARKERS, ModelFile
 from tfx_best_exporter.executor.exports.versions import number_of
 from tfx_best_exporter.executor.storage.location import Location
-from tfx_best_exporter.executor.storage.protocol import Kind
-from tfx_best_exporter.executor.storage.transfer import copy_files, in_parallel
+from tfx_best_exporter.executor.storage.protocol import Kind, Storage
+from tfx_best_exporter.executor.storage.transfer import in_batch
 
 # The claim is a file in staging/<version>/ that reserves the version for one writer.
 _CLAIM = "claim.json"
@@ -143,13 +148,15 @@ class Commit(Protocol):
         """
         ...
 
-    def retire(self, version: int, check_lease: Callable[[], None]) -> None:
-        """Takes a version out of service, then deletes its files.
+    def retire(
+        self, versions: Sequence[int], check_lease: Callable[[], None]
+    ) -> dict[int, OSError]:
+        """Takes versions out of service, then deletes their files.
 
-        Raises:
-            LeaseLostError: Another writer took over the lock; the version stays.
-            OSError: The version could not be taken out of service, or its files could not be
-                deleted; `is_visible` distinguishes the two cases.
+        Returns:
+            The error of each version that could not be taken out of service, or whose files could
+            not be deleted; `is_visible` distinguishes the two cases. LeaseLostError if another
+            writer took over the lock; the version stays.
         """
         ...
 
@@ -197,10 +204,10 @@ class RenameCommit:
         """Copies the files to staging, verifies them, syncs the directory and renames it."""
         staging = self._staging / secrets.token_hex(8)
         try:
-            _copy(files, staging)
+            copying.copy(files, staging)
             for path, content in contents.items():
                 (staging / path).write(content)
-            _verify(files, staging)
+            copying.verify(files, staging)
             staging.storage.sync(staging.path)
             check_lease()
             destination = self._base / str(version)
@@ -220,12 +227,28 @@ class RenameCommit:
                 staging.remove()
             raise
 
-    def retire(self, version: int, check_lease: Callable[[], None]) -> None:
-        """Renames the version into the trash, and deletes it there."""
-        trash = self._trash / f"{version}-{secrets.token_hex(8)}"
-        check_lease()
-        trash.storage.rename((self._base / str(version)).path, trash.path)
-        trash.remove()
+    def retire(
+        self, versions: Sequence[int], check_lease: Callable[[], None]
+    ) -> dict[int, OSError]:
+        """Renames the versions into the trash, and deletes them there once all renames are durable.
+
+        Two syncs of the trash and one of the base directory serve all versions.
+        """
+        trash = {
+            version: (self._trash / f"{version}-{secrets.token_hex(8)}").path
+            for version in versions
+        }
+
+        def take_out(batch: Storage, version: int) -> None:
+            check_lease()
+            batch.rename((self._base / str(version)).path, trash[version])
+
+        def delete(batch: Storage, version: int) -> None:
+            batch.remove(trash[version])
+
+        kept = in_batch(take_out, versions, self._base.storage)
+        taken_out = [version for version in versions if version not in kept]
+        return {**kept, **in_batch(delete, taken_out, self._base.storage)}
 
     def is_visible(self, version: int) -> bool:
         """Returns True if the version directory exists."""
@@ -282,15 +305,15 @@ class MarkerCommit:
             raise VersionTakenError
         markers = [file for file in files if file.is_marker]
         try:
-            _copy(
+            copying.copy(
                 self._staged([file for file in files if not file.is_marker], staging), destination
             )
             for path, content in contents.items():
                 (destination / path).write(content)
-            _copy(markers, staging)
+            copying.copy(markers, staging)
             expected = {file.path: file.digest.size for file in files if not file.is_marker}
             expected.update((path, len(content)) for path, content in contents.items())
-            _check_sizes(expected, destination)
+            copying.check_sizes(expected, destination)
             check_lease()
         except Exception:
             with _tolerated():
@@ -311,7 +334,7 @@ class MarkerCommit:
     def _staged(self, files: Sequence[ModelFile], staging: Location) -> list[ModelFile]:
         """Returns the files with sources in the store; uploads the others to staging."""
         outside = [file for file in files if file.source.storage is not staging.storage]
-        _copy(outside, staging / "files")
+        copying.copy(outside, staging / "files")
         return [
             file
             if file.source.storage is staging.storage
@@ -328,7 +351,7 @@ class MarkerCommit:
         """
         staging, destination = self._staging / str(version), self._base / str(version)
         try:
-            _copy(
+            copying.copy(
                 [dataclasses.replace(file, source=staging / file.path) for file in markers],
                 destination,
             )
@@ -350,8 +373,19 @@ class MarkerCommit:
             # next run finds out, and nothing is removed now.
             raise error from None
 
-    def retire(self, version: int, check_lease: Callable[[], None]) -> None:
-        """Deletes the marker, then the other files."""
+    def retire(
+        self, versions: Sequence[int], check_lease: Callable[[], None]
+    ) -> dict[int, OSError]:
+        """Deletes the marker of each version, then its other files, one version at a time."""
+        failures: dict[int, OSError] = {}
+        for version in versions:
+            try:
+                self._retire(version, check_lease)
+            except OSError as error:
+                failures[version] = error
+        return failures
+
+    def _retire(self, version: int, check_lease: Callable[[], None]) -> None:
         check_lease()
         for marker in MARKERS:
             (self._base / str(version) / marker).remove()
@@ -443,46 +477,3 @@ def _tolerated() -> Iterator[None]:
         yield
     except OSError as error:
         _logger.warning("cannot clean up, the next run tries again: %s", error)
-
-
-def _copy(files: Sequence[ModelFile], destination: Location) -> None:
-    digests = copy_files(
-        [(file.source, destination / file.path) for file in files],
-        total_bytes=total_size(files),
-        sizes=[file.digest.size for file in files],
-    )
-    for file, digest in zip(files, digests, strict=True):
-        if digest != file.digest:
-            raise ValueError(_changed(file, "copied", digest))
-
-
-def _verify(files: Sequence[ModelFile], destination: Location) -> None:
-    """Reads the written files again, because a disk may keep other content than was written."""
-
-    def verify(file: ModelFile) -> None:
-        digest = (destination / file.path).digest()
-        if digest != file.digest:
-            raise ValueError(_changed(file, "written", digest))
-
-    in_parallel(verify, files, destination.storage, total_bytes=total_size(files))
-
-
-def _check_sizes(expected: Mapping[str, int], destination: Location) -> None:
-    """Compares the listed sizes; `_copy` has compared the digests that the store reported."""
-    actual = destination.sizes()
-    if actual != dict(expected):
-        different = sorted(
-            path for path in {*expected, *actual} if expected.get(path) != actual.get(path)
-        )
-        raise ValueError(
-            f"cannot publish {destination}: the store lists other sizes than were written for"
-            f" {', '.join(different)}. Nothing was published. Run again, and check whether another"
-            " program writes to it."
-        )
-
-
-def _changed(file: ModelFile, how: str, digest: object) -> str:
-    return (
-        f"cannot publish {file.path}: {digest} were {how}, but {file.source} had {file.digest}."
-        " Nothing was published. Run again, and check whether another program writes to it."
-    )

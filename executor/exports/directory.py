@@ -42,9 +42,10 @@ from tfx_best_exporter.executor.storage.protocol import (
     Entry,
     Lease,
     LeaseLostError,
+    Storage,
     StorageError,
 )
-from tfx_best_exporter.executor.storage.transfer import copy_files, link_files
+from tfx_best_exporter.executor.storage.transfer import copy_files, in_batch, link_files
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Name of the state directory in the base directory. Model servers ignore names other than numbers.
@@ -61,8 +62,8 @@ _MAX_TAKEN = 100
 class ExportDirectory:
     """The exports in one base directory.
 
-    Only `lock`, `recover`, `publish` and `retire` write to the base directory. The last three
-    require the lock.
+    Only `lock`, `recover`, `publish`, `retire` and `retire_all` write to the base directory. All of
+    them except `lock` require the lock.
     """
 
     def __init__(self, base: Location):
@@ -338,6 +339,47 @@ class ExportDirectory:
             OSError: The export could not be taken out of service and stays; or it is out of
                 service, and some of its files are left for the next run to delete.
         """
+        failures = self.retire_all({export: why}, now=now)
+        if failures:
+            raise failures[export]
+
+    def retire_all(
+        self, reasons: Mapping[Export, str], *, now: float
+    ) -> dict[Export, OSError | RecordError]:
+        """Retires exports as `retire` does, at less cost than one call for each.
+
+        Args:
+            reasons: Exports with a record, and the reason for each; never the best.
+            now: Seconds since the epoch.
+
+        Returns:
+            The error of each export that was not retired, or not completely; see `retire`.
+        """
+        own: dict[Export, pb.ExportRecord] = {}
+        failures: dict[Export, OSError | RecordError] = {}
+        for export in reasons:
+            try:
+                own[export] = self._own_record(export)
+            except (OSError, RecordError) as error:
+                failures[export] = error
+
+        def condemn(batch: Storage, export: Export) -> None:
+            self._check_lease()
+            self._tombstones.on(batch).write(own[export], why=reasons[export], now=now)
+
+        def spare(_: Storage, export: Export) -> None:
+            if self._commit.is_visible(export.version):
+                self._tombstones.location(export.version).remove()
+
+        problems = in_batch(condemn, own, self.base.storage)
+        condemned = {export.version: export for export in own if export not in problems}
+        kept = self._commit.retire([*condemned], self._check_lease)
+        problems |= {condemned[version]: error for version, error in kept.items()}
+        # After LeaseLostError, the next writer decides about a version and about its tombstone.
+        spared = [key for key, error in problems.items() if not isinstance(error, LeaseLostError)]
+        return {**failures, **problems, **in_batch(spare, spared, self.base.storage)}
+
+    def _own_record(self, export: Export) -> pb.ExportRecord:
         record = self.record(export)
         if record.version != export.version:
             raise RecordError(
@@ -345,17 +387,9 @@ class ExportDirectory:
                 " it is a copy that this exporter did not make. Delete it by hand if you do not"
                 " need it."
             )
-        self._check_lease()
-        self._tombstones.write(record, why=why, now=now)
-        try:
-            self._commit.retire(export.version, self._check_lease)
-        except LeaseLostError:
-            # The next writer decides about the version and about its tombstone.
-            raise
-        except OSError:
-            if self._commit.is_visible(export.version):
-                self._tombstones.location(export.version).remove()
-            raise
+        # A tombstone has no manifest, and that of a large model takes much memory.
+        record.ClearField("manifest")
+        return record
 
     def copy_to(
         self,

@@ -26,7 +26,7 @@ from tfx_best_exporter.executor.exports.saved_model import (
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
-from tfx_best_exporter.executor.storage.protocol import TooLargeError
+from tfx_best_exporter.executor.storage.protocol import Storage, TooLargeError
 from tfx_best_exporter.executor.storage.transfer import in_parallel
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -130,6 +130,10 @@ class Tombstones:
             directory: Directory of the tombstones; it need not exist yet.
         """
         self._directory = directory
+
+    def on(self, storage: Storage) -> Tombstones:
+        """Returns the same tombstones for use with another storage, such as that of a batch."""
+        return Tombstones(Location(storage, self._directory.path))
 
     def location(self, version: int) -> Location:
         """Returns the location of a version's tombstone."""

@@ -156,23 +156,22 @@ def retire(
             [*retained.values()], best_version=best_version, policy=policy, now=now
         )
     warnings.extend(plan.warnings)
-    retired = []
-    for item in plan.retire:
-        problem = ""
-        export = Export(version=item.version, base=settings.exports.base)
-        try:
-            settings.exports.retire(export, why=item.why, now=now)
-        except (OSError, RecordError) as error:
-            problem = str(error)
-            warnings.append(
-                f"version {item.version} could not be deleted; the next run tries again: {error}"
-            )
-        retired.append(pb.ExportDecision.Retired(version=item.version, why=item.why, error=problem))
+    doomed = {Export(version=item.version, base=settings.exports.base): item.why for item in plan.retire}
+    problems = {export: str(error) for export, error in settings.exports.retire_all(doomed, now=now).items()}
+    warnings.extend(
+        f"version {export.version} could not be deleted; the next run tries again: {problem}"
+        for export, problem in sorted(problems.items(), key=lambda item: item[0].version)
+    )
     return Outcome(
         kept=tuple(
             pb.ExportDecision.Kept(version=item.version, why=item.why) for item in plan.keep
         ),
-        retired=tuple(retired),
+        retired=tuple(
+            pb.ExportDecision.Retired(
+                version=export.version, why=why, error=problems.get(export, "")
+            )
+            for export, why in doomed.items()
+        ),
         warnings=tuple(warnings),
     )
 

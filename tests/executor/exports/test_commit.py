@@ -82,6 +82,13 @@ class Disk(LocalStorage):
                 super().remove(path)
 
     @contextlib.contextmanager
+    def batch(self) -> Iterator[LocalStorage]:
+        with super().batch() as view:
+            yield view
+        with self._step("end of batch"):
+            pass
+
+    @contextlib.contextmanager
     def _step(self, name: str) -> Iterator[None]:
         yield
         self.steps.append(name)
@@ -170,7 +177,7 @@ def test_publish_and_retire(commit: Commit, base_path: Path, model_path: Path):
         commit.publish(version, files_of(model_path), CONTENTS, held)
     assert in_sight(base_path) == {"5": WHOLE, "6": WHOLE}
     assert commit.is_visible(5)
-    commit.retire(5, held)
+    assert commit.retire([5], held) == {}
     assert in_sight(base_path) == {"6": WHOLE}
     assert (commit.is_visible(5), commit.is_visible(6)) == (False, True)
     assert left_in(base_path) == []
@@ -220,9 +227,26 @@ def test_without_the_lease_nothing_comes_into_sight(
 
 def test_without_the_lease_nothing_is_retired(commit: Commit, base_path: Path, model_path: Path):
     commit.publish(5, files_of(model_path), CONTENTS, held)
-    with pytest.raises(LeaseLostError):
-        commit.retire(5, lost)
+    assert [type(error) for error in commit.retire([5], lost).values()] == [LeaseLostError]
     assert in_sight(base_path) == {"5": WHOLE}
+
+
+def test_each_of_several_versions_is_retired_or_fails(
+    commit: Commit, base_path: Path, model_path: Path
+):
+    for version in (5, 6, 7):
+        commit.publish(version, files_of(model_path), CONTENTS, held)
+    checks = itertools.count()
+
+    def lose_at_the_second() -> None:
+        if next(checks) == 1:
+            raise LeaseLostError("lost")
+
+    failures = commit.retire([5, 6], lose_at_the_second)
+    assert [type(error) for error in failures.values()] == [LeaseLostError]
+    (kept,) = failures
+    assert in_sight(base_path) == {str(kept): WHOLE, "7": WHOLE}
+    assert left_in(base_path) == []
 
 
 def test_without_the_lease_nothing_is_recovered(commit: Commit, base_path: Path):
@@ -314,17 +338,40 @@ def test_a_retired_version_is_out_of_sight_before_it_is_deleted(base_path: Path,
     commit = rename_commit(disk, base_path)
     commit.publish(5, files_of(model_path), CONTENTS, held)
     disk.steps.clear()
-    commit.retire(5, lambda: disk.steps.append("check"))
-    assert disk.steps == ["check", "rename", "remove"]
+    assert commit.retire([5], lambda: disk.steps.append("check")) == {}
+    assert disk.steps == ["check", "rename", "end of batch", "remove", "end of batch"]
     commit.publish(6, files_of(model_path), CONTENTS, held)
     disk.failures["remove"] = OSError(5, "Input/output error")
-    with pytest.raises(OSError, match="Input/output error"):
-        commit.retire(6, held)
+    assert commit.retire([6], held) == {6: disk.failures["remove"]}
     assert not commit.is_visible(6)
     (left_path,) = (base_path / ".best_exporter" / "trash").iterdir()
     assert read_files(left_path) == WHOLE
     del disk.failures["remove"]
     assert commit.recover(held) == [left(left_path.name, "trash")]
+
+
+def test_all_renames_are_durable_before_the_first_deletion(base_path: Path, model_path: Path):
+    disk = Disk()
+    commit = rename_commit(disk, base_path)
+    for version in (5, 6):
+        commit.publish(version, files_of(model_path), CONTENTS, held)
+    disk.steps.clear()
+    assert commit.retire([5, 6], held) == {}
+    assert disk.steps == ["rename", "rename", "end of batch", "remove", "remove", "end of batch"]
+
+
+def test_versions_whose_renames_may_not_be_durable_keep_their_files(
+    base_path: Path, model_path: Path
+):
+    disk = Disk()
+    commit = rename_commit(disk, base_path)
+    for version in (5, 6):
+        commit.publish(version, files_of(model_path), CONTENTS, held)
+    disk.failures["end of batch"] = error = OSError(5, "Input/output error")
+    assert commit.retire([5, 6], held) == {5: error, 6: error}
+    assert len(left_in(base_path)) == 2 * len(WHOLE)
+    del disk.failures["end of batch"]
+    assert len(commit.recover(held)) == 2
 
 
 # MarkerCommit.
@@ -373,7 +420,7 @@ def test_the_marker_is_deleted_first(
     marker_commit.publish(5, files_of(model_path), CONTENTS, held)
     assert marker_commit.is_visible(5)
     bucket.steps.clear()
-    marker_commit.retire(5, lambda: bucket.steps.append("check the lease"))
+    assert marker_commit.retire([5], lambda: bucket.steps.append("check the lease")) == {}
     assert bucket.steps[:2] == ["check the lease", f"remove base/5/{marker}"]
     assert sorted(bucket.steps[2:]) == sorted(
         f"remove base/5/{name}" for name in (*files, *CONTENTS)

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import io
 import os
@@ -7,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -789,6 +790,49 @@ def test_retire_that_cannot_delete_is_tried_again(
     (found,) = recover(base)
     assert path.name in found
     assert state_of(base)["trash"] == []
+
+
+def test_an_export_that_cannot_be_retired_does_not_keep_the_others(
+    base: ExportDirectory, base_path: Path, model_path: Path
+):
+    exports = [publish(base, version, model_path) for version in (4, 5, 6, 7)]
+    (Path(exports[0].path) / records.RECORD_PATH).write_text("{")
+    undo = make_undeletable(Path(exports[1].path) / "variables")
+    try:
+        with base.lock():
+            failures = base.retire_all(dict.fromkeys(exports[:3], "too old"), now=0)
+        (path,) = (base_path / ".best_exporter" / "trash").iterdir()
+    finally:
+        undo(next((base_path / ".best_exporter" / "trash").iterdir()) / "variables")
+    assert {export.version: type(error) for export, error in failures.items()} == {
+        4: RecordError,
+        5: PermissionError,
+    }
+    assert versions_of(base) == [4, 7]
+    assert path.name.startswith("5-")
+    assert [tombstone.record.version for tombstone in base.tombstones()] == [6, 5]
+    assert state_of(base)["retired"] == ["5.json", "6.json"]
+
+
+def test_without_durable_tombstones_no_export_is_retired(base_path: Path, model_path: Path):
+    class FailingBatch(LocalStorage):
+        @contextlib.contextmanager
+        def batch(self) -> Iterator[LocalStorage]:
+            with super().batch() as view:
+                yield view
+            if list((base_path / ".best_exporter" / "retired").iterdir()):
+                raise OSError(5, "Input/output error")
+
+    base = ExportDirectory(Location(FailingBatch(), str(base_path)))
+    exports = [publish(base, version, model_path) for version in (4, 5, 6)]
+    with base.lock():
+        failures = base.retire_all(dict.fromkeys(exports[:2], "too old"), now=0)
+    assert [(export.version, str(error)) for export, error in failures.items()] == [
+        (4, "[Errno 5] Input/output error"),
+        (5, "[Errno 5] Input/output error"),
+    ]
+    assert versions_of(base) == [4, 5, 6]
+    assert state_of(base)["retired"] == []
 
 
 def test_retire_that_was_interrupted_is_forgotten(
