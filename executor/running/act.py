@@ -156,8 +156,12 @@ def retire(
             [*retained.values()], best_version=best_version, policy=policy, now=now
         )
     warnings.extend(plan.warnings)
-    doomed = {Export(version=item.version, base=settings.exports.base): item.why for item in plan.retire}
-    problems = {export: str(error) for export, error in settings.exports.retire_all(doomed, now=now).items()}
+    doomed = {
+        Export(version=item.version, base=settings.exports.base): item.why for item in plan.retire
+    }
+    problems = {
+        export: str(error) for export, error in settings.exports.retire_all(doomed, now=now).items()
+    }
     warnings.extend(
         f"version {export.version} could not be deleted; the next run tries again: {problem}"
         for export, problem in sorted(problems.items(), key=lambda item: item[0].version)

@@ -10,8 +10,8 @@ from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import SCHEMA_VERSION
 from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.storage import location_of
-from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 from tfx_best_exporter.proto import saved_model_pb2
 
@@ -28,11 +28,7 @@ FILES = {
     "saved_model.pb": saved_model_pb2.SavedModel(meta_graphs=[_GRAPH]).SerializeToString(),
     "fingerprint.pb": b"fingerprint",
     "variables/variables.index": tables.table(
-        [
-            tables.block(
-                [(b"", _HEADER.SerializeToString()), (b"v", _VARIABLE.SerializeToString())]
-            )
-        ]
+        [tables.block([(b"", _HEADER.SerializeToString()), (b"v", _VARIABLE.SerializeToString())])]
     ),
     "variables/variables.data-00000-of-00001": _DATA,
     "assets/words.txt": b"words",
