@@ -174,8 +174,8 @@ class ExportDirectory:
         """Lists a version directory once, and reads its record once.
 
         Returns:
-            The record, or None for a foreign export; and a difference from the record in the sizes
-            of the files that a model server reads, or an empty text.
+            The record without the decision, or None for a foreign export; and a difference from
+            the record in the sizes of the files that a model server reads, or an empty text.
 
         Raises:
             RecordError: The record cannot be read.
@@ -183,8 +183,22 @@ class ExportDirectory:
         sizes = export.location.sizes()
         if RECORD_PATH not in sizes:
             return None, ""
-        record = self.record(export)
+        record = records.record_of(export.location, without=["decision"])
         return record, inspection.why_different(record, sizes)
+
+    def unchanged_record(self, export: Export) -> pb.ExportRecord | None:
+        """Returns the record of an export without its manifest; None if the export was changed.
+
+        Raises:
+            RecordError: The record cannot be read.
+            StorageError: The storage does not answer.
+        """
+        found = inspection.inspect(export, self._stamps.read, self._storage_time)
+        if found.status is not Status.OURS or found.record is None:
+            return None
+        # The manifest of a large model takes much memory.
+        found.record.ClearField("manifest")
+        return found.record
 
     def has_record(self, export: Export) -> bool:
         """Returns True if an export has a record; False for a foreign one."""
@@ -344,13 +358,18 @@ class ExportDirectory:
             raise failures[export]
 
     def retire_all(
-        self, reasons: Mapping[Export, str], *, now: float
+        self,
+        reasons: Mapping[Export, str],
+        *,
+        now: float,
+        known_records: Mapping[Export, pb.ExportRecord] | None = None,
     ) -> dict[Export, OSError | RecordError]:
         """Retires exports as `retire` does, at less cost than one call for each.
 
         Args:
             reasons: Exports with a record, and the reason for each; never the best.
             now: Seconds since the epoch.
+            known_records: Records that `unchanged_record` returned; the others are read.
 
         Returns:
             The error of each export that was not retired, or not completely; see `retire`.
@@ -359,7 +378,7 @@ class ExportDirectory:
         failures: dict[Export, OSError | RecordError] = {}
         for export in reasons:
             try:
-                own[export] = self._own_record(export)
+                own[export] = self._own_record(export, (known_records or {}).get(export))
             except (OSError, RecordError) as error:
                 failures[export] = error
 
@@ -379,16 +398,14 @@ class ExportDirectory:
         spared = [key for key, error in problems.items() if not isinstance(error, LeaseLostError)]
         return {**failures, **problems, **in_batch(spare, spared, self.base.storage)}
 
-    def _own_record(self, export: Export) -> pb.ExportRecord:
-        record = self.record(export)
+    def _own_record(self, export: Export, known: pb.ExportRecord | None) -> pb.ExportRecord:
+        record = known or records.record_of(export.location, without=["manifest"])
         if record.version != export.version:
             raise RecordError(
                 f"cannot retire {export.path}: its record is that of version {record.version}, so"
                 " it is a copy that this exporter did not make. Delete it by hand if you do not"
                 " need it."
             )
-        # A tombstone has no manifest, and that of a large model takes much memory.
-        record.ClearField("manifest")
         return record
 
     def copy_to(

@@ -47,12 +47,13 @@ class RecordError(ValueError):
     """A record or tombstone cannot be read: it is damaged, too large or of a newer schema."""
 
 
-def read(location: Location, message: _Message) -> _Message:
+def read(location: Location, message: _Message, without: Sequence[str] = ()) -> _Message:
     """Parses a record or a tombstone into an empty message, and returns the message.
 
     Args:
         location: The file.
         message: An empty ExportRecord or Tombstone.
+        without: Fields to leave out. Most of the time goes into parsing the decision of a record.
 
     Raises:
         RecordError: The file is missing, damaged, too large or of a newer schema.
@@ -62,6 +63,8 @@ def read(location: Location, message: _Message) -> _Message:
         content = json.loads(location.read(_MAX_BYTES))
         schema_version = content.get("schema_version") if isinstance(content, dict) else None
         if schema_version == SCHEMA_VERSION:
+            for field in without:
+                content.pop(field, None)
             return json_format.ParseDict(content, message, ignore_unknown_fields=True)
         problem = f"its schema_version is {schema_version!r}, not {SCHEMA_VERSION}"
     except FileNotFoundError:
@@ -111,13 +114,17 @@ def has_record(export: Location) -> bool:
         return False
 
 
-def record_of(export: Location) -> pb.ExportRecord:
+def record_of(export: Location, without: Sequence[str] = ()) -> pb.ExportRecord:
     """Returns the record of the export in a version directory.
+
+    Args:
+        export: The version directory.
+        without: Fields to leave out.
 
     Raises:
         RecordError: The record is missing, damaged, too large or of a newer schema.
     """
-    return read(export / RECORD_PATH, pb.ExportRecord())
+    return read(export / RECORD_PATH, pb.ExportRecord(), without)
 
 
 class Tombstones:

@@ -17,7 +17,7 @@ from tfx_best_exporter.executor.exports.records import (
     EVALUATION_DIRECTORY,
     RecordError,
 )
-from tfx_best_exporter.executor.exports.versions import Export, Status, linked_versions
+from tfx_best_exporter.executor.exports.versions import Export, linked_versions
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.reports import message
 from tfx_best_exporter.executor.running.observe import CandidateModel
@@ -145,22 +145,33 @@ def retire(
         )
         for export in exports
     }
-    plan = retention.plan([*retained.values()], best_version=best_version, policy=policy, now=now)
-    # A changed export is never retired. Its content is checked last, because this may read files.
-    while changed := [
-        item.version for item in plan.retire if not _is_as_recorded(settings, item.version)
-    ]:
-        for version in changed:
-            retained[version] = dataclasses.replace(retained[version], is_as_recorded=False)
+    unchanged: dict[Export, pb.ExportRecord] = {}
+    while True:
         plan = retention.plan(
             [*retained.values()], best_version=best_version, policy=policy, now=now
         )
+        doomed = {
+            Export(version=item.version, base=settings.exports.base): item.why
+            for item in plan.retire
+        }
+        # A changed export is never retired. Its content is checked last, because this may read
+        # files. If one is kept for this reason, the policy may retire another one.
+        changed = [
+            export
+            for export in doomed
+            if export not in unchanged and not _check(settings, export, unchanged)
+        ]
+        if not changed:
+            break
+        for export in changed:
+            version = export.version
+            retained[version] = dataclasses.replace(retained[version], is_as_recorded=False)
     warnings.extend(plan.warnings)
-    doomed = {
-        Export(version=item.version, base=settings.exports.base): item.why for item in plan.retire
-    }
     problems = {
-        export: str(error) for export, error in settings.exports.retire_all(doomed, now=now).items()
+        export: str(error)
+        for export, error in settings.exports.retire_all(
+            doomed, now=now, known_records=unchanged
+        ).items()
     }
     warnings.extend(
         f"version {export.version} could not be deleted; the next run tries again: {problem}"
@@ -223,12 +234,16 @@ def _retained(
     )
 
 
-def _is_as_recorded(settings: Settings, version: int) -> bool:
-    export = Export(version=version, base=settings.exports.base)
+def _check(settings: Settings, export: Export, unchanged: dict[Export, pb.ExportRecord]) -> bool:
+    """Returns True if an export is as its record says, and adds its record to a mapping."""
     try:
-        return settings.exports.inspect(export).status is Status.OURS
+        record = settings.exports.unchanged_record(export)
     except (OSError, RecordError):
         return False
+    if record is None:
+        return False
+    unchanged[export] = record
+    return True
 
 
 def _score(record: pb.ExportRecord, rule: MetricRule | None) -> float | None:

@@ -39,7 +39,10 @@ def in_parallel(
         (each.small_file_connections if is_small else each.connections for each in storages),
         default=1,
     )
-    threads = max(1, min(threads, len(items)))
+    if min(threads, len(items)) <= 1:
+        # A thread costs more than a small file.
+        return [function(item) for item in items]
+    threads = min(threads, len(items))
     # Threads take the next item themselves: one future per small file would cost more than its
     # transfer.
     todo = enumerate(items)
