@@ -251,7 +251,7 @@ class ExportDirectory:
             *self._tombstones.versions(),
             self._largest_version.read(),
         )
-        version = max(int(now), largest + 1)
+        version = max(1, int(now), largest + 1)
         if version > MAX_VERSION:
             raise ValueError(
                 f"version must be at most {MAX_VERSION} (got {version!r}, at {self.base})."
@@ -392,6 +392,7 @@ class ExportDirectory:
 
         problems = in_batch(condemn, own, self.base.storage)
         condemned = {export.version: export for export in own if export not in problems}
+        self._stamps.keep_only({*self._listing().versions} - {*condemned})
         kept = self._commit.retire([*condemned], self._check_lease)
         problems |= {condemned[version]: error for version, error in kept.items()}
         # After LeaseLostError, the next writer decides about a version and about its tombstone.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.storage.location import Location
@@ -49,10 +49,13 @@ class Stamps:
         content = {"schema_version": SCHEMA_VERSION, "stamps": dict(stamps)}
         self._location(version).write(json.dumps(content, indent=1).encode())
 
-    def remove(self, version: int) -> None:
-        """Removes the stamps of a version; does nothing if they cannot be removed."""
+    def keep_only(self, versions: Collection[int]) -> None:
+        """Removes the stamps of all other versions, as far as they can be removed."""
+        names = {f"{version}.json" for version in versions}
         with contextlib.suppress(OSError):
-            self._location(version).remove()
+            for entry in self._directory.children():
+                if entry.name not in names:
+                    (self._directory / entry.name).remove()
 
     def _location(self, version: int) -> Location:
         return self._directory / f"{version}.json"

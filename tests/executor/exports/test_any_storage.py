@@ -20,7 +20,7 @@ def test_exports_on_another_storage(tmp_path: Path):
     assert (first.version, second.version) == (5, 6)
     assert exports.served().export == second
     assert exports.verify(second) == []
-    assert {name: (second.location / name).read(100) for name in FILES} == FILES
+    assert {name: (second.location / name).read(1000) for name in FILES} == FILES
 
     exports.copy_to(second, root / "pushed_model", files_of(tmp_path / "model"))
     assert (root / "pushed_model").sizes() == second.location.sizes()

@@ -149,8 +149,10 @@ def on(storage: Storage, files: list[ModelFile]) -> list[ModelFile]:
 
 
 def left_in(base_path: Path) -> list[str]:
-    """Returns the paths of the files in .best_exporter/."""
-    return sorted(read_files(base_path / ".best_exporter"))
+    """Returns the paths of the files in .best_exporter/, without the stamps of versions."""
+    return sorted(
+        path for path in read_files(base_path / ".best_exporter") if not path.startswith("stamps/")
+    )
 
 
 def in_sight(base_path: Path) -> dict[str, dict[str, bytes]]:
@@ -668,7 +670,7 @@ def export_and_retire(bucket: Bucket, model_path: Path) -> Export:
     exports = ExportDirectory(bucket.location("base"))
     with exports.lock():
         exports.recover()
-        published = exports.publish(5, files_of(model_path), record_of(name=model_path.name))
+        published, _ = exports.publish(5, files_of(model_path), record_of(name=model_path.name))
         for export in exports.exports():
             if export.version == 3:
                 # A writer that loses its lock here has published its version nevertheless.
@@ -726,7 +728,7 @@ def test_killed_at_every_step(tmp_path: Path, model_path: Path):
         exports = ExportDirectory(bucket.location("base"))
         assert [export.version for export in exports.exports()] == check_whole(bucket)
         assert [tombstone.record.version for tombstone in exports.tombstones()] == [3]
-        assert left_in(bucket.directory / "base") == ["retired/3.json"]
+        assert left_in(bucket.directory / "base") == ["largest_version", "retired/3.json"]
     assert seen == [[3, 4], [3, 4, 5], [4, 5]]
 
 
@@ -744,7 +746,7 @@ def test_failing_at_every_step(tmp_path: Path, model_path: Path):
         published = export_and_retire(bucket, model_path)
         assert published.version in check_whole(bucket)
         assert 3 not in check_whole(bucket)
-        assert left_in(bucket.directory / "base") == ["retired/3.json"]
+        assert left_in(bucket.directory / "base") == ["largest_version", "retired/3.json"]
 
 
 def test_taken_over_at_every_step(tmp_path: Path, model_path: Path):
@@ -775,5 +777,5 @@ def test_taken_over_at_every_step(tmp_path: Path, model_path: Path):
         outcomes.add((own is not None, published[0].version))
         # The next run succeeds and leaves nothing behind.
         export_and_retire(bucket, model_path)
-        assert left_in(bucket.directory / "base") == ["retired/3.json"]
+        assert left_in(bucket.directory / "base") == ["largest_version", "retired/3.json"]
     assert outcomes == {(False, 5), (False, 6), (True, 6)}

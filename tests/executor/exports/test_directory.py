@@ -18,7 +18,9 @@ from tests.executor.bucket import Bucket
 from tests.executor.plain import (
     FILES,
     UNREADABLE_RECORDS,
+    LaterDisk,
     files_of,
+    later,
     publish,
     read_files,
     record_of,
@@ -31,24 +33,20 @@ from tfx_best_exporter.executor.exports import records, saved_model
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError
 from tfx_best_exporter.executor.exports.saved_model import ModelFile
-from tfx_best_exporter.executor.exports.versions import Export, Served
+from tfx_best_exporter.executor.exports.versions import Export, Listing, Served, Status
 from tfx_best_exporter.executor.storage import local_files, location_of
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location
-from tfx_best_exporter.executor.storage.protocol import Entry, LeaseLostError, StorageError
+from tfx_best_exporter.executor.storage.protocol import Entry, LeaseLostError, StorageError, Tree
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 LARGEST = 2**63 - 1
-REPAIR = "A model server may be trying to load it. Repair or remove it."
+REPAIR = "A model server that is restarted serves nothing. Repair or remove it."
 
 
 def passed_over(version: int, problem: str) -> str:
-    return f"version {version} is incomplete and does not count: {problem}. {REPAIR}"
-
-
-def not_whole(name: str, size: int) -> str:
-    return f"{name} is missing, or its size is not {size} bytes"
+    return f"version {version} is broken and does not count: {problem}. {REPAIR}"
 
 
 @pytest.fixture
@@ -96,7 +94,8 @@ def make_undeletable(path: Path) -> Callable[[Path], Any]:
 
 def test_a_base_directory_need_not_exist(base: ExportDirectory, base_path: Path):
     served = base.served()
-    assert served == Served(exports=(), export=None, record=None, warnings=(), largest_version=0)
+    assert served == Served(listing=Listing(base=base.base))
+    assert (served.export, served.record, served.warnings) == (None, None, ())
     assert base.exports() == ()
     assert list(base.tombstones()) == []
     assert base.recover() == ()
@@ -121,29 +120,54 @@ def test_a_base_directory_that_is_a_file_is_refused(base: ExportDirectory, base_
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "largest"),
+    ("name", "kind"),
     [
-        pytest.param("007", "directory", 7, id="leading zeros"),
-        pytest.param("-1", "directory", 0, id="negative"),
-        pytest.param("+5", "directory", 0, id="sign"),
-        pytest.param("1.5", "directory", 0, id="fraction"),
-        pytest.param("\u0663", "directory", 0, id="digit of another script"),
-        pytest.param("latest", "directory", 0, id="word"),
-        pytest.param("1" * 40, "directory", 0, id="40 digits"),
-        pytest.param(str(LARGEST + 1), "directory", 0, id="one more than 63 bits"),
-        pytest.param(".DS_Store", "file", 0, id=".DS_Store"),
-        pytest.param("12", "file", 12, id="numeric file"),
-        pytest.param("12", "link", 12, id="link to an export"),
-        pytest.param("12", "dangling link", 12, id="dangling link"),
+        pytest.param("-1", "directory", id="negative"),
+        pytest.param("1.5", "directory", id="fraction"),
+        pytest.param("\u0663", "directory", id="digit of another script"),
+        pytest.param("latest", "directory", id="word"),
+        pytest.param("1" * 40, "directory", id="40 digits"),
+        pytest.param(str(LARGEST + 1), "directory", id="one more than 63 bits"),
+        pytest.param(".DS_Store", "file", id=".DS_Store"),
     ],
 )
 def test_strays_are_told_and_never_touched(
+    base: ExportDirectory, base_path: Path, model_path: Path, name: str, kind: str
+):
+    publish(base, 3, model_path)
+    path = base_path / name
+    if kind == "directory":
+        write_files(path)
+    else:
+        path.write_bytes(b"")
+    served = base.served()
+    assert served.listing.versions == (3,)
+    (warning,) = served.warnings
+    assert warning == f"{name!r} is not a version: a model server reads no number from its name"
+    assert base.next_version(0) == 4
+    recover(base)
+    assert os.path.lexists(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "version", "is_served"),
+    [
+        pytest.param("007", "directory", 7, True, id="leading zeros"),
+        pytest.param("+5", "directory", 5, True, id="sign"),
+        pytest.param(" 5", "directory", 5, True, id="blank"),
+        pytest.param("12", "link", 12, True, id="link to an export"),
+        pytest.param("12", "file", 12, False, id="numeric file"),
+        pytest.param("12", "dangling link", 12, False, id="dangling link"),
+    ],
+)
+def test_other_names_and_kinds_of_versions_are_never_touched(
     base: ExportDirectory,
     base_path: Path,
     model_path: Path,
     name: str,
     kind: str,
-    largest: int,
+    version: int,
+    is_served: bool,
 ):
     publish(base, 3, model_path)
     path = base_path / name
@@ -154,10 +178,11 @@ def test_strays_are_told_and_never_touched(
     else:
         path.symlink_to("3" if kind == "link" else "nowhere")
     served = base.served()
-    assert [export.version for export in served.exports] == versions_of(base) == [3]
-    (warning,) = served.warnings
-    assert warning.startswith(f"{name!r} is not a version: ")
-    assert served.largest_version == max(3, largest)
+    assert served.export is not None
+    assert served.listing.versions == (3, version)
+    assert served.export.version == (version if is_served else 3)
+    assert len(served.warnings) == (0 if is_served else 1)
+    assert base.next_version(0) == version + 1
     recover(base)
     assert os.path.lexists(path)
 
@@ -177,7 +202,7 @@ def test_exports_are_listed_as_numbers(base: ExportDirectory, model_path: Path):
     assert versions_of(base) == [1, 9, 10, 100]
 
 
-class CountingDisk(LocalStorage):
+class CountingDisk(LaterDisk):
     """A disk that records each listing."""
 
     def __init__(self):
@@ -187,9 +212,9 @@ class CountingDisk(LocalStorage):
         self.listings.append(path)
         return super().children(path)
 
-    def sizes(self, path: str) -> dict[str, int]:
+    def tree(self, path: str) -> Tree:
         self.listings.append(path)
-        return super().sizes(path)
+        return super().tree(path)
 
 
 def test_what_is_served_takes_one_look(base_path: Path, model_path: Path):
@@ -201,12 +226,11 @@ def test_what_is_served_takes_one_look(base_path: Path, model_path: Path):
     disk.listings.clear()
     served = base.served()
     assert served.export == Export(version=9, base=base.base)
-    assert served.exports == base.exports()
+    assert served.listing.exports == base.exports()
     assert disk.listings == [
         str(base_path),
         str(base_path / "10"),
         str(base_path / "9"),
-        str(base_path / ".best_exporter" / "retired"),
         str(base_path),
     ]
 
@@ -233,32 +257,23 @@ def test_a_foreign_version_may_be_the_best(
     assert served.export is not None
     assert (served.export.version, served.record, served.warnings) == (10, None, ())
     assert not base.has_record(served.export)
-    assert base.served().fingerprint == "10:foreign"
+    assert base.served().fingerprint.startswith("10:foreign:")
 
 
 @pytest.mark.parametrize(
-    ("is_foreign", "damage", "problem"),
+    ("is_foreign", "damage"),
     [
-        # None: saved_model.why_incomplete names the missing file.
-        pytest.param(True, "saved_model.pb", None, id="foreign: pb"),
-        pytest.param(True, "variables/variables.index", None, id="index"),
-        pytest.param(False, "saved_model.pb", None, id="ours: pb"),
-        pytest.param(
-            False,
-            "assets/words.txt",
-            not_whole("assets/words.txt", 5),
-            id="ours: an asset",
-        ),
+        pytest.param(True, "saved_model.pb", id="foreign: pb"),
+        pytest.param(True, "variables/variables.index", id="foreign: index"),
+        pytest.param(False, "saved_model.pb", id="ours: pb"),
+        pytest.param(False, "variables/variables.index", id="ours: index"),
     ],
 )
-def test_an_incomplete_newest_version_is_passed_over(
-    base: ExportDirectory,
-    base_path: Path,
-    model_path: Path,
-    is_foreign: bool,
-    damage: str,
-    problem: str | None,
+@pytest.mark.parametrize("is_later", [False, True], ids=["at once", "an hour later"])
+def test_a_newest_version_that_cannot_be_loaded(
+    base_path: Path, model_path: Path, is_foreign: bool, damage: str, is_later: bool
 ):
+    base = ExportDirectory(later(base_path) if is_later else location_of(base_path))
     publish(base, 9, model_path)
     if is_foreign:
         write_files(base_path / "10")
@@ -269,21 +284,41 @@ def test_an_incomplete_newest_version_is_passed_over(
     assert served.export is not None
     assert served.record is not None
     assert served.export.version == served.record.version == 9
-    if problem is None:
-        problem = saved_model.why_incomplete(location_of(base_path / "10").sizes())
+    problem = saved_model.why_incomplete(location_of(base_path / "10").sizes())
     assert damage in problem
-    assert served.warnings == (passed_over(10, problem),)
-    assert base.next_version(base.served().largest_version, 0) == 11
+    if is_later:
+        assert served.being_written == ""
+        (warning,) = served.warnings
+        assert warning.startswith(f"version 10 is broken and does not count: {problem}; it last")
+        assert warning.endswith(f" ago. {REPAIR}")
+    else:
+        assert served.warnings == ()
+        assert served.being_written.startswith(f"version 10 is being written: {problem}; it last")
+        assert served.fingerprint.endswith(", being written")
+    assert base.next_version(0) == 11
 
 
-def test_a_truncated_file_is_noticed(base: ExportDirectory, model_path: Path):
+def test_a_truncated_file_is_noticed(base_path: Path, model_path: Path):
+    base = ExportDirectory(later(base_path))
     export = publish(base, 9, model_path)
     name = "variables/variables.data-00000-of-00001"
     (Path(export.path) / name).write_bytes(b"dat")
     served = base.served()
     assert served.export is None
-    problem = not_whole(name, 4)
-    assert served.warnings == (passed_over(9, problem),)
+    (warning,) = served.warnings
+    assert warning.startswith(passed_over(9, f"{name} has 3 bytes, but needs 4").split(". ")[0])
+
+
+def test_an_export_with_changed_files_has_no_known_evaluation(
+    base: ExportDirectory, model_path: Path
+):
+    export = publish(base, 9, model_path)
+    (Path(export.path) / "assets/words.txt").write_bytes(b"other")
+    served = base.served()
+    assert (served.export, served.record, served.warnings) == (export, None, ())
+    assert served.best is not None
+    problem = "it differs from its record: the content of assets/words.txt was changed"
+    assert (served.best.status, served.best.problem) == (Status.FOREIGN, problem)
 
 
 def test_fingerprint_changes_with_the_best(base: ExportDirectory, model_path: Path):
@@ -310,6 +345,7 @@ def test_a_record_that_cannot_be_read_is_an_error(
     for read in (
         lambda: base.record(export),
         lambda: base.contents(export),
+        lambda: base.inspect(export),
         base.served,
         lambda: base.verify(export),
         lambda: retire(base, export, why="", now=0),
@@ -354,12 +390,12 @@ def test_what_an_export_needs_to_be_loaded(
     write_files(model_path)
     write_files(model_path, {"assets.extra/warmup": b"requests"})
     export = publish(base, 5, model_path)
-    assert base.contents(export) == (base.record(export), "")
+    record = base.record(export)
+    record.ClearField("decision")
+    assert base.contents(export) == (record, "")
     (Path(export.path) / name).unlink()
-    record, problem = base.contents(export)
-    assert record == base.record(export)
-    assert (not problem) == is_complete
-    assert (base.served().export == export) == is_complete
+    assert base.contents(export) == (record, "" if is_complete else f"{name} is missing")
+    assert (base.served().record is not None) == is_complete
     assert base.verify(export) == [f"{name} is missing"]
 
 
@@ -403,29 +439,30 @@ def test_next_version(
 ):
     for version in present:
         write_files(base_path / str(version))
-    assert base.next_version(base.served().largest_version, now) == expected
+    assert base.next_version(now) == expected
 
 
 def test_versions_end_somewhere(base: ExportDirectory, base_path: Path):
     write_files(base_path / str(LARGEST))
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        base.next_version(base.served().largest_version, 0)
+        base.next_version(0)
     assert str(caught.value) == (
         f"version must be at most {LARGEST} (got {LARGEST + 1}, at {base_path})."
-        " Remove the entry with the largest number from the base directory."
+        " Remove the entry with the largest number from the base directory, and"
+        " .best_exporter/largest_version."
     )
 
 
 def test_versions_increase_whatever_the_clock_does(base: ExportDirectory, model_path: Path):
     versions = []
     for now in (1000.0, 1000.0, 999.0, 0.0, 1003.0, 1003.9, 5.0):
-        version = base.next_version(base.served().largest_version, now)
+        version = base.next_version(now)
         versions.append(version)
         export = publish(base, version, model_path)
         # The number of a retired version is never used again.
         retire(base, export, why="", now=now)
     assert versions == [1000, 1001, 1002, 1003, 1004, 1005, 1006]
-    assert base.next_version(base.served().largest_version, 0) == 1007
+    assert base.next_version(0) == 1007
 
 
 # Publishing.
@@ -564,10 +601,13 @@ def test_everything_is_on_disk_before_it_appears_and_so_is_its_name(
             sys.setprofile(None)
             threading.setprofile(None)
     commit = steps.index("rename")
-    assert sorted(steps[commit:]) == sorted(
-        ["rename", str(base_path), str(base_path / ".best_exporter" / "staging")]
-    )
-    before = steps[:commit]
+    state = str(base_path / ".best_exporter")
+    # A file that has just been written gets its stamp in the next run.
+    assert sorted(steps[commit:]) == sorted(["rename", str(base_path), f"{state}/staging"])
+    # The number is taken before a file of the version is written.
+    taken = [f"{state}/.largest_version.partial", state]
+    assert steps[:2] == taken
+    before = steps[2:commit]
     record_directory = "assets.extra/best_exporter"
     written = {*FILES, f"{record_directory}/.record.json.partial", RECORD_PATH}
     directories = {"", "assets", "variables", "assets.extra", record_directory}
@@ -636,10 +676,13 @@ def test_an_error_of_the_disk_says_what_to_do(base_path: Path, model_path: Path,
         "Nothing was published. Check that the model can be read and that the base directory has"
         " free space, then run again."
     )
-    assert read_files(base_path) == {".best_exporter/lock": b""}
+    assert read_files(base_path) == {
+        ".best_exporter/lock": b"",
+        ".best_exporter/largest_version": b"5\n",
+    }
     disk.end = "nothing"
     with base.lock():
-        export = base.publish(5, files, record_of())
+        export, _ = base.publish(5, files, record_of())
     disk.end = "/words.txt"
     pushed_model_path = tmp_path / "pushed_model"
     with pytest.raises(StorageError) as caught:
@@ -738,7 +781,7 @@ def test_tombstones_are_read_newest_first(base: ExportDirectory, base_path: Path
     (base_path / ".best_exporter" / "retired" / "notes.txt").write_text("not ours")
     (base_path / ".best_exporter" / "retired" / "007.json").write_text("not ours")
     assert [tombstone.record.version for tombstone in base.tombstones()] == [100, 10, 9]
-    assert base.served().largest_version == 100
+    assert base.next_version(0) == 101
 
 
 def test_a_tombstone_that_cannot_be_read_is_passed_over(
@@ -910,7 +953,7 @@ def test_retire_that_cannot_delete_the_marker_is_forgotten(tmp_path: Path, model
     with pytest.raises(StorageError, match=r"\Ano permission\Z"):
         retire(base, export)
     assert base.served().export == export
-    assert read_files(tmp_path / "base" / ".best_exporter") == {}
+    assert read_files(tmp_path / "base" / ".best_exporter") == {"largest_version": b"5\n"}
 
 
 def test_recover_touches_nothing_in_sight(base: ExportDirectory, base_path: Path, model_path: Path):
@@ -965,7 +1008,7 @@ def test_copy_to_links_the_model_and_copies_the_rest(
     model_files = files_of(model_path)
     files = [*model_files, ModelFile.read("assets.extra/warmup", location_of(extra_path))]
     with base.lock():
-        export = base.publish(5, files, record_of())
+        export, _ = base.publish(5, files, record_of())
     copy_path = tmp_path / "pushed_model"
     base.copy_to(export, location_of(copy_path), model_files)
     assert read_files(copy_path) == read_files(Path(export.path))
@@ -987,7 +1030,7 @@ def test_copy_to_copies_what_the_export_changed(
     export = publish(base, 5, model_path)
     other_path = write_files(tmp_path / "other", {**FILES, "saved_model.pb": b"other"})
     base.copy_to(export, location_of(tmp_path / "pushed_model"), files_of(other_path))
-    assert (tmp_path / "pushed_model" / "saved_model.pb").read_bytes() == b"graph"
+    assert (tmp_path / "pushed_model" / "saved_model.pb").read_bytes() == FILES["saved_model.pb"]
     assert (tmp_path / "pushed_model" / "assets/words.txt").samefile(
         other_path / "assets/words.txt"
     )

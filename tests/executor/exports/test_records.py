@@ -174,33 +174,6 @@ def test_a_foreign_file_in_place_of_the_records_directory(
     assert not records.has_record(location_of(tmp_path / "nowhere"))
 
 
-@pytest.mark.parametrize(
-    ("changes", "problem"),
-    [
-        pytest.param({}, "", id="as recorded"),
-        pytest.param({"assets/more.txt": 1}, "", id="an unknown file"),
-        pytest.param({"assets.extra/warmup": None}, "", id="what is not loaded is missing"),
-        pytest.param(
-            {"assets/words.txt": None},
-            "assets/words.txt is missing, or its size is not 5 bytes",
-            id="missing",
-        ),
-        pytest.param(
-            {"variables/variables.index": 4},
-            "variables/variables.index is missing, or its size is not 5 bytes",
-            id="another size",
-        ),
-    ],
-)
-def test_a_damaged_export(model_path: Path, changes: dict[str, int | None], problem: str):
-    write_files(model_path, {"assets.extra/warmup": b"requests"})
-    files = files_of(model_path)
-    record = pb.ExportRecord(manifest=records.manifest_of(files))
-    actual = {**{file.path: file.digest.size for file in files}, **changes}
-    sizes = {path: size for path, size in actual.items() if size is not None}
-    assert records.why_damaged(record, sizes) == problem
-
-
 def test_differences(export: Location, model_path: Path):
     record = records.record_of(export)
     path = Path(export.path)

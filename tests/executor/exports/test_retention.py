@@ -16,7 +16,9 @@ KEEP_ALL = "every export is kept"
 BEST = "the best"
 LAST = "the latest export"
 FOREIGN = "not written by this exporter"
-BEING_REPAIRED = "incomplete and newer than the best (repair or remove it)"
+NEWER = "newer than the best"
+CHANGED = "different from its record (repair or remove it)"
+LINKED = "a link leads to it"
 KIB = 1024
 
 
@@ -86,15 +88,19 @@ LATEST = {count: f"among the {count} latest exports" for count in (1, 2, 3, 5, 9
             [*ours(1, 2, 4), *incomplete(3)],
             4,
             latest(2),
-            {2: LATEST[2], 4: joined(BEST, LAST, LATEST[2])},
-            {1: "not among the 2 latest exports", 3: "not among the 2 latest exports"},
-            id="an incomplete one is no way back",
+            {2: LATEST[2], 3: CHANGED, 4: joined(BEST, LAST, LATEST[2])},
+            {1: "not among the 2 latest exports"},
+            id="a changed one is no way back, and is never deleted",
         ),
         pytest.param(
             [*ours(1, 2), *incomplete(3, 4)],
             2,
             latest(1),
-            {2: joined(BEST, LATEST[1]), 3: BEING_REPAIRED, 4: joined(BEING_REPAIRED, LAST)},
+            {
+                2: joined(BEST, LATEST[1]),
+                3: joined(NEWER, CHANGED),
+                4: joined(NEWER, CHANGED, LAST),
+            },
             {1: "not among the 1 latest exports"},
             id="an incomplete one that a model server may be loading",
         ),
@@ -150,8 +156,8 @@ LATEST = {count: f"among the {count} latest exports" for count in (1, 2, 3, 5, 9
             ours(1, 2, 3, 4),
             2,
             latest(1),
-            {2: BEST, 4: joined(LAST, LATEST[1])},
-            {1: "not among the 1 latest exports", 3: "not among the 1 latest exports"},
+            {2: BEST, 3: NEWER, 4: joined(NEWER, LAST, LATEST[1])},
+            {1: "not among the 1 latest exports"},
             id="the best is not the newest",
         ),
         pytest.param(
@@ -174,9 +180,17 @@ LATEST = {count: f"among the {count} latest exports" for count in (1, 2, 3, 5, 9
             ours(1, 2),
             None,
             latest(1),
-            {2: joined(LAST, LATEST[1])},
-            {1: "not among the 1 latest exports"},
+            {1: NEWER, 2: joined(NEWER, LAST, LATEST[1])},
+            {},
             id="no best",
+        ),
+        pytest.param(
+            ours(1, is_linked=True) + ours(2, 3),
+            3,
+            latest(1),
+            {1: LINKED, 3: joined(BEST, LAST, LATEST[1])},
+            {2: "not among the 1 latest exports"},
+            id="a link leads to it",
         ),
         pytest.param(
             ours(1, 2, 3, 4),
@@ -190,8 +204,13 @@ LATEST = {count: f"among the {count} latest exports" for count in (1, 2, 3, 5, 9
             incomplete(1, 2, 3) + ours(4),
             4,
             pb.RetentionPolicy(keep_versions=[1]),
-            {1: "named in keep_versions", 4: joined(BEST, LAST)},
-            {2: "not named in keep_versions", 3: "not named in keep_versions"},
+            {
+                1: joined(CHANGED, "named in keep_versions"),
+                2: CHANGED,
+                3: CHANGED,
+                4: joined(BEST, LAST),
+            },
+            {},
             id="named, and incomplete",
         ),
         pytest.param(
@@ -341,15 +360,15 @@ OVER = (
             + ours(2, size_bytes=10, is_pinned=True)
             + ours(3, 4, size_bytes=10)
             + foreign(5),
-            1,
+            3,
             pb.RetentionPolicy(max_bytes=30),
             {
-                1: joined(BEST, UP_TO_CAP),
                 2: joined("pinned", UP_TO_CAP),
-                4: joined(LAST, UP_TO_CAP),
+                3: joined(BEST, UP_TO_CAP),
+                4: joined(NEWER, LAST, UP_TO_CAP),
                 5: FOREIGN,
             },
-            [3],
+            [1],
             ("40 bytes", "30 bytes"),
             id="never the best, the last, a pinned or a foreign one",
         ),
@@ -366,7 +385,7 @@ OVER = (
             ours(1, 2, size_bytes=10) + ours(3, size_bytes=10, is_as_recorded=False),
             2,
             pb.RetentionPolicy(max_bytes=20),
-            {2: joined(BEST, UP_TO_CAP), 3: joined(BEING_REPAIRED, LAST, UP_TO_CAP)},
+            {2: joined(BEST, UP_TO_CAP), 3: joined(NEWER, CHANGED, LAST, UP_TO_CAP)},
             [1],
             ("30 bytes", "20 bytes"),
             id="never one that is being repaired",
@@ -438,7 +457,7 @@ def test_what_no_rule_keeps_does_not_count(max_bytes: int, more: dict[int, str])
 
 
 def test_a_cap_that_cannot_be_met_warns():
-    exports = ours(1, 2, 3, size_bytes=10)
+    exports = ours(0, 1, 3, size_bytes=10)
     plan = planned(exports, pb.RetentionPolicy(max_bytes=15), best=1)
     assert [item.version for item in plan.keep] == [1, 3]
     (warning,) = plan.warnings
@@ -471,6 +490,8 @@ exports_of_all_kinds = st.lists(
         version=st.integers(0, 20),
         is_foreign=st.booleans(),
         exported_at=st.none() | st.floats(0, 2000),
+        is_as_recorded=st.booleans(),
+        is_linked=st.booleans(),
         is_pinned=st.booleans(),
         score=st.none() | st.floats(),
         size_bytes=st.integers(0, 20),
@@ -489,7 +510,12 @@ def test_best_last_and_foreign_are_never_retired(
     keep, retire = as_dicts(plan)
     assert sorted([*keep, *retire]) == sorted(versions)
     assert best not in retire
-    is_safe = {each.version for each in exports if each.is_foreign or each.is_pinned}
+    is_safe = {
+        each.version
+        for each in exports
+        if each.is_foreign or each.is_pinned or each.is_linked or not each.is_as_recorded
+    }
+    is_safe |= {version for version in versions if best is None or version > best}
     assert not is_safe & set(retire)
     own = sorted(export.version for export in exports if not export.is_foreign)
     assert not set(own[-1:]) & set(retire)
@@ -506,7 +532,10 @@ def test_best_last_and_foreign_are_never_retired(
     else:
         assert not set(policy.keep_versions) & set(retire)
         if policy.HasField("keep_latest"):
-            assert not set(own[-policy.keep_latest :]) & set(retire)
+            whole = sorted(
+                each.version for each in exports if not each.is_foreign and each.is_as_recorded
+            )
+            assert not set(whole[-policy.keep_latest :]) & set(retire)
 
 
 @given(exports=exports_of_all_kinds, policy=policies)

@@ -556,16 +556,22 @@ def test_a_damaged_model_elsewhere(tmp_path: Path, write_model: WriteModel):
 
 
 @pytest.mark.parametrize(
-    ("names", "problem"),
+    ("removed", "problem"),
     [
-        pytest.param(["saved_model.pb"], "", id="no variables"),
-        pytest.param(["assets/a"], "saved_model.pb is missing or empty", id="no graph"),
+        pytest.param([], "", id="complete"),
+        pytest.param(["saved_model.pb"], "saved_model.pb is missing or empty", id="no graph"),
+        pytest.param([INDEX], f"{INDEX} is missing or empty", id="no index"),
+        pytest.param([INDEX, SHARD], f"{INDEX} is missing or empty", id="no variables"),
         pytest.param(
-            ["saved_model.pb", "variables/variables.data-00000-of-00001"],
-            "variables/variables.index is missing or empty",
-            id="some variables",
+            [SHARD], "variables/variables.data-?????-of-????? is missing", id="some variables"
         ),
     ],
 )
-def test_what_somebody_else_pushed_may_have_no_variables(names: list[str], problem: str):
-    assert saved_model.why_not_loadable(dict.fromkeys(names, 1)) == problem
+def test_a_model_server_can_load_a_real_model(
+    tmp_path: Path, write_model: WriteModel, removed: list[str], problem: str
+):
+    path = write_model(tmp_path / "model")
+    for name in removed:
+        (path / name).unlink()
+    model = location_of(path)
+    assert saved_model.why_not_loadable(model, model.sizes()) == problem
