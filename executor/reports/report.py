@@ -51,6 +51,7 @@ _REASONS: Mapping[int, str] = {
     _Decision.TOO_FEW_EXAMPLES: "evaluated on too few examples",
     _Decision.SIGNATURES_CHANGED: "the serving signatures would break clients",
     _Decision.BEST_EVALUATION_TOO_OLD: "the best's evaluation is too old",
+    _Decision.BEING_WRITTEN: "a newer version is being copied",
 }
 # Results of ordinary runs. Every other reason not to export needs a person's attention.
 _ORDINARY = (_Decision.NOT_BETTER, _Decision.NOT_SIGNIFICANT)
@@ -155,9 +156,11 @@ def _run(decision: pb.ExportDecision) -> list[tuple[str, str]]:
 
 def _facts(decision: pb.ExportDecision) -> list[tuple[str, str, str]]:
     """Returns the main facts: a label, a value and a detail, which may be empty."""
-    served = decision.version or decision.best.version
-    facts = [("Served now", f"version {served}" if served else "nothing", "")]
-    if decision.exported and decision.best.version:
+    version = message.version_of(decision)
+    if version is None and decision.HasField("best"):
+        version = decision.best.version
+    facts = [("Served now", "nothing" if version is None else f"version {version}", "")]
+    if decision.exported and decision.HasField("best"):
         facts.append(("Served before", f"version {decision.best.version}", ""))
     if decision.basis:
         facts.append(("Compared on", *provenance.basis(decision)))

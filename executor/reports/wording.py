@@ -34,7 +34,7 @@ _COMPARABILITIES: Mapping[int, str] = {
     pb.ComparePolicy.ANY: "Not required.",
 }
 _ON_UNKNOWN_BEST: Mapping[int, str] = {
-    pb.ComparePolicy.KEEP: "The best is kept.",
+    pb.ComparePolicy.EXPORT: "The candidate is exported.",
     pb.ComparePolicy.FAIL: "The run fails.",
 }
 
@@ -193,10 +193,10 @@ def policy(value: pb.ComparePolicy) -> Iterator[tuple[str, str]]:
 
 
 def _on_unknown_best(value: pb.ComparePolicy) -> str:
-    default = "The candidate is exported."
-    if value.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
-        default = "The best is kept: REQUIRE_SAME_DATA cannot be met."
-    return _ON_UNKNOWN_BEST.get(value.on_unknown_best, default)
+    is_export = value.on_unknown_best == pb.ComparePolicy.EXPORT
+    if is_export and value.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
+        return "The best is kept: REQUIRE_SAME_DATA cannot be met."
+    return _ON_UNKNOWN_BEST.get(value.on_unknown_best, "The best is kept.")
 
 
 def _rule(rule: pb.MetricRule) -> str:

@@ -208,7 +208,7 @@ def test_inputs(name: str, artifact_type: type[types.Artifact], without: str | N
                             "bound": 0.5,
                         }
                     ],
-                    "on_unknown_best": "EXPORT",
+                    "on_unknown_best": "KEEP",
                     "comparability": "ANY",
                 }
             },

@@ -318,7 +318,7 @@ def test_the_fingerprint_changes_with_the_best_only(runs: PipelineRuns):
     assert fingerprint() == f"{second.version}:{second.candidate.digest}"
     version = second.version + 1
     runs.push(runs.candidate(scale=4.0, loss=0.3), version=version)
-    assert fingerprint() == f"{version}:foreign"
+    assert fingerprint().startswith(f"{version}:foreign:")
 
 
 # Copies of retired exports.
@@ -445,10 +445,19 @@ def test_a_tombstone_deletes_nothing_but_a_copy_of_this_node(
         hidden.uri = uri
     runs.store.put_artifacts([hidden])
     before = snapshot(runs)
-    files = sorted(path for path in runs.root.parent.rglob("*") if "sqlite" not in path.name)
+
+    def files() -> list[Path]:
+        # A look-up under the lock may note stamps of the best.
+        return sorted(
+            path
+            for path in runs.root.parent.rglob("*")
+            if "sqlite" not in path.name and "stamps" not in path.parts
+        )
+
+    files_before = files()
     look_up(runs)
     assert snapshot(runs) == before
-    assert sorted(p for p in runs.root.parent.rglob("*") if "sqlite" not in p.name) == files
+    assert files() == files_before
 
 
 def test_a_copy_of_another_pipeline_is_not_deleted(

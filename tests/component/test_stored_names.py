@@ -209,6 +209,7 @@ PROTO = {
         "TOO_FEW_EXAMPLES": 15,
         "SIGNATURES_CHANGED": 16,
         "BEST_EVALUATION_TOO_OLD": 17,
+        "BEING_WRITTEN": 18,
     },
     "tfx_best_exporter.ExportDecision.Basis": {
         "BASIS_UNSPECIFIED": 0,

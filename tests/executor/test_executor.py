@@ -487,7 +487,7 @@ def test_a_best_that_the_driver_does_not_know(node: Node, change: dict[str, Any]
     if change is not None:
         properties["prior_export"] = json.dumps({**prior_export, **change})
     _, decision = node.do(node.candidate(scale=2.0, loss=0.6), **properties)
-    assert properties_of(decision)["reason"] == "BEST_UNKNOWN_EXPORTED"
+    assert properties_of(decision)["reason"] == "BEST_UNKNOWN_KEPT"
     assert any("version 7" in warning for warning in read_decision(decision).warnings)
 
 

@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from tests.conftest import WriteModel
 from tests.errors import about
 from tests.executor.bucket import Bucket
-from tests.executor.plain import FILES, read_files, write_files
+from tests.executor.plain import FILES, later, read_files, write_files
 from tfx_best_exporter.executor import policies
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MissingMetricError
 from tfx_best_exporter.executor.deciding.models import Blessing, BlessingStatus
@@ -381,12 +381,13 @@ def test_the_report_of_a_refusal(new_exporter: NewExporter, model: Model):
     exporter = new_exporter()
     exporter.export(model(1.0), {"loss": 0.5})
     report = exporter.run(model(2.0), {"loss": 0.75})
-    assert (report.exported, report.reason, report.version) == (False, R.NOT_BETTER, 0)
+    assert (report.exported, report.reason) == (False, R.NOT_BETTER)
+    assert not report.HasField("version")
     (compared,) = report.comparisons
     assert (compared.candidate, compared.best, compared.improvement) == (0.75, 0.5, -0.25)
     assert report.warnings == []
     stored = json_format.MessageToDict(report, preserving_proto_field_name=True)
-    assert (stored["exported"], stored["version"]) == (False, "0")
+    assert (stored["exported"], "version" in stored) == (False, False)
     assert report.candidate.uri == str(model(2.0))
 
 
@@ -636,7 +637,7 @@ def test_a_foreign_best_with_a_known_evaluation(
 @pytest.mark.parametrize(
     ("on_unknown_best", "reason"),
     [
-        (pb.ComparePolicy.ON_UNKNOWN_BEST_UNSPECIFIED, R.BEST_UNKNOWN_EXPORTED),
+        (pb.ComparePolicy.ON_UNKNOWN_BEST_UNSPECIFIED, R.BEST_UNKNOWN_KEPT),
         (pb.ComparePolicy.EXPORT, R.BEST_UNKNOWN_EXPORTED),
         (pb.ComparePolicy.KEEP, R.BEST_UNKNOWN_KEPT),
     ],
@@ -668,7 +669,7 @@ def test_a_foreign_best_whose_evaluation_lacks_the_metric(
     known = foreign_best(base_path, model(1.0))
     exporter = new_exporter(compare_policy=pb.ComparePolicy(metric=AUC))
     report = exporter.run(model(2.0), {"auc": 0.5}, foreign_best=known, blessings=[BLESSED])
-    assert report.reason == R.BEST_UNKNOWN_EXPORTED
+    assert report.reason == R.BEST_UNKNOWN_KEPT
     lacks, unknown = report.warnings
     assert re.match(about("compare_policy.metric.metric.name", "'auc'"), lacks)
     assert "version 900" in unknown
@@ -721,13 +722,19 @@ def test_an_incomplete_newest_version_is_told(
 ):
     new_exporter().export(model(1.0), {"loss": 0.5})
     (base_path / "2000").mkdir()
-    (base_path / "007").mkdir()
+    (base_path / "latest").mkdir()
     report = new_exporter().run(model(2.0), {"loss": 0.4}, blessings=[BLESSED])
+    assert (report.reason, report.exported) == (R.BEING_WRITTEN, False)
+    assert report.best.version == 1000
+    (stray,) = report.warnings
+    assert "'latest'" in stray
+    # An hour later nobody is copying anymore.
+    exporter = ModelExporter(later(base_path), clock=Clock())
+    report = exporter.run(model(2.0), {"loss": 0.4}, blessings=[BLESSED])
     assert report.version == 2001
     assert report.best.version == 1000
-    stray, incomplete = report.warnings
-    assert "'007'" in stray
-    assert "version 2000" in incomplete
+    stray, broken = report.warnings
+    assert "version 2000" in broken
 
 
 def test_best_removed_by_hand(new_exporter: NewExporter, model: Model, base_path: Path):
@@ -1097,8 +1104,9 @@ def test_an_incomplete_export_is_not_among_those_to_keep(
     export_all(new_exporter(), model, 1.0, 2.0, 3.0, 4.0)
     (base_path / "1002" / "variables" / "variables.index").unlink()
     report = new_exporter(exports_to_keep=2).retire()
-    assert [each.version for each in report.kept] == [1001, 1003]
-    assert [each.version for each in report.retired] == [1000, 1002]
+    # The changed export is no way back, and a person may want to repair it.
+    assert [each.version for each in report.kept] == [1001, 1002, 1003]
+    assert [each.version for each in report.retired] == [1000]
 
 
 def test_the_candidate_must_not_change_while_it_is_exported(
@@ -1178,7 +1186,9 @@ def test_an_object_store(model: Model, tmp_path: Path):
     assert read_files(pushed_model_path) == read_files(tmp_path / "base" / "1002")
     assert serve(tmp_path / "base" / "1002") == {"y": [6.0]}
     assert new().verify(1002) == []
-    assert sorted(read_files(tmp_path / "base" / ".best_exporter")) == ["retired/1000.json"]
+    left = sorted(read_files(tmp_path / "base" / ".best_exporter"))
+    assert left[:2] == ["largest_version", "retired/1000.json"]
+    assert all(name.startswith("stamps/") for name in left[2:])
     assert not (tmp_path / "base" / "1000" / "saved_model.pb").exists()
 
 
@@ -1216,7 +1226,7 @@ def test_who_loses_the_lock_again_and_again_fails(model: Model, tmp_path: Path):
     with pytest.raises(LeaseLostError):
         ModelExporter(bucket.location("base")).export(model(1.0), {"loss": 1.0})
     assert len(attempts) == 5
-    assert read_files(tmp_path / "base") == {}
+    assert [*read_files(tmp_path / "base")] == [".best_exporter/largest_version"]
 
 
 def test_an_export_counts_though_the_lock_is_lost_when_it_retires(model: Model, tmp_path: Path):

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import re
 from typing import Any
@@ -27,6 +28,7 @@ from tests.executor.deciding.decided import (
     interval,
     said,
 )
+from tfx_best_exporter.executor.deciding import decide as decide_module
 from tfx_best_exporter.executor.deciding import signatures
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
@@ -34,8 +36,14 @@ from tfx_best_exporter.executor.deciding.eval_result import (
     MissingMetricError,
 )
 from tfx_best_exporter.executor.deciding.metric_limit import MetricLimit
-from tfx_best_exporter.executor.deciding.models import Blessing, BlessingStatus
-from tfx_best_exporter.executor.deciding.policy import check_policy
+from tfx_best_exporter.executor.deciding.models import (
+    Best,
+    Blessing,
+    BlessingStatus,
+    Candidate,
+    Observation,
+)
+from tfx_best_exporter.executor.deciding.policy import check_policy, policy_from_proto
 from tfx_best_exporter.executor.deciding.rules import Comparison
 from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
 from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger, smaller
@@ -132,7 +140,8 @@ def test_first_export_whatever_its_metric(value: float):
         pytest.param(
             pb.ComparePolicy.KEEP,
             R.BEST_UNKNOWN_KEPT,
-            f"{UNKNOWN}, so the best is kept",
+            f"{UNKNOWN}, so the best is kept. To go on, pass examples, so that the best is evaluated"
+            " on them, or set compare_policy.on_unknown_best to EXPORT for one run",
             UNKNOWN,
             id="KEEP",
         ),
@@ -147,10 +156,41 @@ def test_unknown_best(
     assert decision.is_export == (on_unknown_best == pb.ComparePolicy.EXPORT)
 
 
-def test_unknown_best_is_exported_over_by_default_and_after_other_warnings():
+def test_unknown_best_is_kept_by_default():
     decision = decide({"loss": 1}, blessings=())
-    assert decision.reason == R.BEST_UNKNOWN_EXPORTED
-    assert decision.warnings == (NOT_COMPARED,)
+    assert decision.reason == R.BEST_UNKNOWN_KEPT
+    assert decision.warnings == (UNKNOWN,)
+
+
+@pytest.mark.parametrize("force", ["", "a reason"])
+def test_while_a_version_is_being_written_nothing_is_exported(force: str):
+    observation = Observation(
+        candidate=Candidate(digest="sha256:c", eval_result=EvalResult.from_mapping({"loss": 0.1})),
+        best=Best(version=7, digest="sha256:c", eval_result=EvalResult.from_mapping({"loss": 0.2})),
+        being_written="version 9 is being written: x",
+    )
+    policy = policy_from_proto(compare_policy(smaller("loss"), force=force), lambda _: bool)
+    decision = decide_module.decide(observation, policy, 0.0)
+    # The candidate has the content of version 7, but version 9 is above it.
+    assert decision.reason == R.BEING_WRITTEN
+    assert not decision.is_favored
+    assert decision.explanation == (
+        "version 9 is being written: x. Nothing is exported until the version is complete, or has"
+        " not changed for 10 minutes"
+    )
+    blessing = Blessing(name="model_blessing", uri="/b", status=BlessingStatus.NOT_BLESSED)
+    candidate = dataclasses.replace(observation.candidate, blessings=(blessing,))
+    observation = dataclasses.replace(observation, candidate=candidate)
+    assert decide_module.decide(observation, policy, 0.0).reason == R.NOT_BLESSED
+
+
+def test_the_problem_of_an_unknown_best_is_in_the_explanation():
+    best = Best(version=7, digest="", eval_result=None, is_foreign=True, problem="it was edited")
+    candidate = Candidate(digest="c", eval_result=EvalResult.from_mapping({"loss": 0.1}))
+    policy = policy_from_proto(compare_policy(smaller("loss")), lambda _: bool)
+    decision = decide_module.decide(Observation(candidate=candidate, best=best), policy, 0.0)
+    assert decision.reason == R.BEST_UNKNOWN_KEPT
+    assert decision.warnings == (f"{UNKNOWN}: it was edited",)
 
 
 def test_unknown_best_fails():
@@ -243,7 +283,7 @@ def test_a_worse_candidate_is_not_exported_whatever_the_best_lacks(
 
 def test_a_metric_that_decides_must_be_the_bests_too():
     decision = decide_by(AUC_THEN_LOSS, {"auc": 0.9, "loss": 1}, {"auc": 0.9}, is_foreign=True)
-    assert decision.reason == R.BEST_UNKNOWN_EXPORTED
+    assert decision.reason == R.BEST_UNKNOWN_KEPT
     with pytest.raises(MissingMetricError):
         decide_by(AUC_THEN_LOSS, {"auc": 0.9, "loss": 1}, {"auc": 0.9})
 

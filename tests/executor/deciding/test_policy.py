@@ -71,7 +71,7 @@ def test_policy_of_a_function():
 
 def test_default_policy_is_a_smaller_loss():
     policy = policy_from_proto(DEFAULT_COMPARE_POLICY, load_nothing)
-    assert policy == Policy(rule=LOWER, on_unknown_best=pb.ComparePolicy.EXPORT)
+    assert policy == Policy(rule=LOWER, on_unknown_best=pb.ComparePolicy.KEEP)
 
 
 def no_size(field: str, got: str) -> str:
@@ -98,7 +98,7 @@ def useless_tolerance(field: str, value: float) -> str:
 def no_choice(number: int) -> str:
     return (
         f"compare_policy.on_unknown_best must be EXPORT, KEEP or FAIL (got {number})."
-        " Leave it out for EXPORT."
+        " Leave it out for KEEP."
     )
 
 

@@ -176,7 +176,7 @@ def test_without_a_best_no_interval_is_needed():
 
 def test_against_a_foreign_best_without_intervals():
     decision = decide_by(SIGNIFICANT, {"auc": interval(0.9, 0.01)}, {"auc": 0.8}, is_foreign=True)
-    assert decision.reason == R.BEST_UNKNOWN_EXPORTED
+    assert decision.reason == R.BEST_UNKNOWN_KEPT
     assert re.match(about("compare_policy.metric.significance"), decision.warnings[0])
     # The candidate's own evaluation must have the interval.
     with pytest.raises(MissingIntervalError) as caught:

@@ -141,7 +141,7 @@ def test_what_was_not_compared_has_no_basis():
     )
     decision = decide.decide(Observation(candidate=values[0], best=values[1]), policy, 0.0)
     result = reported(Observation(candidate=values[0], best=values[1]), decision, policy)
-    assert result.reason == pb.ExportDecision.BEST_UNKNOWN_EXPORTED
+    assert result.reason == pb.ExportDecision.BEST_UNKNOWN_KEPT
     assert result.basis == pb.ExportDecision.BASIS_UNSPECIFIED
 
 
@@ -192,7 +192,9 @@ def test_history_goes_on_from_record_to_record(tmp_path: Path, write_model: Writ
 def test_history_goes_on_after_an_export_by_other_means(tmp_path: Path, write_model: WriteModel):
     base = tmp_path / "serving"
     exporter = ModelExporter(
-        base, compare_policy=compare_policy(larger("auc")), clock=lambda: 1000.0
+        base,
+        compare_policy=compare_policy(larger("auc"), on_unknown_best="EXPORT"),
+        clock=lambda: 1000.0,
     )
     exporter.run(write_model(tmp_path / "first", scale=1.0), {"auc": 0.5})
     shutil.copytree(write_model(tmp_path / "foreign", scale=2.0), base / "2000")
@@ -209,7 +211,7 @@ def test_a_record_that_cannot_be_read_ends_the_history_alone(
     base = tmp_path / "serving"
     exporter = ModelExporter(
         base,
-        compare_policy=compare_policy(larger("auc")),
+        compare_policy=compare_policy(larger("auc"), on_unknown_best="EXPORT"),
         exports_to_keep=None,
         clock=lambda: 1000.0,
     )
@@ -262,3 +264,47 @@ def test_a_log_line_is_one_line(
     messages = [each.getMessage() for each in caplog.records]
     assert any(message.count("a\\n") == 1000 for message in messages)
     assert "a\\nb" in messages
+
+
+@pytest.mark.parametrize(
+    ("fields", "version", "path"),
+    [
+        pytest.param({"exported": True, "version": 7}, 7, "/base/7", id="exported"),
+        pytest.param({"exported": True, "version": 0}, 0, "/base/0", id="exported as 0"),
+        pytest.param({"exported": False}, None, "", id="not exported"),
+        pytest.param(
+            {"exported": False, "version": 0, "reason": pb.ExportDecision.NOT_BETTER},
+            None,
+            "",
+            id="not exported, by the first release",
+        ),
+        pytest.param(
+            {
+                "exported": False,
+                "version": 0,
+                "reason": pb.ExportDecision.ALREADY_BEST,
+                "best": pb.ExportDecision.Best(version=0, path="/base/0"),
+            },
+            0,
+            "/base/0",
+            id="already 0",
+        ),
+        pytest.param(
+            {
+                "exported": False,
+                "version": 7,
+                "reason": pb.ExportDecision.ALREADY_BEST,
+                "best": pb.ExportDecision.Best(version=7, path="/base/007"),
+            },
+            7,
+            "/base/007",
+            id="already 007",
+        ),
+    ],
+)
+def test_the_version_that_contains_the_candidate(
+    fields: dict[str, Any], version: int | None, path: str
+):
+    decision = pb.ExportDecision(base_directory="/base", **fields)
+    assert decisions.version_of(decision) == version
+    assert decisions.path_of_version(decision) == path

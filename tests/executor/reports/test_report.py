@@ -54,6 +54,7 @@ VERDICTS = {
     "TOO_FEW_EXAMPLES": "Not exported: evaluated on too few examples",
     "SIGNATURES_CHANGED": "Not exported: the serving signatures would break clients",
     "BEST_EVALUATION_TOO_OLD": "Not exported: the best's evaluation is too old",
+    "BEING_WRITTEN": "Not exported: a newer version is being copied",
 }
 
 
