@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import evaluations, object_store, publishing, results, startup
+from benchmarks import evaluations, history, object_store, publishing, results, startup
 from benchmarks.rows import Row, show
 
 _INTRODUCTION = """
@@ -21,6 +21,8 @@ The rows about S3 run through a proxy that adds 20 ms to each request. Their flo
 two steps alone: upload every file to a staging directory, and let the store copy it. These steps
 are required by [decision 7](../docs/decisions/0007-commit-in-an-object-store.md), and run with as
 many parallel requests as ours. [object_store.py](object_store.py) describes the comparison.
+
+The rows about past runs use an ML Metadata store on SQLite, with five artifacts for each run.
 """.strip()
 
 
@@ -33,6 +35,7 @@ def main() -> None:
         "retiring": publishing.retiring,
         "object store": object_store.publishing,
         "evaluations": evaluations.reading,
+        "history": history.looking_up,
         "starting": startup.starting,
     }
     parser = argparse.ArgumentParser(description=__doc__)

@@ -1,8 +1,12 @@
 """All queries and state changes in ML Metadata.
 
 The base directory determines the best, and ML Metadata its lineage. The queries are lookups by URI,
-name and id, and one scan of a bounded number of artifacts, newest first. Their cost does not grow
-with the history.
+name and id, whose cost does not grow with the history. The URI of the best's PushedModel is in its
+record. Only if the record does not lead to a PushedModel, the store is searched, for a few seconds.
+
+MLMD has no index from an artifact to its contexts: on SQLite, that query reads every attribution of
+the store, which takes 0.1 seconds with 500,000 artifacts. It is made only for an artifact that
+would be deleted, cause a warning, or was found by a search.
 """
 
 from __future__ import annotations
@@ -11,13 +15,15 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from ml_metadata.metadata_store import ListOptions, MetadataStore, OrderByField
+from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_component_specs as tfx_keys
 
+from tfx_best_exporter.component.newest import PUSHED_MODEL, SCAN_SECONDS, NewestPushedModels
 from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.arguments import destination
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -28,14 +34,9 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Type names that TFX registers in ML Metadata.
 _PIPELINE_CONTEXT = "pipeline"
-_PUSHED_MODEL = "PushedModel"
 _MODEL = "Model"
 _MODEL_EVALUATION = "ModelEvaluation"
 _MODEL_BLESSING = "ModelBlessing"
-
-# Number of the pipeline's newest artifacts that are searched for PushedModels. A run of a pipeline
-# makes about ten artifacts.
-_SCAN_LIMIT = 1000
 
 # Number of consecutive tombstones without pending work after which the search stops, newest first.
 _SETTLED_LIMIT = 50
@@ -51,6 +52,7 @@ def look_up(
     *,
     pipeline_name: str,
     pushed_models_uri: str,
+    clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, str]:
     """Returns the exec properties that the driver adds, and deletes copies of retired exports.
 
@@ -60,6 +62,7 @@ def look_up(
         pipeline_name: Name of the pipeline context.
         pushed_models_uri: URI of the directory that contains this node's PushedModels, and nothing
             else.
+        clock: Returns seconds, for the time limit of a search.
 
     Raises:
         RecordError: The best's record cannot be read.
@@ -72,9 +75,12 @@ def look_up(
     # base directory, and the record of the best.
     with exports.lock():
         served = exports.served()
-    pushed_models = _recent_pushed_models(store, pipeline_name)
+    newest = NewestPushedModels(store, clock)
+    pushed_models = newest.first_page()
     retired = _settle_retired(store, exports, pushed_models, pipeline_name, pushed_models_uri)
-    prior = _prior_export(store, exports, served, pushed_models, retired)
+    node = _Node(store=store, pipeline_name=pipeline_name, pushed_models_uri=pushed_models_uri)
+    warnings = _disagreements(node, exports, served.export, pushed_models, retired)
+    prior = _prior_export(node, served, newest, warnings)
     return {
         keys.BEST_FINGERPRINT_KEY: served.fingerprint,
         keys.PRIOR_EXPORT_KEY: json.dumps(
@@ -83,8 +89,36 @@ def look_up(
     }
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Node:
+    """The node of this run, to which an artifact belongs or not.
+
+    Attributes:
+        store: ML Metadata.
+        pipeline_name: Name of the pipeline context.
+        pushed_models_uri: URI of the directory that contains this node's PushedModels.
+    """
+
+    store: MetadataStore
+    pipeline_name: str
+    pushed_models_uri: str
+
+    def is_of_pipeline(self, artifact: mlmd.Artifact) -> bool:
+        """Returns True if an artifact belongs to the pipeline; reads all attributions."""
+        return _is_of_pipeline(self.store, artifact, self.pipeline_name)
+
+    def owns(self, artifact: mlmd.Artifact) -> bool:
+        """Returns True if an artifact lies in the node's directory, or belongs to the pipeline."""
+        return _is_below(artifact.uri, self.pushed_models_uri) or self.is_of_pipeline(artifact)
+
+
 def served_model(
-    store: MetadataStore, best: Export, record: pb.ExportRecord | None, *, sibling_id: int
+    store: MetadataStore,
+    best: Export,
+    record: pb.ExportRecord | None,
+    *,
+    sibling_id: int,
+    clock: Callable[[], float] = time.monotonic,
 ) -> mlmd.Artifact:
     """Returns the Model of the best.
 
@@ -93,9 +127,11 @@ def served_model(
         best: Export that is served.
         record: Record of the best; None for a foreign export.
         sibling_id: Id of an artifact of the pipeline to which the Model must belong.
+        clock: Returns seconds, for the time limit of a search.
 
     Raises:
-        LookupError: The pipeline has no such Model, or the Model's files were deleted.
+        LookupError: The pipeline has no such Model, it was not found in time, or the Model's files
+            were deleted.
         ml_metadata.errors.StatusError: ML Metadata cannot be queried.
     """
     pipelines = {
@@ -103,7 +139,7 @@ def served_model(
         for context in store.get_contexts_by_artifact(sibling_id)
         if context.type == _PIPELINE_CONTEXT
     }
-    uri = record.model.uri if record else _foreign_model_uri(store, best, sorted(pipelines))
+    uri = record.model.uri if record else _foreign_model_uri(store, best, pipelines, clock)
     models = (
         [item for item in store.get_artifacts_by_uri(uri) if item.type == _MODEL] if uri else []
     )
@@ -121,44 +157,38 @@ def served_model(
     raise LookupError(problem)
 
 
-def _foreign_model_uri(store: MetadataStore, best: Export, pipelines: Sequence[str]) -> str:
+def _foreign_model_uri(
+    store: MetadataStore, best: Export, pipelines: Collection[str], clock: Callable[[], float]
+) -> str:
     """Returns the URI of the Model that one of these pipelines pushed as the best, or ""."""
-    for name in pipelines:
-        for pushed_model in reversed(_recent_pushed_models(store, name)):
-            if _destination_of(pushed_model) == best.path:
-                return _lineage_of(store, pushed_model)["model_uri"]
+
+    def is_own(artifact: mlmd.Artifact) -> bool:
+        return any(_is_of_pipeline(store, artifact, name) for name in pipelines)
+
+    newest = NewestPushedModels(store, clock)
+    pushed_model = _search(newest, best, is_own)
+    if pushed_model:
+        return _lineage_of(store, pushed_model)["model_uri"]
+    if newest.is_out_of_time:
+        raise LookupError(_not_found_in_time(best))
     return ""
 
 
 def _prior_export(
-    store: MetadataStore,
-    exports: ExportDirectory,
-    served: Served,
-    pushed_models: Sequence[mlmd.Artifact],
-    retired: Collection[int],
+    node: _Node, served: Served, newest: NewestPushedModels, warnings: tuple[str, ...]
 ) -> PriorExport | None:
     """Returns the information about the best, or None if there is neither a best nor a warning."""
     best, record = served.export, served.record
-    warnings = _disagreements(exports, best, pushed_models, retired)
     if best is None:
         return PriorExport(version=0, is_foreign=False, warnings=warnings) if warnings else None
-    # Several PushedModels can name the best: each run that finds its candidate already served makes
-    # one. The oldest was made from the served model. It may belong to a later run, because a run
-    # that dies after its export never registers its own PushedModel.
-    pushed_model = _pushed_model_at(store, record.pushed_model_uri if record else "") or next(
-        (item for item in reversed(pushed_models) if _destination_of(item) == best.path), None
-    )
+    pushed_model = _pushed_model_of(node, best, record, newest)
     if pushed_model is None:
-        where = f" at {record.pushed_model_uri}" if record and record.pushed_model_uri else ""
         return PriorExport(
             version=best.version,
             is_foreign=record is None,
-            warnings=(
-                *warnings,
-                f"ML Metadata has no PushedModel{where} for the served version {best.version}",
-            ),
+            warnings=(*warnings, _without_pushed_model(best, record, newest.is_out_of_time)),
         )
-    lineage = _lineage_of(store, pushed_model)
+    lineage = _lineage_of(node.store, pushed_model)
     return PriorExport(
         version=best.version,
         is_foreign=record is None,
@@ -168,19 +198,86 @@ def _prior_export(
     )
 
 
+def _pushed_model_of(
+    node: _Node, best: Export, record: pb.ExportRecord | None, newest: NewestPushedModels
+) -> mlmd.Artifact | None:
+    """Returns a PushedModel of this pipeline that was pushed as the best, or None."""
+    if record:
+        if record.provenance.pipeline_name not in ("", node.pipeline_name):
+            return None
+        pushed_model = _pushed_model_at(node.store, record.pushed_model_uri)
+        if pushed_model and node.owns(pushed_model):
+            return pushed_model
+    # A run that dies after its export never registers the PushedModel that its record names. A
+    # later run that found its candidate already served has registered another one.
+    return _search(newest, best, node.is_of_pipeline)
+
+
+def _search(
+    newest: NewestPushedModels, best: Export, is_own: Callable[[mlmd.Artifact], bool]
+) -> mlmd.Artifact | None:
+    """Returns a PushedModel that was pushed as the best, or None.
+
+    Several PushedModels can name the best: each run that finds its candidate already served makes
+    one. The oldest was made from the served model, so the oldest of a page is returned.
+    """
+    for page in newest.pages():
+        for artifact in reversed(page):
+            if _destination_of(artifact) == best.path and is_own(artifact):
+                return artifact
+    return None
+
+
+def _without_pushed_model(
+    best: Export, record: pb.ExportRecord | None, is_out_of_time: bool
+) -> str:
+    """Returns the warning about a best whose PushedModel was not found."""
+    if not is_out_of_time:
+        where = f" at {record.pushed_model_uri}" if record and record.pushed_model_uri else ""
+        return f"ML Metadata has no PushedModel{where} for the served version {best.version}"
+    # The number of artifacts that were read is not part of the warning. The warning enters TFX's
+    # cache key, and should be the same for the next run.
+    cost = (
+        "the decision does not link the Model and the evaluation from which the served version"
+        " was exported"
+        if record
+        else "the evaluation of the served version is not known, unless `examples` are given"
+    )
+    return f"{_not_found_in_time(best)}; without it, {cost}"
+
+
+def _not_found_in_time(best: Export) -> str:
+    return (
+        f"the PushedModel of the served version {best.version} was not found in ML Metadata within"
+        f" {SCAN_SECONDS:g} seconds"
+    )
+
+
 def _disagreements(
+    node: _Node,
     exports: ExportDirectory,
     best: Export | None,
     pushed_models: Sequence[mlmd.Artifact],
     retired: Collection[int],
 ) -> tuple[str, ...]:
-    """Returns a warning if the newest pushed version is neither served nor retired."""
+    """Returns a warning if the newest pushed version is neither served nor retired.
+
+    Args:
+        node: Node of this run.
+        exports: The base directory.
+        best: Export that is served; None without one.
+        pushed_models: PushedModels among the newest artifacts, newest first.
+        retired: Versions with a tombstone.
+    """
     for artifact in pushed_models:
         base, _, name = _destination_of(artifact).rpartition("/")
         if base != exports.base.uri:
             continue
         version = int(name) if name.isdecimal() else 0
-        if version in retired or version <= (best.version if best else 0):
+        is_expected = version in retired or version <= (best.version if best else 0)
+        if not (node.owns(artifact) if is_expected else node.is_of_pipeline(artifact)):
+            continue
+        if is_expected:
             return ()
         served = f"version {best.version}" if best else "none"
         warning = (
@@ -191,24 +288,9 @@ def _disagreements(
     return ()
 
 
-def _recent_pushed_models(store: MetadataStore, pipeline_name: str) -> list[mlmd.Artifact]:
-    """Returns the PushedModels of a pipeline among its newest artifacts, newest first."""
-    context = store.get_context_by_type_and_name(_PIPELINE_CONTEXT, pipeline_name)
-    if context is None:
-        return []
-    options = ListOptions(limit=_SCAN_LIMIT, order_by=OrderByField.CREATE_TIME, is_asc=False)
-    artifacts = [
-        artifact
-        for artifact in store.get_artifacts_by_context(context.id, options)
-        if artifact.type == _PUSHED_MODEL
-    ]
-    # Creation times are in milliseconds, so two artifacts may have the same. Ids are unique.
-    return sorted(artifacts, key=lambda artifact: artifact.id, reverse=True)
-
-
 def _pushed_model_at(store: MetadataStore, uri: str) -> mlmd.Artifact | None:
     artifacts = store.get_artifacts_by_uri(uri) if uri else []
-    return next((item for item in artifacts if item.type == _PUSHED_MODEL), None)
+    return next((item for item in artifacts if item.type == PUSHED_MODEL), None)
 
 
 def _destination_of(artifact: mlmd.Artifact) -> str:

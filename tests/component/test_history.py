@@ -1,8 +1,9 @@
+import itertools
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -25,7 +26,9 @@ def look_up(runs: PipelineRuns, store: Any = None, **others: Any) -> dict[str, s
     return history.look_up(
         store or runs.store,
         exec_properties(runs.base_directory),
-        **{"pipeline_name": runs.name, "pushed_models_uri": runs.pushed_models_uri, **others},
+        **cast(
+            Any, {"pipeline_name": runs.name, "pushed_models_uri": runs.pushed_models_uri, **others}
+        ),
     )
 
 
@@ -198,14 +201,97 @@ def test_another_pipeline_does_not_count(
     assert prior_of(other)["pushed_model_uri"]
 
 
-def test_the_scan_for_what_pusher_pushed_is_bounded(runs: PipelineRuns):
+def ticking() -> Callable[[], float]:
+    """Returns a clock on which three seconds pass between two looks."""
+    return itertools.count(0.0, 3.0).__next__
+
+
+def test_what_pusher_pushed_is_searched_page_by_page(runs: PipelineRuns):
     candidate = runs.candidate(scale=1.0, loss=0.5)
     pushed_model = runs.push(candidate, version=7)
-    add_artifacts(runs, standard_artifacts.Examples, 999)
-    assert prior_of(runs) == prior(7, is_foreign=True, **lineage_of(candidate, pushed_model))
-    add_artifacts(runs, standard_artifacts.Examples, 1)
-    warning = "ML Metadata has no PushedModel for the served version 7"
-    assert prior_of(runs) == prior(7, is_foreign=True, warnings=[warning])
+    add_artifacts(runs, standard_artifacts.Examples, 2_500)
+    expected = prior(7, is_foreign=True, **lineage_of(candidate, pushed_model))
+    assert prior_of(runs) == expected
+    # The clock is looked at before the second page and before the third one.
+    warning = (
+        "the PushedModel of the served version 7 was not found in ML Metadata within 5 seconds;"
+        " without it, the evaluation of the served version is not known, unless `examples` are"
+        " given"
+    )
+    assert prior_of(runs, clock=ticking()) == prior(7, is_foreign=True, warnings=[warning])
+
+
+def test_the_first_page_is_read_whatever_the_clock_says(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    pushed_model = runs.push(candidate, version=7)
+    expected = prior(7, is_foreign=True, **lineage_of(candidate, pushed_model))
+    assert prior_of(runs, clock=itertools.count(0.0, 100.0).__next__) == expected
+
+
+def test_a_record_whose_pushed_model_is_not_found_in_time(runs: PipelineRuns):
+    exported = runs.export(runs.candidate(scale=1.0, loss=0.5))
+    moved = runs.stored(exported.pushed_model)
+    moved.uri += "-moved"
+    runs.store.put_artifacts([moved])
+    add_artifacts(runs, standard_artifacts.Examples, 2_500)
+    assert prior_of(runs)["pushed_model_uri"] == moved.uri
+    version = exported.decision.version
+    warning = (
+        f"the PushedModel of the served version {version} was not found in ML Metadata within 5"
+        " seconds; without it, the decision does not link the Model and the evaluation from which"
+        " the served version was exported"
+    )
+    assert prior_of(runs, clock=ticking()) == prior(version, warnings=[warning])
+
+
+def test_the_record_is_enough_whatever_was_written_since(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    exported = runs.export(candidate)
+    add_artifacts(runs, standard_artifacts.Examples, 2_500)
+    store = CountingStore(runs.store)
+    assert prior_of(runs, store=store) == prior(
+        exported.decision.version, **lineage_of(candidate, exported.pushed_model)
+    )
+    assert store.calls["get_artifacts_by_id"] == 2
+    # MLMD has no index for this query.
+    assert "get_contexts_by_artifact" not in store.calls
+
+
+def test_a_pushed_model_of_another_pipeline_is_not_the_one_of_the_record(
+    runs: PipelineRuns, tmp_path: Path, write_model: Callable[..., Path]
+):
+    exported = runs.export(runs.candidate(scale=1.0, loss=0.5))
+    other = PipelineRuns(
+        runs.connection_config,
+        tmp_path,
+        write_model,
+        name="other",
+        base_directory=runs.base_directory,
+    )
+    other.train(scale=3.0)
+    version = exported.decision.version
+    warning = (
+        f"ML Metadata has no PushedModel at {exported.pushed_model.uri} for the served version"
+        f" {version}"
+    )
+    assert prior_of(other) == prior(version, warnings=[warning])
+
+
+def test_a_push_of_another_pipeline_is_no_disagreement(
+    runs: PipelineRuns, tmp_path: Path, write_model: Callable[..., Path]
+):
+    runs.export(runs.candidate(scale=1.0, loss=0.5))
+    other = PipelineRuns(
+        runs.connection_config,
+        tmp_path,
+        write_model,
+        name="other",
+        base_directory=runs.base_directory,
+    )
+    other.push(other.candidate(scale=2.0, loss=0.4), version=9_999_999_999)
+    shutil.rmtree(runs.base_directory / "9999999999")
+    assert prior_of(runs)["warnings"] == []
+    assert len(prior_of(other)["warnings"]) == 2
 
 
 def test_a_pushed_model_that_no_execution_made(runs: PipelineRuns):
@@ -549,7 +635,7 @@ def test_the_cost_does_not_grow_with_history(runs: PipelineRuns):
     assert look_up(runs, many) == expected
     assert many.calls == few.calls
     assert sum(many.calls.values()) < 20
-    # The scan reads at most a thousand artifacts.
+    # One page has at most a thousand artifacts.
     assert many.rows <= few.rows + 1_000
 
 

@@ -1,3 +1,4 @@
+import itertools
 import logging
 import shutil
 from pathlib import Path
@@ -9,8 +10,10 @@ from tfx import types
 from tfx.types import standard_artifacts
 
 from tests.tfx_runs import PipelineRuns
-from tfx_best_exporter.component import BestExportedModelStrategy
+from tfx_best_exporter.component import BestExportedModelStrategy, history
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
+from tfx_best_exporter.executor.storage import location_of
 
 
 def resolve(
@@ -55,6 +58,26 @@ def test_a_best_that_pusher_pushed(runs: PipelineRuns):
     runs.push(pushed, 1732240000)
     [model] = resolve(runs, runs.train(2.0))
     assert model.id == pushed.model.id
+
+
+def test_a_best_that_pusher_pushed_long_ago(runs: PipelineRuns, caplog: pytest.LogCaptureFixture):
+    pushed = runs.candidate(1.0, loss=0.5)
+    runs.push(pushed, 1732240000)
+    kind = mlmd.ArtifactType(name=standard_artifacts.Examples.TYPE_NAME)
+    type_id = runs.store.put_artifact_type(kind)
+    runs.store.put_artifacts([mlmd.Artifact(type_id=type_id) for _ in range(2_500)])
+    sibling = runs.train(2.0)
+    [model] = resolve(runs, sibling)
+    assert model.id == pushed.model.id
+    best = ExportDirectory(location_of(runs.base_directory)).exports()[-1]
+    with pytest.raises(LookupError) as caught:
+        history.served_model(
+            runs.store, best, None, sibling_id=sibling.id, clock=itertools.count(0.0, 3.0).__next__
+        )
+    assert str(caught.value) == (
+        "the PushedModel of the served version 1732240000 was not found in ML Metadata within 5"
+        " seconds"
+    )
 
 
 def test_another_base_directory(runs: PipelineRuns, tmp_path: Path):
