@@ -30,6 +30,8 @@ class BestExporter(base_component.BaseComponent):
     Outputs:
         pushed_model: PushedModel with the exported SavedModel, and Pusher's custom properties.
         decision: ExportDecision with decision.json and report.html, written by every run.
+        blessing: ModelBlessing with Evaluator's custom properties. `blessed` is 1 if `pushed` is 1,
+            otherwise 0: the gate of a deployer for another model server.
 
     Example:
         >>> exporter = BestExporter(
@@ -172,6 +174,7 @@ class BestExporter(base_component.BaseComponent):
             module_file=module_file,
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             decision=types.Channel(type=artifacts.ExportDecision),
+            blessing=types.Channel(type=standard_artifacts.ModelBlessing),
         )
         # TFX passes beam_pipeline_args only to a BeamExecutorSpec. They are needed to evaluate the
         # best again.

@@ -50,5 +50,6 @@ class BestExporterSpec(ComponentSpec):
     OUTPUTS: Mapping[str, ChannelParameter] = {
         tfx_keys.PUSHED_MODEL_KEY: ChannelParameter(type=standard_artifacts.PushedModel),
         keys.DECISION_KEY: ChannelParameter(type=artifacts.ExportDecision),
+        tfx_keys.BLESSING_KEY: ChannelParameter(type=standard_artifacts.ModelBlessing),
     }
     TYPE_ANNOTATION = Deploy

@@ -41,7 +41,8 @@ class Executor(base_executor.BaseExecutor):
         Args:
             input_dict: One artifact each of `model`, `evaluation` or `model_run`,
                 `model_blessing` and `infra_blessing`; any number of `examples`.
-            output_dict: One artifact each of `pushed_model` and `decision`.
+            output_dict: One artifact each of `pushed_model`, `decision` and `blessing`. Pipelines
+                that an earlier version compiled have no `blessing`.
             exec_properties: Properties of BestExporterSpec, and those that the driver adds.
 
         Raises:
@@ -52,7 +53,8 @@ class Executor(base_executor.BaseExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         outputs = {
             channel: artifact_utils.get_single_instance(output_dict[channel])
-            for channel in (keys.PUSHED_MODEL_KEY, keys.DECISION_KEY)
+            for channel in (keys.PUSHED_MODEL_KEY, keys.DECISION_KEY, keys.BLESSING_KEY)
+            if channel != keys.BLESSING_KEY or channel in output_dict
         }
         result = step.run_step(
             step.StepInputs(
@@ -63,8 +65,8 @@ class Executor(base_executor.BaseExecutor):
                 beam=self._beam(),
             )
         )
-        for channel, properties in result.custom_properties.items():
-            _mark(outputs[channel], properties)
+        for channel, artifact in outputs.items():
+            _mark(artifact, result.custom_properties[channel])
 
     def _provenance(self) -> step.Provenance:
         if self._context is None:
@@ -108,6 +110,7 @@ def _value_of(artifact: types.Artifact) -> InputArtifact:
         uri=artifact.uri,
         properties=_properties_of(stored.properties),
         custom_properties=_properties_of(stored.custom_properties),
+        artifact_id=stored.id,
         is_published=stored.state != stored.UNKNOWN,
     )
 

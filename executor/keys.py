@@ -12,6 +12,7 @@ MODEL_RUN_KEY = "model_run"
 MODEL_BLESSING_KEY = "model_blessing"
 INFRA_BLESSING_KEY = "infra_blessing"
 PUSHED_MODEL_KEY = "pushed_model"
+BLESSING_KEY = "blessing"
 PUSH_DESTINATION_KEY = "push_destination"
 MODULE_FILE_KEY = "module_file"
 MODULE_PATH_KEY = "module_path"
@@ -36,6 +37,16 @@ DECISION_KEY = "decision"
 PUSHED_PROPERTY = "pushed"
 PUSHED_DESTINATION_PROPERTY = "pushed_destination"
 PUSHED_VERSION_PROPERTY = "pushed_version"
+
+# Custom properties of ModelBlessing that Evaluator writes too. The source of the names is
+# tfx.components.evaluator.constants.
+BLESSED_PROPERTY = "blessed"
+CURRENT_MODEL_PROPERTY = "current_model"
+CURRENT_MODEL_ID_PROPERTY = "current_model_id"
+
+# Files of which Evaluator writes one, empty, to a ModelBlessing.
+BLESSED_FILE = "BLESSED"
+NOT_BLESSED_FILE = "NOT_BLESSED"
 
 # Custom properties of PushedModel and ExportDecision.
 REASON_PROPERTY = "reason"

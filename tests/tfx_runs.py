@@ -75,6 +75,7 @@ class Candidate:
 class Exported:
     decision: pb.ExportDecision
     pushed_model: types.Artifact
+    blessing: types.Artifact
     driver_properties: Mapping[str, str]
 
 
@@ -213,7 +214,11 @@ class PipelineRuns:
 
         outputs = self.execute(
             NODE_ID,
-            {"pushed_model": standard_artifacts.PushedModel, "decision": ExportDecision},
+            {
+                "pushed_model": standard_artifacts.PushedModel,
+                "decision": ExportDecision,
+                "blessing": standard_artifacts.ModelBlessing,
+            },
             run,
             candidate.inputs,
             is_published=is_published,
@@ -221,6 +226,7 @@ class PipelineRuns:
         return Exported(
             decision=read_decision(outputs["decision"]),
             pushed_model=outputs["pushed_model"],
+            blessing=outputs["blessing"],
             driver_properties=driver_properties,
         )
 

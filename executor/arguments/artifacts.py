@@ -31,6 +31,8 @@ class InputArtifact:
         uri: URI of the directory with the artifact's files.
         properties: Properties that the artifact's type declares.
         custom_properties: All other properties.
+        artifact_id: ID in ML Metadata, or the name in the metadata store of Kubeflow Pipelines or
+            Vertex AI; 0 if it is not known.
         is_published: True if ML Metadata knows the artifact's state. TFX assumes that every other
             artifact was written by the running version of TFX.
     """
@@ -38,6 +40,7 @@ class InputArtifact:
     uri: str
     properties: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     custom_properties: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    artifact_id: int | str = 0
     is_published: bool = False
 
     def int_custom_property(self, name: str) -> int:

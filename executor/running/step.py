@@ -41,7 +41,6 @@ from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-_BLESSED_PROPERTY = "blessed"
 _HAS_MODEL_PROPERTY = "has_model"
 # Records have this name if the pipeline node is not known.
 _DEFAULT_NAME = "BestExporter"
@@ -68,7 +67,8 @@ class StepInputs:
         artifacts: Artifacts by input channel. `model`, `evaluation` or `model_run`,
             `model_blessing` and `infra_blessing` have one each, `examples` any number.
         exec_properties: The typed exec properties.
-        output_uris: Directory of each output artifact, by output channel.
+        output_uris: Directory of each output artifact, by output channel. `blessing` may be
+            missing: pipelines that an earlier version compiled do not have it.
         provenance: Pipeline, run and node.
         beam: Beam arguments for a second evaluation.
     """
@@ -129,7 +129,14 @@ def run_step(inputs: StepInputs) -> StepOutputs:
         blessings=blessings,
     )
     _write(decision, location_of(inputs.output_uris[keys.DECISION_KEY]))
-    return StepOutputs(custom_properties=_custom_properties_of(decision))
+    if keys.BLESSING_KEY in inputs.output_uris:
+        _write_blessing(decision, location_of(inputs.output_uris[keys.BLESSING_KEY]))
+    return StepOutputs(
+        custom_properties={
+            **_custom_properties_of(decision),
+            keys.BLESSING_KEY: _blessing_properties_of(decision, inputs),
+        }
+    )
 
 
 def _export(
@@ -268,9 +275,9 @@ def _blessings_of(inputs: StepInputs) -> tuple[Blessing, ...]:
         if not inputs.has(channel):
             continue
         artifact = inputs.only(channel)
-        if _BLESSED_PROPERTY not in artifact.custom_properties:
+        if keys.BLESSED_PROPERTY not in artifact.custom_properties:
             status = BlessingStatus.NOT_COMPUTED
-        elif artifact.int_custom_property(_BLESSED_PROPERTY) == 1:
+        elif artifact.int_custom_property(keys.BLESSED_PROPERTY) == 1:
             status = BlessingStatus.BLESSED
         else:
             status = BlessingStatus.NOT_BLESSED
@@ -368,6 +375,33 @@ def _custom_properties_of(decision: pb.ExportDecision) -> dict[str, dict[str, Pr
         },
         keys.DECISION_KEY: {keys.EXPORTED_PROPERTY: int(decision.exported), **common},
     }
+
+
+def _blessing_properties_of(decision: pb.ExportDecision, inputs: StepInputs) -> dict[str, Property]:
+    """Returns Evaluator's custom properties for the output `blessing`.
+
+    `blessed` equals `pushed` of the PushedModel. Evaluator leaves it out if it did not validate the
+    model, but a decision always has a result.
+    """
+    properties: dict[str, Property] = {keys.BLESSED_PROPERTY: int(bool(decision.version))}
+    # The warmed-up model of an infra_blessing is not an artifact, so it has no ID.
+    if inputs.has(keys.MODEL_KEY):
+        model = inputs.only(keys.MODEL_KEY)
+        properties[keys.CURRENT_MODEL_PROPERTY] = model.uri
+        # LatestBlessedModelStrategy finds a blessed model by this ID.
+        if model.artifact_id:
+            properties[keys.CURRENT_MODEL_ID_PROPERTY] = model.artifact_id
+    return properties
+
+
+def _write_blessing(decision: pb.ExportDecision, directory: Location) -> None:
+    """Writes the empty file BLESSED or NOT_BLESSED, as Evaluator does."""
+    written, other = keys.NOT_BLESSED_FILE, keys.BLESSED_FILE
+    if decision.version:
+        written, other = other, written
+    # Kubeflow Pipelines runs a failed step again with the same directory.
+    (directory / other).remove()
+    (directory / written).write(b"")
 
 
 def _write(decision: pb.ExportDecision, directory: Location) -> None:

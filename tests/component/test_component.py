@@ -130,6 +130,7 @@ def test_outputs():
     assert {name: output.type for name, output in outputs.items()} == {
         "pushed_model": standard_artifacts.PushedModel,
         "decision": ExportDecision,
+        "blessing": standard_artifacts.ModelBlessing,
     }
 
 

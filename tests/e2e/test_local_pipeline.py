@@ -103,7 +103,7 @@ def test_the_cache_is_hit_unless_the_best_has_changed(finished: Finished):
 def test_each_run_has_one_pushed_model_and_one_decision(finished: Finished):
     for run in finished.runs:
         outputs = run.nodes["BestExporter"].outputs
-        assert sorted(outputs) == ["decision", "pushed_model"]
+        assert sorted(outputs) == ["blessing", "decision", "pushed_model"]
         assert [artifact.type for artifact in outputs["decision"]] == [
             "best_exporter.ExportDecision"
         ]
@@ -148,6 +148,9 @@ def test_what_the_artifacts_say(finished: Finished):
                 name: properties.pop(name) for name in list(properties) if "_metric_" in name
             } == pytest.approx(metrics, rel=1e-5)
             assert properties == others
+        blessing = node.properties("blessing")
+        [model] = run.nodes["Trainer"].outputs["model"]
+        assert (blessing["blessed"], blessing["current_model_id"]) == (int(bool(version)), model.id)
 
 
 def test_where_a_decision_came_from(finished: Finished):
