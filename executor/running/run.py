@@ -172,8 +172,8 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
                 work_path=work_path,
             )
     best = observation.best
-    if decision.reason == pb.ExportDecision.ALREADY_BEST and best is not None:
-        export = Export(version=best.version, base=exports.base, name=best.name)
+    if decision.reason == pb.ExportDecision.ALREADY_BEST:
+        export = _pushed_export(observation, exports.base)
     if export is not None and request.pushed_model is not None:
         exports.copy_to(export, request.pushed_model, source.files)
     if observation.being_written:
@@ -197,6 +197,18 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
         retired=outcome.retired,
         warnings=[*recovered, *outcome.warnings],
     )
+
+
+def _pushed_export(observation: Observation, base: Location) -> Export | None:
+    """Returns the export of a candidate that is already the best; None if a version is above it.
+
+    A broken version above the best is what a model server that starts now tries to load, so the
+    candidate does not count as pushed, and no deployer is told to serve it elsewhere.
+    """
+    best = observation.best
+    if best is None or any(version > best.version for version in observation.versions):
+        return None
+    return Export(version=best.version, base=base, name=best.name)
 
 
 def _reevaluation_of(
