@@ -27,3 +27,15 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
         ("--seed", int, "seed of the initial weights"),
     ):
         hyperparameters.add_argument(flag, type=kind, default=argparse.SUPPRESS, help=text)
+
+
+def name_and_value(text: str) -> tuple[str, str]:
+    """Returns the parts of NAME=VALUE.
+
+    Raises:
+        argparse.ArgumentTypeError: The text has another form.
+    """
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise argparse.ArgumentTypeError(f"must be NAME=VALUE (got {text!r})")
+    return name, value

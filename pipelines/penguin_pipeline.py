@@ -42,6 +42,8 @@ def create_pipeline(
     exports_to_keep: int | None = 5,
     enable_cache: bool = True,
     evaluates_best: bool = False,
+    run_fn: str | None = None,
+    passes_examples: bool = True,
 ) -> tfx.dsl.Pipeline:
     """Returns a pipeline that trains a candidate and exports it if it is better than the best.
 
@@ -58,6 +60,9 @@ def create_pipeline(
         enable_cache: True if TFX may reuse the outputs of an earlier run with the same inputs.
         evaluates_best: True if Evaluator evaluates the best and the candidate on the same
             examples. This needs a runner that runs resolvers: LocalDagRunner or BeamDagRunner.
+        run_fn: Dotted name of the training function in an installed package; None to let TFX pack
+            the trainer module into a wheel in the pipeline root.
+        passes_examples: True if BestExporter may evaluate the best on the examples.
     """
     example_gen = tfx.components.ImportExampleGen(
         input_base=data_root or penguin_data_root(),
@@ -69,7 +74,9 @@ def create_pipeline(
         ),
     )
     trainer = tfx.components.Trainer(
-        module_file=os.path.abspath(trainer_module.__file__),
+        # The steps import either a wheel of the module or a function that their image contains.
+        module_file=None if run_fn else os.path.abspath(trainer_module.__file__),
+        run_fn=run_fn,
         examples=example_gen.outputs["examples"],
         custom_config=dataclasses.asdict(hyperparameters or Hyperparameters()),
     )
@@ -81,7 +88,18 @@ def create_pipeline(
         baseline_model=resolvers[0].outputs["model"] if resolvers else None,
         eval_config=create_eval_config(),
     )
-    exporter = _create_exporter(example_gen, trainer, evaluator, base_directory, exports_to_keep)
+    exporter = BestExporter(
+        # By default, the model with the smaller "loss" is better.
+        model=trainer.outputs["model"],
+        evaluation=evaluator.outputs["evaluation"],
+        model_blessing=evaluator.outputs["blessing"],
+        # BestExporter evaluates the best on these examples if Evaluator has not done it.
+        examples=example_gen.outputs["examples"] if passes_examples else None,
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=base_directory)
+        ),
+        exports_to_keep=exports_to_keep,
+    )
     return tfx.dsl.Pipeline(
         pipeline_name=pipeline_name,
         pipeline_root=pipeline_root,
@@ -144,25 +162,3 @@ def _create_resolver(trainer: BaseNode, base_directory: str) -> BaseNode:
         config={"base_directory": base_directory},
         model=trainer.outputs["model"],
     ).with_id("best_model_resolver")
-
-
-def _create_exporter(
-    example_gen: BaseNode,
-    trainer: BaseNode,
-    evaluator: BaseNode,
-    base_directory: str,
-    exports_to_keep: int | None,
-) -> BaseNode:
-    """Returns the exporter. Its default is to prefer the model with the smaller "loss"."""
-    push_destination = tfx.proto.PushDestination(
-        filesystem=tfx.proto.PushDestination.Filesystem(base_directory=base_directory)
-    )
-    return BestExporter(
-        model=trainer.outputs["model"],
-        evaluation=evaluator.outputs["evaluation"],
-        model_blessing=evaluator.outputs["blessing"],
-        # BestExporter evaluates the best on these examples if Evaluator has not done it.
-        examples=example_gen.outputs["examples"],
-        push_destination=push_destination,
-        exports_to_keep=exports_to_keep,
-    )
