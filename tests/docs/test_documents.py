@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 from google.protobuf import json_format
 
+from pipelines import command_line
 from tests.docs import examples
 from tests.executor.deciding.decided import decide_by
 from tests.tfx_runs import write_evaluation
@@ -370,17 +371,17 @@ def test_every_custom_property_has_a_row():
     assert documented == stored
 
 
-@pytest.mark.parametrize("name", ["kubeflow_pipeline", "vertex_pipeline"])
+@pytest.mark.parametrize("name", ["kubeflow", "vertex"])
 def test_the_command_lines_of_the_runners_page_are_understood(name: str):
-    module = importlib.import_module(f"pipelines.{name}")
-    given: list[dict[str, Any]] = []
+    parser = command_line.create_parser(command_line.PLATFORMS[name])
     text = section_of(RUNNERS, "The pipelines").replace("\\\n", " ")
-    commands = re.findall(rf"^    python -m pipelines\.{name} (.+)$", text, re.MULTILINE)
-    assert [command.split()[0] for command in commands] == ["compile", "submit"]
-    for command in commands:
-        given.append(vars(module.create_parser().parse_args(shlex.split(command))))
+    prefix = rf"^    python -m pipelines\.compiled (--platform {name} .+)$"
+    commands = re.findall(prefix, text, re.MULTILINE)
+    given = [vars(parser.parse_args(shlex.split(command))) for command in commands]
+    assert [each["command"] for each in given[:2]] == ["compile", "submit"]
     assert given[0]["base_directory"] == "gs://serving/penguin"
     assert given[0]["output"] == given[1]["pipeline"]
+    assert [each["command"] for each in given[2:]] == (["compile"] if name == "kubeflow" else [])
 
 
 # Values for the example sentences, by reason.
@@ -673,7 +674,7 @@ def test_links_lead_somewhere(document: Path):
 def test_no_host_but_the_known_ones(document: Path):
     text = document.read_text(encoding="utf-8")
     urls = [urlsplit(url) for url in re.findall(r"\w+://[^\s)`]+", text)]
-    schemes = ("gs", "s3", "memory")
+    schemes = ("gs", "s3", "minio", "memory")
     buckets = {url.hostname for url in urls if url.scheme in schemes}
     assert buckets <= EXAMPLE_ROOTS
     assert {url.hostname for url in urls if url.scheme not in schemes} <= HOSTS
