@@ -10,12 +10,16 @@ file. The compiled pipeline has no resolver, because Kubeflow Pipelines does not
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfx import v1 as tfx
+    from tfx.dsl.components.base import base_node
+
+_logger = logging.getLogger(__name__)
 
 EXPORTER_ID = "BestExporter"
 # The image contains this function, so no wheel of the trainer module is needed.
@@ -103,6 +107,8 @@ def compile_pipeline(
 
     _check_module_files(pipeline)
     exporters = [node for node in pipeline.components if isinstance(node, BestExporter)]
+    for node in exporters:
+        _warn_without_examples(node)
     images: str | dict[str, str] = image
     if light_image is not None:
         for node in exporters:
@@ -189,6 +195,20 @@ def require(module: str, *, package: str, extra: str) -> None:
         raise MissingClientError(
             f"{package} is not installed. Run: pip install './tfx-best-exporter[{extra}]'"
         ) from error
+
+
+def _warn_without_examples(node: base_node.BaseNode) -> None:
+    """Warns about an exporter that cannot compare a best that another tool wrote.
+
+    No driver runs on these platforms, so ML Metadata supplies no evaluation.
+    """
+    if "examples" not in node.inputs:
+        _logger.warning(
+            "%s has no examples: a best without a record, such as one that Pusher pushed, has no"
+            " known evaluation on this platform and is kept (on_unknown_best is KEEP). Pass"
+            " examples=, so that BestExporter can evaluate it.",
+            node.id,
+        )
 
 
 def _check_module_files(pipeline: tfx.dsl.Pipeline) -> None:

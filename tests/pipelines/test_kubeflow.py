@@ -232,6 +232,23 @@ def test_a_parameter_of_another_type():
     )
 
 
+@pytest.mark.parametrize("has_examples", [False, True])
+def test_an_exporter_without_examples_warns(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, has_examples: bool
+):
+    compiled.compile_pipeline(pipeline_with(tmp_path, examples=has_examples), image="i")
+    found = [each.message for each in caplog.records if each.name == compiled.__name__]
+    assert found == (
+        []
+        if has_examples
+        else [
+            "BestExporter has no examples: a best without a record, such as one that Pusher pushed,"
+            " has no known evaluation on this platform and is kept (on_unknown_best is KEEP). Pass"
+            " examples=, so that BestExporter can evaluate it."
+        ]
+    )
+
+
 @pytest.mark.parametrize("node_id", ["BestExporter", "best-exporter", "7", "BestExporter-2"])
 def test_ids_that_argo_accepts(tmp_path: Path, node_id: str):
     job = compiled.compile_pipeline(pipeline_with(tmp_path, node_id=node_id), image="i")
