@@ -317,7 +317,6 @@ class ExportDirectory:
             content = records.content_of(record, self.base)
             location = self.base / str(candidate_version)
             self._check_lease()
-            self._largest_version.write(candidate_version)
             try:
                 with _explained(
                     "write the export",
@@ -325,6 +324,7 @@ class ExportDirectory:
                     "Nothing was published. Check that the model can be read and that the base"
                     " directory has free space, then run again.",
                 ):
+                    self._largest_version.write(candidate_version)
                     self._commit.publish(
                         candidate_version, files, {RECORD_PATH: content}, self._check_lease
                     )

@@ -40,8 +40,9 @@ def state_of(base: Location, pushed_model: Location | None = None) -> State:
     served = directory.served()
     strays = tuple(text for text in served.warnings if " is not a version: " in text)
     assert served.warnings == strays
+    assert not served.being_written
     exports = []
-    for export in served.exports:
+    for export in served.listing.exports:
         assert directory.verify(export) == []
         record = directory.record(export)
         assert record.version == export.version
@@ -51,13 +52,16 @@ def state_of(base: Location, pushed_model: Location | None = None) -> State:
     state_names = (base / STATE_DIRECTORY).sizes()
     return State(
         exports=exports,
-        best=served.exports.index(served.export) if served.export else None,
+        best=(served.listing.exports.index(served.export) if served.export is not None else None),
         retired=[
             (tombstone.record.model.digest, _loss(tombstone.record))
             for tombstone in directory.tombstones()
         ],
         leftovers=sorted(
-            name for name in state_names if name != "lock" and not name.startswith("retired/")
+            name
+            for name in state_names
+            if name not in ("lock", "largest_version")
+            and not name.startswith(("retired/", "stamps/"))
         ),
         strays=strays,
         pushed_model=(

@@ -18,6 +18,7 @@ from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError
 from tfx_best_exporter.executor.exports.saved_model import MARKERS, InvalidModelError
+from tfx_best_exporter.executor.policies import compare_policy, smaller
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
@@ -46,35 +47,34 @@ def test_a_clock_that_does_not_go_forward(world: World, model: Model, clock: lis
 
 def test_stray_entries(world: World, model: Model) -> None:
     base = world / "base"
-    strays = [
-        "12",
-        "007/saved_model.pb",
-        "-1/saved_model.pb",
-        f"{'9' * 40}/a",
-        ".DS_Store",
-        "notes/a",
-    ]
-    for path in strays:
+    strays = ["-1/saved_model.pb", f"{'9' * 40}/a", ".DS_Store", "notes/a"]
+    # A file with the name of a version: a model server tries to load it.
+    others = [*strays, "12"]
+    for path in others:
         (base / path).write(b"not ours")
-    count = len(strays)
     if world.kind == "local":
-        Path(base.path, "13").symlink_to(Path(base.path, "notes"))
-        count += 1
+        Path(base.path, "13").symlink_to("nowhere")
     exporter = ModelExporter(base, exports_to_keep=1, clock=lambda: 5.0)
     decisions = [exporter.run(model(f"{n}"), {"loss": 1.0 / n}) for n in (1, 2)]
     for decision in decisions:
-        assert len([text for text in decision.warnings if text.startswith("'")]) == count
+        assert len([text for text in decision.warnings if text.startswith("'")]) == len(strays)
+    # The first export has nothing but broken versions below it.
+    assert any(text.startswith("version 12 is broken") for text in decisions[0].warnings)
+    assert decisions[0].reason == pb.ExportDecision.FIRST_EXPORT
     # The version is larger than every name that a model server could read as a number.
     assert decisions[0].version == (14 if world.kind == "local" else 13)
     assert [each.version for each in decisions[1].retired] == [decisions[0].version]
-    assert {path: (base / path).read(100) for path in strays} == dict.fromkeys(strays, b"not ours")
+    assert {path: (base / path).read(100) for path in others} == dict.fromkeys(others, b"not ours")
 
 
 def test_a_foreign_version(world: World, model: Model) -> None:
     base = world / "base"
     put_model(model("foreign"), base / "7")
     with Reader(base, foreign=(7,)) as reader:
-        exporter = ModelExporter(base, exports_to_keep=1)
+        kept = ModelExporter(base, exports_to_keep=1).run(model("a"), {"loss": 0.3})
+        assert kept.reason == pb.ExportDecision.BEST_UNKNOWN_KEPT
+        policy = compare_policy(smaller("loss"), on_unknown_best="EXPORT")
+        exporter = ModelExporter(base, compare_policy=policy, exports_to_keep=1)
         first = exporter.run(model("a"), {"loss": 0.3})
         assert first.reason == pb.ExportDecision.BEST_UNKNOWN_EXPORTED
         assert (first.best.version, first.best.has_record) == (7, False)
@@ -157,6 +157,13 @@ def test_a_source_that_somebody_writes_to(disk: World, model: Model) -> None:
     assert state_of(disk / "base").leftovers == []
 
 
+class LaterStorage(SteppedStorage):
+    """A storage in which everything was written an hour ago."""
+
+    def now(self, lock_path: str, *, is_locked: bool) -> float:
+        return super().now(lock_path, is_locked=is_locked) + 3600.0
+
+
 class DroppingStorage(SteppedStorage):
     """A storage that stores other content of one file than it reports."""
 
@@ -232,12 +239,19 @@ def test_the_best_is_removed_by_hand(world: World, model: Model, what: str) -> N
     versions = [exporter.run(model(f"{n}"), {"loss": 1.0 / n}).version for n in (1, 2, 3)]
     removed = world / "base" / str(versions[-1])
     (removed / what if what else removed).remove()
-    decision = exporter.run(model("next"), {"loss": 0.4})
+    if what:
+        # A person may be working on these files at this moment.
+        decision = exporter.run(model("next"), {"loss": 0.4})
+        assert decision.reason == pb.ExportDecision.BEING_WRITTEN
+        assert decision.best.version == versions[1]
+    storage = LaterStorage(world.storage)
+    later = ModelExporter(Location(storage, (world / "base").path))
+    decision = later.run(model("next"), {"loss": 0.4})
     assert decision.best.version == versions[1]
     assert decision.reason == pb.ExportDecision.BETTER
+    assert decision.version > versions[-1]
     if what:
-        assert decision.version > versions[-1]
-        assert f"version {versions[-1]} " in "".join(decision.warnings)
+        assert f"version {versions[-1]} is broken" in "".join(decision.warnings)
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_a_step_that_fails_for_good(world: World, model: Model, when: str) -> No
                 # If a disk cannot make a name durable, the exporter removes the name again.
                 reader.forgive_largest()
             assert_safe(world / name, reader)
-            largest = ExportDirectory(world / name).served().largest_version
+            largest = ExportDirectory(world / name).served().listing.largest_version
             again = ModelExporter(world / name, exports_to_keep=1).run(
                 model("after"), {"loss": 0.1}
             )

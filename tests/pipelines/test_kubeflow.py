@@ -243,9 +243,9 @@ def test_an_exporter_without_examples_warns(
         if has_examples
         else [
             (
-                "BestExporter has no examples: a best without a record, such as one that Pusher pushed,"
-                " has no known evaluation on this platform and is kept (on_unknown_best is KEEP). Pass"
-                " examples=, so that BestExporter can evaluate it."
+                "BestExporter has no examples: a best without a record, such as one that Pusher"
+                " pushed, has no known evaluation on this platform and is kept (on_unknown_best is"
+                " KEEP). Pass examples=, so that BestExporter can evaluate it."
             )
         ]
     )

@@ -140,8 +140,8 @@ def test_first_export_whatever_its_metric(value: float):
         pytest.param(
             pb.ComparePolicy.KEEP,
             R.BEST_UNKNOWN_KEPT,
-            f"{UNKNOWN}, so the best is kept. To go on, pass examples, so that the best is evaluated"
-            " on them, or set compare_policy.on_unknown_best to EXPORT for one run",
+            f"{UNKNOWN}, so the best is kept. To go on, pass examples, so that the best is"
+            " evaluated on them, or set compare_policy.on_unknown_best to EXPORT for one run",
             UNKNOWN,
             id="KEEP",
         ),
