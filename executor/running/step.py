@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib.util
 import logging
 import math
 import posixpath
@@ -42,6 +43,8 @@ from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _HAS_MODEL_PROPERTY = "has_model"
+# The light image does not contain these packages.
+_FULL_IMAGE_PACKAGES = ("tensorflow", "tfx", "tensorflow_model_analysis", "apache_beam")
 # Records have this name if the pipeline node is not known.
 _DEFAULT_NAME = "BestExporter"
 
@@ -113,9 +116,44 @@ def run_step(inputs: StepInputs) -> StepOutputs:
     """Exports the candidate if it is better than the best, and writes the decision's files.
 
     Raises:
-        RuntimeError: An infra_blessing contains no model although `model` is not set.
+        RuntimeError: An infra_blessing contains no model although `model` is not set, or the step
+            needs a package that the light image does not contain.
         See ModelExporter.run for other exceptions.
     """
+    _check_image(inputs)
+    try:
+        return _run_step(inputs)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _FULL_IMAGE_PACKAGES:
+            raise
+        raise RuntimeError(
+            f"this step must run in the full image (got {type(error).__name__}: {error}). Compile"
+            " the pipeline without the light image."
+        ) from error
+
+
+def _check_image(inputs: StepInputs) -> None:
+    """Raises an error if the light image cannot run the step, before anything is read or written.
+
+    A second evaluation that fails is only a warning, so the step would make another decision than
+    in the full image.
+    """
+    properties = inputs.exec_properties
+    arguments = {
+        keys.EXAMPLES_KEY: inputs.has(keys.EXAMPLES_KEY),
+        keys.MODULE_FILE_KEY: properties.module_file or properties.module_path,
+        keys.SERVING_SIGNATURES_FN_KEY: properties.serving_signatures_fn,
+        keys.AS_TEXT_KEY: properties.as_text,
+    }
+    found = ", ".join(name for name, value in arguments.items() if value)
+    if found and importlib.util.find_spec("tensorflow") is None:
+        raise RuntimeError(
+            f"a step with {found} must run in the full image (got an image without TensorFlow)."
+            f" Compile the pipeline without the light image, or leave out {found}."
+        )
+
+
+def _run_step(inputs: StepInputs) -> StepOutputs:
     blessings = _blessings_of(inputs)
     model_uri, model_path = _model_of(inputs, blessings)
     eval_result = _eval_result_of(inputs)

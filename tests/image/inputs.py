@@ -94,6 +94,7 @@ INPUTS_SPEC = {
 def main() -> None:
     """Writes all inputs below the directory that the command line names."""
     root = Path(sys.argv[1])
+    root.mkdir(exist_ok=True)
     for name, scale in (("model_a", 1.0), ("model_b", 2.0)):
         write_model(root / name / "Format-Serving", scale)
     write_evaluations(root, [EVALUATION])
@@ -107,6 +108,9 @@ def main() -> None:
     ):
         content = executor_input(root, name, model, evaluation)
         (root / f"{name}.json").write_text(json.dumps(content))
+    content = executor_input(root, "heavy", "model_b", EVALUATION)
+    content["inputs"]["artifacts"]["examples"] = artifact("tfx.Examples", root / "empty")
+    (root / "heavy.json").write_text(json.dumps(content))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Builds the image of the Dockerfile without a container engine, and runs it on real inputs.
+"""Builds the images of the Dockerfile without a container engine, and runs them on real inputs.
 
 Buildah, from Debian's packages, builds the unmodified Dockerfile. The base image is not downloaded,
 but made with debootstrap from the same release of Debian. It differs from the official image
@@ -41,12 +41,19 @@ RELEASE = "trixie"
 PYTHON = "python3.13"
 BASE_IMAGE = f"localhost/{PYTHON.replace('3', ':3', 1)}-slim-{RELEASE}"
 IMAGE = "localhost/tfx-best-exporter:proof"
+LIGHT_IMAGE = "localhost/tfx-best-exporter-light:proof"
+LIGHT_MIB = 450
 
 TOOLS = {"buildah": "buildah", "debootstrap": "debootstrap"}
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 # A step runs this executor with an entry point: that of the image, or one that the pipeline names.
 EXECUTOR = "tfx_best_exporter.executor.executor.Executor"
+TFX_ENTRY_POINT = [
+    "python",
+    "-m",
+    "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor",
+]
 LEAN_ENTRY_POINT = ["python", "-m", "tfx_best_exporter.executor.container"]
 
 NEEDED_GIB = 12
@@ -154,9 +161,12 @@ def prove() -> None:
         FailedError: A check or a command failed.
     """
     started = time.monotonic()
-    build()
-    config = json.loads(buildah("inspect", "--type", "image", IMAGE))["OCIv1"]["config"]
-    check_config(config)
+    build(IMAGE)
+    build(LIGHT_IMAGE, "--target=light")
+    config = config_of(IMAGE)
+    light_config = config_of(LIGHT_IMAGE)
+    check_config(config, TFX_ENTRY_POINT)
+    check_config(light_config, LEAN_ENTRY_POINT)
     shutil.rmtree(WORK_PATH, ignore_errors=True)
     WORK_PATH.mkdir()
     with container_of(IMAGE) as container, container_of(BASE_IMAGE) as base:
@@ -169,7 +179,21 @@ def prove() -> None:
         say(run_in(container, ["python", "-m", "tests.image.contents"]).stdout.rstrip())
         say("writing two models and a TFMA evaluation in the image")
         run_in(container, ["python", "-m", "tests.image.inputs", str(CONTAINER_PATH / "work")])
-        check_runs(container, config["Entrypoint"])
+        run_in(container, ["python", "-c", "import pipelines.penguin.trainer_module"])
+        light_work = CONTAINER_PATH / "work" / "light"
+        run_in(container, ["python", "-m", "tests.image.inputs", str(light_work)])
+        check_runs(container, config["Entrypoint"], WORK_PATH)
+    with container_of(LIGHT_IMAGE) as container, container_of(BASE_IMAGE) as base:
+        size = check_files(Path(buildah("mount", container)), Path(buildah("mount", base)))
+        if size > LIGHT_MIB:
+            raise FailedError(
+                f"The light image must have {LIGHT_MIB} MiB at most (got {size:,.0f})."
+            )
+        if run_in(container, ["id", "-u"]).stdout.strip() != user:
+            raise FailedError(f"The light image must run as user {user}.")
+        check_light_packages(container)
+        check_runs(container, light_config["Entrypoint"], WORK_PATH / "light")
+        check_refusal(container, WORK_PATH / "light")
     say(f"test-image: passed, in {time.monotonic() - started:.0f} s")
 
 
@@ -238,9 +262,14 @@ def mirror() -> str | None:
     return None
 
 
-def build() -> None:
-    """Builds the Dockerfile, with this machine's pip configuration as a secret."""
-    say("building the Dockerfile with buildah")
+def build(image: str, *options: str) -> None:
+    """Builds a stage of the Dockerfile, with this machine's pip configuration as a secret.
+
+    Args:
+        image: Name of the image.
+        options: More options of `buildah build`, such as the target.
+    """
+    say(f"building {image} with buildah")
     with tempfile.TemporaryDirectory(dir=BUILD_PATH) as directory:
         pip_config_path = Path(directory) / "pip.conf"
         pip_config_path.write_text(pip_config())
@@ -251,7 +280,8 @@ def build() -> None:
             "--pull-never",
             "--secret=id=pip.conf,src=" + str(pip_config_path),
             *certificates(),
-            f"--tag={IMAGE}",
+            *options,
+            f"--tag={image}",
             str(ROOT),
         ]
         log_path = BUILD_PATH / "build.log"
@@ -291,25 +321,28 @@ def certificates() -> list[str]:
     return [f"--volume={CERTIFICATES}:{CERTIFICATES}:ro"] if CERTIFICATES.exists() else []
 
 
-def check_config(config: dict[str, Any]) -> None:
-    """Raises FailedError unless the image has TFX's entry point and labels."""
-    entry_point = [
-        "python",
-        "-m",
-        "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor",
-    ]
+def config_of(image: str) -> dict[str, Any]:
+    """Returns the configuration of an image."""
+    return json.loads(buildah("inspect", "--type", "image", image))["OCIv1"]["config"]
+
+
+def check_config(config: dict[str, Any], entry_point: Sequence[str]) -> None:
+    """Raises FailedError unless the image has an entry point and labels."""
     if config.get("Entrypoint") != entry_point:
-        raise FailedError(f"ENTRYPOINT must be TFX's (got {config.get('Entrypoint')}).")
+        raise FailedError(f"ENTRYPOINT must be {entry_point} (got {config.get('Entrypoint')}).")
     if "org.opencontainers.image.title" not in config.get("Labels", {}):
         raise FailedError(f"The image must have a title label (got {config.get('Labels')}).")
 
 
-def check_files(root: Path, base: Path) -> None:
-    """Raises FailedError if the image has leftover files of the build.
+def check_files(root: Path, base: Path) -> float:
+    """Returns the size of the image's files in MiB.
 
     Args:
         root: Root of the image's files.
         base: Root of the base image's files.
+
+    Raises:
+        FailedError: The image has leftover files of the build.
     """
     packages = "var/lib/dpkg/status"
     if (root / packages).read_bytes() != (base / packages).read_bytes():
@@ -338,45 +371,74 @@ def check_files(root: Path, base: Path) -> None:
         f"image: {sizes['all']:,.0f} MiB of files, {sizes['base']:,.0f} of them in its base;"
         " no cache, and only the Debian packages of the base"
     )
+    return sizes["all"]
 
 
-def check_runs(container: str, entry_point: Sequence[str]) -> None:
+def check_light_packages(container: str) -> None:
+    """Raises FailedError unless the versions of the light image are those of the lock."""
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    lock = {re.sub(r"\[.*?\]", "", line).partition(" ;")[0] for line in lines}
+    script = """
+import importlib.metadata as metadata
+for each in metadata.distributions():
+    print(f"{each.name.lower().replace('_', '-')}=={each.version}")
+"""
+    installed = run_in(container, ["python", "-c", script]).stdout.split()
+    others = [pin for pin in installed if pin not in lock and "tfx-best-exporter" not in pin]
+    if others or not any(pin.startswith("tfx==") for pin in installed):
+        raise FailedError(f"The light image must have the lock's versions (got {installed}).")
+    say(f"light image: {len(installed)} distributions in the lock's versions")
+
+
+def check_refusal(container: str, work_path: Path) -> None:
+    """Raises FailedError unless the light image refuses a step with examples."""
+    run = run_step(container, LEAN_ENTRY_POINT, work_path, "heavy")
+    message = "a step with examples must run in the full image"
+    if run.returncode == 0 or message not in run.stdout:
+        raise FailedError(f"heavy: exit code {run.returncode}, and no {message!r} in the log.")
+    say(f"heavy: exit code {run.returncode}, {message!r}")
+
+
+def run_step(
+    container: str, entry_point: Sequence[str], work_path: Path, name: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a step of BestExporter on the inputs `<work_path>/<name>.json`."""
+    run = run_in(
+        container,
+        [
+            *entry_point,
+            "--executor_class_path",
+            EXECUTOR,
+            "--json_serialized_invocation_args",
+            (work_path / f"{name}.json").read_text(),
+            "--json_serialized_inputs_spec_args",
+            (work_path / "inputs_spec.json").read_text(),
+        ],
+        is_checked=False,
+    )
+    (work_path / f"{name}.log").write_text(run.stdout)
+    return run
+
+
+def check_runs(container: str, entry_point: Sequence[str], work_path: Path) -> None:
     """Raises FailedError unless the steps export, do not export and fail as expected.
 
     Args:
         container: Container of the image.
         entry_point: Entry point of the image. The second step uses the one that a pipeline names.
+        work_path: Directory of the inputs and outputs, on this machine.
     """
-    spec = (WORK_PATH / "inputs_spec.json").read_text()
-
-    def step(name: str, entry_point: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        run = run_in(
-            container,
-            [
-                *entry_point,
-                "--executor_class_path",
-                EXECUTOR,
-                "--json_serialized_invocation_args",
-                (WORK_PATH / f"{name}.json").read_text(),
-                "--json_serialized_inputs_spec_args",
-                spec,
-            ],
-            is_checked=False,
-        )
-        (WORK_PATH / f"{name}.log").write_text(run.stdout)
-        return run
-
     for name, words, expected in (
         ("first", entry_point, "FIRST_EXPORT"),
         ("second", LEAN_ENTRY_POINT, "NOT_BETTER"),
     ):
         started = time.monotonic()
-        run = step(name, words)
+        run = run_step(container, words, work_path, name)
         if run.returncode:
             raise FailedError(f"{name}: exit code {run.returncode}\n{run.stdout[-3000:]}")
-        metadata = json.loads((WORK_PATH / name / "executor_output.json").read_text())
+        metadata = json.loads((work_path / name / "executor_output.json").read_text())
         pushed_model = metadata["artifacts"]["pushed_model"]["artifacts"][0]["metadata"]
-        decision_path = WORK_PATH / name / "decision" / "decision.json"
+        decision_path = work_path / name / "decision" / "decision.json"
         reason = json.loads(decision_path.read_text())["reason"]
         if {reason, pushed_model["reason"]} != {expected}:
             raise FailedError(f"{name}: the reason must be {expected} (got {pushed_model}).")
@@ -387,18 +449,18 @@ def check_runs(container: str, entry_point: Sequence[str]) -> None:
             f"{name}: {words[-1]}, exit code 0, {reason}, pushed={pushed_model['pushed']:.0f},"
             f" {pushed_model['explanation']!r}, {time.monotonic() - started:.0f} s"
         )
-    [version] = (path for path in (WORK_PATH / "serving").iterdir() if path.name.isdecimal())
+    [version] = (path for path in (work_path / "serving").iterdir() if path.name.isdecimal())
     for path in (
         "saved_model.pb",
         "variables/variables.index",
         "assets.extra/best_exporter/record.json",
         "assets.extra/best_exporter/evaluation/eval_config.json",
     ):
-        for directory in (version, WORK_PATH / "first" / "pushed_model"):
+        for directory in (version, work_path / "first" / "pushed_model"):
             if not (directory / path).is_file():
                 raise FailedError(f"{directory / path} was not exported.")
     say(f"serving/{version.name} and pushed_model have the model, its record and its evaluation")
-    run = step("broken", entry_point)
+    run = run_step(container, entry_point, work_path, "broken")
     message = "ValueError: evaluation "
     if run.returncode == 0 or message not in run.stdout:
         raise FailedError(f"broken: exit code {run.returncode}, and no {message!r} in the log.")

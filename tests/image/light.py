@@ -1,0 +1,30 @@
+"""Imports everything that a step in the light image may load; it fails if a package is missing."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import tfx_best_exporter.executor as package
+
+# Packages that the light core loads late, when a step needs them.
+LOADED_LATE = ("boto3", "google.cloud.storage", "jinja2", "scipy.special")
+# Modules of the package that are for the full image.
+FULL_IMAGE_MODULES = (
+    "tfx_best_exporter.executor.beam_executor",
+    "tfx_best_exporter.executor.executor",
+    "tfx_best_exporter.executor.storage.fileio",
+)
+
+
+def main() -> None:
+    """Imports all modules of the executor, and the packages that they load late."""
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if module.name not in FULL_IMAGE_MODULES:
+            importlib.import_module(module.name)
+    for name in LOADED_LATE:
+        importlib.import_module(name)
+
+
+if __name__ == "__main__":
+    main()
