@@ -97,7 +97,7 @@ chromium:
 	  "$${as_root[@]}" apt-get install -qq --no-install-recommends chromium > /dev/null; }
 
 .PHONY: test-image
-test-image: $(SETUP)  ## Build the image with Debian's buildah and test it: root, minutes, 10 GiB.
+test-image: $(SETUP)  ## Build the images with Debian's buildah and test them: root, minutes, 10 GiB.
 	@$(BIN)/python -m tests.image.proof $(IMAGE_ARGS)
 
 .PHONY: check

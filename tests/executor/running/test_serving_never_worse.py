@@ -266,7 +266,7 @@ class Serving(RuleBasedStateMachine):
         for name in [name for name in self.theirs if name.startswith(f"{version}/")]:
             del self.theirs[name]
 
-    @precondition(lambda self: {*self.published} - {*self.numbers()} - {*self.pending})
+    @precondition(lambda self: bool({*self.published} - {*self.numbers()} - {*self.pending}))
     @rule(data=st.data())
     def restore(self, data: st.DataObject) -> None:
         gone = {*self.published} - {*self.numbers()} - {*self.pending}
