@@ -18,9 +18,10 @@ order. `ratio (median)` is the median of the pairs' ratios. `quartiles` shows wh
 of them lies. A figure with a sign and a unit is a difference. A limit is met if the median is.
 
 The rows about S3 run through a proxy that adds 20 ms to each request. Their floor is the time of
-two steps alone: upload every file to a staging directory, and let the store copy it. These steps
-are required by [decision 7](../docs/decisions/0007-commit-in-an-object-store.md), and run with as
-many parallel requests as ours. [object_store.py](object_store.py) describes the comparison.
+the requests that
+[decision 17](../docs/decisions/0017-small-uploads-in-an-object-store.md) requires: one upload for
+each file, with as many in parallel as ours, and five requests that wait for each other.
+[object_store.py](object_store.py) describes the comparison.
 
 The rows about past runs use an ML Metadata store on SQLite, with five artifacts for each run.
 """.strip()

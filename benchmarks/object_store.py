@@ -4,12 +4,12 @@ The store is a server on this machine, behind a proxy that adds 20 ms to each re
 latency of an object store. Each contestant is a separate process. Its clock starts when all of its
 modules are loaded: before that, ours exports the model to a disk, and the peer copies an empty
 directory. The time therefore excludes starting Python and importing. It includes making the clients
-and, for ours, the lock, the claim, staging, the commit and cleaning up.
+and, for ours, the lock, the claim, the commit and cleaning up.
 
-By docs/decisions/0007 every file is uploaded to a staging directory and then copied by the store.
-This takes two requests for a file, and the peer needs one. The floor is the time of these requests
-alone, with one client and as many parallel requests as ours, but without lock, claim, listing and
-record. No implementation of decision 0007 can be faster.
+By docs/decisions/0017 one upload for each file is surrounded by requests that wait for each other:
+lock, listing, claim, commit and unlock. The floor is the time of these requests alone, with one
+client and as many parallel uploads as ours, but without the model's digests and the record. No
+implementation of decision 0017 with this client can be faster.
 """
 
 from __future__ import annotations
@@ -91,19 +91,19 @@ paths = [path for path in root.rglob("*") if path.is_file()]
 config = botocore.config.Config(max_pool_connections=threads)
 boto3.client("s3").close()
 
-def stage(path):
-    with path.open("rb") as file:
-        client.put_object(Bucket=bucket, Key=f"{prefix}/staging{path}", Body=file)
-
-def place(path):
-    source = {"Bucket": bucket, "Key": f"{prefix}/staging{path}"}
-    client.copy_object(Bucket=bucket, Key=f"{prefix}/version{path}", CopySource=source)
+def upload(path):
+    client.put_object(Bucket=bucket, Key=f"{prefix}/version{path}", Body=path.read_bytes())
 
 started = time.perf_counter()
 client = boto3.client("s3", config=config)
+lock, claim, marker = (f"{prefix}/{name}" for name in ("lock", "claim", "marker"))
+client.put_object(Bucket=bucket, Key=lock, Body=b"{}")
+client.list_objects_v2(Bucket=bucket, Prefix=prefix)
+client.put_object(Bucket=bucket, Key=claim, Body=b"{}")
 with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-    list(pool.map(stage, paths))
-    list(pool.map(place, paths))
+    list(pool.map(upload, paths))
+client.copy_object(Bucket=bucket, Key=marker, CopySource={"Bucket": bucket, "Key": claim})
+client.delete_object(Bucket=bucket, Key=lock)
 print(time.perf_counter() - started)
 """
 
@@ -197,8 +197,8 @@ def _compared(name: str, peer: str, rounds: Sequence[Mapping[str, Upload]]) -> I
         MAX_OF_AWS_CLI,
     )
     yield ratio_of(
-        f"floor of publishing {name} to S3: stage and copy only, {objects.CONNECTIONS} in parallel,"
-        f" compared with {peer}",
+        f"floor of publishing {name} to S3: upload, {objects.CONNECTIONS} in parallel, and five"
+        f" requests in sequence, compared with {peer}",
         pairs_of("floor", "seconds"),
         None,
     )

@@ -21,14 +21,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tfx_best_exporter.executor.exports import inspection, records, saved_model, versions
-from tfx_best_exporter.executor.exports.commit import (
-    VersionTakenError,
-    commit_for,
-    remove_leftover,
-)
+from tfx_best_exporter.executor.exports.commit import commit_for
 from tfx_best_exporter.executor.exports.largest_version import LargestVersion
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError, Tombstones
 from tfx_best_exporter.executor.exports.stamps import Stamps
+from tfx_best_exporter.executor.exports.version_files import VersionTakenError, remove_leftover
 from tfx_best_exporter.executor.exports.versions import (
     MAX_VERSION,
     Export,
@@ -45,7 +42,13 @@ from tfx_best_exporter.executor.storage.protocol import (
     Storage,
     StorageError,
 )
-from tfx_best_exporter.executor.storage.transfer import copy_files, in_batch, link_files
+from tfx_best_exporter.executor.storage.transfer import (
+    at_once,
+    copy_files,
+    in_background,
+    in_batch,
+    link_files,
+)
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Name of the state directory in the base directory. Model servers ignore names other than numbers.
@@ -79,6 +82,9 @@ class ExportDirectory:
         self._largest_version = LargestVersion(self._state / "largest_version")
         self._commit = commit_for(base, self._state)
         self._lease: Lease | None = None
+        # What `recover` has listed and read, for `served` and for `next_version` after it.
+        self._fresh: Listing | None = None
+        self._largest_seen: int | None = None
 
     @contextlib.contextmanager
     def lock(self, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
@@ -90,27 +96,27 @@ class ExportDirectory:
             OSError: The base directory cannot be written.
         """
         with contextlib.ExitStack() as stack:
+            start_cleaning_up = stack.enter_context(in_background(self._commit.clean_up))
             with _explained(
                 "lock the base directory",
                 self.base,
                 "Grant the permission to write to it, free some space, or set another"
                 " push_destination.filesystem.base_directory.",
             ):
-                if self.base.local_path() is None:
-                    # A store could create a lock below a file. This listing raises an error first.
-                    self._children()
                 try:
                     self._lease = stack.enter_context(
                         self.base.storage.lock((self._state / "lock").path, timeout_seconds)
                     )
                 except NotADirectoryError:
-                    # A disk cannot create a lock below a file. The listing explains the error.
+                    # A lock cannot be created below a file. The listing explains the error.
                     self._children()
                     raise
+            # The lock is released while the files are removed.
+            stack.callback(start_cleaning_up)
             try:
                 yield
             finally:
-                self._lease = None
+                self._lease = self._fresh = self._largest_seen = None
 
     def exports(self) -> tuple[Export, ...]:
         """Returns every version, in order of the numbers; may be empty.
@@ -131,7 +137,8 @@ class ExportDirectory:
             RecordError: The best has a record that cannot be parsed, or a newer version has.
             OSError: The base directory cannot be read.
         """
-        listing = self._listing()
+        fresh, self._fresh = self._fresh, None
+        listing = fresh or self._listing()
         warnings = [*listing.strays]
         being_written, best = "", None
         for exports in listing.newest_first():
@@ -246,11 +253,15 @@ class ExportDirectory:
         Raises:
             ValueError: The largest number that a model server can read is already in use.
         """
-        largest = max(
-            self._listing().largest_version,
-            *self._tombstones.versions(),
-            self._largest_version.read(),
-        )
+        largest = self._largest_seen
+        if largest is None:
+            listing, names, largest_given = at_once(
+                self.base.storage,
+                self._listing,
+                self._tombstones.versions,
+                self._largest_version.read,
+            )
+            largest = max([listing.largest_version, largest_given, *names])
         version = max(1, int(now), largest + 1)
         if version > MAX_VERSION:
             raise ValueError(
@@ -265,11 +276,18 @@ class ExportDirectory:
 
         Complete versions that a model server sees never change.
         """
-        found = self._commit.recover(self._check_lease)
-        tombstones = self._tombstones.versions()
-        present = {entry.name for entry in self._children()} if tombstones else set()
-        for version in tombstones:
-            if str(version) not in present:
+        # An empty state directory has nothing to recover, so one moment is enough for all listings.
+        leftovers, entries, names, largest_given = at_once(
+            self.base.storage,
+            self._commit.leftovers,
+            self._children,
+            self._tombstones.names,
+            self._largest_version.read,
+        )
+        found = self._commit.recover(self._check_lease, leftovers)
+        present = {entry.name for entry in entries}
+        for version in records.tombstones_in(names):
+            if str(version) not in present or self._tombstones.is_finished(version):
                 continue
             self._check_lease()
             if self._commit.is_visible(version):
@@ -278,7 +296,15 @@ class ExportDirectory:
             else:
                 told = f"removed the remaining files of version {version}, which is retired"
                 found.append(remove_leftover(self.base / str(version), told))
-        found.extend(remove_leftover(location) for location in self._tombstones.half_written())
+                if found[-1] == told:
+                    self._tombstones.finish(version)
+        half_written = self._tombstones.half_written_in(names)
+        found.extend(remove_leftover(location) for location in half_written)
+        if not found:
+            self._fresh = versions.listing_of(_without_state(entries), self.base)
+            self._largest_seen = max(
+                [self._fresh.largest_version, largest_given, *records.tombstones_in(names)]
+            )
         return tuple(found)
 
     @contextlib.contextmanager
@@ -311,6 +337,7 @@ class ExportDirectory:
             OSError: A file cannot be read or written. The export is not visible, unless an object
                 store has stopped answering during the commit.
         """
+        self._fresh = self._largest_seen = None
         manifest = records.manifest_of(files)
         for candidate_version in range(version, version + _MAX_TAKEN):
             record = make_record(candidate_version, manifest)
@@ -357,6 +384,15 @@ class ExportDirectory:
         if failures:
             raise failures[export]
 
+    def restored_versions(self) -> frozenset[int]:
+        """Returns the versions that were retired and that a person has restored."""
+        present = {*self._listing().versions}
+        return frozenset(
+            version
+            for version in self._tombstones.versions()
+            if version in present and self._tombstones.is_finished(version)
+        )
+
     def retire_all(
         self,
         reasons: Mapping[Export, str],
@@ -374,6 +410,7 @@ class ExportDirectory:
         Returns:
             The error of each export that was not retired, or not completely; see `retire`.
         """
+        self._fresh = self._largest_seen = None
         own: dict[Export, pb.ExportRecord] = {}
         failures: dict[Export, OSError | RecordError] = {}
         for export in reasons:
@@ -386,6 +423,13 @@ class ExportDirectory:
             self._check_lease()
             self._tombstones.on(batch).write(own[export], why=reasons[export], now=now)
 
+        def finish(batch: Storage, export: Export) -> None:
+            # If this fails, the next run may retire the version again after a restore.
+            self._check_lease()
+            self._tombstones.on(batch).write(
+                own[export], why=reasons[export], now=now, files_deleted=True
+            )
+
         def spare(_: Storage, export: Export) -> None:
             if self._commit.is_visible(export.version):
                 self._tombstones.location(export.version).remove()
@@ -395,6 +439,7 @@ class ExportDirectory:
         self._stamps.keep_only({*self._listing().versions} - {*condemned})
         kept = self._commit.retire([*condemned], self._check_lease)
         problems |= {condemned[version]: error for version, error in kept.items()}
+        in_batch(finish, [key for key in own if key not in problems], self.base.storage)
         # After LeaseLostError, the next writer decides about a version and about its tombstone.
         spared = [key for key, error in problems.items() if not isinstance(error, LeaseLostError)]
         return {**failures, **problems, **in_batch(spare, spared, self.base.storage)}
@@ -475,7 +520,7 @@ class ExportDirectory:
 
     def _entries(self) -> Sequence[Entry]:
         """Returns the entries of the base directory without the exporter's own state."""
-        return [entry for entry in self._children() if entry.name != STATE_DIRECTORY]
+        return _without_state(self._children())
 
     def _children(self) -> Sequence[Entry]:
         try:
@@ -485,6 +530,10 @@ class ExportDirectory:
                 "push_destination.filesystem.base_directory must be a directory"
                 f" (got {str(self.base)!r}, a file). Choose another path, or move the file away."
             ) from error
+
+
+def _without_state(entries: Sequence[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry.name != STATE_DIRECTORY]
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from google.protobuf import json_format
@@ -146,14 +146,16 @@ class Tombstones:
         """Returns the location of a version's tombstone."""
         return self._directory / f"{version}.json"
 
+    def names(self) -> list[str]:
+        """Returns the names in the directory of the tombstones; costs one listing."""
+        return [entry.name for entry in self._directory.children()]
+
     def versions(self) -> list[int]:
         """Returns the versions with a tombstone, in order; costs one listing."""
-        names = [entry.name for entry in self._directory.children()]
-        return sorted(int(match[1]) for match in map(_TOMBSTONE.fullmatch, names) if match)
+        return tombstones_in(self.names())
 
-    def half_written(self) -> list[Location]:
-        """Returns the files that a killed writer left under temporary names."""
-        names = [entry.name for entry in self._directory.children()]
+    def half_written_in(self, names: Iterable[str]) -> list[Location]:
+        """Returns the files that a killed writer left under temporary names, among `names`."""
         return [self._directory / name for name in names if _PARTIAL_TOMBSTONE.fullmatch(name)]
 
     def read(self, version: int) -> pb.Tombstone:
@@ -164,18 +166,48 @@ class Tombstones:
         """
         return read(self.location(version), pb.Tombstone())
 
-    def write(self, record: pb.ExportRecord, *, why: str, now: float) -> None:
-        """Writes the tombstone of an export.
+    def is_finished(self, version: int) -> bool:
+        """Returns True if all files of a retired export were deleted, or its tombstone is damaged.
+
+        A version that is in the base directory nevertheless was restored by a person.
+        """
+        try:
+            return self.read(version).files_deleted
+        except RecordError:
+            return True
+
+    def finish(self, version: int) -> None:
+        """Notes that no file of a retired export is left.
+
+        Raises:
+            RecordError: The tombstone cannot be read.
+            OSError: The tombstone cannot be written.
+        """
+        tombstone = self.read(version)
+        tombstone.files_deleted = True
+        self.location(version).write(to_json(tombstone))
+
+    def write(
+        self, record: pb.ExportRecord, *, why: str, now: float, files_deleted: bool = False
+    ) -> None:
+        """Writes the tombstone of an export: before its files are deleted, and again after that.
 
         Args:
             record: Record of the export; the tombstone keeps all of it except the manifest.
             why: Reason for retiring the export.
             now: Seconds since the epoch.
+            files_deleted: True if no file of the export is left.
         """
         tombstone = pb.Tombstone(schema_version=SCHEMA_VERSION, record=record, why=why)
         tombstone.record.ClearField("manifest")
         tombstone.retired_at.FromNanoseconds(int(now * 1e9))
+        tombstone.files_deleted = files_deleted
         self.location(record.version).write(to_json(tombstone))
+
+
+def tombstones_in(names: Iterable[str]) -> list[int]:
+    """Returns the versions of the tombstones with these file names, in order."""
+    return sorted(int(match[1]) for match in map(_TOMBSTONE.fullmatch, names) if match)
 
 
 def manifest_of(files: Sequence[ModelFile]) -> list[pb.ManifestEntry]:

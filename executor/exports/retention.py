@@ -245,6 +245,7 @@ def _protections(
             not export.is_foreign and not export.is_as_recorded
         ),
         "a link leads to it": export.is_linked,
+        "restored by a person": export.is_restored,
         "the latest export": is_last,
         "pinned": export.is_pinned,
     }

@@ -28,6 +28,7 @@ class RetainedExport:
         is_as_recorded: True if the files that a model server reads are those of the record. An
             export that was changed or damaged is useless for a rollback, and is never deleted.
         is_linked: True if a link in the base directory leads to the export.
+        is_restored: True if a person restored the export after it was retired.
         is_pinned: True if an operator asked to keep the export.
         score: Recorded value of the compare rule's metric, negated if a smaller value is better, so
             that a larger score is always better. None if the record has no such metric.
@@ -39,6 +40,7 @@ class RetainedExport:
     exported_at: float | None
     is_as_recorded: bool = True
     is_linked: bool = False
+    is_restored: bool = False
     is_pinned: bool = False
     score: float | None = None
     size_bytes: int = 0

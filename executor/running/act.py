@@ -154,18 +154,18 @@ def retire(
             Export(version=item.version, base=settings.exports.base): item.why
             for item in plan.retire
         }
-        # A changed export is never retired. Its content is checked last, because this may read
-        # files. If one is kept for this reason, the policy may retire another one.
-        changed = [
-            export
-            for export in doomed
-            if export not in unchanged and not _check(settings, export, unchanged)
-        ]
-        if not changed:
+        # Some exports are never retired. Tombstones and contents are looked at last, because this
+        # may read files. If one is kept for this reason, the policy may retire another one.
+        unchecked = [export for export in doomed if export not in unchanged]
+        if not unchecked:
             break
-        for export in changed:
+        restored = settings.exports.restored_versions()
+        for export in unchecked:
             version = export.version
-            retained[version] = dataclasses.replace(retained[version], is_as_recorded=False)
+            if version in restored:
+                retained[version] = dataclasses.replace(retained[version], is_restored=True)
+            elif not _check(settings, export, unchanged):
+                retained[version] = dataclasses.replace(retained[version], is_as_recorded=False)
     warnings.extend(plan.warnings)
     problems = {
         export: str(error)

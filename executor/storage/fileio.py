@@ -12,7 +12,7 @@ import hashlib
 import os
 import posixpath
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -221,6 +221,11 @@ class FileioStorage:
     def batch(self) -> contextlib.AbstractContextManager[FileioStorage]:
         """Returns this storage, because plug-ins have no sync."""
         return contextlib.nullcontext(self)
+
+    def remove_files(self, paths: Sequence[str]) -> None:
+        """Deletes files one by one, because plug-ins delete one file at a time."""
+        for path in paths:
+            self.remove(path)
 
     def lock(
         self, path: str, timeout_seconds: float

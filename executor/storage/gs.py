@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import requests
@@ -318,14 +318,19 @@ class GsStorage:
         bucket, key = objects.split_object(path)
         with self._translated(path):
             keys = [key, *self._sizes_by_key(path)]
-            with concurrent.futures.ThreadPoolExecutor(_PARALLEL_DELETES) as pool:
-                for _ in pool.map(functools.partial(self._delete, bucket), keys):
-                    pass
+        self.remove_files([f"{bucket}/{each}" for each in keys])
 
-    def _delete(self, bucket: str, key: str) -> None:
-        with contextlib.suppress(api_exceptions.NotFound):
-            blob = self._client.bucket(bucket).blob(key)
-            blob.delete(timeout=_TIMEOUT_SECONDS, retry=self._retry)
+    def remove_files(self, paths: Sequence[str]) -> None:
+        """Deletes files in parallel, with one request each; skips absent files."""
+        for path in paths:
+            objects.split_object(path)
+        with concurrent.futures.ThreadPoolExecutor(_PARALLEL_DELETES) as pool:
+            for _ in pool.map(self._delete, paths):
+                pass
+
+    def _delete(self, path: str) -> None:
+        with self._translated(path), contextlib.suppress(api_exceptions.NotFound):
+            self._blob(path).delete(timeout=_TIMEOUT_SECONDS, retry=self._retry)
 
     def batch(self) -> contextlib.AbstractContextManager[GsStorage]:
         """Returns this storage, because each write to the store is durable."""

@@ -141,6 +141,7 @@ class ObjectLease:
         valid_from: float,
         settings: LeaseSettings,
         clock: Callable[[], float],
+        probe: Callable[[], None],
     ):
         """Makes a lease from a lock object that was written; `hold` does that."""
         self._store = store
@@ -149,10 +150,13 @@ class ObjectLease:
         self._version = version
         self._settings = settings
         self._clock = clock
+        self._probe = probe
+        self._probed = threading.Event()
+        self._problem: Exception | None = None
         self._valid_until = self._end(valid_from)
         self._is_taken = False
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._renew_until_stopped, daemon=True)
+        self._thread = threading.Thread(target=self._work, daemon=True)
 
     @property
     def token(self) -> str:
@@ -160,12 +164,14 @@ class ObjectLease:
         return self._claim.token
 
     def check(self) -> None:
-        """Checks that the lock is still held; sends no request.
+        """Checks that the lock is still held; sends no request, but waits for the probe.
 
         Raises:
             LeaseLostError: Another writer holds the lock, or may hold it because it was not renewed
                 in time.
+            StorageError: The probe has found that the store cannot keep two writers apart.
         """
+        self.wait_for_probe()
         if self._is_taken:
             problem = "another writer has taken it over"
         elif self._clock() >= self._valid_until:
@@ -178,8 +184,18 @@ class ObjectLease:
         )
 
     def start(self) -> None:
-        """Starts to renew the lease."""
+        """Starts to probe the store and to renew the lease."""
         self._thread.start()
+
+    def wait_for_probe(self) -> None:
+        """Waits until the store is known to keep two writers apart.
+
+        Raises:
+            StorageError: The store cannot keep them apart, or failed.
+        """
+        self._probed.wait()
+        if self._problem:
+            raise self._problem
 
     def release(self) -> None:
         """Stops the renewal, and deletes the lock object if this process still holds the lock."""
@@ -199,6 +215,17 @@ class ObjectLease:
 
     def _end(self, valid_from: float) -> float:
         return valid_from + self._settings.lease_seconds * (1 - _MARGIN)
+
+    def _work(self) -> None:
+        try:
+            self._probe()
+        except Exception as error:
+            # `check` raises the error in the thread that holds the lock.
+            self._problem = error
+            return
+        finally:
+            self._probed.set()
+        self._renew_until_stopped()
 
     def _renew_until_stopped(self) -> None:
         pause = self._settings.renew_seconds
@@ -230,6 +257,7 @@ def hold(
     timeout_seconds: float,
     settings: LeaseSettings,
     clock: Callable[[], float] = boot_seconds,
+    probe: Callable[[], None] = lambda: None,
 ) -> Iterator[ObjectLease]:
     """Holds an exclusive lock, an object in a store, while the context lasts.
 
@@ -239,15 +267,20 @@ def hold(
         timeout_seconds: Maximum time to wait for another holder.
         settings: Duration and renewal of the lease.
         clock: Returns the seconds of a clock that is never set.
+        probe: Raises StorageError if the store cannot keep two writers apart, and then leaves no
+            lock object. Called once the lock is held, in the background: it takes as long as a
+            request, and nothing depends on it before the first `check`.
 
     Raises:
         TimeoutError: Another writer held the lock until the timeout.
         StorageError: The store rejected a request or failed.
     """
-    lease = _acquire(store, uri, timeout_seconds, settings, clock)
+    lease = _acquire(store, uri, timeout_seconds, settings, clock, probe)
     lease.start()
     try:
         yield lease
+        # A holder that never calls `check` learns here that its lock was none.
+        lease.wait_for_probe()
     finally:
         lease.release()
 
@@ -258,6 +291,7 @@ def _acquire(
     timeout_seconds: float,
     settings: LeaseSettings,
     clock: Callable[[], float],
+    probe: Callable[[], None],
 ) -> ObjectLease:
     claim = _Claim(
         token=uuid.uuid4().hex,
@@ -299,7 +333,7 @@ def _acquire(
             )
         poll_seconds = min(_LONGEST_POLL_SECONDS, settings.renew_seconds / 4)
         time.sleep(poll_seconds * random.uniform(0.5, 1.5))
-    return ObjectLease(store, uri, claim, version, requested_at, settings, clock)
+    return ObjectLease(store, uri, claim, version, requested_at, settings, clock, probe)
 
 
 def _settle(store: LeaseStore, version: str | None, claim: _Claim) -> str | None:

@@ -11,7 +11,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tfx_best_exporter.executor.storage import local_batch, local_files, local_lock
@@ -279,6 +279,11 @@ class LocalStorage:
             self._batch.add_directory(path)
         else:
             local_files.sync_directory(path)
+
+    def remove_files(self, paths: Sequence[str]) -> None:
+        """Deletes files; skips absent files."""
+        for path in paths:
+            self.remove(path)
 
     def lock(
         self, path: str, timeout_seconds: float

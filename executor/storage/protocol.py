@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -96,9 +96,9 @@ class Storage(Protocol):
 
     - Each call is safe to retry. A remote storage retries failed requests, a bounded number of
       times.
-    - A reader that starts after a write sees all of it. `write`, `rename` and `remove` are durable
-      when they return, or when their `batch` ends; `download`, `upload`, `copy` and `link` are
-      durable after `sync`.
+    - A reader that starts after a write sees all of it. `write`, `rename`, `remove` and
+      `remove_files` are durable when they return, or when their `batch` ends; `download`, `upload`,
+      `copy` and `link` are durable after `sync`.
     - A directory exists as soon as a file below it is written; callers never create one.
     - All methods are safe to call from several threads at the same time.
 
@@ -286,6 +286,17 @@ class Storage(Protocol):
         Raises:
             OSError: Raised when the context ends. Some or all changes were made, and they may not
                 be durable.
+        """
+        ...
+
+    def remove_files(self, paths: Sequence[str]) -> None:
+        """Deletes files without a listing, in as few requests as possible; skips absent files.
+
+        Args:
+            paths: Files, never directories. A store may delete them in any order.
+
+        Raises:
+            ValueError: A path is a whole bucket.
         """
         ...
 

@@ -11,10 +11,10 @@ import concurrent.futures
 import contextlib
 import functools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import boto3
 import boto3.s3.transfer
@@ -29,7 +29,11 @@ from tfx_best_exporter.executor.storage import (
     s3_client,
     s3_errors,
 )
-from tfx_best_exporter.executor.storage.digest import FileDigest, crc32c_to_int, crc32c_to_text
+from tfx_best_exporter.executor.storage.digest import (
+    FileDigest,
+    crc32c_to_int,
+    digest_of_bytes,
+)
 from tfx_best_exporter.executor.storage.protocol import (
     Entry,
     FileStatus,
@@ -42,6 +46,9 @@ from tfx_best_exporter.executor.storage.store_clock import StoreClock
 _PARALLEL_PARTS = 8
 _READ_TIMEOUT_SECONDS = 60.0
 _DELETES_PER_REQUEST = 1000
+# Files up to this size are uploaded from memory: they are read once, and the client does not wait
+# for the store's consent before it sends them, as it does with every open file.
+_BYTES_IN_MEMORY = 8 << 20
 
 
 class S3Storage:
@@ -144,9 +151,7 @@ class S3Storage:
         """Returns True if a path is an object, or a directory with an object below it."""
         bucket, key = objects.split(path)
         with self._translated(path):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=objects.prefix_of(key)
-            )
+            pages = s3_client.listing(self._client, bucket, objects.prefix_of(key))
             names = (item["Key"] for page in pages for item in page.get("Contents", ()))
             if any(objects.is_file(name) for name in names):
                 return True
@@ -164,10 +169,7 @@ class S3Storage:
         keys: list[str] = []
         prefixes: list[str] = []
         with self._translated(path):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=prefix, Delimiter="/"
-            )
-            for page in pages:
+            for page in s3_client.listing(self._client, bucket, prefix, "/"):
                 keys += [item["Key"] for item in page.get("Contents", ())]
                 prefixes += [item["Prefix"] for item in page.get("CommonPrefixes", ())]
         return objects.entries(prefix, keys, prefixes)
@@ -180,9 +182,7 @@ class S3Storage:
     def _sizes_by_key(self, path: str) -> dict[str, int]:
         bucket, key = objects.split(path)
         with self._translated(path):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=objects.prefix_of(key)
-            )
+            pages = s3_client.listing(self._client, bucket, objects.prefix_of(key))
             return {
                 item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())
             }
@@ -275,20 +275,26 @@ class S3Storage:
     def upload(self, local_path: Path, path: str) -> FileDigest:
         """Copies a file from the local disk; returns the digest that the store reports."""
         bucket, key = objects.split_object(path)
+        if local_path.stat().st_size <= _BYTES_IN_MEMORY:
+            content = local_path.read_bytes()
+            return self._put(path, content, digest_of_bytes(content))
         digest = local_files.digest(local_path)
-        checksum = {
-            "ChecksumAlgorithm": "CRC32C",
-            "ChecksumCRC32C": crc32c_to_text(digest.crc32c),
-        }
+        if digest.size < self._part_bytes:
+            with local_path.open("rb") as file:
+                return self._put(path, file, digest)
         with self._translated(path):
-            if digest.size >= self._part_bytes:
-                self._transfers.upload(str(local_path), bucket, key, extra_args=checksum).result()
-            else:
-                with local_path.open("rb") as file:
-                    reply = self._client.put_object(Bucket=bucket, Key=key, Body=file, **checksum)
-                if "ChecksumCRC32C" in reply:
-                    crc32c = crc32c_to_int(reply["ChecksumCRC32C"])
-                    return FileDigest(size=digest.size, crc32c=crc32c)
+            extra_args = s3_client.checksum_of(digest.crc32c)
+            self._transfers.upload(str(local_path), bucket, key, extra_args=extra_args).result()
+        return self.digest(path)
+
+    def _put(self, path: str, body: bytes | IO[bytes], digest: FileDigest) -> FileDigest:
+        """Writes an object with one request; returns the digest that the store reports."""
+        bucket, key = objects.split_object(path)
+        checksum = s3_client.checksum_of(digest.crc32c)
+        with self._translated(path):
+            reply = self._client.put_object(Bucket=bucket, Key=key, Body=body, **checksum)
+        if "ChecksumCRC32C" in reply:
+            return FileDigest(size=digest.size, crc32c=crc32c_to_int(reply["ChecksumCRC32C"]))
         return self.digest(path)
 
     def copy(self, source_path: str, path: str, *, size: int | None = None) -> FileDigest:
@@ -336,7 +342,18 @@ class S3Storage:
     def remove(self, path: str) -> None:
         """Deletes a file, or a directory and all files below it; does nothing if neither exists."""
         bucket, key = objects.split_object(path)
-        keys = [key, *self._sizes_by_key(path)]
+        self._delete(path, bucket, [key, *self._sizes_by_key(path)])
+
+    def remove_files(self, paths: Sequence[str]) -> None:
+        """Deletes files, up to 1,000 of them with one request; skips absent files."""
+        keys: dict[str, list[str]] = {}
+        for path in paths:
+            bucket, key = objects.split_object(path)
+            keys.setdefault(bucket, []).append(key)
+        for bucket, names in keys.items():
+            self._delete(f"{bucket}/{names[0]}", bucket, names)
+
+    def _delete(self, path: str, bucket: str, keys: Sequence[str]) -> None:
         with self._translated(path):
             for start in range(0, len(keys), _DELETES_PER_REQUEST):
                 batch = keys[start : start + _DELETES_PER_REQUEST]
@@ -355,8 +372,13 @@ class S3Storage:
         self, path: str, timeout_seconds: float
     ) -> contextlib.AbstractContextManager[lease.ObjectLease]:
         """Holds an exclusive lock, an object with an expiry, while the context lasts."""
+        store = _S3LeaseStore(self, path)
         return lease.hold(
-            _S3LeaseStore(self, path), self.uri(path), timeout_seconds, self._lease_settings
+            store,
+            self.uri(path),
+            timeout_seconds,
+            self._lease_settings,
+            probe=store.probe,
         )
 
     @contextlib.contextmanager
@@ -413,10 +435,7 @@ class _S3LeaseStore:
         )
 
     def create(self, content: bytes) -> str | None:
-        version = self._put(content, {"IfNoneMatch": "*"})
-        if version and self._bucket not in self._s3._tried_buckets:
-            self._try_conditions()
-        return version
+        return self._put(content, {"IfNoneMatch": "*"})
 
     def replace(self, version: str, content: bytes) -> str | None:
         return self._put(content, {"IfMatch": version})
@@ -427,7 +446,14 @@ class _S3LeaseStore:
                 self._s3._lease_client, self._bucket, self._key, content, condition
             )
 
-    def _try_conditions(self) -> None:
+    def probe(self) -> None:
+        """Checks once for each bucket that the store keeps the conditions of writes.
+
+        Raises:
+            StorageError: The store ignores a condition. The lock object is deleted.
+        """
+        if self._bucket in self._s3._tried_buckets:
+            return
         # Stores without conditional writes, such as MinIO before 2024, ignore the condition and
         # write. They cannot keep two writers apart.
         conditions = [{"IfNoneMatch": "*"}, {"IfMatch": '"00000000000000000000000000000000"'}]

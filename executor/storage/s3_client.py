@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 import time
-import urllib.parse
+from collections.abc import Iterator
 from typing import Any
 
 import botocore.config
@@ -31,44 +31,59 @@ def make_client(session: Any, max_attempts: int, read_timeout_seconds: float) ->
         max_attempts: Maximum number of times that a request is sent.
         read_timeout_seconds: Maximum time to wait for bytes of a response.
     """
-
-    def make(addressing_style: str) -> Any:
-        config = botocore.config.Config(
-            connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-            read_timeout=read_timeout_seconds,
-            max_pool_connections=_CONNECTIONS,
-            retries={"mode": "standard", "total_max_attempts": max_attempts},
-            # S3Storage sends a CRC-32C with each write. Stores other than Amazon's may not know the
-            # checksums that the client would add.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": addressing_style},
-        )
-        return session.client("s3", config=config)
-
-    client = make("auto")
-    host = urllib.parse.urlsplit(client.meta.endpoint_url).hostname or ""
-    if not host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-        client = make("path")
+    config = botocore.config.Config(
+        connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+        read_timeout=read_timeout_seconds,
+        max_pool_connections=_CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": max_attempts},
+        # S3Storage sends a CRC-32C with each write. Stores other than Amazon's may not know the
+        # checksums that the client would add.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        # "auto" puts the bucket into the path of each request if an endpoint is configured.
+        s3={"addressing_style": "auto"},
+    )
+    client = session.client("s3", config=config)
     events = client.meta.events
     events.register("before-parameter-build.s3.UploadPart", _add_checksum)
     events.register("before-parameter-build.s3.CreateMultipartUpload", _add_checksum_type)
     return client
 
 
+def listing(client: Any, bucket: str, prefix: str, delimiter: str = "") -> Iterator[dict[str, Any]]:
+    """Yields the pages of a listing.
+
+    The client's own paginators cost more than a request: they search the data of every service.
+
+    Args:
+        client: A client.
+        bucket: Name of the bucket.
+        prefix: Prefix of the keys.
+        delimiter: "/" to list the directory only, "" to list everything below it.
+    """
+    arguments = {"Bucket": bucket, "Prefix": prefix}
+    if delimiter:
+        arguments["Delimiter"] = delimiter
+    while True:
+        page = client.list_objects_v2(**arguments)
+        yield page
+        if not page.get("IsTruncated"):
+            return
+        arguments["ContinuationToken"] = page["NextContinuationToken"]
+
+
 def put(
     client: Any, bucket: str, key: str, content: bytes, condition: dict[str, str]
 ) -> str | None:
     """Writes an object; returns its ETag, or None if a condition does not hold."""
-    checksum = crc32c_to_text(google_crc32c.value(content))
+    checksum = checksum_of(google_crc32c.value(content))
     for tries in range(1, TRIES + 1):
         try:
             reply = client.put_object(
                 Bucket=bucket,
                 Key=key,
                 Body=content,
-                ChecksumAlgorithm="CRC32C",
-                ChecksumCRC32C=checksum,
+                **checksum,
                 **condition,
             )
             return reply["ETag"]
@@ -81,6 +96,11 @@ def put(
                 raise
             pause(tries)
     raise AssertionError("the last try returns or raises")
+
+
+def checksum_of(crc32c: int) -> dict[str, str]:
+    """Returns the arguments of a write with which the store checks the CRC-32C of the content."""
+    return {"ChecksumAlgorithm": "CRC32C", "ChecksumCRC32C": crc32c_to_text(crc32c)}
 
 
 def whole_checksum(reply: dict[str, Any]) -> int | None:

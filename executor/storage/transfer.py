@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
+import functools
 import os
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.digest import FileDigest, digest_of_bytes
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Storage
 
@@ -102,11 +104,30 @@ def in_batch(
     return failures
 
 
+def at_once(storage: Storage, *calls: Callable[[], Any]) -> list[Any]:
+    """Returns the results of a few small requests to a storage, which are sent in parallel.
+
+    The first error is raised after all calls have ended.
+    """
+    return in_parallel(lambda call: call(), calls, storage, total_bytes=0)
+
+
+@contextlib.contextmanager
+def in_background(call: Callable[[], object]) -> Iterator[Callable[[], object]]:
+    """Yields a function that starts a call in the background; waits for the call at the end."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        started: list[concurrent.futures.Future[object]] = []
+        yield lambda: started.append(pool.submit(call))
+        for future in started:
+            future.result()
+
+
 def copy_files(
     pairs: Sequence[tuple[Location, Location]],
     *,
     total_bytes: int | None = None,
     sizes: Sequence[int] | None = None,
+    contents: Sequence[tuple[bytes, Location]] = (),
 ) -> list[FileDigest]:
     """Copies files from any storage to any other; returns the digests of the copies, in order.
 
@@ -117,12 +138,24 @@ def copy_files(
         pairs: Pairs of source and destination.
         total_bytes: Total size of the files in bytes; None if it is not known.
         sizes: Size of each file in bytes, if the caller compares the digests that are returned.
+        contents: Small files to write at the same time, as pairs of content and destination.
     """
-    items = [(*pair, size) for pair, size in zip(pairs, sizes or [None] * len(pairs), strict=True)]
-    storages = {id(place.storage): place.storage for pair in pairs for place in pair}
-    return in_parallel(
-        lambda item: _copy_file(*item), items, *storages.values(), total_bytes=total_bytes
-    )
+
+    def write(content: bytes, destination: Location) -> FileDigest:
+        destination.write(content)
+        return digest_of_bytes(content)
+
+    calls = [
+        *(
+            functools.partial(_copy_file, *pair, size)
+            for pair, size in zip(pairs, sizes or [None] * len(pairs), strict=True)
+        ),
+        *(functools.partial(write, *pair) for pair in contents),
+    ]
+    places = [*(place for pair in pairs for place in pair), *(place for _, place in contents)]
+    storages = {id(place.storage): place.storage for place in places}
+    digests = in_parallel(lambda call: call(), calls, *storages.values(), total_bytes=total_bytes)
+    return digests[: len(pairs)]
 
 
 def _copy_file(source: Location, destination: Location, size: int | None) -> FileDigest:

@@ -1,7 +1,7 @@
 """Bucket: a storage without renames, on a disk, that behaves as an object store."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tfx_best_exporter.executor.storage import errors
@@ -95,6 +95,11 @@ class Bucket(LocalStorage):
         for each in sorted(paths):
             with self._step("remove", each):
                 super().remove(each)
+
+    def remove_files(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            if Path(path).is_file():
+                self.remove(path)
 
     @contextlib.contextmanager
     def batch(self) -> Iterator["Bucket"]:

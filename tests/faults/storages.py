@@ -8,7 +8,7 @@ import dataclasses
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,10 @@ class SteppedStorage:
     def remove(self, path: str) -> None:
         with self._step("remove", path):
             self._storage.remove(path)
+
+    def remove_files(self, paths: Sequence[str]) -> None:
+        with self._step("remove_files", " ".join(paths)):
+            self._storage.remove_files(paths)
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[SteppedStorage]:

@@ -4,21 +4,19 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.executor.bucket import Bucket, KilledError
 from tests.executor.plain import FILES, files_of, read_files, record_of, write_files
-from tfx_best_exporter.executor.exports.commit import (
-    Commit,
-    MarkerCommit,
-    RenameCommit,
-    VersionTakenError,
-    commit_for,
-)
-from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.commit import Commit, commit_for
+from tfx_best_exporter.executor.exports.directory import STATE_DIRECTORY, ExportDirectory
+from tfx_best_exporter.executor.exports.marker_commit import MarkerCommit
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
+from tfx_best_exporter.executor.exports.rename_commit import RenameCommit
 from tfx_best_exporter.executor.exports.saved_model import ModelFile
+from tfx_best_exporter.executor.exports.version_files import VersionTakenError
 from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.local import LocalStorage
@@ -111,9 +109,25 @@ def bucket(tmp_path: Path) -> Bucket:
     return Bucket(tmp_path)
 
 
+class TidyCommit(MarkerCommit):
+    """Cleans up after each publish, as the end of the lock does."""
+
+    def publish(self, *args: Any, **kwargs: Any) -> None:
+        super().publish(*args, **kwargs)
+        self.clean_up()
+
+
 @pytest.fixture
 def marker_commit(bucket: Bucket) -> MarkerCommit:
-    return MarkerCommit(bucket.location("base"), bucket.location("base/.best_exporter"))
+    return TidyCommit(bucket.location("base"), bucket.location("base/.best_exporter"))
+
+
+@pytest.fixture
+def large_commit(bucket: Bucket) -> MarkerCommit:
+    """A commit for which every upload is a large one."""
+    return TidyCommit(
+        bucket.location("base"), bucket.location("base/.best_exporter"), direct_bytes=0
+    )
 
 
 def rename_commit(disk: LocalStorage, base_path: Path) -> RenameCommit:
@@ -179,6 +193,7 @@ def test_publish_and_retire(commit: Commit, base_path: Path, model_path: Path):
         commit.publish(version, files_of(model_path), CONTENTS, held)
     assert in_sight(base_path) == {"5": WHOLE, "6": WHOLE}
     assert commit.is_visible(5)
+    commit.clean_up()
     assert commit.retire([5], held) == {}
     assert in_sight(base_path) == {"6": WHOLE}
     assert (commit.is_visible(5), commit.is_visible(6)) == (False, True)
@@ -248,6 +263,7 @@ def test_each_of_several_versions_is_retired_or_fails(
     assert [type(error) for error in failures.values()] == [LeaseLostError]
     (kept,) = failures
     assert in_sight(base_path) == {str(kept): WHOLE, "7": WHOLE}
+    commit.clean_up()
     assert left_in(base_path) == []
 
 
@@ -387,18 +403,64 @@ def test_the_marker_is_written_last(
     )
     staged = "base/.best_exporter/staging/5"
     names = sorted(name for name in FILES if name != "saved_model.pb")
+    assert bucket.steps[:2] == [f"write {staged}/claim.json", "check the lease"]
+    assert sorted(bucket.steps[2:-4]) == sorted(
+        [
+            *(f"upload base/5/{name}" for name in names),
+            f"write base/5/{RECORD_PATH}",
+            f"upload {staged}/saved_model.pb",
+        ]
+    )
+    assert bucket.steps[-4:] == [
+        "check the lease",
+        "copy base/5/saved_model.pb",
+        f"remove {staged}/claim.json",
+        f"remove {staged}/saved_model.pb",
+    ]
+
+
+def test_the_marker_of_a_large_upload_is_written_last(
+    large_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
+):
+    large_commit.publish(
+        5, files_of(model_path), CONTENTS, lambda: bucket.steps.append("check the lease")
+    )
+    staged = "base/.best_exporter/staging/5"
+    names = sorted(name for name in FILES if name != "saved_model.pb")
     count = len(names)
-    assert bucket.steps[0] == f"write {staged}/claim.json"
-    uploads, copies = bucket.steps[1 : 1 + count], bucket.steps[1 + count : 1 + 2 * count]
+    assert bucket.steps[:2] == [f"write {staged}/claim.json", "check the lease"]
+    uploads, rest = bucket.steps[2 : 2 + count], bucket.steps[2 + count : -4 - count]
     assert sorted(uploads) == [f"upload {staged}/files/{name}" for name in names]
-    assert sorted(copies) == [f"copy base/5/{name}" for name in names]
-    assert bucket.steps[1 + 2 * count : -2 - count] == [
-        f"write base/5/{RECORD_PATH}",
-        f"upload {staged}/saved_model.pb",
+    assert sorted(rest) == sorted(
+        [
+            *(f"copy base/5/{name}" for name in names),
+            f"write base/5/{RECORD_PATH}",
+            f"upload {staged}/saved_model.pb",
+        ]
+    )
+    assert bucket.steps[-4 - count : -2 - count] == [
         "check the lease",
         "copy base/5/saved_model.pb",
     ]
     assert all(step.startswith(f"remove {staged}/") for step in bucket.steps[-2 - count :])
+    assert in_sight(base_path) == {"5": WHOLE}
+    assert left_in(base_path) == []
+
+
+@pytest.mark.parametrize(("more_bytes", "is_staged"), [(0, False), (-1, True)])
+def test_the_size_of_the_upload_decides(
+    bucket: Bucket, model_path: Path, more_bytes: int, is_staged: bool
+):
+    files = files_of(model_path)
+    outside = [file for file in on(bucket, files) if file.path.startswith("assets/")]
+    inside = [file for file in files if not file.path.startswith("assets/")]
+    uploaded = sum(file.digest.size for file in inside if not file.is_marker)
+    base, state = bucket.location("base"), bucket.location("base/.best_exporter")
+    commit = MarkerCommit(base, state, direct_bytes=uploaded + more_bytes)
+    commit.publish(5, [*inside, *outside], CONTENTS, held)
+    uploads = [step for step in bucket.steps if step.startswith("upload ") and "variab" in step]
+    assert ["/staging/5/files/" in step for step in uploads] == [is_staged] * len(uploads)
+    assert len(uploads) == 2
 
 
 def test_what_is_in_the_store_is_copied_there(
@@ -430,17 +492,20 @@ def test_the_marker_is_deleted_first(
 
 
 def test_what_is_listed_must_be_what_was_written(
-    marker_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
+    large_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
 ):
-    def spoil(step: str) -> None:
-        if step == "upload base/.best_exporter/staging/5/saved_model.pb":
+    sizes = bucket.sizes
+
+    def spoil(path: str) -> dict[str, int]:
+        if path == str(base_path / "5") and (base_path / "5" / "fingerprint.pb").exists():
             (base_path / "5" / "assets" / "words.txt").write_bytes(b"more words")
             (base_path / "5" / "assets" / "strange").write_bytes(b"")
             (base_path / "5" / "fingerprint.pb").unlink()
+        return sizes(path)
 
-    bucket.before = spoil
+    bucket.sizes = spoil
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        marker_commit.publish(5, files_of(model_path), CONTENTS, held)
+        large_commit.publish(5, files_of(model_path), CONTENTS, held)
     assert str(caught.value) == (
         "cannot publish bucket://base/5: the store lists other sizes than were written for"
         " assets/strange, assets/words.txt, fingerprint.pb. Nothing was published. Run again, and"
@@ -638,7 +703,7 @@ def test_what_went_wrong_is_told_though_cleaning_up_fails_too(
     def refuse(step: str) -> None:
         if step.startswith("remove "):
             raise StorageError("no permission")
-        if step == "copy base/5/assets/words.txt":
+        if step == "upload base/5/assets/words.txt":
             raise StorageError("no quota")
 
     bucket.before = refuse
@@ -665,9 +730,16 @@ def at_step(number: int, act: Callable[[], None], *, is_final: bool) -> Callable
     return hook
 
 
-def export_and_retire(bucket: Bucket, model_path: Path) -> Export:
+@pytest.fixture(params=[64 << 20, 0], ids=["direct", "staged"])
+def direct_bytes(request: pytest.FixtureRequest) -> int:
+    return request.param
+
+
+def export_and_retire(bucket: Bucket, model_path: Path, direct_bytes: int) -> Export:
     """Publishes version 5 or a later one, and retires version 3."""
-    exports = ExportDirectory(bucket.location("base"))
+    base = bucket.location("base")
+    exports = ExportDirectory(base)
+    exports._commit = MarkerCommit(base, base / STATE_DIRECTORY, direct_bytes=direct_bytes)
     with exports.lock():
         exports.recover()
         published, _ = exports.publish(5, files_of(model_path), record_of(name=model_path.name))
@@ -698,30 +770,30 @@ def check_whole(bucket: Bucket) -> list[int]:
     return versions
 
 
-def steps_of(tmp_path: Path, model_path: Path) -> int:
+def steps_of(tmp_path: Path, model_path: Path, direct_bytes: int) -> int:
     bucket = three_versions(tmp_path / "undisturbed", model_path)
     bucket.steps.clear()
-    export_and_retire(bucket, model_path)
+    export_and_retire(bucket, model_path, direct_bytes)
     return len(bucket.steps)
 
 
-def test_killed_at_every_step(tmp_path: Path, model_path: Path):
+def test_killed_at_every_step(tmp_path: Path, model_path: Path, direct_bytes: int):
     def kill() -> None:
         raise KilledError
 
-    total = steps_of(tmp_path, model_path)
+    total = steps_of(tmp_path, model_path, direct_bytes)
     assert total > 15
     seen = []
     for number in range(total):
         bucket = three_versions(tmp_path / str(number), model_path)
         bucket.before = at_step(number, kill, is_final=True)
         with pytest.raises(KilledError):
-            export_and_retire(bucket, model_path)
+            export_and_retire(bucket, model_path, direct_bytes)
         bucket.before = lambda step: None
         versions = check_whole(bucket)
         if versions not in seen:
             seen.append(versions)
-        published = export_and_retire(bucket, model_path)
+        published = export_and_retire(bucket, model_path, direct_bytes)
         is_committed = 5 in versions or 3 not in versions
         # The killed run has claimed its version, so the next run takes a larger one.
         assert check_whole(bucket) == sorted({4, published.version, *([5] if is_committed else [])})
@@ -732,38 +804,38 @@ def test_killed_at_every_step(tmp_path: Path, model_path: Path):
     assert seen == [[3, 4], [3, 4, 5], [4, 5]]
 
 
-def test_failing_at_every_step(tmp_path: Path, model_path: Path):
+def test_failing_at_every_step(tmp_path: Path, model_path: Path, direct_bytes: int):
     def fail() -> None:
         raise StorageError("no answer")
 
-    for number in range(steps_of(tmp_path, model_path)):
+    for number in range(steps_of(tmp_path, model_path, direct_bytes)):
         bucket = three_versions(tmp_path / str(number), model_path)
         bucket.before = at_step(number, fail, is_final=False)
         with contextlib.suppress(StorageError):
-            export_and_retire(bucket, model_path)
+            export_and_retire(bucket, model_path, direct_bytes)
         bucket.before = lambda step: None
         check_whole(bucket)
-        published = export_and_retire(bucket, model_path)
+        published = export_and_retire(bucket, model_path, direct_bytes)
         assert published.version in check_whole(bucket)
         assert 3 not in check_whole(bucket)
         assert left_in(bucket.directory / "base") == ["largest_version", "retired/3.json"]
 
 
-def test_taken_over_at_every_step(tmp_path: Path, model_path: Path):
+def test_taken_over_at_every_step(tmp_path: Path, model_path: Path, direct_bytes: int):
     """A writer that lost its lease without noticing continues as if it still held the lease."""
     other_path = write_files(tmp_path / "other", OTHER_FILES)
     outcomes = set()
-    for number in range(steps_of(tmp_path, model_path)):
+    for number in range(steps_of(tmp_path, model_path, direct_bytes)):
         bucket = three_versions(tmp_path / str(number), model_path)
         published: list[Export] = []
 
         def take_over(bucket: Bucket = bucket, published: list[Export] = published) -> None:
-            published.append(export_and_retire(bucket, other_path))
+            published.append(export_and_retire(bucket, other_path, direct_bytes))
 
         bucket.before = at_step(number, take_over, is_final=False)
         own = None
         with contextlib.suppress(LeaseLostError):
-            own = export_and_retire(bucket, model_path)
+            own = export_and_retire(bucket, model_path, direct_bytes)
         bucket.before = lambda step: None
         exports = ExportDirectory(bucket.location("base"))
         names = {export.version: exports.record(export).name for export in exports.exports()}
@@ -776,6 +848,6 @@ def test_taken_over_at_every_step(tmp_path: Path, model_path: Path):
         assert 3 not in names
         outcomes.add((own is not None, published[0].version))
         # The next run succeeds and leaves nothing behind.
-        export_and_retire(bucket, model_path)
+        export_and_retire(bucket, model_path, direct_bytes)
         assert left_in(bucket.directory / "base") == ["largest_version", "retired/3.json"]
     assert outcomes == {(False, 5), (False, 6), (True, 6)}

@@ -235,6 +235,33 @@ def test_what_is_served_takes_one_look(base_path: Path, model_path: Path):
     ]
 
 
+def test_recover_lists_for_the_first_reader_after_it(base_path: Path, model_path: Path):
+    disk = CountingDisk()
+    base = ExportDirectory(Location(disk, str(base_path)))
+    publish(base, 8, model_path)
+    with base.lock():
+        base.recover()
+        write_files(base_path / "9")
+        disk.listings.clear()
+        assert base.served().listing.versions == (8,)
+        assert disk.listings == [str(base_path / "8")]
+        # What this writer changes, and what changes later, is listed again.
+        assert base.served().listing.versions == (8, 9)
+        base.recover()
+        disk.listings.clear()
+        assert base.next_version(0) == 10
+        assert disk.listings == []
+        base.publish(10, files_of(model_path), record_of())
+        assert base.next_version(0) == 11
+        assert base.served().listing.versions == (8, 9, 10)
+        base.recover()
+        base.retire(base.exports()[0], why="", now=0)
+        assert base.served().listing.versions == (9, 10)
+        base.recover()
+    write_files(base_path / "11")
+    assert base.served().listing.versions == (9, 10, 11)
+
+
 # The best.
 
 
@@ -902,12 +929,34 @@ def test_recover_sweeps_half_written_tombstones(base: ExportDirectory, base_path
     assert recover(base) == ()
 
 
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "in steps"])
+@pytest.mark.parametrize("is_disk", [True, False], ids=["disk", "store"])
+def test_a_version_that_a_person_restores_is_kept(
+    tmp_path: Path, model_path: Path, is_disk: bool, is_whole: bool
+):
+    location = location_of(tmp_path / "base") if is_disk else Bucket(tmp_path).location("base")
+    base = ExportDirectory(location)
+    for version in (5, 6):
+        publish(base, version, model_path)
+    kept = read_files(tmp_path / "base" / "5")
+    retire(base, base.exports()[0], why="too old", now=0)
+    (tombstone,) = base.tombstones()
+    assert tombstone.files_deleted
+    if not is_whole:
+        del kept["saved_model.pb"]
+    write_files(tmp_path / "base" / "5", kept)
+    assert recover(base) == ()
+    assert read_files(tmp_path / "base" / "5") == kept
+    assert base.restored_versions() == {5}
+    assert (tmp_path / "base/.best_exporter/retired/5.json").exists()
+
+
 def test_recover_tells_what_it_cannot_remove(base_path: Path, model_path: Path):
     disk = Disk(end="/5.json")
     base = ExportDirectory(Location(disk, str(base_path)))
     publish(base, 5, model_path)
     path = base_path / ".best_exporter" / "retired" / "5.json"
-    write_files(path.parent, {"5.json": b"{}"})
+    write_files(path.parent, {"5.json": b'{"schema_version": 1}'})
     (found,) = recover(base)
     assert found.startswith(f"cannot remove {path}, ")
     assert found.endswith(f"[Errno 28] No space left on device: {str(path)!r}")

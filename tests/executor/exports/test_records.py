@@ -145,7 +145,7 @@ def test_a_tombstone_keeps_all_of_a_record_but_the_manifest(tmp_path: Path):
 
 def test_tombstones_among_other_files(tmp_path: Path):
     tombstones = Tombstones(location_of(tmp_path / "retired"))
-    assert (tombstones.versions(), tombstones.half_written()) == ([], [])
+    assert (tombstones.versions(), tombstones.half_written_in(tombstones.names())) == ([], [])
     own = ["0.json", "10.json", "9.json", f"{2**63 - 1}.json"]
     half_written = [".5.json.partial", ".6.json.0123456789abcdef.partial"]
     others = [
@@ -158,7 +158,9 @@ def test_tombstones_among_other_files(tmp_path: Path):
     ]
     write_files(tmp_path / "retired", dict.fromkeys((*own, *half_written, *others), b"{}"))
     assert tombstones.versions() == [0, 9, 10, 2**63 - 1]
-    assert [location.name for location in tombstones.half_written()] == half_written
+    assert [
+        location.name for location in tombstones.half_written_in(tombstones.names())
+    ] == half_written
     assert tombstones.location(9).path == str(tmp_path / "retired" / "9.json")
 
 

@@ -193,6 +193,14 @@ LATEST = {count: f"among the {count} latest exports" for count in (1, 2, 3, 5, 9
             id="a link leads to it",
         ),
         pytest.param(
+            ours(1, is_restored=True) + ours(2, 3),
+            3,
+            latest(1),
+            {1: "restored by a person", 3: joined(BEST, LAST, LATEST[1])},
+            {2: "not among the 1 latest exports"},
+            id="restored by a person",
+        ),
+        pytest.param(
             ours(1, 2, 3, 4),
             4,
             pb.RetentionPolicy(keep_versions=[1, 3, 99]),

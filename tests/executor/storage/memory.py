@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -138,6 +139,11 @@ class MemoryStorage:
     def batch(self) -> contextlib.AbstractContextManager[MemoryStorage]:
         """Returns this storage, because a write is as durable as the process."""
         return contextlib.nullcontext(self)
+
+    def remove_files(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            objects.split_object(path)
+            self._files.pop(path, None)
 
     def lock(
         self, path: str, timeout_seconds: float

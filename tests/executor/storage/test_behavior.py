@@ -304,11 +304,33 @@ def test_one_file_is_removed(place: Place) -> None:
     assert names(place.storage.children(place / "a")) == ["two"]
 
 
+def test_files_are_removed_by_name(place: Place) -> None:
+    for name in ("a/one", "a/two", "b/three", "b/four"):
+        place.storage.write(place / name, b"")
+    place.storage.remove_files([])
+    place.storage.remove_files([place / "a/one", place / "b/three", place / "absent/file"])
+    assert place.storage.sizes(place.root) == {"a/two": 0, "b/four": 0}
+
+
+def test_files_are_removed_without_a_listing(proxied: Place) -> None:
+    assert proxied.direct
+    assert proxied.proxy
+    paths = [proxied / str(number) for number in range(10)]
+    for path in paths:
+        proxied.direct.write(path, b"")
+    proxied.proxy.always(None)
+    proxied.storage.remove_files(paths)
+    methods = [request.method for request in proxied.proxy.requests]
+    assert methods == (["POST"] if proxied.kind == "s3" else ["DELETE"] * 10)
+    assert proxied.direct.children(proxied.root) == []
+
+
 def test_a_whole_bucket_is_not_removed(place: Place) -> None:
     if place.row.bucket is None:
         pytest.skip("the local file system has no buckets")
-    with pytest.raises(ValueError, match=r"^path must be below a bucket \(got "):
-        place.storage.remove(place.row.bucket)
+    for remove in (place.storage.remove, lambda path: place.storage.remove_files([path])):
+        with pytest.raises(ValueError, match=r"^path must be below a bucket \(got "):
+            remove(place.row.bucket)
 
 
 def test_a_thousand_directories_are_one_listing(proxied: Place) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.waiting import until
 from tfx_best_exporter.executor.storage import lease
 from tfx_best_exporter.executor.storage.lease import LeaseObject, LeaseSettings
-from tfx_best_exporter.executor.storage.protocol import LeaseLostError
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError, StorageError
 
 URI = "mem://lock"
 # Leases with these settings are not renewed during a test.
@@ -192,6 +192,45 @@ def test_a_release_that_fails_is_no_error(caplog: pytest.LogCaptureFixture) -> N
     with lease.hold(store, URI, 0, SETTINGS, Clock()):
         store.is_down = True
     assert "cannot delete the lock mem://lock, which expires by itself: down" in caplog.text
+
+
+class Probe:
+    """A probe that ends when the test allows it."""
+
+    def __init__(self, problem: Exception | None = None):
+        self.may_end = threading.Event()
+        self.problem = problem
+
+    def __call__(self) -> None:
+        assert self.may_end.wait(10)
+        if self.problem:
+            raise self.problem
+
+
+def test_a_check_waits_for_the_probe() -> None:
+    store, probe = Store(), Probe()
+    with lease.hold(store, URI, 0, SETTINGS, Clock(), probe) as held:
+        checking = threading.Thread(target=held.check)
+        checking.start()
+        checking.join(0.2)
+        assert checking.is_alive()
+        probe.may_end.set()
+        checking.join(10)
+        assert not checking.is_alive()
+    assert store.content is None
+
+
+def test_a_store_that_fails_the_probe_has_no_lock() -> None:
+    store, probe = Store(), Probe(StorageError("the store ignores conditions"))
+    probe.may_end.set()
+    holding = lease.hold(store, URI, 0, SETTINGS, Clock(), probe)
+    held = holding.__enter__()
+    with pytest.raises(StorageError, match="ignores conditions"):
+        held.check()
+    # A holder that never checks its lease gets the error at the end.
+    with pytest.raises(StorageError, match="ignores conditions"):
+        holding.__exit__(None, None, None)
+    assert store.content is None
 
 
 def test_the_defaults() -> None:

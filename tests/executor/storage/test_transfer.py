@@ -3,9 +3,11 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tfx_best_exporter.executor.storage import location_of, transfer
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.protocol import Storage
 from tfx_best_exporter.executor.storage.transfer import in_batch, in_parallel
@@ -102,3 +104,55 @@ def test_no_item_has_succeeded_if_the_batch_is_not_durable():
             raise first
 
     assert in_batch(change, [1, 2], Broken()) == {1: last, 2: first}
+
+
+def test_contents_are_written_with_the_files(tmp_path: Path):
+    source, destination = location_of(tmp_path / "from"), location_of(tmp_path / "to")
+    (source / "file").write(b"file")
+    digests = transfer.copy_files(
+        [(source / "file", destination / "file")],
+        contents=[(b"content", destination / "a/content")],
+    )
+    assert digests == [(source / "file").digest()]
+    assert {name: (destination / name).read(10) for name in destination.sizes()} == {
+        "file": b"file",
+        "a/content": b"content",
+    }
+
+
+def test_calls_at_once_wait_for_each_other():
+    class Wide(LocalStorage):
+        small_file_connections = 2
+
+    meeting = threading.Barrier(2)
+
+    def arrive(number: int) -> int:
+        meeting.wait(10)
+        return number
+
+    assert transfer.at_once(Wide(), lambda: arrive(1), lambda: arrive(2)) == [1, 2]
+
+
+def test_a_call_in_the_background_ends_with_its_context():
+    may_end, ended = threading.Event(), []
+
+    def work() -> None:
+        assert may_end.wait(10)
+        ended.append(True)
+
+    with transfer.in_background(work) as start:
+        start()
+        assert not ended
+        may_end.set()
+    assert ended == [True]
+    with transfer.in_background(work):
+        pass
+    assert ended == [True]
+
+
+def test_an_error_in_the_background_is_raised():
+    def fail() -> None:
+        raise OSError("no answer")
+
+    with pytest.raises(OSError, match="no answer"), transfer.in_background(fail) as start:
+        start()

@@ -1,0 +1,113 @@
+"""Copies, verifies and removes the files of a version, for both kinds of commit."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+
+from tfx_best_exporter.executor.exports.saved_model import ModelFile, total_size
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.transfer import copy_files, in_parallel
+
+_logger = logging.getLogger(__name__)
+
+
+class VersionTakenError(Exception):
+    """Another writer has taken this version; a larger one may be free."""
+
+
+def remove_leftover(location: Location, removed: str = "") -> str:
+    """Removes a leftover of an earlier run; returns a sentence about it.
+
+    Args:
+        location: A file or directory.
+        removed: Sentence to return after the removal; by default, one that names the location.
+    """
+    try:
+        location.remove()
+    except OSError as error:
+        return not_removed(location, error)
+    directory = location.path.split("/")[-2]
+    return removed or f"removed {location.name} from {directory}, left by an earlier run"
+
+
+def not_removed(location: Location, error: OSError) -> str:
+    """Returns the sentence about a leftover that cannot be removed."""
+    return f"cannot remove {location}, the next run tries again: {error}"
+
+
+@contextlib.contextmanager
+def tolerated() -> Iterator[None]:
+    """Logs an OSError of a cleanup, so that it does not replace the error that is being handled.
+
+    `recover` of the next run repeats the cleanup.
+    """
+    try:
+        yield
+    except OSError as error:
+        _logger.warning("cannot clean up, the next run tries again: %s", error)
+
+
+def remove_files(files: Sequence[Location]) -> None:
+    """Deletes files of one storage without a listing; skips absent files."""
+    if files:
+        files[0].storage.remove_files([file.path for file in files])
+
+
+def below(destination: Location, files: Sequence[ModelFile]) -> list[tuple[ModelFile, Location]]:
+    """Returns the files with their places below a directory."""
+    return [(file, destination / file.path) for file in files]
+
+
+def copy(
+    places: Sequence[tuple[ModelFile, Location]],
+    contents: Sequence[tuple[bytes, Location]] = (),
+) -> None:
+    """Copies files to their places, and writes further contents at the same time.
+
+    Raises:
+        ValueError: A copy differs from its file, by the digest that the storage reported.
+    """
+    files = [file for file, _ in places]
+    digests = copy_files(
+        [(file.source, place) for file, place in places],
+        total_bytes=total_size(files),
+        sizes=[file.digest.size for file in files],
+        contents=contents,
+    )
+    for file, digest in zip(files, digests, strict=True):
+        if digest != file.digest:
+            raise ValueError(_changed(file, "copied", digest))
+
+
+def verify(files: Sequence[ModelFile], destination: Location) -> None:
+    """Reads the written files again, because a disk may keep other content than was written."""
+
+    def verify(file: ModelFile) -> None:
+        digest = (destination / file.path).digest()
+        if digest != file.digest:
+            raise ValueError(_changed(file, "written", digest))
+
+    in_parallel(verify, files, destination.storage, total_bytes=total_size(files))
+
+
+def check_sizes(expected: Mapping[str, int], destination: Location) -> None:
+    """Compares the listed sizes; `copy` has compared the digests that the store reported."""
+    actual = destination.sizes()
+    if actual != dict(expected):
+        different = sorted(
+            path for path in {*expected, *actual} if expected.get(path) != actual.get(path)
+        )
+        raise ValueError(
+            f"cannot publish {destination}: the store lists other sizes than were written for"
+            f" {', '.join(different)}. Nothing was published. Run again, and check whether another"
+            " program writes to it."
+        )
+
+
+def _changed(file: ModelFile, how: str, digest: object) -> str:
+    return (
+        f"cannot publish {file.path}: {digest} were {how}, but {file.source} had {file.digest}."
+        " Nothing was published. Run again, and check whether another program writes to it."
+    )
