@@ -223,14 +223,16 @@ class Evaluation(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., source: _Optional[_Union[Evaluation.Source, str]] = ..., metrics: _Optional[_Iterable[_Union[MetricValue, _Mapping]]] = ..., example_count: _Optional[float] = ..., model_name: _Optional[str] = ..., data: _Optional[_Union[EvaluatedData, _Mapping]] = ..., evaluated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ManifestEntry(_message.Message):
-    __slots__ = ("path", "size", "crc32c")
+    __slots__ = ("path", "size", "crc32c", "sha256")
     PATH_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     CRC32C_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
     path: str
     size: int
     crc32c: int
-    def __init__(self, path: _Optional[str] = ..., size: _Optional[int] = ..., crc32c: _Optional[int] = ...) -> None: ...
+    sha256: str
+    def __init__(self, path: _Optional[str] = ..., size: _Optional[int] = ..., crc32c: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class SourceModel(_message.Message):
     __slots__ = ("uri", "digest")

@@ -18,7 +18,7 @@ On a disk, RenameCommit:
     absent
       |  copy_files(model, staging/<token>)
     copying     staging/<token>/, partial              RenameCommit.recover removes it: absent
-      |  sync(staging/<token>), once the record is written and all copies are verified
+      |  sync(staging/<token>), once all copies are verified, then write(the record)
     staged      staging/<token>/, whole and durable    RenameCommit.recover removes it: absent
       |  rename(staging/<token>, <version>)            THE COMMIT, the first half of the call
     named       <version>/, its name in memory only    has nothing to repair: it is served. Power
@@ -123,7 +123,7 @@ class Commit(Protocol):
         self,
         version: int,
         files: Sequence[ModelFile],
-        contents: Mapping[str, bytes],
+        contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
     ) -> None:
         """Makes a version visible.
@@ -131,7 +131,8 @@ class Commit(Protocol):
         Args:
             version: A number that is larger than every earlier version.
             files: Files of the version, with the digests at the time of the decision.
-            contents: Further small files by path.
+            contents: Functions that return the content of further small files, by path. They are
+                called as late as possible, because they may wait.
             check_lease: Called right before the commit.
 
         Raises:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tfx_best_exporter.executor.exports import inspection, records, saved_model, versions
 from tfx_best_exporter.executor.exports.commit import commit_for
+from tfx_best_exporter.executor.exports.hashing import hashing
 from tfx_best_exporter.executor.exports.largest_version import LargestVersion
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError, Tombstones
 from tfx_best_exporter.executor.exports.stamps import Stamps
@@ -230,6 +231,14 @@ class ExportDirectory:
         """
         return records.differences(self.record(export), export.location)
 
+    def proofs(self, export: Export) -> list[records.FileProof]:
+        """Returns the result of `verify` for each file, with the checksum that proves it.
+
+        Raises:
+            RecordError: The export has no record, or the record cannot be read.
+        """
+        return records.proofs(self.record(export), export.location)
+
     def tombstones(self) -> Iterator[pb.Tombstone]:
         """Yields the tombstones of retired exports, newest version first; reads one at a time.
 
@@ -338,30 +347,38 @@ class ExportDirectory:
                 store has stopped answering during the commit.
         """
         self._fresh = self._largest_seen = None
-        manifest = records.manifest_of(files)
-        for candidate_version in range(version, version + _MAX_TAKEN):
-            record = make_record(candidate_version, manifest)
-            content = records.content_of(record, self.base)
-            location = self.base / str(candidate_version)
-            self._check_lease()
-            try:
-                with _explained(
-                    "write the export",
-                    location,
-                    "Nothing was published. Check that the model can be read and that the base"
-                    " directory has free space, then run again.",
-                ):
-                    self._largest_version.write(candidate_version)
-                    self._commit.publish(
-                        candidate_version, files, {RECORD_PATH: content}, self._check_lease
-                    )
-            except VersionTakenError:
-                continue
-            export = Export(version=candidate_version, base=self.base)
-            # The copies were compared with the digests in the record a moment ago.
-            with _logged("note the stamps of", export.location):
-                self._note_stamps(export, inspection.stamps_of_files(export.location.tree()))
-            return export, record
+        published: dict[int, pb.ExportRecord] = {}
+        with hashing(files) as hashes:
+            for candidate_version in range(version, version + _MAX_TAKEN):
+
+                def make_content(version: int = candidate_version) -> bytes:
+                    record = make_record(version, records.manifest_of(files, hashes()))
+                    published[version] = record
+                    return records.content_of(record, self.base)
+
+                location = self.base / str(candidate_version)
+                self._check_lease()
+                try:
+                    with _explained(
+                        "write the export",
+                        location,
+                        "Nothing was published. Check that the model can be read and that the base"
+                        " directory has free space, then run again.",
+                    ):
+                        self._largest_version.write(candidate_version)
+                        self._commit.publish(
+                            candidate_version,
+                            files,
+                            {RECORD_PATH: make_content},
+                            self._check_lease,
+                        )
+                except VersionTakenError:
+                    continue
+                export = Export(version=candidate_version, base=self.base)
+                # The copies were compared with the digests in the record a moment ago.
+                with _logged("note the stamps of", export.location):
+                    self._note_stamps(export, inspection.stamps_of_files(export.location.tree()))
+                return export, published[candidate_version]
         raise ValueError(
             f"cannot publish to {self.base}: other writers have taken version {version} and the"
             f" next {_MAX_TAKEN - 1}. Check which other program writes there, then run again."

@@ -60,7 +60,7 @@ class MarkerCommit:
         self,
         version: int,
         files: Sequence[ModelFile],
-        contents: Mapping[str, bytes],
+        contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
     ) -> None:
         """Claims the version, writes all but the marker, verifies, copies the staged marker.
@@ -76,15 +76,16 @@ class MarkerCommit:
         staged: list[Location] = []
         try:
             others, staged = self._staged_if_large(others, staging)
+            made = {path: make() for path, make in contents.items()}
             copy(
                 [*below(destination, others), *below(staging, markers)],
-                [(content, destination / path) for path, content in contents.items()],
+                [(content, destination / path) for path, content in made.items()],
             )
             if total_size(files) > self._direct_bytes:
                 # Other programs have minutes to write to a large version. A small one is proven by
                 # the digests alone, which the storage has reported for each file.
                 expected = {file.path: file.digest.size for file in others}
-                expected.update((path, len(content)) for path, content in contents.items())
+                expected.update((path, len(content)) for path, content in made.items())
                 check_sizes(expected, destination)
             check_lease()
         except Exception:

@@ -10,9 +10,12 @@ tombstone, so that a check in `read` covers both.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from google.protobuf import json_format
@@ -24,6 +27,7 @@ from tfx_best_exporter.executor.exports.saved_model import (
     ModelFile,
 )
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
+from tfx_best_exporter.executor.storage import local_files
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Storage, TooLargeError
@@ -210,12 +214,42 @@ def tombstones_in(names: Iterable[str]) -> list[int]:
     return sorted(int(match[1]) for match in map(_TOMBSTONE.fullmatch, names) if match)
 
 
-def manifest_of(files: Sequence[ModelFile]) -> list[pb.ManifestEntry]:
-    """Returns the manifest of an export with these files, in order of their paths."""
+def manifest_of(
+    files: Sequence[ModelFile], hashes: Mapping[str, str] | None = None
+) -> list[pb.ManifestEntry]:
+    """Returns the manifest of an export with these files, in order of their paths.
+
+    Args:
+        files: Files of the export.
+        hashes: SHA-256 in hexadecimal digits by path, where it is known.
+    """
+    hashes = hashes or {}
     return [
-        pb.ManifestEntry(path=file.path, size=file.digest.size, crc32c=file.digest.crc32c)
+        pb.ManifestEntry(
+            path=file.path,
+            size=file.digest.size,
+            crc32c=file.digest.crc32c,
+            sha256=hashes.get(file.path, ""),
+        )
         for file in sorted(files, key=lambda file: file.path)
     ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FileProof:
+    """Result of comparing one file of an export with its record.
+
+    Attributes:
+        path: Path relative to the export.
+        problem: Sentence about the difference; empty if the file is as the record says.
+        proof: Checksum that was compared, "sha256" or "crc32c"; empty if nothing was compared,
+            because the file is missing or is not in the record. CRC-32C finds damage, but not a
+            file that somebody has forged.
+    """
+
+    path: str
+    problem: str
+    proof: str
 
 
 def differences(record: pb.ExportRecord, export: Location) -> list[str]:
@@ -225,20 +259,57 @@ def differences(record: pb.ExportRecord, export: Location) -> list[str]:
         record: Record of the export.
         export: Version directory of the export.
     """
+    return [proof.problem for proof in proofs(record, export) if proof.problem]
+
+
+def proofs(record: pb.ExportRecord, export: Location) -> list[FileProof]:
+    """Compares every file of an export with its record.
+
+    Files with a SHA-256 in the record are read. A store reports the CRC-32C of the others.
+
+    Args:
+        record: Record of the export.
+        export: Version directory of the export.
+
+    Returns:
+        The files that are not in the record, then all files of the record.
+    """
     entries = {entry.path: entry for entry in record.manifest}
     sizes = export.sizes()
     unknown = [
-        f"{path} is not in the record" for path in sorted({*sizes} - {*entries, RECORD_PATH})
+        FileProof(path=path, problem=f"{path} is not in the record", proof="")
+        for path in sorted({*sizes} - {*entries, RECORD_PATH})
     ]
 
-    def difference(entry: pb.ManifestEntry) -> str:
-        expected = FileDigest(size=entry.size, crc32c=entry.crc32c)
+    def prove(entry: pb.ManifestEntry) -> FileProof:
         if entry.path not in sizes:
-            return f"{entry.path} is missing"
-        actual = (export / entry.path).digest()
-        return "" if actual == expected else f"{entry.path} has {actual}, not {expected}"
+            return FileProof(path=entry.path, problem=f"{entry.path} is missing", proof="")
+        return _proof_of(entry, export / entry.path)
 
-    found = in_parallel(
-        difference, [*entries.values()], export.storage, total_bytes=sum(sizes.values())
-    )
-    return [*unknown, *filter(None, found)]
+    found = in_parallel(prove, [*entries.values()], export.storage, total_bytes=sum(sizes.values()))
+    return [*unknown, *found]
+
+
+def _proof_of(entry: pb.ManifestEntry, location: Location) -> FileProof:
+    expected = FileDigest(size=entry.size, crc32c=entry.crc32c)
+    if not entry.sha256:
+        actual, problem = location.digest(), ""
+    else:
+        actual, sha256 = _hashed(location)
+        problem = (
+            ""
+            if sha256 == entry.sha256
+            else f"{entry.path} has the SHA-256 {sha256}, not {entry.sha256}"
+        )
+    if actual != expected:
+        problem = f"{entry.path} has {actual}, not {expected}"
+    return FileProof(path=entry.path, problem=problem, proof="sha256" if entry.sha256 else "crc32c")
+
+
+def _hashed(location: Location) -> tuple[FileDigest, str]:
+    if path := location.local_path():
+        return local_files.sha256(path)
+    with tempfile.TemporaryDirectory(prefix="best_exporter-") as directory:
+        path = Path(directory) / "file"
+        location.storage.download(location.path, path)
+        return local_files.sha256(path)

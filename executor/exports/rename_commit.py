@@ -33,17 +33,21 @@ class RenameCommit:
         self,
         version: int,
         files: Sequence[ModelFile],
-        contents: Mapping[str, bytes],
+        contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
     ) -> None:
         """Copies the files to staging, verifies them, syncs the directory and renames it."""
         staging = self._staging / secrets.token_hex(8)
         try:
             copy(below(staging, files))
-            for path, content in contents.items():
-                (staging / path).write(content)
             verify(files, staging)
+            # The directories of these files are synced with all others. Each file is replaced after
+            # that, and `write` is durable on its own.
+            for path in contents:
+                (staging / path).write(b"")
             staging.storage.sync(staging.path)
+            for path, make in contents.items():
+                (staging / path).write(make())
             check_lease()
             destination = self._base / str(version)
             try:

@@ -78,7 +78,7 @@ def copy(
     )
     for file, digest in zip(files, digests, strict=True):
         if digest != file.digest:
-            raise ValueError(_changed(file, "copied", digest))
+            raise ValueError(changed(file, "copied", digest))
 
 
 def verify(files: Sequence[ModelFile], destination: Location) -> None:
@@ -87,7 +87,7 @@ def verify(files: Sequence[ModelFile], destination: Location) -> None:
     def verify(file: ModelFile) -> None:
         digest = (destination / file.path).digest()
         if digest != file.digest:
-            raise ValueError(_changed(file, "written", digest))
+            raise ValueError(changed(file, "written", digest))
 
     in_parallel(verify, files, destination.storage, total_bytes=total_size(files))
 
@@ -106,7 +106,14 @@ def check_sizes(expected: Mapping[str, int], destination: Location) -> None:
         )
 
 
-def _changed(file: ModelFile, how: str, digest: object) -> str:
+def changed(file: ModelFile, how: str, digest: object) -> str:
+    """Returns the message for a file whose content differs from its digest.
+
+    Args:
+        file: The file.
+        how: Verb for the content that was found, for example "copied".
+        digest: Digest of the content that was found.
+    """
     return (
         f"cannot publish {file.path}: {digest} were {how}, but {file.source} had {file.digest}."
         " Nothing was published. Run again, and check whether another program writes to it."

@@ -7,6 +7,7 @@ function returns, except after `copy(..., is_synced=False)`, which leaves that t
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -32,6 +33,22 @@ def digest(path: Path) -> FileDigest:
     """
     with open(path, "rb", 0) as source:
         return _transfer(source, None)
+
+
+def sha256(path: Path) -> tuple[FileDigest, str]:
+    """Returns size and CRC-32C of a file, and the SHA-256 of the same bytes in hexadecimal digits.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    hasher, crc, size = hashlib.sha256(), 0, 0
+    with open(path, "rb", 0) as source:
+        # hashlib lets other threads run while it hashes a chunk.
+        while chunk := source.read(_CHUNK_BYTES):
+            hasher.update(chunk)
+            crc = google_crc32c.extend(crc, chunk)
+            size += len(chunk)
+    return FileDigest(size=size, crc32c=crc), hasher.hexdigest()
 
 
 def copy(source_path: Path, destination_path: Path, *, is_synced: bool = True) -> FileDigest:

@@ -240,7 +240,13 @@ PROTO = {
         "provenance": 9,
         "pushed_model_uri": 10,
     },
-    "tfx_best_exporter.Tombstone": {"schema_version": 1, "record": 2, "retired_at": 3, "why": 4},
+    "tfx_best_exporter.Tombstone": {
+        "schema_version": 1,
+        "record": 2,
+        "retired_at": 3,
+        "why": 4,
+        "files_deleted": 5,
+    },
     "tfx_best_exporter.MetricDirection": {
         "METRIC_DIRECTION_UNSPECIFIED": 0,
         "LOWER_IS_BETTER": 1,

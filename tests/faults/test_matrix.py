@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-ROWS = range(1, 28)
+ROWS = [*range(1, 28), 45]
 
 
 def functions_of(path: Path) -> set[str]:
@@ -18,7 +18,7 @@ def functions_of(path: Path) -> set[str]:
 def test_every_row_has_a_test_that_exists() -> None:
     text = (REPOSITORY / "docs" / "faults.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| (\d+) \|(.*)\|$", text, re.MULTILINE))
-    assert [int(number) for number in rows] == list(ROWS)
+    assert [int(number) for number in rows] == ROWS
     for number, row in rows.items():
         tests = re.findall(r"`([\w/]+\.py)::(\w+)`", row)
         assert tests, number

@@ -23,8 +23,8 @@ from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError, Storage, StorageError
 
-CONTENTS = {RECORD_PATH: b"{}"}
-WHOLE = {**FILES, **CONTENTS}
+CONTENTS = {RECORD_PATH: lambda: b"{}"}
+WHOLE = {**FILES, RECORD_PATH: b"{}"}
 # Other content of the same sizes, which only a digest can distinguish.
 OTHER_FILES = {name: content.upper() for name, content in FILES.items()}
 
@@ -487,7 +487,7 @@ def test_the_marker_is_deleted_first(
     assert marker_commit.retire([5], lambda: bucket.steps.append("check the lease")) == {}
     assert bucket.steps[:2] == ["check the lease", f"remove base/5/{marker}"]
     assert sorted(bucket.steps[2:]) == sorted(
-        f"remove base/5/{name}" for name in (*files, *CONTENTS)
+        f"remove base/5/{name}" for name in (*files, RECORD_PATH)
     )
 
 

@@ -1,9 +1,13 @@
+import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import google_crc32c
 import pytest
 
+from tests.executor.bucket import Bucket
 from tests.executor.plain import (
     FILES,
     UNREADABLE_RECORDS,
@@ -13,10 +17,11 @@ from tests.executor.plain import (
     record_of,
     write_files,
 )
-from tfx_best_exporter.executor.exports import records
+from tfx_best_exporter.executor.exports import records, saved_model
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError, Tombstones
 from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.digest import digest_of_bytes
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -195,3 +200,87 @@ def test_differences(export: Location, model_path: Path):
         f"{index} has {actual[index]}, not {expected[index]}",
     ]
     assert read_files(path) == before
+
+
+def collision(content: bytes, crc32c: int) -> bytes:
+    """Returns a content of the same length and with a given CRC-32C; the last four bytes differ.
+
+    A CRC is linear: each of the 32 bits changes the checksum by a constant, so the bits to change
+    are the solution of 32 equations, by Gaussian elimination.
+    """
+    start = google_crc32c.value(content[:-4])
+    zero = google_crc32c.extend(start, bytes(4))
+    rows: dict[int, tuple[int, int]] = {}
+    for bit in range(32):
+        effect = google_crc32c.extend(start, (1 << bit).to_bytes(4, "little")) ^ zero
+        bits = 1 << bit
+        while effect and (top := effect.bit_length()) in rows:
+            effect, bits = effect ^ rows[top][0], bits ^ rows[top][1]
+        if effect:
+            rows[effect.bit_length()] = (effect, bits)
+    wanted, solution = crc32c ^ zero, 0
+    while wanted:
+        effect, bits = rows[wanted.bit_length()]
+        wanted, solution = wanted ^ effect, solution ^ bits
+    return content[:-4] + solution.to_bytes(4, "little")
+
+
+def in_bucket(tmp_path: Path) -> Location:
+    return Bucket(tmp_path).location("bucket")
+
+
+def on_disk(tmp_path: Path) -> Location:
+    return location_of(tmp_path / "disk")
+
+
+@pytest.mark.parametrize("make_base", [on_disk, in_bucket])
+def test_a_forged_file_with_the_same_checksum_is_named(
+    tmp_path: Path, make_base: Callable[[Path], Location]
+):
+    content = b"the weights of the model"
+    name = "variables/variables.data-00000-of-00001"
+    model_path = write_files(tmp_path / "model", {**FILES, name: content})
+    exports = ExportDirectory(make_base(tmp_path))
+    export = publish(exports, 5, model_path)
+    assert exports.verify(export) == []
+    forged = collision(b"the weights of an attacker"[: len(content)], google_crc32c.value(content))
+    assert forged != content
+    (export.location / name).write(forged)
+    assert (export.location / name).digest() == digest_of_bytes(content)
+    actual, expected = hashlib.sha256(forged).hexdigest(), hashlib.sha256(content).hexdigest()
+    assert exports.verify(export) == [f"{name} has the SHA-256 {actual}, not {expected}"]
+
+
+def test_each_file_has_its_proof(tmp_path: Path, model_path: Path):
+    exports = ExportDirectory(on_disk(tmp_path))
+    export = publish(exports, 5, model_path)
+    record = exports.record(export)
+    assert {entry.path: entry.sha256 for entry in record.manifest} == {
+        name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()
+    }
+    write_files(Path(export.path), {"assets/more.txt": b"", "assets/words.txt": b"Words"})
+    (Path(export.path) / "fingerprint.pb").unlink()
+    # Records of older releases, and copies within a store, have no SHA-256.
+    record.manifest[0].sha256 = ""
+    proofs = records.proofs(record, export.location)
+    assert {proof.path: (proof.proof, bool(proof.problem)) for proof in proofs} == {
+        "assets/more.txt": ("", True),
+        "assets/empty.txt": ("crc32c", False),
+        "assets/words.txt": ("sha256", True),
+        "fingerprint.pb": ("", True),
+        "saved_model.pb": ("sha256", False),
+        "variables/variables.data-00000-of-00001": ("sha256", False),
+        "variables/variables.index": ("sha256", False),
+    }
+    assert exports.proofs(export)[-1].proof == "sha256"
+
+
+def test_a_copy_within_a_store_has_no_sha256(tmp_path: Path, model_path: Path):
+    bucket = Bucket(tmp_path)
+    exports = ExportDirectory(bucket.location("base"))
+    files = saved_model.files_of(Location(bucket, str(model_path)))
+    with exports.lock():
+        export = exports.publish(5, files, record_of())
+    assert {entry.sha256 for entry in exports.record(export).manifest} == {""}
+    assert {proof.proof for proof in exports.proofs(export)} == {"crc32c"}
+    assert exports.verify(export) == []
