@@ -20,7 +20,7 @@ of them lies. A figure with a sign and a unit is a difference. A limit is met if
 The rows about S3 run through a proxy that adds 20 ms to each request. Their floor is the time of
 the requests that
 [decision 17](../docs/decisions/0017-small-uploads-in-an-object-store.md) requires: one upload for
-each file, with as many in parallel as ours, and five requests that wait for each other.
+each file, with as many in parallel as ours, and six requests that wait for each other.
 [object_store.py](object_store.py) describes the comparison.
 
 The rows about past runs use an ML Metadata store on SQLite, with five artifacts for each run.

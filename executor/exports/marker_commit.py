@@ -81,12 +81,10 @@ class MarkerCommit:
                 [*below(destination, others), *below(staging, markers)],
                 [(content, destination / path) for path, content in made.items()],
             )
-            if total_size(files) > self._direct_bytes:
-                # Other programs have minutes to write to a large version. A small one is proven by
-                # the digests alone, which the storage has reported for each file.
-                expected = {file.path: file.digest.size for file in others}
-                expected.update((path, len(content)) for path, content in made.items())
-                check_sizes(expected, destination)
+            expected = {file.path: file.digest.size for file in others}
+            expected.update((path, len(content)) for path, content in made.items())
+            # A storage may keep something else than it has reported, and other programs may write.
+            check_sizes(expected, destination)
             check_lease()
         except Exception:
             with tolerated():

@@ -491,8 +491,13 @@ def test_the_marker_is_deleted_first(
     )
 
 
+@pytest.mark.parametrize("fixture", ["marker_commit", "large_commit"])
 def test_what_is_listed_must_be_what_was_written(
-    large_commit: MarkerCommit, bucket: Bucket, base_path: Path, model_path: Path
+    fixture: str,
+    request: pytest.FixtureRequest,
+    bucket: Bucket,
+    base_path: Path,
+    model_path: Path,
 ):
     sizes = bucket.sizes
 
@@ -505,7 +510,7 @@ def test_what_is_listed_must_be_what_was_written(
 
     bucket.sizes = spoil
     with pytest.raises(ValueError) as caught:  # noqa: PT011
-        large_commit.publish(5, files_of(model_path), CONTENTS, held)
+        request.getfixturevalue(fixture).publish(5, files_of(model_path), CONTENTS, held)
     assert str(caught.value) == (
         "cannot publish bucket://base/5: the store lists other sizes than were written for"
         " assets/strange, assets/words.txt, fingerprint.pb. Nothing was published. Run again, and"
