@@ -20,13 +20,25 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tfx_best_exporter.executor.exports import inspection, records, saved_model, versions
+from tfx_best_exporter.executor.exports import (
+    inspection,
+    pushed_model,
+    records,
+    retiring,
+    saved_model,
+    versions,
+)
 from tfx_best_exporter.executor.exports.commit import commit_for
 from tfx_best_exporter.executor.exports.hashing import hashing
 from tfx_best_exporter.executor.exports.largest_version import LargestVersion
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError, Tombstones
 from tfx_best_exporter.executor.exports.stamps import Stamps
-from tfx_best_exporter.executor.exports.version_files import VersionTakenError, remove_leftover
+from tfx_best_exporter.executor.exports.version_files import (
+    VersionTakenError,
+    explained,
+    logged,
+    remove_leftover,
+)
 from tfx_best_exporter.executor.exports.versions import (
     MAX_VERSION,
     Export,
@@ -39,16 +51,10 @@ from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import (
     Entry,
     Lease,
-    LeaseLostError,
-    Storage,
-    StorageError,
 )
 from tfx_best_exporter.executor.storage.transfer import (
     at_once,
-    copy_files,
     in_background,
-    in_batch,
-    link_files,
 )
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -98,7 +104,7 @@ class ExportDirectory:
         """
         with contextlib.ExitStack() as stack:
             start_cleaning_up = stack.enter_context(in_background(self._commit.clean_up))
-            with _explained(
+            with explained(
                 "lock the base directory",
                 self.base,
                 "Grant the permission to write to it, free some space, or set another"
@@ -310,7 +316,7 @@ class ExportDirectory:
         half_written = self._tombstones.half_written_in(names)
         found.extend(remove_leftover(location) for location in half_written)
         if not found:
-            self._fresh = versions.listing_of(_without_state(entries), self.base)
+            self._fresh = self._listing_of(entries)
             self._largest_seen = max(
                 [self._fresh.largest_version, largest_given, *records.tombstones_in(names)]
             )
@@ -359,7 +365,7 @@ class ExportDirectory:
                 location = self.base / str(candidate_version)
                 self._check_lease()
                 try:
-                    with _explained(
+                    with explained(
                         "write the export",
                         location,
                         "Nothing was published. Check that the model can be read and that the base"
@@ -376,7 +382,7 @@ class ExportDirectory:
                     continue
                 export = Export(version=candidate_version, base=self.base)
                 # The copies were compared with the digests in the record a moment ago.
-                with _logged("note the stamps of", export.location):
+                with logged("note the stamps of", export.location):
                     self._note_stamps(export, inspection.stamps_of_files(export.location.tree()))
                 return export, published[candidate_version]
         raise ValueError(
@@ -436,30 +442,18 @@ class ExportDirectory:
             except (OSError, RecordError) as error:
                 failures[export] = error
 
-        def condemn(batch: Storage, export: Export) -> None:
-            self._check_lease()
-            self._tombstones.on(batch).write(own[export], why=reasons[export], now=now)
-
-        def finish(batch: Storage, export: Export) -> None:
-            # If this fails, the next run may retire the version again after a restore.
-            self._check_lease()
-            self._tombstones.on(batch).write(
-                own[export], why=reasons[export], now=now, files_deleted=True
-            )
-
-        def spare(_: Storage, export: Export) -> None:
-            if self._commit.is_visible(export.version):
-                self._tombstones.location(export.version).remove()
-
-        problems = in_batch(condemn, own, self.base.storage)
-        condemned = {export.version: export for export in own if export not in problems}
-        self._stamps.keep_only({*self._listing().versions} - {*condemned})
-        kept = self._commit.retire([*condemned], self._check_lease)
-        problems |= {condemned[version]: error for version, error in kept.items()}
-        in_batch(finish, [key for key in own if key not in problems], self.base.storage)
-        # After LeaseLostError, the next writer decides about a version and about its tombstone.
-        spared = [key for key, error in problems.items() if not isinstance(error, LeaseLostError)]
-        return {**failures, **problems, **in_batch(spare, spared, self.base.storage)}
+        doomed = {export.version for export in own}
+        self._stamps.keep_only({*self._listing().versions} - doomed)
+        problems = retiring.retire(
+            own,
+            reasons,
+            tombstones=self._tombstones,
+            commit=self._commit,
+            storage=self.base.storage,
+            check_lease=self._check_lease,
+            now=now,
+        )
+        return {**failures, **problems}
 
     def _own_record(self, export: Export, known: pb.ExportRecord | None) -> pb.ExportRecord:
         record = known or records.record_of(export.location, without=["manifest"])
@@ -477,22 +471,7 @@ class ExportDirectory:
         destination: Location,
         model_files: Sequence[saved_model.ModelFile],
     ) -> None:
-        """Copies the content of an export to another directory, with links to the model's files.
-
-        A file of the model is linked if it has the same content and is in the same storage as the
-        destination: files in the pipeline root never change. All other files are copied. The
-        served files are never linked.
-
-        Args:
-            export: An export with a record, or a foreign one.
-            destination: Target directory; it may have files from a run that died.
-            model_files: Files of the model that the export was made from.
-
-        Raises:
-            OSError: A file cannot be read or written.
-        """
-        sources = {(file.path, file.digest.size, file.digest.crc32c): file for file in model_files}
-        links, copies = [], []
+        """Copies an export with a record, or a foreign one; see `pushed_model.copy_export`."""
         if self.has_record(export):
             sizes = export.location.sizes()
             entries = [*self.record(export).manifest, pb.ManifestEntry(path=RECORD_PATH)]
@@ -500,20 +479,7 @@ class ExportDirectory:
             manifest = [entry for entry in entries if entry.path in sizes]
         else:
             manifest = records.manifest_of(saved_model.files_of(export.location))
-        for entry in manifest:
-            source = sources.get((entry.path, entry.size, entry.crc32c))
-            if source and source.source.storage is destination.storage:
-                links.append((source.source, destination / entry.path))
-            else:
-                copies.append((export.location / entry.path, destination / entry.path))
-        with _explained(
-            "write the artifact pushed_model to",
-            destination,
-            "The served export is complete. Free some space, then run again.",
-        ):
-            link_files(links)
-            copy_files(copies)
-            destination.storage.sync(destination.path)
+        pushed_model.copy_export(export.location, manifest, destination, model_files)
 
     def _check_lease(self) -> None:
         if self._lease is None:
@@ -526,18 +492,19 @@ class ExportDirectory:
     def _note_stamps(self, export: Export, stamps: Mapping[str, str]) -> None:
         if not stamps:
             return
-        with _logged("note the stamps of", export.location):
+        with logged("note the stamps of", export.location):
             self._stamps.write(export.version, stamps)
 
     def _storage_time(self) -> float:
         return self.base.storage.now((self._state / "lock").path, is_locked=self._lease is not None)
 
     def _listing(self) -> Listing:
-        return versions.listing_of(self._entries(), self.base)
+        return self._listing_of(self._children())
 
-    def _entries(self) -> Sequence[Entry]:
-        """Returns the entries of the base directory without the exporter's own state."""
-        return _without_state(self._children())
+    def _listing_of(self, entries: Sequence[Entry]) -> Listing:
+        """Returns the versions among the entries, without the exporter's own state."""
+        others = [entry for entry in entries if entry.name != STATE_DIRECTORY]
+        return versions.listing_of(others, self.base)
 
     def _children(self) -> Sequence[Entry]:
         try:
@@ -547,28 +514,3 @@ class ExportDirectory:
                 "push_destination.filesystem.base_directory must be a directory"
                 f" (got {str(self.base)!r}, a file). Choose another path, or move the file away."
             ) from error
-
-
-def _without_state(entries: Sequence[Entry]) -> list[Entry]:
-    return [entry for entry in entries if entry.name != STATE_DIRECTORY]
-
-
-@contextlib.contextmanager
-def _logged(attempt: str, location: Location) -> Iterator[None]:
-    """Logs an OSError of something that the run can do without."""
-    try:
-        yield
-    except OSError as error:
-        _logger.warning("cannot %s %s: %s", attempt, location, error)
-
-
-@contextlib.contextmanager
-def _explained(attempt: str, location: Location, remedy: str) -> Iterator[None]:
-    """Adds the attempt, the location and the remedy to an error of the operating system."""
-    try:
-        yield
-    except OSError as error:
-        # errno is None only for errors of this package, whose messages are already complete.
-        if error.errno is None:
-            raise
-        raise StorageError(f"cannot {attempt} {location}: {error}. {remedy}") from error

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tfx_best_exporter.executor.exports.saved_model import ModelFile, total_size
 from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import StorageError
 from tfx_best_exporter.executor.storage.transfer import copy_files, in_parallel
 
 _logger = logging.getLogger(__name__)
@@ -118,3 +119,24 @@ def changed(file: ModelFile, how: str, digest: object) -> str:
         f"cannot publish {file.path}: {digest} were {how}, but {file.source} had {file.digest}."
         " Nothing was published. Run again, and check whether another program writes to it."
     )
+
+
+@contextlib.contextmanager
+def logged(attempt: str, location: Location) -> Iterator[None]:
+    """Logs an OSError of something that the run can do without."""
+    try:
+        yield
+    except OSError as error:
+        _logger.warning("cannot %s %s: %s", attempt, location, error)
+
+
+@contextlib.contextmanager
+def explained(attempt: str, location: Location, remedy: str) -> Iterator[None]:
+    """Adds the attempt, the location and the remedy to an error of the operating system."""
+    try:
+        yield
+    except OSError as error:
+        # errno is None only for errors of this package, whose messages are already complete.
+        if error.errno is None:
+            raise
+        raise StorageError(f"cannot {attempt} {location}: {error}. {remedy}") from error

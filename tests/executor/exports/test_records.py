@@ -280,7 +280,7 @@ def test_a_copy_within_a_store_has_no_sha256(tmp_path: Path, model_path: Path):
     exports = ExportDirectory(bucket.location("base"))
     files = saved_model.files_of(Location(bucket, str(model_path)))
     with exports.lock():
-        export = exports.publish(5, files, record_of())
+        export, _ = exports.publish(5, files, record_of())
     assert {entry.sha256 for entry in exports.record(export).manifest} == {""}
     assert {proof.proof for proof in exports.proofs(export)} == {"crc32c"}
     assert exports.verify(export) == []

@@ -1,0 +1,62 @@
+"""Retires several exports together: tombstones, then the commit, then finished tombstones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tfx_best_exporter.executor.exports.commit import Commit
+from tfx_best_exporter.executor.exports.records import Tombstones
+from tfx_best_exporter.executor.exports.versions import Export
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError, Storage
+from tfx_best_exporter.executor.storage.transfer import in_batch
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+
+def retire(
+    records: Mapping[Export, pb.ExportRecord],
+    reasons: Mapping[Export, str],
+    *,
+    tombstones: Tombstones,
+    commit: Commit,
+    storage: Storage,
+    check_lease: Callable[[], None],
+    now: float,
+) -> dict[Export, OSError]:
+    """Retires exports, each step for all of them in one batch.
+
+    Args:
+        records: Records of the exports.
+        reasons: Reason for each export.
+        tombstones: The tombstones of the base directory.
+        commit: The commit of the base directory.
+        storage: Storage of the base directory.
+        check_lease: Called before each change.
+        now: Seconds since the epoch.
+
+    Returns:
+        The error of each export that was not retired, or not completely.
+    """
+
+    def condemn(batch: Storage, export: Export) -> None:
+        check_lease()
+        tombstones.on(batch).write(records[export], why=reasons[export], now=now)
+
+    def finish(batch: Storage, export: Export) -> None:
+        check_lease()
+        tombstones.on(batch).write(
+            records[export], why=reasons[export], now=now, files_deleted=True
+        )
+
+    def spare(_: Storage, export: Export) -> None:
+        if commit.is_visible(export.version):
+            tombstones.location(export.version).remove()
+
+    problems = in_batch(condemn, records, storage)
+    condemned = {export.version: export for export in records if export not in problems}
+    kept = commit.retire([*condemned], check_lease)
+    problems |= {condemned[version]: error for version, error in kept.items()}
+    # A tombstone that is not finished is harmless: no file of the export is left.
+    in_batch(finish, [export for export in records if export not in problems], storage)
+    # After LeaseLostError, the next writer decides about a version and about its tombstone.
+    spared = [key for key, error in problems.items() if not isinstance(error, LeaseLostError)]
+    return {**problems, **in_batch(spare, spared, storage)}
