@@ -27,6 +27,7 @@ from tfx_best_exporter.component.newest import PUSHED_MODEL, SCAN_SECONDS, Newes
 from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.arguments import destination
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.records import RecordError
 from tfx_best_exporter.executor.exports.versions import Export, Served
 from tfx_best_exporter.executor.running.exec_properties import PriorExport
 from tfx_best_exporter.executor.storage import location_of
@@ -77,10 +78,14 @@ def look_up(
         served = exports.served()
     newest = NewestPushedModels(store, clock)
     pushed_models = newest.first_page()
-    retired = _settle_retired(store, exports, pushed_models, pipeline_name, pushed_models_uri)
+    problems = _unreachable(pushed_models, pushed_models_uri)
+    retired = _settle_retired(
+        store, exports, pushed_models, pipeline_name, pushed_models_uri, problems
+    )
     node = _Node(store=store, pipeline_name=pipeline_name, pushed_models_uri=pushed_models_uri)
     warnings = _disagreements(node, exports, served.export, pushed_models, retired)
     prior = _prior_export(node, served, newest, warnings)
+    prior = _with_warnings(prior, problems)
     return {
         keys.BEST_FINGERPRINT_KEY: served.fingerprint,
         keys.PRIOR_EXPORT_KEY: json.dumps(
@@ -305,8 +310,9 @@ def _destination_of(artifact: mlmd.Artifact) -> str:
     try:
         # The URI is normalized for comparison: Pusher stores it as the author spelled it.
         return location_of(pushed_to).uri
-    except ValueError:
-        # A destination without a storage cannot be this base directory.
+    except (ImportError, ValueError):
+        # A destination without a storage, or in one whose client is not installed, cannot be this
+        # base directory.
         return ""
 
 
@@ -365,9 +371,45 @@ def _newest(artifacts: Iterable[mlmd.Artifact], type_name: str) -> mlmd.Artifact
 def _exists(uri: str) -> bool:
     try:
         return location_of(uri).exists()
+    except ImportError as error:
+        _logger.warning("an artifact is passed over: %s", error)
+        return False
     except (OSError, ValueError):
         # A URI without a storage, or one that cannot be read, is of no use to the caller.
         return False
+
+
+def _unreachable(pushed_models: Iterable[mlmd.Artifact], pushed_models_uri: str) -> list[str]:
+    """Returns a warning if PushedModels of the pipeline root need a client that is not installed.
+
+    Args:
+        pushed_models: PushedModels of any pipeline.
+        pushed_models_uri: URI of the directory of this node's PushedModels, two folders below the
+            pipeline root.
+    """
+    root = os.path.dirname(os.path.dirname(pushed_models_uri))
+    problems = []
+    for artifact in pushed_models:
+        if artifact.uri.startswith(f"{root}/"):
+            # Reading a missing key of a proto map would add the key.
+            pushed_to = dict(artifact.custom_properties).get(keys.PUSHED_DESTINATION_PROPERTY)
+            try:
+                location_of(pushed_to.string_value if pushed_to else artifact.uri)
+            except ImportError as error:
+                problems.append(str(error))
+            except ValueError:
+                # A destination without a storage cannot be this base directory.
+                continue
+    count = f"{len(problems)} PushedModels" if len(problems) > 1 else "a PushedModel"
+    return [f"{count} in ML Metadata cannot be read: {problems[0]}"] if problems else []
+
+
+def _with_warnings(prior: PriorExport | None, warnings: Sequence[str]) -> PriorExport | None:
+    """Returns the information about the best with further warnings."""
+    if not warnings:
+        return prior
+    prior = prior or PriorExport(version=0, is_foreign=False)
+    return dataclasses.replace(prior, warnings=(*prior.warnings, *warnings))
 
 
 def _settle_retired(
@@ -376,40 +418,80 @@ def _settle_retired(
     pushed_models: Sequence[mlmd.Artifact],
     pipeline_name: str,
     pushed_models_uri: str,
+    warnings: list[str],
 ) -> set[int]:
     """Deletes the PushedModels' own copies of retired exports, and marks them DELETED.
 
     A tombstone is not trusted with paths. Only artifacts that ML Metadata knows are deleted, and
-    only if they belong to this pipeline and lie below this node's directory.
+    only if they belong to this pipeline, lie below this node's directory, were pushed as the
+    retired version, and no export in the base directory names them.
+
+    Args:
+        store: ML Metadata.
+        exports: The base directory.
+        pushed_models: PushedModels that may be copies of retired exports.
+        pipeline_name: Name of the pipeline context.
+        pushed_models_uri: URI of the directory of this node's PushedModels.
+        warnings: List that gets a warning for each problem that was tolerated.
 
     Returns:
         The versions of the tombstones that were read.
     """
     retired: set[int] = set()
+    doomed: list[mlmd.Artifact] = []
     settled = 0
-    for tombstone in exports.tombstones():
+    for tombstone in exports.tombstones(warnings):
         retired.add(tombstone.record.version)
         uri = (exports.base / str(tombstone.record.version)).uri
         artifacts = {
             artifact.id: artifact
             for artifact in (
                 _pushed_model_at(store, tombstone.record.pushed_model_uri),
-                *(item for item in pushed_models if _destination_of(item) == uri),
+                *pushed_models,
             )
-            if artifact is not None and artifact.state != mlmd.Artifact.DELETED
+            if artifact is not None
+            and artifact.state != mlmd.Artifact.DELETED
+            # The URI in the tombstone may be that of another export's PushedModel.
+            and _destination_of(artifact) == uri
         }
-        doomed = [
+        found = [
             artifact
             for artifact in artifacts.values()
             if _is_below(artifact.uri, pushed_models_uri)
             and _is_of_pipeline(store, artifact, pipeline_name)
         ]
-        for artifact in doomed:
-            _delete(store, artifact)
-        settled = 0 if doomed else settled + 1
+        doomed += found
+        settled = 0 if found else settled + 1
         if settled == _SETTLED_LIMIT:
             break
+    for artifact in _not_named(doomed, exports, warnings):
+        _delete(store, artifact)
     return retired
+
+
+def _not_named(
+    doomed: Sequence[mlmd.Artifact], exports: ExportDirectory, warnings: list[str]
+) -> list[mlmd.Artifact]:
+    """Returns the artifacts that no record in the base directory names.
+
+    A person goes back to an older model by copying its export to a larger number. The record of the
+    copy names the PushedModel of the original, which may be retired. If a record cannot be read, it
+    may name any artifact.
+    """
+    if not doomed:
+        return []
+    try:
+        named = {
+            exports.record(export).pushed_model_uri.rstrip("/")
+            for export in exports.exports()
+            if exports.has_record(export)
+        }
+    except (OSError, RecordError) as error:
+        warnings.append(
+            f"{len(doomed)} PushedModels of retired exports are kept until the next run: {error}"
+        )
+        return []
+    return [artifact for artifact in doomed if artifact.uri.rstrip("/") not in named]
 
 
 def _is_below(uri: str, directory_uri: str) -> bool:

@@ -24,25 +24,29 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tfx_best_exporter/proto/event_files.proto\x12\x1dtfx_best_exporter.event_files\"k\n\x05\x45vent\x12\x11\n\twall_time\x18\x01 \x01(\x01\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\x39\n\x07summary\x18\x05 \x01(\x0b\x32&.tfx_best_exporter.event_files.SummaryH\x00\x42\x06\n\x04what\"\xbb\x01\n\x07Summary\x12;\n\x05value\x18\x01 \x03(\x0b\x32,.tfx_best_exporter.event_files.Summary.Value\x1as\n\x05Value\x12\x0b\n\x03tag\x18\x01 \x01(\t\x12\x16\n\x0csimple_value\x18\x02 \x01(\x02H\x00\x12<\n\x06tensor\x18\x08 \x01(\x0b\x32*.tfx_best_exporter.event_files.TensorProtoH\x00\x42\x07\n\x05value\"\xa9\x02\n\x0bTensorProto\x12\x36\n\x05\x64type\x18\x01 \x01(\x0e\x32\'.tfx_best_exporter.event_files.DataType\x12\x45\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32/.tfx_best_exporter.event_files.TensorShapeProto\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02\x12\x12\n\ndouble_val\x18\x06 \x03(\x01\x12\x0f\n\x07int_val\x18\x07 \x03(\x05\x12\x11\n\tint64_val\x18\n \x03(\x03\x12\x10\n\x08half_val\x18\r \x03(\x05\x12\x12\n\nuint32_val\x18\x10 \x03(\r\x12\x12\n\nuint64_val\x18\x11 \x03(\x04\"i\n\x10TensorShapeProto\x12@\n\x03\x64im\x18\x02 \x03(\x0b\x32\x33.tfx_best_exporter.event_files.TensorShapeProto.Dim\x1a\x13\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03*\xb6\x01\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x12\r\n\tDT_DOUBLE\x10\x02\x12\x0c\n\x08\x44T_INT32\x10\x03\x12\x0c\n\x08\x44T_UINT8\x10\x04\x12\x0c\n\x08\x44T_INT16\x10\x05\x12\x0b\n\x07\x44T_INT8\x10\x06\x12\x0c\n\x08\x44T_INT64\x10\t\x12\r\n\tDT_UINT16\x10\x11\x12\x0b\n\x07\x44T_HALF\x10\x13\x12\r\n\tDT_UINT32\x10\x16\x12\r\n\tDT_UINT64\x10\x17\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)tfx_best_exporter/proto/event_files.proto\x12\x1dtfx_best_exporter.event_files\"\xad\x01\n\x05\x45vent\x12\x11\n\twall_time\x18\x01 \x01(\x01\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\x39\n\x07summary\x18\x05 \x01(\x0b\x32&.tfx_best_exporter.event_files.SummaryH\x00\x12@\n\x0bsession_log\x18\x07 \x01(\x0b\x32).tfx_best_exporter.event_files.SessionLogH\x00\x42\x06\n\x04what\"\xa3\x01\n\nSessionLog\x12G\n\x06status\x18\x01 \x01(\x0e\x32\x37.tfx_best_exporter.event_files.SessionLog.SessionStatus\"L\n\rSessionStatus\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\t\n\x05START\x10\x01\x12\x08\n\x04STOP\x10\x02\x12\x0e\n\nCHECKPOINT\x10\x03\"\xbb\x01\n\x07Summary\x12;\n\x05value\x18\x01 \x03(\x0b\x32,.tfx_best_exporter.event_files.Summary.Value\x1as\n\x05Value\x12\x0b\n\x03tag\x18\x01 \x01(\t\x12\x16\n\x0csimple_value\x18\x02 \x01(\x02H\x00\x12<\n\x06tensor\x18\x08 \x01(\x0b\x32*.tfx_best_exporter.event_files.TensorProtoH\x00\x42\x07\n\x05value\"\xa9\x02\n\x0bTensorProto\x12\x36\n\x05\x64type\x18\x01 \x01(\x0e\x32\'.tfx_best_exporter.event_files.DataType\x12\x45\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32/.tfx_best_exporter.event_files.TensorShapeProto\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02\x12\x12\n\ndouble_val\x18\x06 \x03(\x01\x12\x0f\n\x07int_val\x18\x07 \x03(\x05\x12\x11\n\tint64_val\x18\n \x03(\x03\x12\x10\n\x08half_val\x18\r \x03(\x05\x12\x12\n\nuint32_val\x18\x10 \x03(\r\x12\x12\n\nuint64_val\x18\x11 \x03(\x04\"i\n\x10TensorShapeProto\x12@\n\x03\x64im\x18\x02 \x03(\x0b\x32\x33.tfx_best_exporter.event_files.TensorShapeProto.Dim\x1a\x13\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03*\xb6\x01\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x12\r\n\tDT_DOUBLE\x10\x02\x12\x0c\n\x08\x44T_INT32\x10\x03\x12\x0c\n\x08\x44T_UINT8\x10\x04\x12\x0c\n\x08\x44T_INT16\x10\x05\x12\x0b\n\x07\x44T_INT8\x10\x06\x12\x0c\n\x08\x44T_INT64\x10\t\x12\r\n\tDT_UINT16\x10\x11\x12\x0b\n\x07\x44T_HALF\x10\x13\x12\r\n\tDT_UINT32\x10\x16\x12\r\n\tDT_UINT64\x10\x17\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tfx_best_exporter.proto.event_files_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DATATYPE']._serialized_start=783
-  _globals['_DATATYPE']._serialized_end=965
-  _globals['_EVENT']._serialized_start=76
-  _globals['_EVENT']._serialized_end=183
-  _globals['_SUMMARY']._serialized_start=186
-  _globals['_SUMMARY']._serialized_end=373
-  _globals['_SUMMARY_VALUE']._serialized_start=258
-  _globals['_SUMMARY_VALUE']._serialized_end=373
-  _globals['_TENSORPROTO']._serialized_start=376
-  _globals['_TENSORPROTO']._serialized_end=673
-  _globals['_TENSORSHAPEPROTO']._serialized_start=675
-  _globals['_TENSORSHAPEPROTO']._serialized_end=780
-  _globals['_TENSORSHAPEPROTO_DIM']._serialized_start=761
-  _globals['_TENSORSHAPEPROTO_DIM']._serialized_end=780
+  _globals['_DATATYPE']._serialized_start=1016
+  _globals['_DATATYPE']._serialized_end=1198
+  _globals['_EVENT']._serialized_start=77
+  _globals['_EVENT']._serialized_end=250
+  _globals['_SESSIONLOG']._serialized_start=253
+  _globals['_SESSIONLOG']._serialized_end=416
+  _globals['_SESSIONLOG_SESSIONSTATUS']._serialized_start=340
+  _globals['_SESSIONLOG_SESSIONSTATUS']._serialized_end=416
+  _globals['_SUMMARY']._serialized_start=419
+  _globals['_SUMMARY']._serialized_end=606
+  _globals['_SUMMARY_VALUE']._serialized_start=491
+  _globals['_SUMMARY_VALUE']._serialized_end=606
+  _globals['_TENSORPROTO']._serialized_start=609
+  _globals['_TENSORPROTO']._serialized_end=906
+  _globals['_TENSORSHAPEPROTO']._serialized_start=908
+  _globals['_TENSORSHAPEPROTO']._serialized_end=1013
+  _globals['_TENSORSHAPEPROTO_DIM']._serialized_start=994
+  _globals['_TENSORSHAPEPROTO_DIM']._serialized_end=1013
 # @@protoc_insertion_point(module_scope)

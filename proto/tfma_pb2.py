@@ -25,37 +25,41 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import wrappers_pb2 as google_dot_protobuf_dot_wrappers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tfx_best_exporter/proto/tfma.proto\x12\x16tfx_best_exporter.tfma\x1a\x1egoogle/protobuf/wrappers.proto\"\x83\x03\n\x0fMetricsForSlice\x12\x35\n\tslice_key\x18\x01 \x01(\x0b\x32 .tfx_best_exporter.tfma.SliceKeyH\x00\x12@\n\x0f\x63ross_slice_key\x18\x03 \x01(\x0b\x32%.tfx_best_exporter.tfma.CrossSliceKeyH\x00\x12\x1e\n\x16metric_keys_and_values\x18\x33 \x03(\x0c\x1a\xc0\x01\n\x11MetricKeyAndValue\x12.\n\x03key\x18\x01 \x01(\x0b\x32!.tfx_best_exporter.tfma.MetricKey\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12G\n\x13\x63onfidence_interval\x18\x03 \x01(\x0b\x32*.tfx_best_exporter.tfma.ConfidenceIntervalB\x14\n\x12slicing_spec_oneof\"M\n\x08SliceKey\x12\x41\n\x11single_slice_keys\x18\x01 \x03(\x0b\x32&.tfx_best_exporter.tfma.SingleSliceKey\"m\n\x0eSingleSliceKey\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x15\n\x0b\x62ytes_value\x18\x02 \x01(\x0cH\x00\x12\x15\n\x0b\x66loat_value\x18\x03 \x01(\x02H\x00\x12\x15\n\x0bint64_value\x18\x04 \x01(\x03H\x00\x42\x06\n\x04kind\"\x0f\n\rCrossSliceKey\"\xfd\x01\n\tMetricKey\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0boutput_name\x18\x02 \x01(\t\x12/\n\x07sub_key\x18\x03 \x01(\x0b\x32\x1e.tfx_best_exporter.tfma.SubKey\x12\x12\n\nmodel_name\x18\x04 \x01(\t\x12\x0f\n\x07is_diff\x18\x05 \x01(\x08\x12\x41\n\x10\x61ggregation_type\x18\x06 \x01(\x0b\x32\'.tfx_best_exporter.tfma.AggregationType\x12\x34\n\x10\x65xample_weighted\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.BoolValue\"\x8b\x01\n\x06SubKey\x12-\n\x08\x63lass_id\x18\x01 \x01(\x0b\x32\x1b.google.protobuf.Int32Value\x12&\n\x01k\x18\x02 \x01(\x0b\x32\x1b.google.protobuf.Int32Value\x12*\n\x05top_k\x18\x03 \x01(\x0b\x32\x1b.google.protobuf.Int32Value\"m\n\x0f\x41ggregationType\x12\x17\n\rmicro_average\x18\x01 \x01(\x08H\x00\x12\x17\n\rmacro_average\x18\x02 \x01(\x08H\x00\x12 \n\x16weighted_macro_average\x18\x03 \x01(\x08H\x00\x42\x06\n\x04type\"\x91\x02\n\x0bMetricValue\x12\x34\n\x0c\x64ouble_value\x18\x01 \x01(\x0b\x32\x1c.google.protobuf.DoubleValueH\x00\x12=\n\rbounded_value\x18\x02 \x01(\x0b\x32$.tfx_best_exporter.tfma.BoundedValueH\x00\x12\x39\n\x0b\x61rray_value\x18\x07 \x01(\x0b\x32\".tfx_best_exporter.tfma.ArrayValueH\x00\x12J\n\x14t_distribution_value\x18\t \x01(\x0b\x32*.tfx_best_exporter.tfma.TDistributionValueH\x00\x42\x06\n\x04type\"h\n\nArrayValue\x12\x14\n\x0cint32_values\x18\x04 \x03(\x05\x12\x14\n\x0cint64_values\x18\x05 \x03(\x03\x12\x16\n\x0e\x66loat32_values\x18\x06 \x03(\x02\x12\x16\n\x0e\x66loat64_values\x18\x07 \x03(\x01\"\xa1\x01\n\x0c\x42oundedValue\x12\x31\n\x0blower_bound\x18\x01 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12\x31\n\x0bupper_bound\x18\x02 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12+\n\x05value\x18\x03 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\"\xcc\x01\n\x12TDistributionValue\x12?\n\x19sample_standard_deviation\x18\x02 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12>\n\x19sample_degrees_of_freedom\x18\x03 \x01(\x0b\x32\x1b.google.protobuf.Int64Value\x12\x35\n\x0funsampled_value\x18\x04 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\"\xfe\x01\n\x12\x43onfidenceInterval\x12\x38\n\x0bupper_bound\x18\x01 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12\x38\n\x0blower_bound\x18\x02 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12;\n\x0estandard_error\x18\x03 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12\x37\n\x12\x64\x65grees_of_freedom\x18\x04 \x01(\x0b\x32\x1b.google.protobuf.Int64Valueb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tfx_best_exporter/proto/tfma.proto\x12\x16tfx_best_exporter.tfma\x1a\x1egoogle/protobuf/wrappers.proto\"\x9f\x04\n\x0fMetricsForSlice\x12\x35\n\tslice_key\x18\x01 \x01(\x0b\x32 .tfx_best_exporter.tfma.SliceKeyH\x00\x12@\n\x0f\x63ross_slice_key\x18\x03 \x01(\x0b\x32%.tfx_best_exporter.tfma.CrossSliceKeyH\x00\x12\x45\n\x07metrics\x18\x02 \x03(\x0b\x32\x34.tfx_best_exporter.tfma.MetricsForSlice.MetricsEntry\x12\x1e\n\x16metric_keys_and_values\x18\x33 \x03(\x0c\x1a\xc0\x01\n\x11MetricKeyAndValue\x12.\n\x03key\x18\x01 \x01(\x0b\x32!.tfx_best_exporter.tfma.MetricKey\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12G\n\x13\x63onfidence_interval\x18\x03 \x01(\x0b\x32*.tfx_best_exporter.tfma.ConfidenceInterval\x1aS\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue:\x02\x38\x01\x42\x14\n\x12slicing_spec_oneof\"M\n\x08SliceKey\x12\x41\n\x11single_slice_keys\x18\x01 \x03(\x0b\x32&.tfx_best_exporter.tfma.SingleSliceKey\"m\n\x0eSingleSliceKey\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x15\n\x0b\x62ytes_value\x18\x02 \x01(\x0cH\x00\x12\x15\n\x0b\x66loat_value\x18\x03 \x01(\x02H\x00\x12\x15\n\x0bint64_value\x18\x04 \x01(\x03H\x00\x42\x06\n\x04kind\"\x0f\n\rCrossSliceKey\"\xfd\x01\n\tMetricKey\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0boutput_name\x18\x02 \x01(\t\x12/\n\x07sub_key\x18\x03 \x01(\x0b\x32\x1e.tfx_best_exporter.tfma.SubKey\x12\x12\n\nmodel_name\x18\x04 \x01(\t\x12\x0f\n\x07is_diff\x18\x05 \x01(\x08\x12\x41\n\x10\x61ggregation_type\x18\x06 \x01(\x0b\x32\'.tfx_best_exporter.tfma.AggregationType\x12\x34\n\x10\x65xample_weighted\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.BoolValue\"\x8b\x01\n\x06SubKey\x12-\n\x08\x63lass_id\x18\x01 \x01(\x0b\x32\x1b.google.protobuf.Int32Value\x12&\n\x01k\x18\x02 \x01(\x0b\x32\x1b.google.protobuf.Int32Value\x12*\n\x05top_k\x18\x03 \x01(\x0b\x32\x1b.google.protobuf.Int32Value\"m\n\x0f\x41ggregationType\x12\x17\n\rmicro_average\x18\x01 \x01(\x08H\x00\x12\x17\n\rmacro_average\x18\x02 \x01(\x08H\x00\x12 \n\x16weighted_macro_average\x18\x03 \x01(\x08H\x00\x42\x06\n\x04type\"\xaa\x02\n\x0bMetricValue\x12\x34\n\x0c\x64ouble_value\x18\x01 \x01(\x0b\x32\x1c.google.protobuf.DoubleValueH\x00\x12=\n\rbounded_value\x18\x02 \x01(\x0b\x32$.tfx_best_exporter.tfma.BoundedValueH\x00\x12\x39\n\x0b\x61rray_value\x18\x07 \x01(\x0b\x32\".tfx_best_exporter.tfma.ArrayValueH\x00\x12J\n\x14t_distribution_value\x18\t \x01(\x0b\x32*.tfx_best_exporter.tfma.TDistributionValueH\x00\x12\x17\n\rdebug_message\x18\n \x01(\tH\x00\x42\x06\n\x04type\"h\n\nArrayValue\x12\x14\n\x0cint32_values\x18\x04 \x03(\x05\x12\x14\n\x0cint64_values\x18\x05 \x03(\x03\x12\x16\n\x0e\x66loat32_values\x18\x06 \x03(\x02\x12\x16\n\x0e\x66loat64_values\x18\x07 \x03(\x01\"\xa1\x01\n\x0c\x42oundedValue\x12\x31\n\x0blower_bound\x18\x01 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12\x31\n\x0bupper_bound\x18\x02 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12+\n\x05value\x18\x03 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\"\xcc\x01\n\x12TDistributionValue\x12?\n\x19sample_standard_deviation\x18\x02 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12>\n\x19sample_degrees_of_freedom\x18\x03 \x01(\x0b\x32\x1b.google.protobuf.Int64Value\x12\x35\n\x0funsampled_value\x18\x04 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\"\xfe\x01\n\x12\x43onfidenceInterval\x12\x38\n\x0bupper_bound\x18\x01 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12\x38\n\x0blower_bound\x18\x02 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12;\n\x0estandard_error\x18\x03 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12\x37\n\x12\x64\x65grees_of_freedom\x18\x04 \x01(\x0b\x32\x1b.google.protobuf.Int64Valueb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tfx_best_exporter.proto.tfma_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_METRICSFORSLICE_METRICSENTRY']._loaded_options = None
+  _globals['_METRICSFORSLICE_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_METRICSFORSLICE']._serialized_start=95
-  _globals['_METRICSFORSLICE']._serialized_end=482
-  _globals['_METRICSFORSLICE_METRICKEYANDVALUE']._serialized_start=268
-  _globals['_METRICSFORSLICE_METRICKEYANDVALUE']._serialized_end=460
-  _globals['_SLICEKEY']._serialized_start=484
-  _globals['_SLICEKEY']._serialized_end=561
-  _globals['_SINGLESLICEKEY']._serialized_start=563
-  _globals['_SINGLESLICEKEY']._serialized_end=672
-  _globals['_CROSSSLICEKEY']._serialized_start=674
-  _globals['_CROSSSLICEKEY']._serialized_end=689
-  _globals['_METRICKEY']._serialized_start=692
-  _globals['_METRICKEY']._serialized_end=945
-  _globals['_SUBKEY']._serialized_start=948
-  _globals['_SUBKEY']._serialized_end=1087
-  _globals['_AGGREGATIONTYPE']._serialized_start=1089
-  _globals['_AGGREGATIONTYPE']._serialized_end=1198
-  _globals['_METRICVALUE']._serialized_start=1201
-  _globals['_METRICVALUE']._serialized_end=1474
-  _globals['_ARRAYVALUE']._serialized_start=1476
-  _globals['_ARRAYVALUE']._serialized_end=1580
-  _globals['_BOUNDEDVALUE']._serialized_start=1583
-  _globals['_BOUNDEDVALUE']._serialized_end=1744
-  _globals['_TDISTRIBUTIONVALUE']._serialized_start=1747
-  _globals['_TDISTRIBUTIONVALUE']._serialized_end=1951
-  _globals['_CONFIDENCEINTERVAL']._serialized_start=1954
-  _globals['_CONFIDENCEINTERVAL']._serialized_end=2208
+  _globals['_METRICSFORSLICE']._serialized_end=638
+  _globals['_METRICSFORSLICE_METRICKEYANDVALUE']._serialized_start=339
+  _globals['_METRICSFORSLICE_METRICKEYANDVALUE']._serialized_end=531
+  _globals['_METRICSFORSLICE_METRICSENTRY']._serialized_start=533
+  _globals['_METRICSFORSLICE_METRICSENTRY']._serialized_end=616
+  _globals['_SLICEKEY']._serialized_start=640
+  _globals['_SLICEKEY']._serialized_end=717
+  _globals['_SINGLESLICEKEY']._serialized_start=719
+  _globals['_SINGLESLICEKEY']._serialized_end=828
+  _globals['_CROSSSLICEKEY']._serialized_start=830
+  _globals['_CROSSSLICEKEY']._serialized_end=845
+  _globals['_METRICKEY']._serialized_start=848
+  _globals['_METRICKEY']._serialized_end=1101
+  _globals['_SUBKEY']._serialized_start=1104
+  _globals['_SUBKEY']._serialized_end=1243
+  _globals['_AGGREGATIONTYPE']._serialized_start=1245
+  _globals['_AGGREGATIONTYPE']._serialized_end=1354
+  _globals['_METRICVALUE']._serialized_start=1357
+  _globals['_METRICVALUE']._serialized_end=1655
+  _globals['_ARRAYVALUE']._serialized_start=1657
+  _globals['_ARRAYVALUE']._serialized_end=1761
+  _globals['_BOUNDEDVALUE']._serialized_start=1764
+  _globals['_BOUNDEDVALUE']._serialized_end=1925
+  _globals['_TDISTRIBUTIONVALUE']._serialized_start=1928
+  _globals['_TDISTRIBUTIONVALUE']._serialized_end=2132
+  _globals['_CONFIDENCEINTERVAL']._serialized_start=2135
+  _globals['_CONFIDENCEINTERVAL']._serialized_end=2389
 # @@protoc_insertion_point(module_scope)

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class MetricsForSlice(_message.Message):
-    __slots__ = ("slice_key", "cross_slice_key", "metric_keys_and_values")
+    __slots__ = ("slice_key", "cross_slice_key", "metrics", "metric_keys_and_values")
     class MetricKeyAndValue(_message.Message):
         __slots__ = ("key", "value", "confidence_interval")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -18,13 +18,22 @@ class MetricsForSlice(_message.Message):
         value: MetricValue
         confidence_interval: ConfidenceInterval
         def __init__(self, key: _Optional[_Union[MetricKey, _Mapping]] = ..., value: _Optional[_Union[MetricValue, _Mapping]] = ..., confidence_interval: _Optional[_Union[ConfidenceInterval, _Mapping]] = ...) -> None: ...
+    class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: MetricValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[MetricValue, _Mapping]] = ...) -> None: ...
     SLICE_KEY_FIELD_NUMBER: _ClassVar[int]
     CROSS_SLICE_KEY_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
     METRIC_KEYS_AND_VALUES_FIELD_NUMBER: _ClassVar[int]
     slice_key: SliceKey
     cross_slice_key: CrossSliceKey
+    metrics: _containers.MessageMap[str, MetricValue]
     metric_keys_and_values: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, slice_key: _Optional[_Union[SliceKey, _Mapping]] = ..., cross_slice_key: _Optional[_Union[CrossSliceKey, _Mapping]] = ..., metric_keys_and_values: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    def __init__(self, slice_key: _Optional[_Union[SliceKey, _Mapping]] = ..., cross_slice_key: _Optional[_Union[CrossSliceKey, _Mapping]] = ..., metrics: _Optional[_Mapping[str, MetricValue]] = ..., metric_keys_and_values: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class SliceKey(_message.Message):
     __slots__ = ("single_slice_keys",)
@@ -87,16 +96,18 @@ class AggregationType(_message.Message):
     def __init__(self, micro_average: bool = ..., macro_average: bool = ..., weighted_macro_average: bool = ...) -> None: ...
 
 class MetricValue(_message.Message):
-    __slots__ = ("double_value", "bounded_value", "array_value", "t_distribution_value")
+    __slots__ = ("double_value", "bounded_value", "array_value", "t_distribution_value", "debug_message")
     DOUBLE_VALUE_FIELD_NUMBER: _ClassVar[int]
     BOUNDED_VALUE_FIELD_NUMBER: _ClassVar[int]
     ARRAY_VALUE_FIELD_NUMBER: _ClassVar[int]
     T_DISTRIBUTION_VALUE_FIELD_NUMBER: _ClassVar[int]
+    DEBUG_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     double_value: _wrappers_pb2.DoubleValue
     bounded_value: BoundedValue
     array_value: ArrayValue
     t_distribution_value: TDistributionValue
-    def __init__(self, double_value: _Optional[_Union[_wrappers_pb2.DoubleValue, _Mapping]] = ..., bounded_value: _Optional[_Union[BoundedValue, _Mapping]] = ..., array_value: _Optional[_Union[ArrayValue, _Mapping]] = ..., t_distribution_value: _Optional[_Union[TDistributionValue, _Mapping]] = ...) -> None: ...
+    debug_message: str
+    def __init__(self, double_value: _Optional[_Union[_wrappers_pb2.DoubleValue, _Mapping]] = ..., bounded_value: _Optional[_Union[BoundedValue, _Mapping]] = ..., array_value: _Optional[_Union[ArrayValue, _Mapping]] = ..., t_distribution_value: _Optional[_Union[TDistributionValue, _Mapping]] = ..., debug_message: _Optional[str] = ...) -> None: ...
 
 class ArrayValue(_message.Message):
     __slots__ = ("int32_values", "int64_values", "float32_values", "float64_values")

@@ -110,6 +110,28 @@ EVAL_CONFIGS = {
         slicing_specs {}
         metrics_specs { model_names: ["a", "b"] metrics { class_name: "BinaryAccuracy" } }
     """,
+    # Each slice has too few examples, and the recall has two thresholds.
+    "small": """
+        model_specs { label_key: "label" prediction_key: "prediction" }
+        slicing_specs {}
+        slicing_specs { feature_keys: "species" }
+        metrics_specs {
+          metrics { class_name: "ExampleCount" }
+          metrics { class_name: "Recall" config: '"thresholds": [0.25, 0.75]' }
+        }
+        options { min_slice_size { value: 3 } }
+    """,
+    # The same with large enough slices and one threshold.
+    "not_small": """
+        model_specs { label_key: "label" prediction_key: "prediction" }
+        slicing_specs {}
+        slicing_specs { feature_keys: "species" }
+        metrics_specs {
+          metrics { class_name: "ExampleCount" }
+          metrics { class_name: "Recall" config: '"thresholds": [0.75]' }
+        }
+        options { min_slice_size { value: 2 } }
+    """,
     # Two outputs; the second one has classes, ranks and averages. No example has class 2, so its
     # recall is NaN.
     "outputs": f"""

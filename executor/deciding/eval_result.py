@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from tfx_best_exporter.executor.arguments.errors import (
     PathError,
@@ -26,6 +26,7 @@ from tfx_best_exporter.executor.deciding.metric_source import (
     MemorySource,
     Metrics,
     MetricSource,
+    model_names_of,
 )
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -114,6 +115,7 @@ class EvalResult(Mapping[str, float]):
         slices: (
             Mapping[SliceKey, EvalResult] | Callable[[], Mapping[SliceKey, EvalResult]] | None
         ) = None,
+        suppressed_slices: Mapping[SliceKey, str] | None = None,
         data: EvaluatedData | None = None,
         evaluated_at: float | None = None,
         baseline: EvalResult | None = None,
@@ -130,6 +132,7 @@ class EvalResult(Mapping[str, float]):
             model_name: Name of the evaluated model in the evaluation.
             warnings: Problems that were tolerated when the evaluation was read.
             slices: The other slices, or a function that reads them, called at most once.
+            suppressed_slices: The reason for each slice without metrics.
             data: Examples and eval config of the evaluation.
             evaluated_at: Time of the evaluation, in seconds since the epoch.
             baseline: Metrics of the baseline in the same evaluation.
@@ -144,6 +147,7 @@ class EvalResult(Mapping[str, float]):
                 differences=differences,
                 baseline=baseline,
                 slices=slices,
+                suppressed_slices=suppressed_slices,
             ),
             Provenance(
                 uri=uri,
@@ -276,6 +280,15 @@ class EvalResult(Mapping[str, float]):
         """The slices other than the overall one, read from the evaluation on first use."""
         return self._metrics.slices()
 
+    @property
+    def suppressed_slices(self) -> Mapping[SliceKey, str]:
+        """Slices for which the evaluation gives a reason in place of metrics.
+
+        They are not among `slices`. TFMA leaves out the metrics of a slice with fewer examples than
+        `min_slice_size` in the options of its EvalConfig.
+        """
+        return self._metrics.suppressed_slices()
+
     def slice_values(self, key: MetricKey) -> dict[SliceKey, float]:
         """Returns the values of one metric on the slices that have it.
 
@@ -319,35 +332,47 @@ class EvalResult(Mapping[str, float]):
             self._on_read(name)
         return value
 
-    def missing(self, name: str, path: str = "metric name") -> MissingMetricError:
-        """Returns the error for a metric that this evaluation does not have."""
+    def missing(self, metric: MetricKey | str, path: str = "metric name") -> MissingMetricError:
+        """Returns the error for a metric that this evaluation does not have.
+
+        Args:
+            metric: The key in a policy, or the name that a compare function used.
+            path: Path of the field.
+        """
         where = f", at {self.uri}" if self.uri else ""
         return MissingMetricError(
             path,
-            f"must be a metric of the evaluation (got {name!r}{where})."
+            f"must be a metric of the evaluation (got {str(metric)!r}{where})."
             f" Found: {', '.join(sorted(self)) or 'none'}."
             # The remedy sets fields of a policy, which a compare function does not have.
-            f" {self.remedy(name) if path.endswith('.name') else _USE_ANOTHER}",
+            f" {self.remedy(metric) if isinstance(metric, MetricKey) else _USE_ANOTHER}",
         )
 
-    def remedy(self, name: str) -> str:
-        """Returns the remedy for the author of a policy with a metric that is not found.
-
-        Args:
-            name: Name of the metric in texts.
-        """
-        missing = set()
-        for key, _ in self._metrics.items():
-            if name == str(dataclasses.replace(key, example_weighted=None)):
-                details = ("example_weighted",)
-            else:
-                details = _DETAILS if name == key.name else ()
-            missing.update(each for each in details if getattr(key, each) not in ("", None))
-        if not missing:
-            return _USE_ANOTHER
-        # The text "click/auc" is not a metric name for a policy: the name is "auc".
-        more = " and ".join(each for each in _DETAILS if each in missing)
-        return f"Set {more} in addition to name, to select one of these."
+    def remedy(self, key: MetricKey) -> str:
+        """Returns the remedy for the author of a policy with a metric that is not found."""
+        missing, needless = set[str](), set[str]()
+        for other, _ in self._metrics.items():
+            if other.name != key.name:
+                continue
+            different = {each for each in _DETAILS if getattr(other, each) != getattr(key, each)}
+            if other.model_name in model_names_of(key, self.model_name):
+                different.discard("model_name")
+            is_unset = {each for each in different if getattr(key, each) in ("", None)}
+            if is_unset == different:
+                missing |= different
+            elif all(getattr(other, each) in ("", None) for each in different):
+                needless |= different
+        if missing:
+            # The text "click/auc" is not a metric name for a policy: the name is "auc".
+            return f"Set {_in_order(missing)} in addition to name, to select one of these."
+        if needless:
+            return f"Leave out {_in_order(needless)}, to select one of these."
+        if any(other.name == key.name for other in self._metrics.not_numbers()):
+            return (
+                f"{key.name} is in the evaluation, but it is not one number. If the metric has"
+                " several thresholds, set one in Evaluator's EvalConfig."
+            )
+        return _USE_ANOTHER
 
     def __contains__(self, name: object) -> bool:
         """Returns True if there is such a metric; this does not count as a read."""
@@ -434,7 +459,11 @@ class EvalResult(Mapping[str, float]):
 
 _USE_ANOTHER = "Use one of these, or add it to Evaluator's EvalConfig."
 # Fields of pb.MetricKey that distinguish metrics of one name.
-_DETAILS = ("output_name", "sub_key", "aggregation", "example_weighted")
+_DETAILS = ("model_name", "output_name", "sub_key", "aggregation", "example_weighted")
+
+
+def _in_order(details: Collection[str]) -> str:
+    return " and ".join(each for each in _DETAILS if each in details)
 
 
 class _MetricsByKey(Mapping[MetricKey, MetricValue]):

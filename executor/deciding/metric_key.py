@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-SliceKey: TypeAlias = tuple[tuple[str, "str | int | float"], ...]
+# Columns and values. A text that is not UTF-8 is bytes, so that two such texts stay distinct.
+SliceKey: TypeAlias = tuple[tuple[str, "str | int | float | bytes"], ...]
 
 # TFMA gives this name to the other model when it evaluates a model and a baseline.
 CANDIDATE_MODEL_NAME = "candidate"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from tfx_best_exporter.executor.arguments.checks import is_name
 from tfx_best_exporter.executor.arguments.errors import FieldValueError, PathError
@@ -194,7 +194,11 @@ class MetricLimit:
             example_counts = candidate.slice_example_counts()
             values = candidate.slice_values(self.key)
             slice_keys = by_features(example_counts)
-            if not self.slices and not slice_keys:
+            suppressed = {
+                features_of(slice_key): reason
+                for slice_key, reason in candidate.suppressed_slices.items()
+            }
+            if not self.slices and not slice_keys and not suppressed:
                 raise self._no_slices(candidate)
             try:
                 best_values = self._slices_of_best(best)
@@ -203,8 +207,11 @@ class MetricLimit:
                 return Check(problem=error)
             if best is not None and self.limits_regression and best.slices and not best_values:
                 return Check(problem=self._missing_metric_of_best(best))
-            results.extend(self._on_slices(candidate, slice_keys, example_counts, values, matching))
-            gone = self._gone(best, best_values, slice_keys)
+            results.extend(
+                self._on_slices(candidate, slice_keys, suppressed, example_counts, values, matching)
+            )
+            warnings.extend(self._not_evaluated(suppressed))
+            gone = self._gone(best, best_values, slice_keys, suppressed)
             if gone:
                 warnings.append(
                     f"{self.key} was not guarded on {_several(gone)}: the candidate's evaluation"
@@ -226,12 +233,15 @@ class MetricLimit:
         self,
         candidate: EvalResult,
         slice_keys: Mapping[Features, SliceKey],
+        suppressed: Collection[Features],
         example_counts: Mapping[SliceKey, float | None],
         values: Mapping[SliceKey, float],
         best_values: Mapping[SliceKey, float],
     ) -> Iterator[GuardrailResult]:
         """Yields the result on each slice that is named or large enough."""
         for features in self.slices or self._large_enough(slice_keys, example_counts, candidate):
+            if features in suppressed:
+                continue
             slice_key = slice_keys.get(features)
             if slice_key is None:
                 raise self._missing_slice(features, candidate, slice_keys)
@@ -241,11 +251,21 @@ class MetricLimit:
                 features, values[slice_key], best_values.get(slice_key), example_counts[slice_key]
             )
 
+    def _not_evaluated(self, suppressed: Mapping[Features, str]) -> Iterator[str]:
+        """Yields a warning if the evaluation left out the metrics of guarded slices."""
+        guarded = [each for each in self.slices or sorted(suppressed) if each in suppressed]
+        if guarded:
+            yield (
+                f"{self.key} was not guarded on {_several([text_of(each) for each in guarded])}:"
+                f" the evaluation has no metrics there ({suppressed[guarded[0]]})"
+            )
+
     def _gone(
         self,
         best: EvalResult | None,
         best_values: Mapping[SliceKey, float],
         slice_keys: Mapping[Features, SliceKey],
+        suppressed: Collection[Features],
     ) -> list[str]:
         """Returns the large slices that only the best's evaluation has."""
         if best is None or self.slices:
@@ -254,7 +274,7 @@ class MetricLimit:
         known = {*slice_keys.values()}
         for slice_key in best_values.keys() - known:
             features = features_of(slice_key)
-            if features not in slice_keys:
+            if features not in slice_keys and features not in suppressed:
                 example_count = best.slices[slice_key].example_count
                 if example_count is None or example_count >= (self.every_slice_min_examples or 0):
                     found.append(text_of(features))
@@ -382,7 +402,7 @@ class MetricLimit:
         return MissingMetricError(
             "metric.name",
             f"must be a metric of the evaluation (got {name}{where})."
-            f" Found: {', '.join(sorted(candidate)) or 'none'}. {candidate.remedy(str(self.key))}",
+            f" Found: {', '.join(sorted(candidate)) or 'none'}. {candidate.remedy(self.key)}",
         )
 
     def _missing_slice(

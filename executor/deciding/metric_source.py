@@ -41,6 +41,10 @@ class Metrics(Protocol):
         """Yields each metric that has a value, in order."""
         ...
 
+    def not_numbers(self) -> Iterable[MetricKey]:
+        """Yields the key of each metric whose value is not one number; `items` has the others."""
+        ...
+
     def get(self, key: MetricKey) -> MetricValue | None:
         """Returns the value of the metric with exactly this key, or None."""
         ...
@@ -77,6 +81,10 @@ class MetricSource(Metrics, Protocol[ResultT_co]):
         """Returns the slices other than the overall one."""
         ...
 
+    def suppressed_slices(self) -> Mapping[SliceKey, str]:
+        """Returns the reason for each slice without metrics; these are not among the slices."""
+        ...
+
     def slice_values(self, key: MetricKey) -> dict[SliceKey, float]:
         """Returns the values of one metric on the slices that have it."""
         ...
@@ -96,6 +104,7 @@ class MemorySource(Generic[ResultT_co]):
         "_metrics",
         "_model_name",
         "_slices",
+        "_suppressed_slices",
     )
 
     def __init__(
@@ -109,6 +118,7 @@ class MemorySource(Generic[ResultT_co]):
         slices: (
             Mapping[SliceKey, ResultT_co] | Callable[[], Mapping[SliceKey, ResultT_co]] | None
         ) = None,
+        suppressed_slices: Mapping[SliceKey, str] | None = None,
     ):
         """Makes a MemorySource.
 
@@ -119,6 +129,7 @@ class MemorySource(Generic[ResultT_co]):
             differences: Candidate minus baseline, by the key of the metric.
             baseline: Metrics of the baseline.
             slices: The other slices, or a function that reads them, called at most once.
+            suppressed_slices: The reason for each slice without metrics.
         """
         self._metrics = dict(metrics)
         self._model_name = model_name
@@ -126,6 +137,7 @@ class MemorySource(Generic[ResultT_co]):
         self._differences = dict(differences or {})
         self._baseline = baseline
         self._slices = types.MappingProxyType({}) if slices is None else slices
+        self._suppressed_slices = types.MappingProxyType(dict(suppressed_slices or {}))
 
     @property
     def model_name(self) -> str:
@@ -135,6 +147,10 @@ class MemorySource(Generic[ResultT_co]):
     def items(self) -> Iterable[tuple[MetricKey, MetricValue]]:
         """Yields each metric; see Metrics."""
         return self._metrics.items()
+
+    def not_numbers(self) -> Iterable[MetricKey]:
+        """Yields nothing: all metrics in memory are numbers."""
+        return ()
 
     def get(self, key: MetricKey) -> MetricValue | None:
         """Returns the value of the metric with exactly this key, or None."""
@@ -162,6 +178,10 @@ class MemorySource(Generic[ResultT_co]):
         if callable(self._slices):
             self._slices = self._slices()
         return self._slices
+
+    def suppressed_slices(self) -> Mapping[SliceKey, str]:
+        """Returns the reason for each slice without metrics."""
+        return self._suppressed_slices
 
     def slice_values(self, key: MetricKey) -> dict[SliceKey, float]:
         """Returns the values of one metric on the slices that have it."""
@@ -192,8 +212,8 @@ def only_match(key: MetricKey, own_name: str, others: Iterable[MetricKey]) -> Me
     """Returns the only one of some keys that matches a key, or None if none or several match.
 
     Args:
-        key: Key to match. Without example_weighted it matches both kinds; without a model name,
-            the metrics of the model itself.
+        key: Key to match. Without example_weighted it matches a key without it; if there is none,
+            both kinds. Without a model name it matches the metrics of the model itself.
         own_name: Name of the model in the evaluation.
         others: Keys of the evaluation.
     """
@@ -206,4 +226,8 @@ def only_match(key: MetricKey, own_name: str, others: Iterable[MetricKey]) -> Me
         and (other.sub_key, other.aggregation) == (key.sub_key, key.aggregation)
         and key.example_weighted in (None, other.example_weighted)
     ]
+    if len(matches) > 1:
+        # An evaluation has a metric without the flag next to one with it if the EvalConfig requests
+        # the former and the model itself has the latter.
+        matches = [each for each in matches if each.example_weighted == key.example_weighted]
     return matches[0] if len(matches) == 1 else None

@@ -221,7 +221,7 @@ class MetricRule:
         """
         value = candidate.find(self.key)
         if value is None:
-            raise candidate.missing(str(self.key), "metric.name")
+            raise candidate.missing(self.key, "metric.name")
         beside = None if together is None else together.find(self.key)
         if beside is not None and not math.isnan(value.value):
             # The candidate's value must come from the same evaluation as the difference.

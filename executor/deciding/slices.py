@@ -31,8 +31,14 @@ def by_features(slice_keys: Iterable[SliceKey]) -> dict[Features, SliceKey]:
 
 
 def features_of(slice_key: SliceKey) -> Features:
-    """Returns the sorted features of a slice, with numbers as text."""
-    return tuple(sorted([(column, str(value)) for column, value in slice_key]))
+    """Returns the sorted features of a slice, with numbers as text and other bytes escaped."""
+    return tuple(sorted([(column, _text_of_value(value)) for column, value in slice_key]))
+
+
+def _text_of_value(value: str | int | float | bytes) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="backslashreplace")
+    return str(value)
 
 
 def matched(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage import foreign, location_of
 from tfx_best_exporter.executor.storage.transfer import local_directory
 
 # Evaluator writes this file next to the metrics.
 EVAL_CONFIG = "eval_config.json"
+_MAX_BYTES = 64 << 20
 # TFMA writes this in place of a model's path if there was no model.
 _NO_MODEL = "<unknown>"
 
@@ -134,10 +136,18 @@ class EvalRun:
             ValueError: The file cannot be read.
         """
         content = _content_of(path, uri)
+        try:
+            with foreign.parsing():
+                return cls._of(content, uri)
+        except foreign.ForeignContentError as error:
+            raise not_tfma(f"{EVAL_CONFIG}: {error}", uri) from error
+
+    @classmethod
+    def _of(cls, content: Mapping[str, Any], uri: str) -> EvalRun:
         eval_config = content.get("evalConfig", {})
         specs = eval_config.get("modelSpecs", [])
-        names = [spec.get("name", "") for spec in specs if not spec.get("isBaseline")]
-        baselines = [spec.get("name", "") for spec in specs if spec.get("isBaseline")]
+        names = [_text(spec.get("name", "")) for spec in specs if not spec.get("isBaseline")]
+        baselines = [_text(spec.get("name", "")) for spec in specs if spec.get("isBaseline")]
         return cls(
             uri=uri,
             model_name=names[0] if len(names) == 1 else "",
@@ -145,25 +155,28 @@ class EvalRun:
             digest=eval_config_digest(eval_config) if eval_config else "",
             # TFMA also evaluates predictions that are part of the examples, without a model.
             model_paths={
-                name: path
+                name: _text(path)
                 for name, path in sorted(content.get("modelLocations", {}).items())
                 if path != _NO_MODEL
             },
         )
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
 def _content_of(path: Path, uri: str) -> dict[str, Any]:
     """Returns TFMA's EvalRun as JSON, with the field names of proto3 JSON; empty without a file."""
     config_path = path / EVAL_CONFIG
-    if not config_path.exists():
+    if not os.path.lexists(config_path):
         return {}
     try:
-        content = json.loads(config_path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return foreign.read_json_object(location_of(config_path), _MAX_BYTES)
+    except foreign.ForeignContentError as error:
         raise not_tfma(f"{EVAL_CONFIG}: {error}", uri) from error
-    if not isinstance(content, dict):
-        raise not_tfma(f"{EVAL_CONFIG}: not a JSON object", uri)
-    return content
 
 
 def not_tfma(problem: str, uri: str) -> ValueError:

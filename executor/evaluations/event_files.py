@@ -1,12 +1,19 @@
-"""Reads the scalars of TensorBoard event files in a ModelRun, without TensorFlow."""
+"""Reads the scalars of TensorBoard event files in a ModelRun, without TensorFlow.
+
+A Trainer that starts again writes another file into the same directory. TensorFlow's sessions then
+write a SessionLog with the status START: earlier events of the directory are void from its step on,
+in TensorBoard too. The files of a directory are in the order of their names, which begin with the
+time of their creation.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import math
 import struct
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from google.protobuf import message
@@ -19,6 +26,7 @@ from tfx_best_exporter.executor.evaluations.tfrecord import (
 )
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import NotAFileError
 from tfx_best_exporter.executor.storage.transfer import local_directory
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 from tfx_best_exporter.proto import event_files_pb2
@@ -45,12 +53,29 @@ _ELEMENTS = {
 _FORMATS_OF_BITS = {"half_val": "H"}
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Scalar:
+    """A value of a tag; the order is the step and the wall time."""
+
+    tag: str
+    order: tuple[int, float]
+    value: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """The start of an attempt of the Trainer, which makes values from its step on void."""
+
+    step: int
+
+
 def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> EvalResult:
     """Returns the last value of every scalar in TensorBoard event files.
 
     Both the `simple_value` of TensorFlow 1 summaries and the tensors of TensorFlow 2 summaries are
     read. A tag's last value has the largest step; if several have that step, the one written last
-    counts.
+    counts. Values of an earlier attempt of the Trainer do not count from the step on at which a
+    later attempt starts.
 
     Args:
         model_run_uri: URI of the ModelRun artifact.
@@ -67,14 +92,14 @@ def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> Eval
             f"event_file_pattern must match an event file (got {event_file_pattern!r}, at"
             f" {model_run_uri}). Write summaries of the evaluation there, or change the pattern."
         )
-    last: dict[str, tuple[tuple[int, float], float]] = {}
+    last: dict[str, _Scalar] = {}
     warnings: list[str] = []
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
         directory = local_directory(location, Path(work_path), names)
-        for name in names:
-            for order, tag, value in _read_scalars(directory / name, location / name, warnings):
-                if tag not in last or order >= last[tag][0]:
-                    last[tag] = (order, value)
+        for run in _by_directory(names):
+            files = [(directory / name, location / name) for name in run]
+            for scalar in _last_values(files, warnings).values():
+                _keep_last(last, scalar)
     if not last:
         raise ValueError(
             f"event_file_pattern must match files with scalar summaries (got {event_file_pattern!r}"
@@ -82,7 +107,7 @@ def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> Eval
             " Write summaries of the evaluation there, or change the pattern."
         )
     return EvalResult(
-        {MetricKey(name=tag): MetricValue(value=value) for tag, (_, value) in last.items()},
+        {MetricKey(name=tag): MetricValue(value=scalar.value) for tag, scalar in last.items()},
         uri=str(model_run_uri),
         source=pb.Evaluation.EVENT_FILES,
         warnings=tuple(warnings),
@@ -98,34 +123,89 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     return fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
-def _read_scalars(
-    path: Path, location: Location, warnings: list[str]
-) -> Iterable[tuple[tuple[int, float], str, float]]:
-    """Yields ((step, wall time), tag, value) for each scalar of an event file.
+def _by_directory(names: Sequence[str]) -> list[list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name.rpartition("/")[0], []).append(name)
+    return [*found.values()]
+
+
+def _last_values(files: Sequence[tuple[Path, Location]], warnings: list[str]) -> dict[str, _Scalar]:
+    """Returns the last scalar of each tag in the files of one directory.
 
     Args:
-        path: The file, or its copy on this machine.
-        location: Location of the file.
-        warnings: List that gets a warning if the file ends in the middle of an event.
+        files: Path on this machine and location of each file, in order.
+        warnings: List that gets a warning for each problem that was tolerated.
+    """
+    last: dict[str, _Scalar] = {}
+    starts: list[int] = []
+    restart = ""
+    largest_step = -math.inf
+    for location, event in _read_events(files, warnings):
+        if isinstance(event, _Start):
+            starts.append(event.step)
+            if event.step <= largest_step:
+                restart = (
+                    f"the Trainer started again at step {event.step}, in {location}; earlier values"
+                    " from that step on do not count"
+                )
+        else:
+            largest_step = max(largest_step, event.order[0])
+            _keep_last(last, event)
+    if not restart:
+        return last
+    # A start hides values only if it comes after them, which few directories have. Reading these
+    # twice costs less than keeping all values of every directory.
+    warnings.append(restart)
+    last = {}
+    attempt = 0
+    for _, event in _read_events(files, []):
+        if isinstance(event, _Start):
+            attempt += 1
+        elif event.order[0] < min(starts[attempt:], default=math.inf):
+            _keep_last(last, event)
+    return last
+
+
+def _keep_last(last: dict[str, _Scalar], scalar: _Scalar) -> None:
+    if scalar.tag not in last or scalar.order >= last[scalar.tag].order:
+        last[scalar.tag] = scalar
+
+
+def _read_events(
+    files: Iterable[tuple[Path, Location]], warnings: list[str]
+) -> Iterator[tuple[Location, _Scalar | _Start]]:
+    """Yields each scalar and each start of an attempt, with the location of its file.
+
+    Args:
+        files: Path on this machine and location of each file.
+        warnings: List that gets a warning for each file that ends in the middle of an event.
 
     Raises:
-        ValueError: The file is damaged before its end.
+        ValueError: A file is damaged before its end.
     """
-    try:
-        for record in read_records(path):
-            event = event_files_pb2.Event.FromString(record)
-            for value in event.summary.value:
-                number = _number_of(value)
-                if number is not None:
-                    yield (event.step, event.wall_time), value.tag, number
-    except TruncatedRecordError:
-        # A writer that was killed leaves an incomplete last record; the records before it are good.
-        warnings.append(f"{location} ends in the middle of an event; the events before it are used")
-    except (TFRecordError, message.DecodeError, struct.error) as error:
-        raise ValueError(
-            f"event files must be intact (got {error}, at {location})."
-            " The events after the damage are lost. Evaluate the candidate again."
-        ) from error
+    for path, location in files:
+        try:
+            for record in read_records(path):
+                event = event_files_pb2.Event.FromString(record)
+                if event.session_log.status == event_files_pb2.SessionLog.START:
+                    yield location, _Start(step=event.step)
+                for value in event.summary.value:
+                    number = _number_of(value)
+                    if number is not None:
+                        order = (event.step, event.wall_time)
+                        yield location, _Scalar(tag=value.tag, order=order, value=number)
+        except TruncatedRecordError:
+            # A writer that was killed leaves an incomplete last record; the records before it are
+            # good.
+            warnings.append(
+                f"{location} ends in the middle of an event; the events before it are used"
+            )
+        except (NotAFileError, TFRecordError, message.DecodeError, struct.error) as error:
+            raise ValueError(
+                f"event files must be intact (got {error}, at {location})."
+                " The events after the damage are lost. Evaluate the candidate again."
+            ) from error
 
 
 def _number_of(value: event_files_pb2.Summary.Value) -> float | None:

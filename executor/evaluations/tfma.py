@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import types
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -21,10 +21,9 @@ from tfx_best_exporter.executor.deciding.eval_result import (
     SliceKey,
 )
 from tfx_best_exporter.executor.deciding.metric_source import MemorySource, Metrics, only_match
-from tfx_best_exporter.executor.evaluations.eval_config import EVAL_CONFIG, EvalRun, not_tfma
-from tfx_best_exporter.executor.evaluations.tfrecord import TFRecordError, read_records
+from tfx_best_exporter.executor.evaluations.eval_config import EvalRun, not_tfma
+from tfx_best_exporter.executor.evaluations.tfma_files import read_slices, tfma_files_of
 from tfx_best_exporter.executor.storage import location_of
-from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.transfer import local_directory
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 from tfx_best_exporter.proto import tfma_pb2
@@ -67,7 +66,8 @@ def from_tfma(
             this evaluation only. None removes the copies after reading.
 
     Raises:
-        ValueError: The files are not a TFMA evaluation, or it has no overall slice.
+        ValueError: The files are not a TFMA evaluation that can be read, or it has no overall
+            slice.
     """
     if work_path is None:
         with tempfile.TemporaryDirectory(prefix="best_exporter-") as directory:
@@ -79,13 +79,8 @@ def from_tfma(
     names = [file.name for file in tfma_files_of(location)]
     path = local_directory(location, work_path, names)
     run = EvalRun.read(path, uri)
-    overall = None
-    rows = {}
-    for slice_key, items in _read_tfma(path, uri):
-        if slice_key:
-            rows[slice_key] = items
-        else:
-            overall = items
+    rows, suppressed = read_slices(path, uri)
+    overall = rows.pop((), None)
     if overall is None:
         raise ValueError(
             f"evaluation must contain the overall slice (got {len(rows)} other slices, at {uri})."
@@ -96,6 +91,7 @@ def from_tfma(
         run=run,
         layout=_Layout(overall, run),
         rows=rows,
+        suppressed=suppressed,
         provenance=Provenance(uri=uri, source=pb.Evaluation.TFMA),
     )
     provenance = Provenance(
@@ -107,41 +103,6 @@ def from_tfma(
         model_paths=types.MappingProxyType(run.model_paths),
     )
     return EvalResult.from_source(_Row(overall, table, "candidate", provenance), provenance)
-
-
-def tfma_files_of(evaluation: Location) -> list[Location]:
-    """Returns the files of a TFMA evaluation that from_tfma reads: metrics and EvalConfig."""
-    return [
-        evaluation / entry.name
-        for entry in evaluation.children()
-        if entry.name.startswith("metrics") or entry.name == EVAL_CONFIG
-    ]
-
-
-def _read_tfma(path: Path, uri: str) -> Iterable[tuple[SliceKey, Sequence[bytes]]]:
-    # TFMA too reads files without the suffix only if no file has it.
-    paths = sorted(path.glob("metrics*.tfrecord")) or sorted(path.glob("metrics*"))
-    if not paths:
-        raise not_tfma("no file metrics*.tfrecord", uri)
-    for each in paths:
-        try:
-            for record in read_records(each):
-                metrics = tfma_pb2.MetricsForSlice.FromString(record)
-                if not metrics.HasField("cross_slice_key"):
-                    yield _slice_key(metrics.slice_key), metrics.metric_keys_and_values
-        except (TFRecordError, message.DecodeError) as error:
-            raise not_tfma(f"{each.name}: {error}", uri) from error
-
-
-def _slice_key(slice_key: Any) -> SliceKey:
-    parts = []
-    for single in slice_key.single_slice_keys:
-        kind = single.WhichOneof("kind")
-        value = getattr(single, kind) if kind else ""
-        if isinstance(value, bytes):
-            value = value.decode("utf-8", errors="replace")
-        parts.append((single.column, value))
-    return tuple(parts)
 
 
 class _Columns:
@@ -239,12 +200,14 @@ class _Table:
         run: Content of eval_config.json.
         layout: Layout of the overall slice and of most other slices.
         rows: Items of each slice except the overall slice.
+        suppressed: The reason for each slice without items.
         provenance: Origin of the slices.
     """
 
     run: EvalRun
     layout: _Layout
     rows: Mapping[SliceKey, Sequence[bytes]]
+    suppressed: Mapping[SliceKey, str]
     provenance: Provenance
 
 
@@ -288,6 +251,11 @@ class _Row:
             if value is not None:
                 yield key, value
 
+    def not_numbers(self) -> Iterator[MetricKey]:
+        for key, position in self._columns().positions.items():
+            if self._value_at(position) is None:
+                yield key
+
     def get(self, key: MetricKey) -> MetricValue | None:
         return self._value_at(self._columns().positions.get(key))
 
@@ -323,6 +291,11 @@ class _Row:
         if self._provenance is None:
             return types.MappingProxyType({})
         return _Slices(self._table, self._role)
+
+    def suppressed_slices(self) -> Mapping[SliceKey, str]:
+        if self._provenance is None:
+            return types.MappingProxyType({})
+        return types.MappingProxyType(self._table.suppressed)
 
     def slice_values(self, key: MetricKey) -> dict[SliceKey, float]:
         if self._provenance is None:

@@ -13,6 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfx_best_exporter.executor.storage.digest import masked_crc32c
+from tfx_best_exporter.executor.storage.local_files import open_regular
+
+# A record is in memory as a whole, and a file with holes can claim any size.
+_MAX_RECORD_BYTES = 256 << 20
 
 _HEADER = struct.Struct("<QI")
 _LENGTH = struct.Struct("<Q")
@@ -36,9 +40,10 @@ def read_records(path: Path) -> Iterator[bytes]:
     Raises:
         TruncatedRecordError: The file ends in the middle of a record. All records before it have
             been yielded.
-        TFRecordError: A checksum does not match.
+        TFRecordError: A checksum does not match, or a record is too large.
+        NotAFileError: The path is a directory, a pipe or a device.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         # The length is compared with the file's size before memory is reserved for it.
         end = os.fstat(file.fileno()).st_size
         start = 0
@@ -50,6 +55,11 @@ def read_records(path: Path) -> Iterator[bytes]:
                 raise _damaged(start, "length")
             if start + _HEADER.size + length + _CHECKSUM.size > end:
                 raise _truncated(start)
+            if length > _MAX_RECORD_BYTES:
+                raise TFRecordError(
+                    f"a record of {length:,} bytes at byte {start}; at most"
+                    f" {_MAX_RECORD_BYTES:,} bytes are allowed"
+                )
             data = file.read(length)
             checksum = file.read(_CHECKSUM.size)
             if len(checksum) < _CHECKSUM.size:

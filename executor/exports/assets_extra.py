@@ -11,6 +11,7 @@ from tfx_best_exporter.executor.exports.saved_model import (
     ModelFile,
 )
 from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.protocol import NotAFileError
 
 
 def check_assets_extra(assets_extra: object) -> dict[str, str]:
@@ -69,7 +70,7 @@ def with_assets_extra(
         path = f"{ASSETS_EXTRA}/{destination}"
         try:
             file = ModelFile.read(path, location_of(source))
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        except (FileNotFoundError, NotAFileError, NotADirectoryError) as error:
             raise ValueError(
                 f"assets_extra[{destination!r}] must be the path of a file (got {source!r})."
                 " Use the full path of the source file."

@@ -185,7 +185,7 @@ class ExportDirectory:
         return found
 
     def contents(self, export: Export) -> tuple[pb.ExportRecord | None, str]:
-        """Lists a version directory once, and reads its record once.
+        """Lists a version directory once, or twice without a record; reads its record once.
 
         Returns:
             The record without the decision, or None for a foreign export; and a difference from
@@ -195,7 +195,8 @@ class ExportDirectory:
             RecordError: The record cannot be read.
         """
         sizes = export.location.sizes()
-        if RECORD_PATH not in sizes:
+        # A record that is no file is not listed. Reading it raises the error that says so.
+        if RECORD_PATH not in sizes and not self.has_record(export):
             return None, ""
         record = records.record_of(export.location, without=["decision"])
         return record, inspection.why_different(record, sizes)
@@ -245,19 +246,32 @@ class ExportDirectory:
         """
         return records.proofs(self.record(export), export.location)
 
-    def tombstones(self) -> Iterator[pb.Tombstone]:
+    def tombstones(self, warnings: list[str] | None = None) -> Iterator[pb.Tombstone]:
         """Yields the tombstones of retired exports, newest version first; reads one at a time.
 
         A version that is still in the base directory is not retired, and its tombstone is skipped.
-        A tombstone that cannot be read is logged and skipped, because no decision depends on it.
+        A tombstone that cannot be read is skipped too, because no decision depends on it. The rest
+        is skipped if the storage does not answer.
+
+        Args:
+            warnings: List that gets a sentence for each tombstone that cannot be read; None to only
+                log it.
         """
         present = {*self._listing().versions}
         for version in reversed(self._tombstones.versions()):
-            if version not in present:
-                try:
-                    yield self._tombstones.read(version)
-                except RecordError as error:
-                    _logger.warning("skipping a tombstone: %s", error)
+            if version in present:
+                continue
+            try:
+                tombstone = self._tombstones.read(version)
+            except (OSError, RecordError) as error:
+                warning = f"the tombstone of version {version} is not used: {error}"
+                _logger.warning("%s", warning)
+                if warnings is not None:
+                    warnings.append(warning)
+                if isinstance(error, OSError):
+                    return
+            else:
+                yield tombstone
 
     def next_version(self, now: float) -> int:
         """Returns the time in seconds, or one more than the largest version ever given.

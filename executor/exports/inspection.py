@@ -111,7 +111,7 @@ def _record(export: Export, tree: Tree) -> tuple[pb.ExportRecord | None, str]:
         return None, ""
     try:
         return records.record_of(export.location), ""
-    except PermissionError as error:
+    except records.UnreadableRecordError as error:
         return None, f"its record cannot be read: {error}"
 
 

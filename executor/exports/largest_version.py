@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from tfx_best_exporter.executor.exports.versions import number_of
 from tfx_best_exporter.executor.storage.location import Location
-from tfx_best_exporter.executor.storage.protocol import TooLargeError
+from tfx_best_exporter.executor.storage.protocol import NotAFileError, TooLargeError
 
 # A version has at most 19 digits.
 _MAX_BYTES = 64
@@ -35,7 +35,7 @@ class LargestVersion:
         """
         try:
             text = self._location.read(_MAX_BYTES).decode()
-        except (FileNotFoundError, IsADirectoryError, TooLargeError, UnicodeError):
+        except (FileNotFoundError, NotAFileError, TooLargeError, UnicodeError):
             return -1
         number = number_of(text)
         return -1 if number is None else number

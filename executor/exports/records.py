@@ -5,32 +5,32 @@
     .best_exporter/retired/<version>.json               Tombstone, with the record of the export
 
 Other programs can write all of these files. `read` is the only function that parses a record or a
-tombstone, so that a check in `read` covers both.
+tombstone, so that a check in `read` covers both. Nothing in a record or a tombstone names a file
+outside its own export.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf import json_format
-from google.protobuf import message as protobuf_message
 
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.exports.saved_model import (
     ASSETS_EXTRA,
     RESERVED_ASSETS,
     ModelFile,
 )
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
-from tfx_best_exporter.executor.storage import local_files
+from tfx_best_exporter.executor.storage import foreign, local_files
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
-from tfx_best_exporter.executor.storage.protocol import Storage, TooLargeError
+from tfx_best_exporter.executor.storage.protocol import Storage
 from tfx_best_exporter.executor.storage.transfer import in_parallel
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -44,11 +44,18 @@ _TOMBSTONE = re.compile(r"(0|[1-9][0-9]{0,18})\.json")
 # LocalStorage writes a file under a name of this form before it renames the file.
 _PARTIAL_TOMBSTONE = re.compile(r"\.[0-9]+\.json(\.[0-9a-f]+)?\.partial")
 
-_Message = TypeVar("_Message", bound=protobuf_message.Message)
+_Message = TypeVar("_Message", pb.ExportRecord, pb.Tombstone)
 
 
 class RecordError(ValueError):
-    """A record or tombstone cannot be read: it is damaged, too large or of a newer schema."""
+    """A record or tombstone cannot be read: it is damaged, too large or of a newer schema.
+
+    A path that is no regular file, or that this process may not read, is damaged too.
+    """
+
+
+class UnreadableRecordError(RecordError):
+    """A record is no regular file, or this process may not read it."""
 
 
 def read(location: Location, message: _Message, without: Sequence[str] = ()) -> _Message:
@@ -60,27 +67,58 @@ def read(location: Location, message: _Message, without: Sequence[str] = ()) -> 
         without: Fields to leave out. Most of the time goes into parsing the decision of a record.
 
     Raises:
-        RecordError: The file is missing, damaged, too large or of a newer schema.
+        RecordError: The file is missing, damaged, too large, of a newer schema, or no regular file.
         OSError: The storage does not answer.
     """
     try:
-        content = json.loads(location.read(_MAX_BYTES))
-        schema_version = content.get("schema_version") if isinstance(content, dict) else None
-        if schema_version == SCHEMA_VERSION:
-            for field in without:
-                content.pop(field, None)
-            return json_format.ParseDict(content, message, ignore_unknown_fields=True)
-        problem = f"its schema_version is {schema_version!r}, not {SCHEMA_VERSION}"
-    except FileNotFoundError:
-        problem = "the file does not exist"
-    except TooLargeError:
-        problem = f"the file has more than {_MAX_BYTES:,} bytes"
-    except (ValueError, json_format.ParseError) as error:
-        problem = f"the file cannot be parsed ({error})"
-    raise RecordError(
-        f"cannot read {location}: {problem}. Restore the file from a backup, or upgrade"
-        " tfx-best-exporter if a newer release wrote it."
-    )
+        content = foreign.read_json_object(location, _MAX_BYTES)
+        with foreign.parsing():
+            _parse({k: v for k, v in content.items() if k not in without}, message)
+    except foreign.ForeignContentError as error:
+        kind = UnreadableRecordError if isinstance(error, foreign.NotReadableError) else RecordError
+        raise kind(
+            f"cannot read {location}: {error}. Restore the file from a backup, or upgrade"
+            " tfx-best-exporter if a newer release wrote it."
+        ) from error
+    return message
+
+
+def _parse(content: Mapping[str, Any], message: _Message) -> None:
+    schema_version = content.get("schema_version")
+    if schema_version != SCHEMA_VERSION:
+        raise foreign.ForeignContentError(
+            f"its schema_version is {foreign.shown(repr(schema_version), 50)}, not {SCHEMA_VERSION}"
+        )
+    json_format.ParseDict(dict(content), message, ignore_unknown_fields=True)
+    record = message if isinstance(message, pb.ExportRecord) else message.record
+    _check(record)
+
+
+def _check(record: pb.ExportRecord) -> None:
+    """Checks the values that the messages allow but no export has.
+
+    Raises:
+        ForeignContentError: A value is not allowed.
+    """
+    for entry in record.manifest:
+        if not _is_inside(entry.path):
+            raise foreign.ForeignContentError(
+                f"its manifest has the path {foreign.shown(repr(entry.path), 200)}, which is not"
+                " inside the export"
+            )
+        if entry.size < 0:
+            raise foreign.ForeignContentError(f"its manifest has the size {entry.size:,}")
+    # An aggregation that no release knows raises an error.
+    EvalResult.from_proto(record.evaluation)
+
+
+def _is_inside(path: str) -> bool:
+    """Returns True if a path names a file below the directory that it is relative to.
+
+    A backslash separates folders on some systems, so it is not allowed either.
+    """
+    parts = path.split("/")
+    return "\\" not in path and "\0" not in path and not {"", ".", ".."}.intersection(parts)
 
 
 def to_json(message: pb.ExportRecord | pb.Tombstone) -> bytes:
@@ -96,8 +134,15 @@ def content_of(record: pb.ExportRecord, base: Location) -> bytes:
         base: Base directory of the new export, for the error message.
 
     Raises:
-        ValueError: The content is larger than `read` allows.
+        ValueError: `read` would refuse the content: it is too large, or a path is not allowed.
     """
+    try:
+        _check(record)
+    except foreign.ForeignContentError as error:
+        raise ValueError(
+            f"cannot write the record of an export in {base}: {error}. Rename the file in the"
+            " model."
+        ) from error
     content = to_json(record)
     if len(content) > _MAX_BYTES:
         raise ValueError(
@@ -166,9 +211,16 @@ class Tombstones:
         """Returns the tombstone of a version.
 
         Raises:
-            RecordError: The tombstone is missing, damaged, too large or of a newer schema.
+            RecordError: The tombstone cannot be read, or is that of another version.
         """
-        return read(self.location(version), pb.Tombstone())
+        location = self.location(version)
+        tombstone = read(location, pb.Tombstone())
+        if tombstone.record.version != version:
+            raise RecordError(
+                f"cannot use {location}: its content is that of version"
+                f" {tombstone.record.version}. Restore the file from a backup, or remove it."
+            )
+        return tombstone
 
     def is_finished(self, version: int) -> bool:
         """Returns True if all files of a retired export were deleted, or its tombstone is damaged.

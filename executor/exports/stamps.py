@@ -14,6 +14,7 @@ import json
 from collections.abc import Collection, Mapping
 
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
+from tfx_best_exporter.executor.storage import foreign
 from tfx_best_exporter.executor.storage.location import Location
 
 # A stamp has about 100 bytes, so this is enough for 600,000 files.
@@ -34,10 +35,10 @@ class Stamps:
     def read(self, version: int) -> Mapping[str, str]:
         """Returns the stamps of a version by relative path; empty if none can be read."""
         try:
-            content = json.loads(self._location(version).read(_MAX_BYTES))
-        except (OSError, ValueError, RecursionError):
+            content = foreign.read_json_object(self._location(version), _MAX_BYTES)
+        except (OSError, foreign.ForeignContentError):
             return {}
-        stamps = content.get("stamps") if isinstance(content, dict) else None
+        stamps = content.get("stamps")
         return stamps if isinstance(stamps, dict) else {}
 
     def write(self, version: int, stamps: Mapping[str, str]) -> None:

@@ -29,6 +29,14 @@ def too_large(uri: str, max_bytes: int) -> str:
     )
 
 
+def not_a_file(uri: str) -> str:
+    """Returns the message for a path that is read as a file but is something else."""
+    return (
+        f"cannot read {uri}: it is a directory, a pipe or a device, not a regular file."
+        " Use another path, or replace it with the file."
+    )
+
+
 def corrupted(uri: str, expected: object, actual: object) -> str:
     """Returns the message for content that changed during a transfer.
 

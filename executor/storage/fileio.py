@@ -268,9 +268,12 @@ class _FileioLeaseStore:
 
     def load(self) -> lease.LeaseObject | None:
         try:
-            content = self._storage.read(self._path, 1 << 16)
+            content = self._storage.read(self._path, lease.MAX_LOCK_BYTES)
         except FileNotFoundError:
             return None
+        except TooLargeError:
+            # Another program wrote it. The lock expires, since it does not change.
+            content = b""
         # Plug-ins have no common time of a file, so a waiter measures the age itself.
         return lease.LeaseObject(content=content, version=_version(content), age_seconds=None)
 

@@ -405,11 +405,14 @@ class _GsLeaseStore:
             blob = self._gs._blob(self._path)
             try:
                 blob.reload(timeout=_TIMEOUT_SECONDS, retry=self._retry)
-                content = blob.download_as_bytes(
-                    if_generation_match=blob.generation,
-                    timeout=_TIMEOUT_SECONDS,
-                    retry=self._retry,
-                )
+                # A larger object is no claim of this exporter.
+                content = b""
+                if (blob.size or 0) <= lease.MAX_LOCK_BYTES:
+                    content = blob.download_as_bytes(
+                        if_generation_match=blob.generation,
+                        timeout=_TIMEOUT_SECONDS,
+                        retry=self._retry,
+                    )
             except api_exceptions.PreconditionFailed:
                 # Another writer replaced or deleted the object between both requests.
                 return self.load()

@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import math
 import os
 import random
 import socket
@@ -24,10 +25,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from tfx_best_exporter.executor.storage import foreign
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
+
+# Stores read at most this much of a lock object. A larger object is no claim of this exporter.
+MAX_LOCK_BYTES = 1 << 16
 
 # Claims of a longer lease are reduced to this, so that no object locks a directory forever.
 _LONGEST_LEASE_SECONDS = 3600.0
+_HOLDER_LENGTH = 120
 # Stores report times in whole seconds.
 _CLOCK_RESOLUTION_SECONDS = 1.0
 # Share of a lease that is reserved for the request that a holder sends right after `check`.
@@ -66,7 +72,7 @@ class LeaseObject:
     """A lock object as the store reports it.
 
     Attributes:
-        content: Content of the object.
+        content: Content of the object; a part of it if it has more than MAX_LOCK_BYTES.
         version: Version that a conditional write names; changes with every write.
         age_seconds: Time since the last write, by the store's clock; None if the store does not
             report it.
@@ -111,17 +117,26 @@ class _Claim:
 
     @classmethod
     def of(cls, content: bytes, settings: LeaseSettings) -> _Claim:
-        # An object that cannot be parsed is still a lock. It expires as this exporter's own would.
+        """Returns the claim in a lock object, which any program may have written."""
         try:
-            fields = json.loads(content)
-            return cls(
-                token=str(fields["token"]),
-                holder=str(fields["holder"]),
-                lease_seconds=min(float(fields["lease_seconds"]), _LONGEST_LEASE_SECONDS),
-                renewals=int(fields["renewals"]),
-            )
-        except (ValueError, KeyError, TypeError):
+            with foreign.parsing():
+                fields = foreign.json_object(content)
+                return cls(
+                    token=str(fields["token"]),
+                    holder=foreign.shown(str(fields["holder"]), _HOLDER_LENGTH),
+                    lease_seconds=_lease_seconds_of(fields["lease_seconds"]),
+                    renewals=int(fields["renewals"]),
+                )
+        except foreign.ForeignContentError:
+            # An unreadable object is still a lock. It expires as this exporter's own would.
             return cls(token="", holder="unknown", lease_seconds=settings.lease_seconds, renewals=0)
+
+
+def _lease_seconds_of(value: object) -> float:
+    """Returns the duration in a claim, which is positive and at most _LONGEST_LEASE_SECONDS."""
+    if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ValueError(f"lease_seconds must be a positive number (got {value!r})")
+    return min(float(value), _LONGEST_LEASE_SECONDS)
 
 
 def boot_seconds() -> float:

@@ -98,10 +98,15 @@ class LocalStorage:
         for directory, _, names in os.walk(path, onerror=_raise_unless_absent):
             for name in names:
                 file_path = os.path.join(directory, name)
-                with contextlib.suppress(FileNotFoundError):
+                try:
                     status = os.stat(file_path)
-                    if stat.S_ISREG(status.st_mode):
-                        result[file_path.removeprefix(root)] = status.st_size
+                except OSError as error:
+                    # A link that leads nowhere, or to itself, stands for no file.
+                    if error.errno not in (errno.ENOENT, errno.ELOOP):
+                        raise
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    result[file_path.removeprefix(root)] = status.st_size
         return result
 
     def tree(self, path: str) -> Tree:
@@ -148,8 +153,8 @@ class LocalStorage:
         return local_files.digest(Path(path))
 
     def read(self, path: str, max_bytes: int) -> bytes:
-        """Returns the content of a file; TooLargeError if it has more than max_bytes."""
-        with open(path, "rb") as file:
+        """Returns the content of a regular file; TooLargeError if it has more than max_bytes."""
+        with local_files.open_regular(path) as file:
             content = file.read(max_bytes + 1)
         if len(content) > max_bytes:
             raise TooLargeError(too_large(path, max_bytes))

@@ -7,15 +7,19 @@ function returns, except after `copy(..., is_synced=False)`, which leaves that t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import IO
 
 import google_crc32c
 
 from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.errors import not_a_file
+from tfx_best_exporter.executor.storage.protocol import NotAFileError
 
 # Chunks of this size fit into a processor's cache, so the write reuses the bytes that the checksum
 # has loaded.
@@ -25,13 +29,42 @@ _CHUNK_BYTES = 256 << 10
 _WRITEBACK_BYTES = 8 << 20
 
 
+def open_regular(path: str | os.PathLike[str], buffering: int = -1) -> IO[bytes]:
+    """Opens a regular file to read it; never waits for another process.
+
+    Args:
+        path: The file, or a link to it.
+        buffering: As for `open`; 0 for no buffer.
+
+    Raises:
+        NotAFileError: The path is a directory, a pipe or a device.
+        OSError: The file cannot be opened.
+    """
+    return open(path, "rb", buffering, opener=_open_regular)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    try:
+        # Opening a pipe without this flag waits until some process opens the other end.
+        descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        # A socket, or a device without its driver.
+        if error.errno == errno.ENXIO:
+            raise NotAFileError(not_a_file(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotAFileError(not_a_file(path))
+    return descriptor
+
+
 def digest(path: Path) -> FileDigest:
     """Returns size and CRC-32C of a file.
 
     Raises:
         OSError: The file cannot be read.
     """
-    with open(path, "rb", 0) as source:
+    with open_regular(path, 0) as source:
         return _transfer(source, None)
 
 
@@ -66,7 +99,7 @@ def copy(source_path: Path, destination_path: Path, *, is_synced: bool = True) -
         FileExistsError: The destination exists.
         OSError: The source cannot be read, or the destination cannot be written.
     """
-    with open(source_path, "rb", 0) as source, _create(destination_path) as destination:
+    with open_regular(source_path, 0) as source, _create(destination_path) as destination:
         try:
             result = _transfer(source, destination)
             if is_synced:

@@ -70,6 +70,10 @@ class TooLargeError(StorageError):
     """A file is larger than the caller allows."""
 
 
+class NotAFileError(StorageError):
+    """A path that is read as a file is a directory, a pipe or a device."""
+
+
 class LeaseLostError(StorageError):
     """Another writer took over a lock; its former holder must not commit."""
 
@@ -179,6 +183,7 @@ class Storage(Protocol):
 
         Raises:
             FileNotFoundError: The file does not exist.
+            NotAFileError: The path is a directory, a pipe or a device.
             TooLargeError: The file has more than max_bytes.
         """
         ...

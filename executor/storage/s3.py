@@ -423,7 +423,7 @@ class _S3LeaseStore:
             with self._s3._translated(self._path):
                 reply = self._s3._lease_client.get_object(Bucket=self._bucket, Key=self._key)
                 with contextlib.closing(reply["Body"]) as body:
-                    content = body.read()
+                    content = body.read(lease.MAX_LOCK_BYTES)
         except FileNotFoundError:
             return None
         date = reply["ResponseMetadata"]["HTTPHeaders"].get("date")

@@ -1,11 +1,15 @@
 import itertools
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from google.protobuf import text_format
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx import types
 from tfx.dsl.io import filesystem_registry
@@ -524,11 +528,12 @@ def test_a_tombstone_deletes_nothing_but_a_copy_of_this_node(
     runs.push(precious, version=1)
     uri = uri.format(root=runs.root)
     aim(runs, tombstone, uri)
-    # The artifact itself would be found by its version. Without it, only the tombstone names a URI.
     hidden = runs.stored(pushed_model)
-    hidden.custom_properties["pushed_destination"].string_value = "/elsewhere/1"
     if is_known and uri:
         hidden.uri = uri
+    else:
+        # The artifact itself would be found by its version. Then only the tombstone names a URI.
+        hidden.custom_properties["pushed_destination"].string_value = "/elsewhere/1"
     runs.store.put_artifacts([hidden])
     before = snapshot(runs)
 
@@ -544,6 +549,161 @@ def test_a_tombstone_deletes_nothing_but_a_copy_of_this_node(
     look_up(runs)
     assert snapshot(runs) == before
     assert files() == files_before
+
+
+def tombstone_path(runs: PipelineRuns, version: int) -> Path:
+    return runs.base_directory / ".best_exporter" / "retired" / f"{version}.json"
+
+
+def test_a_tombstone_that_names_the_pushed_model_of_the_best(runs: PipelineRuns):
+    first = runs.export(runs.candidate(scale=1.0, loss=0.5)).pushed_model
+    best = runs.export(runs.candidate(scale=2.0, loss=0.4), **keep_latest(1)).pushed_model
+    [tombstone] = ExportDirectory(location_of(str(runs.base_directory))).tombstones()
+    aim(runs, tombstone, best.uri)
+    look_up(runs)
+    assert (state_of(runs, best), Path(best.uri).exists()) == (LIVE, True)
+    # The copy of the retired export itself is found by the version that it was pushed as.
+    assert (state_of(runs, first), Path(first.uri).exists()) == (DELETED, False)
+
+
+def test_a_tombstone_that_names_the_pushed_model_of_another_retired_export(runs: PipelineRuns):
+    first = runs.export(runs.candidate(scale=1.0, loss=0.5))
+    second = runs.export(runs.candidate(scale=2.0, loss=0.4)).pushed_model
+    runs.export(runs.candidate(scale=3.0, loss=0.3), **keep_latest(1))
+    tombstone, _ = ExportDirectory(location_of(str(runs.base_directory))).tombstones()
+    aim(runs, tombstone, first.pushed_model.uri)
+    # Only a tombstone of its own lets a copy be deleted.
+    tombstone_path(runs, first.decision.version).unlink()
+    look_up(runs)
+    assert (state_of(runs, first.pushed_model), state_of(runs, second)) == (LIVE, DELETED)
+    assert Path(first.pushed_model.uri).exists()
+
+
+def test_a_tombstone_with_the_content_of_another_version(runs: PipelineRuns):
+    best = runs.export(runs.candidate(scale=1.0, loss=0.5))
+    version = best.decision.version
+    record = runs.base_directory / str(version) / "assets.extra/best_exporter/record.json"
+    path = tombstone_path(runs, 5)
+    path.parent.mkdir()
+    path.write_text(json.dumps({"schema_version": 1, "record": json.loads(record.read_text())}))
+    [warning] = prior_of(runs)["warnings"]
+    assert warning.startswith(f"the tombstone of version 5 is not used: cannot use {path}: ")
+    assert (state_of(runs, best.pushed_model), Path(best.pushed_model.uri).exists()) == (LIVE, True)
+    # Removed, as the warning says.
+    path.unlink()
+    assert prior_of(runs)["warnings"] == []
+
+
+NESTED = "[" * 20_000 + "]" * 20_000
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda path: path.write_text(NESTED), id="nested"),
+        pytest.param(Path.mkdir, id="directory"),
+        pytest.param(os.mkfifo, id="pipe"),
+        pytest.param(lambda path: path.symlink_to("nowhere"), id="dangling link"),
+    ],
+)
+def test_a_tombstone_that_cannot_be_read_is_a_warning(
+    runs: PipelineRuns, make: Callable[[Path], None]
+):
+    pushed_model, tombstone = retire_first(runs)
+    version = tombstone.record.version - 1
+    make(tombstone_path(runs, version))
+    [warning] = prior_of(runs)["warnings"]
+    assert warning.startswith(f"the tombstone of version {version} is not used: cannot read ")
+    assert state_of(runs, pushed_model) == DELETED
+
+
+def test_a_copy_that_an_export_in_the_base_directory_names_is_not_deleted(runs: PipelineRuns):
+    first = runs.export(runs.candidate(scale=1.0, loss=0.5))
+    version = first.decision.version
+    # A person goes back to the first export.
+    restored = runs.base_directory / str(version + 100)
+    shutil.copytree(runs.base_directory / str(version), restored)
+    exports = ExportDirectory(location_of(str(runs.base_directory)))
+    with exports.lock():
+        exports.retire(exports.exports()[0], why="a test", now=1.0)
+    look_up(runs)
+    assert state_of(runs, first.pushed_model) == LIVE
+    assert Path(first.pushed_model.uri).exists()
+    shutil.rmtree(restored)
+    look_up(runs)
+    assert state_of(runs, first.pushed_model) == DELETED
+
+
+def test_an_old_record_that_cannot_be_read_keeps_all_copies(runs: PipelineRuns):
+    pushed_model, _ = retire_first(runs)
+    old = runs.export(runs.candidate(scale=3.0, loss=0.3), **keep_latest(9)).decision.version
+    runs.export(runs.candidate(scale=4.0, loss=0.2), **keep_latest(9))
+    record = runs.base_directory / str(old) / "assets.extra/best_exporter/record.json"
+    # That run has deleted the copy already, which is put back.
+    stored = runs.stored(pushed_model)
+    stored.state = LIVE
+    runs.store.put_artifacts([stored])
+    Path(pushed_model.uri).mkdir(exist_ok=True)
+    content = record.read_text()
+    record.write_text(f'{{"schema_version": 1, "x": {NESTED}}}')
+    [warning] = prior_of(runs)["warnings"]
+    assert warning.startswith(
+        f"1 PushedModels of retired exports are kept until the next run: cannot read {record}: "
+    )
+    assert state_of(runs, pushed_model) == LIVE
+    # Restored, as the warning says.
+    record.write_text(content)
+    assert prior_of(runs)["warnings"] == []
+    assert state_of(runs, pushed_model) == DELETED
+
+
+WITHOUT_BOTO3 = """
+import json, sys
+sys.modules["boto3"] = None
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto import metadata_store_pb2
+from google.protobuf import text_format
+from tfx_best_exporter.component import history
+config, arguments = json.loads(sys.argv[1])
+store = MetadataStore(text_format.Parse(config, metadata_store_pb2.ConnectionConfig()))
+print(history.look_up(store, **arguments)["prior_export"])
+"""
+
+
+def test_a_pushed_model_in_a_storage_whose_client_is_not_installed(runs: PipelineRuns):
+    candidate = runs.candidate(scale=1.0, loss=0.5)
+    exported = runs.export(candidate)
+    # Pusher pushed another model to S3, and its Model was moved there.
+    add_artifacts(
+        runs,
+        standard_artifacts.PushedModel,
+        2,
+        pushed=1,
+        pushed_destination="s3://models/penguin/9",
+    )
+    moved = runs.stored(candidate.model)
+    moved.uri = "s3://models/Trainer/model/1"
+    runs.store.put_artifacts([moved])
+    arguments = {
+        "exec_properties": exec_properties(runs.base_directory),
+        "pipeline_name": runs.name,
+        "pushed_models_uri": runs.pushed_models_uri,
+    }
+    words = json.dumps([text_format.MessageToString(runs.connection_config), arguments])
+    child = subprocess.run(
+        [sys.executable, "-c", WITHOUT_BOTO3, words], check=True, capture_output=True, text=True
+    )
+    warning = (
+        "2 PushedModels in ML Metadata cannot be read: cannot access s3://models/penguin/9: s3://"
+        " needs the package boto3, which is not installed. Run: pip install boto3"
+    )
+    lineage = {**lineage_of(candidate, exported.pushed_model), "model_uri": ""}
+    assert json.loads(child.stdout) == prior(
+        exported.decision.version, warnings=[warning], **lineage
+    )
+    assert "an artifact is passed over: cannot access s3://models/Trainer/model/1" in child.stderr
+    # Installed, as the warning says.
+    assert prior_of(runs)["warnings"] == []
 
 
 def test_a_copy_of_another_pipeline_is_not_deleted(

@@ -59,7 +59,7 @@ UNREADABLE_RECORDS = {
         b"\x80abc",
         _unparsable("'utf-8' codec can't decode byte 0x80 in position 0: invalid start byte"),
     ),
-    "another document": (b"[]", _of_schema(None)),
+    "another document": (b"[]", "the file has no JSON object"),
     "no schema": (b"{}", _of_schema(None)),
     "newer schema": (b'{"schema_version": 2}', _of_schema(2)),
     "schema as text": (b'{"schema_version": "1"}', _of_schema("1")),

@@ -1,5 +1,6 @@
 import logging
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -1059,8 +1060,13 @@ def test_max_bytes(new_exporter: NewExporter, model: Model, base_path: Path):
         ),
         pytest.param(
             lambda path: (path.unlink(), path.symlink_to(path)),
-            "[Errno 40] Too many levels of symbolic links",
+            "cannot read ",
             id="unreadable",
+        ),
+        pytest.param(lambda path: (path.unlink(), path.mkdir()), "cannot read ", id="directory"),
+        pytest.param(lambda path: (path.unlink(), os.mkfifo(path)), "cannot read ", id="pipe"),
+        pytest.param(
+            lambda path: (path.unlink(), path.symlink_to("nowhere")), "cannot read ", id="dangling"
         ),
     ],
 )

@@ -1,9 +1,13 @@
-"""Unexpected, damaged and missing files: rows 10 to 16, 20, 21, 23 and 26 of the fault matrix."""
+"""Unexpected, damaged and missing files: rows 10 to 16, 20, 21, 23, 26, 30, 31 and 33
+of the fault matrix.
+"""
 
 from __future__ import annotations
 
 import errno
 import itertools
+import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -254,11 +258,18 @@ def test_the_best_is_removed_by_hand(world: World, model: Model, what: str) -> N
         assert f"version {versions[-1]} is broken" in "".join(decision.warnings)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"{", b'{"schema_version": 2}'],
-    ids=["empty", "broken", "newer"],
-)
+NESTED = b"[" * 20_000 + b"]" * 20_000
+UNREADABLE = {
+    "empty": b"",
+    "broken": b"{",
+    "newer": b'{"schema_version": 2}',
+    "nested": b'{"schema_version": 1, "x": %b}' % NESTED,
+    "many digits": b'{"schema_version": 1, "version": %b}' % (b"9" * 10_000),
+    "half a character": b'{"schema_version": 1, "name": "\\ud800"}',
+}
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
 def test_a_record_that_cannot_be_read(world: World, model: Model, content: bytes) -> None:
     exporter = ModelExporter(world / "base")
     version = exporter.run(model("a"), {"loss": 0.3}).version
@@ -268,6 +279,69 @@ def test_a_record_that_cannot_be_read(world: World, model: Model, content: bytes
         exporter.run(model("b"), {"loss": 0.1})
     assert record.uri in str(caught.value)
     assert [each.version for each in ExportDirectory(world / "base").exports()] == [version]
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_old_record_that_cannot_be_read(world: World, model: Model, content: bytes) -> None:
+    """A new model is exported, and only the exports with a readable record are retired."""
+    exporter = ModelExporter(world / "base")
+    versions = [exporter.run(model(f"{n}"), {"loss": 1.0 / n}).version for n in (1, 2)]
+    record = world / "base" / str(versions[0]) / RECORD_PATH
+    record.write(content)
+    decision = ModelExporter(world / "base", exports_to_keep=1).run(model("3"), {"loss": 0.1})
+    assert decision.exported
+    present = [each.version for each in ExportDirectory(world / "base").exports()]
+    assert present == [versions[0], decision.version]
+    [warning] = decision.warnings
+    assert warning.startswith(
+        f"version {versions[0]} is kept because it cannot be read: cannot read {record}: "
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(Path.mkdir, id="directory"),
+        pytest.param(os.mkfifo, id="pipe"),
+        pytest.param(lambda path: path.symlink_to("/dev/zero"), id="device"),
+        pytest.param(lambda path: path.symlink_to("nowhere"), id="dangling link"),
+        pytest.param(lambda path: path.symlink_to(path), id="link loop"),
+    ],
+)
+def test_an_old_record_that_is_no_file(
+    tmp_path: Path, model: Model, make: Callable[[Path], None]
+) -> None:
+    base = tmp_path / "base"
+    versions = [ModelExporter(base).run(model(f"{n}"), {"loss": 1 / n}).version for n in (1, 2)]
+    record = base / str(versions[0]) / RECORD_PATH
+    record.unlink()
+    make(record)
+    decision = ModelExporter(base, exports_to_keep=1).run(model("3"), {"loss": 0.1})
+    assert decision.exported
+    present = [each.version for each in ExportDirectory(location_of(base)).exports()]
+    assert present == [versions[0], decision.version]
+    [warning] = decision.warnings
+    assert warning.startswith(
+        f"version {versions[0]} is kept because it cannot be read: cannot read {record}: "
+    )
+
+
+def test_a_manifest_that_leads_out(world: World, model: Model) -> None:
+    """Nothing outside the export is read or written for a path in its manifest."""
+    exporter = ModelExporter(world / "base")
+    version = exporter.run(model("a"), {"loss": 0.3}).version
+    record = world / "base" / str(version) / RECORD_PATH
+    content = json.loads(record.read(1 << 20))
+    path = "assets.extra/../../../evil"
+    content["manifest"].append({"path": path, "size": "4", "crc32c": 1})
+    record.write(json.dumps(content).encode())
+    (world / "evil").write(b"evil")
+    pushed_model = world / "pushed_model/7"
+    with pytest.raises(RecordError) as caught:
+        exporter.run(model("a"), {"loss": 0.3}, pushed_model_path=pushed_model)
+    assert f"cannot read {record}: its manifest has the path {path!r}" in str(caught.value)
+    assert not (world / "pushed_model").sizes()
+    assert not (world / "pushed_model/7/assets.extra/../../../evil").exists()
 
 
 def test_a_deletion_that_is_refused(world: World, model: Model) -> None:

@@ -102,6 +102,20 @@ def result_of(*keys: MetricKey, model_name: str = "") -> EvalResult:
             None,
             id="one of both is never guessed",
         ),
+        pytest.param(
+            [MetricKey(name="auc", example_weighted=flag) for flag in (False, None)],
+            "",
+            MetricKey(name="auc"),
+            1,
+            id="without the flag before one with it",
+        ),
+        pytest.param(
+            [MetricKey(name="auc", example_weighted=flag) for flag in (False, None)],
+            "",
+            MetricKey(name="auc", example_weighted=False),
+            0,
+            id="with the flag before one without it",
+        ),
     ],
 )
 def test_find(keys: list[MetricKey], model_name: str, wanted: MetricKey, expected: float | None):
@@ -156,11 +170,11 @@ def test_a_missing_metric_lists_the_existing_ones(result: EvalResult, message: s
 
 
 @pytest.mark.parametrize(
-    ("keys", "name", "found", "remedy"),
+    ("keys", "wanted", "found", "remedy"),
     [
         pytest.param(
             [MetricKey(name="auc", example_weighted=flag) for flag in (True, False)],
-            "auc",
+            MetricKey(name="auc"),
             "auc[unweighted], auc[weighted]",
             select("example_weighted"),
             id="weighted and unweighted",
@@ -170,31 +184,72 @@ def test_a_missing_metric_lists_the_existing_ones(result: EvalResult, message: s
                 MetricKey(name="auc", output_name="click", example_weighted=flag)
                 for flag in (True, False)
             ],
-            "click/auc",
+            MetricKey(name="auc", output_name="click"),
             "click/auc[unweighted], click/auc[weighted]",
             select("example_weighted"),
             id="weighted and unweighted of an output",
         ),
         pytest.param(
             [MetricKey(name="auc", output_name="click"), MetricKey(name="loss")],
-            "auc",
+            MetricKey(name="auc"),
             "click/auc, loss",
             select("output_name"),
             id="of an output",
+        ),
+        pytest.param(
+            [MetricKey(name="auc", model_name=name) for name in ("a", "b")],
+            MetricKey(name="auc"),
+            "a:auc, b:auc",
+            select("model_name"),
+            id="of two models",
+        ),
+        pytest.param(
+            [
+                MetricKey(name="auc", model_name="a", output_name="click"),
+                MetricKey(name="auc", model_name="b", output_name="buy"),
+            ],
+            MetricKey(name="auc", model_name="a"),
+            "a:click/auc, b:buy/auc",
+            select("output_name"),
+            id="of an output of a named model",
+        ),
+        pytest.param(
+            [
+                MetricKey(name="precision", output_name="click", sub_key=("top_k", 5)),
+                MetricKey(name="precision", output_name="buy", aggregation="MICRO_AVERAGE"),
+            ],
+            MetricKey(name="precision", output_name="click"),
+            "buy/precision[micro_average], click/precision[top_k=5]",
+            select("sub_key"),
+            id="of a part of a named output",
+        ),
+        pytest.param(
+            [MetricKey(name="auc"), MetricKey(name="loss", output_name="click")],
+            MetricKey(name="auc", output_name="click", example_weighted=True),
+            "auc, click/loss",
+            "Leave out output_name and example_weighted, to select one of these.",
+            id="of no output",
+        ),
+        pytest.param(
+            [MetricKey(name="auc", output_name="click")],
+            MetricKey(name="auc", output_name="buy"),
+            "click/auc",
+            USE_ANOTHER,
+            id="of another output",
         ),
         pytest.param(
             [
                 MetricKey(name="recall", sub_key=("top_k", 3)),
                 MetricKey(name="recall", aggregation="MICRO_AVERAGE"),
             ],
-            "recall",
+            MetricKey(name="recall"),
             "recall[micro_average], recall[top_k=3]",
             select("sub_key and aggregation"),
             id="of a part, or averaged",
         ),
         pytest.param(
             [MetricKey(name="auc", example_weighted=flag) for flag in (True, False)],
-            "loss",
+            MetricKey(name="loss"),
             "auc[unweighted], auc[weighted]",
             USE_ANOTHER,
             id="another metric",
@@ -202,11 +257,22 @@ def test_a_missing_metric_lists_the_existing_ones(result: EvalResult, message: s
     ],
 )
 def test_a_missing_metric_of_a_policy_names_the_fields_to_set(
-    keys: list[MetricKey], name: str, found: str, remedy: str
+    keys: list[MetricKey], wanted: MetricKey, found: str, remedy: str
 ):
-    error = result_of(*keys).missing(name, "compare_policy.metric.name")
-    got = f"{name!r}, at /evaluation/4"
+    result = result_of(*keys)
+    assert result.find(wanted) is None
+    error = result.missing(wanted, "compare_policy.metric.name")
+    got = f"{str(wanted)!r}, at /evaluation/4"
     assert str(error) == no_metric("compare_policy.metric.name", got, found, remedy)
+    # Whoever follows the remedy finds a metric.
+    details = ("model_name", "output_name", "sub_key", "aggregation", "example_weighted")
+    named = [detail for detail in details if detail in remedy]
+    followed = [
+        dataclasses.replace(wanted, **{detail: getattr(key, detail) for detail in named})
+        for key in keys
+        if key.name == wanted.name
+    ]
+    assert any(map(result.find, followed)) == bool(named)
 
 
 def test_a_compare_function_reads_by_the_names_that_are_shown():
@@ -424,6 +490,7 @@ def test_a_view_that_reports_reads_has_everything_else():
         baseline=baseline,
         differences={key: MetricValue(value=-2.0)},
         model_paths={"mine": "/model"},
+        suppressed_slices={(("species", "b"),): "too small"},
     )
     view = result.reporting_reads(lambda _: None)
     assert view.to_proto() == result.to_proto()
@@ -434,6 +501,7 @@ def test_a_view_that_reports_reads_has_everything_else():
     )
     assert view.slice_values(key) == {(("species", "a"),): 2.0}
     assert view.slice_example_counts() == {(("species", "a"),): None}
+    assert view.suppressed_slices == {(("species", "b"),): "too small"}
     assert view.difference(MetricKey(name="loss", model_name="mine")) == MetricValue(value=-2.0)
     assert (view.metrics, view.differences) == (result.metrics, result.differences)
     assert dict(view.model_paths) == {"mine": "/model"}
@@ -454,6 +522,9 @@ class NumberedSource:
     def items(self) -> Iterator[tuple[MetricKey, MetricValue]]:
         return ((MetricKey(name=f"metric_{i}"), self._decode(i)) for i in range(10))
 
+    def not_numbers(self) -> Iterator[MetricKey]:
+        yield MetricKey(name="matrix")
+
     def get(self, key: MetricKey) -> MetricValue | None:
         return self._decode(int(key.name[-1])) if key.name.startswith("metric_") else None
 
@@ -471,11 +542,21 @@ class NumberedSource:
     def slices(self) -> Mapping[SliceKey, EvalResult]:
         return {}
 
+    def suppressed_slices(self) -> Mapping[SliceKey, str]:
+        return {(("index", 2),): "too small"}
+
     def slice_values(self, key: MetricKey) -> dict[SliceKey, float]:
         return {(("index", 1),): 1.0}
 
     def slice_example_counts(self) -> dict[SliceKey, float | None]:
         return {(("index", 1),): 50.0}
+
+
+def test_what_a_source_of_another_kind_has_no_numbers_for():
+    result = EvalResult.from_source(NumberedSource(), Provenance())
+    assert result.suppressed_slices == {(("index", 2),): "too small"}
+    assert result.remedy(MetricKey(name="matrix")).startswith("matrix is in the evaluation, but ")
+    assert result.remedy(MetricKey(name="auc")) == USE_ANOTHER
 
 
 def test_a_source_of_another_kind_decodes_only_metrics_that_are_read():

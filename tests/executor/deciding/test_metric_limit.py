@@ -330,6 +330,59 @@ def test_numbers_in_slices_are_text():
     assert (result.slice, result.holds) == ((("age", "30"), ("ratio", "0.5")), False)
 
 
+REASON = "Example count is lower than 10"
+
+
+@pytest.mark.parametrize(
+    ("rail", "named"),
+    [
+        pytest.param(at_least("auc", 0.5, every_slice_min_examples=0), "country=de", id="every"),
+        pytest.param(at_least("auc", 0.5, slices=[{"country": "de"}]), "country=de", id="named"),
+        pytest.param(
+            at_least("auc", max_regression=0.1, every_slice_min_examples=0), "country=de", id="best"
+        ),
+    ],
+)
+def test_a_slice_without_metrics_is_neither_an_error_nor_a_pass(rail: pb.Guardrail, named: str):
+    candidate = evaluation(
+        {"loss": 0.1, "auc": 0.9},
+        {NL: {"auc": 0.8, "example_count": 100}},
+        suppressed_slices={DE: REASON},
+    )
+    best = evaluation({"loss": 0.2, "auc": 0.9}, {each: SLICES[each] for each in (NL, DE)})
+    decision = decide_by(guarded(rail), candidate, best)
+    assert decision.is_export
+    assert DE not in [each.slice for each in decision.guardrails]
+    assert decision.warnings == (
+        f"auc was not guarded on {named}: the evaluation has no metrics there ({REASON})",
+    )
+
+
+def test_no_slice_with_metrics():
+    candidate = evaluation(
+        {"loss": 0.1, "auc": 0.9},
+        suppressed_slices={(("n", i),): REASON for i in range(5)},
+    )
+    policy = guarded(at_least("auc", 0.5, every_slice_min_examples=0))
+    decision = decide_by(policy, candidate, {"loss": 0.2})
+    assert [each.slice for each in decision.guardrails] == [()]
+    [warning] = decision.warnings
+    assert warning == (
+        "auc was not guarded on n=0; n=1; n=2 and 2 more: the evaluation has no metrics there"
+        f" ({REASON})"
+    )
+
+
+def test_another_slice_without_metrics_does_not_matter_to_a_named_slice():
+    candidate = evaluation(
+        {"loss": 0.1}, {NL: {"auc": 0.8}}, suppressed_slices={DE: REASON, FR: REASON}
+    )
+    policy = guarded(at_least("auc", 0.5, slices=[{"country": "nl"}]))
+    decision = decide_by(policy, candidate, {"loss": 0.2})
+    assert [each.holds for each in decision.guardrails] == [True]
+    assert decision.warnings == ()
+
+
 @pytest.mark.parametrize(
     ("rail", "candidate", "best", "kind", "error"),
     [
@@ -338,7 +391,7 @@ def test_numbers_in_slices_are_text():
             evaluation({"loss": 0.1}),
             {"loss": 0.2},
             MissingMetricError,
-            no_metric("'f1'", "loss", evaluation({"loss": 0.1}).remedy("f1")),
+            no_metric("'f1'", "loss", evaluation({"loss": 0.1}).remedy(MetricKey(name="f1"))),
             id="metric",
         ),
         pytest.param(
@@ -349,7 +402,7 @@ def test_numbers_in_slices_are_text():
             no_metric(
                 "'f1' on country=nl",
                 "auc, example_count",
-                evaluation(SLICES[NL]).remedy("f1"),
+                evaluation(SLICES[NL]).remedy(MetricKey(name="f1")),
             ),
             id="metric of a slice",
         ),
@@ -358,7 +411,11 @@ def test_numbers_in_slices_are_text():
             TWO_KINDS,
             {"loss": 0.2},
             MissingMetricError,
-            no_metric("'auc'", "auc[unweighted], auc[weighted], loss", TWO_KINDS.remedy("auc")),
+            no_metric(
+                "'auc'",
+                "auc[unweighted], auc[weighted], loss",
+                TWO_KINDS.remedy(MetricKey(name="auc")),
+            ),
             id="weighted and unweighted",
         ),
         pytest.param(

@@ -39,3 +39,13 @@ def test_two_slices_with_one_text():
         "slices must differ in the texts of their features (got x=1 twice). Use one type for"
         " all values of the feature."
     )
+
+
+def test_bytes_that_are_no_text_stay_distinct():
+    slice_keys = [(("x", value),) for value in (b"\xff", b"\xfe", "\ufffd", "a")]
+    assert by_features(slice_keys) == {
+        (("x", "\\xfe"),): slice_keys[1],
+        (("x", "\\xff"),): slice_keys[0],
+        (("x", "a"),): slice_keys[3],
+        (("x", "\ufffd"),): slice_keys[2],
+    }

@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -112,5 +114,58 @@ def test_an_evaluation_without_its_config_has_no_digest(tmp_path: Path, evaluati
         eval_config.eval_config_of(tmp_path / "evaluation")
     assert str(caught.value) == (
         f"evaluation must contain eval_config.json (got none, at {tmp_path / 'evaluation'})."
+        " Check that Evaluator finished writing it."
+    )
+
+
+NESTED = "[" * 20_000 + "]" * 20_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("[]", id="another document"),
+        pytest.param(f'{{"evalConfig": {NESTED}}}', id="nested"),
+        pytest.param('{"version": NaN}', id="not a number"),
+        pytest.param(f'{{"version": {"9" * 10_000}}}', id="many digits"),
+        pytest.param(
+            '{"evalConfig": {"modelSpecs": [{"name": "\\ud800"}]}}', id="half a character"
+        ),
+        pytest.param('{"evalConfig": []}', id="a list as config"),
+        pytest.param('{"evalConfig": {"modelSpecs": ["name"]}}', id="a text as model"),
+        pytest.param('{"evalConfig": {"modelSpecs": [{"name": 1}]}}', id="a number as name"),
+        pytest.param('{"evalConfig": {"slicingSpecs": 1}}', id="a number as slices"),
+        pytest.param('{"modelLocations": {"": 1}}', id="a number as path"),
+        pytest.param('{"modelLocations": []}', id="a list of models"),
+    ],
+)
+def test_a_config_that_cannot_be_read(tmp_path: Path, content: str):
+    (tmp_path / "eval_config.json").write_text(content)
+    with pytest.raises(
+        ValueError, match=r"\Aevaluation must be a TFMA evaluation \(got eval_config.json: "
+    ) as caught:
+        eval_config.EvalRun.read(tmp_path, "/evaluation/4")
+    assert str(caught.value).endswith(
+        ", at /evaluation/4). Check that Evaluator finished writing it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        pytest.param(Path.mkdir, "it is not a regular file", id="directory"),
+        pytest.param(os.mkfifo, "it is not a regular file", id="pipe"),
+        pytest.param(
+            lambda path: path.symlink_to("nowhere"), "the file does not exist", id="dangling link"
+        ),
+    ],
+)
+def test_a_config_that_is_no_file(tmp_path: Path, make: Callable[[Path], None], problem: str):
+    make(tmp_path / "eval_config.json")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        eval_config.EvalRun.read(tmp_path, "/evaluation/4")
+    assert str(caught.value) == (
+        f"evaluation must be a TFMA evaluation (got eval_config.json: {problem}, at /evaluation/4)."
         " Check that Evaluator finished writing it."
     )

@@ -142,6 +142,92 @@ def test_a_file_cut_in_the_middle_is_read_up_to_there(tmp_path: Path):
     assert result.warnings == (warning,)
 
 
+def write_attempt(
+    directory: Path, started: int, *steps: tuple[int, dict[str, float]], start_step: int = 0
+) -> Path:
+    """Writes the events of one attempt of a Trainer, which begin with a SessionLog."""
+    import tensorflow as tf
+
+    event, log = tf.compat.v1.Event, tf.compat.v1.SessionLog
+    events = [
+        event(wall_time=started, file_version="brain.Event:2"),
+        event(wall_time=started, step=start_step, session_log=log(status=log.START)),
+    ]
+    for step, values in steps:
+        events.append(event(wall_time=started + step / 10, step=step))
+        for tag, value in values.items():
+            events[-1].summary.value.add(tag=tag, simple_value=value)
+    directory.mkdir(exist_ok=True)
+    path = directory / f"events.out.tfevents.{started}.host"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for each in events:
+            writer.write(each.SerializeToString())
+    return path
+
+
+FIRST = ((0, {"loss": 0.9, "auc": 0.5}), (500, {"loss": 0.7}), (1000, {"loss": 0.1}))
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        pytest.param([(0, (500, {"loss": 0.6}))], {"loss": 0.6}, id="from the beginning"),
+        pytest.param(
+            [(500, (600, {"loss": 0.6}))], {"loss": 0.6, "auc": 0.5}, id="from a checkpoint"
+        ),
+        pytest.param([(501, None)], {"loss": 0.7, "auc": 0.5}, id="without any value"),
+        pytest.param(
+            [(501, (600, {"loss": 0.6})), (400, None)], {"loss": 0.9, "auc": 0.5}, id="twice"
+        ),
+        pytest.param(
+            [(400, (900, {"loss": 0.6})), (800, None)],
+            {"loss": 0.9, "auc": 0.5},
+            id="twice, later the second time",
+        ),
+    ],
+)
+def test_the_last_attempt_of_a_trainer_counts(
+    tmp_path: Path, later: list[tuple[int, Any]], expected: dict[str, float]
+):
+    path = write_attempt(tmp_path / "eval", 1000, *FIRST)
+    for index, (step, event) in enumerate(later):
+        steps = [event] if event else []
+        path = write_attempt(tmp_path / "eval", 2000 + index, *steps, start_step=step)
+    result = event_files.from_event_files(tmp_path, "eval/*")
+    assert dict(result) == pytest.approx(expected)
+    [warning] = result.warnings
+    last_void = max(index for index, (step, _) in enumerate(later) if step <= 1000)
+    assert warning == (
+        f"the Trainer started again at step {later[last_void][0]}, in {path}; earlier values from"
+        " that step on do not count"
+    )
+
+
+def test_an_attempt_that_goes_on_hides_nothing(tmp_path: Path):
+    write_attempt(tmp_path / "eval", 1000, *FIRST)
+    write_attempt(tmp_path / "eval", 2000, (2000, {"loss": 0.05}), start_step=1001)
+    result = event_files.from_event_files(tmp_path, "eval/*")
+    assert dict(result) == pytest.approx({"loss": 0.05, "auc": 0.5})
+    assert result.warnings == ()
+
+
+def test_an_attempt_hides_nothing_in_another_directory(tmp_path: Path):
+    write_attempt(tmp_path / "eval", 1000, *FIRST)
+    write_attempt(tmp_path / "train", 2000, (1, {"other": 0.5}))
+    result = event_files.from_event_files(tmp_path, "*/*")
+    assert dict(result) == pytest.approx({"loss": 0.1, "auc": 0.5, "other": 0.5})
+    assert result.warnings == ()
+
+
+def test_an_attempt_that_was_cut_is_reported_once(tmp_path: Path):
+    path = write_attempt(tmp_path / "eval", 1000, *FIRST)
+    path.write_bytes(path.read_bytes()[:-5])
+    write_attempt(tmp_path / "eval", 2000, (100, {"loss": 0.6}))
+    result = event_files.from_event_files(tmp_path, "eval/*")
+    assert dict(result) == pytest.approx({"loss": 0.6})
+    assert len(result.warnings) == 2
+
+
 def test_a_file_that_is_damaged_in_the_middle(tmp_path: Path):
     path = write_v1(tmp_path / "eval", (1, {"loss": 3.0}), (2, {"loss": 2.0}))
     content = path.read_bytes()

@@ -1,4 +1,6 @@
+import gzip
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -150,6 +152,138 @@ def test_no_overall_slice(tmp_path: Path, evaluations: Evaluations):
         f"evaluation must contain the overall slice (got 2 other slices, at {path})."
         " Check that Evaluator finished, and that its EvalConfig has an empty slicing_specs entry."
     )
+
+
+# Slices that TFMA leaves out, and files that it does not write.
+
+
+def test_slices_that_tfma_leaves_out(evaluations: Evaluations):
+    result = evaluation.from_tfma(evaluations["small"])
+    reason = (
+        "Example count for this slice key is lower than the minimum required value: 3. No data is"
+        " aggregated for this slice"
+    )
+    slice_keys = [(("species", "a"),), (("species", "b"),)]
+    assert result.suppressed_slices == dict.fromkeys(slice_keys, reason)
+    assert (result.slices, result.slice_example_counts()) == ({}, {})
+    assert result.example_count == 4.0
+    whole = evaluation.from_tfma(evaluations["not_small"])
+    assert (whole.suppressed_slices, [*whole.slices]) == ({}, slice_keys)
+    assert next(iter(whole.slices.values())).suppressed_slices == {}
+
+
+def test_a_metric_with_several_thresholds(evaluations: Evaluations):
+    key = MetricKey(name="recall")
+    result = evaluation.from_tfma(evaluations["small"])
+    assert dict(result) == {"example_count": 4.0}
+    assert result.remedy(key) == (
+        "recall is in the evaluation, but it is not one number. If the metric has several"
+        " thresholds, set one in Evaluator's EvalConfig."
+    )
+    # Whoever follows the remedy finds the metric.
+    assert evaluation.from_tfma(evaluations["not_small"]).find(key) is not None
+
+
+def test_bytes_that_are_no_text_are_distinct_slices(tmp_path: Path, evaluations: Evaluations):
+    def change(metrics: Any) -> Iterable[Any]:
+        for single in metrics.slice_key.single_slice_keys:
+            single.bytes_value = {b"a": b"\xff", b"b": b"\xfe"}[single.bytes_value]
+        return [metrics]
+
+    path = rewrite_metrics(evaluations["paired"], tmp_path / "evaluation", change)
+    slices = evaluation.from_tfma(path).slices
+    assert {key: part["binary_accuracy"] for key, part in slices.items()} == {
+        (("species", b"\xff"),): 1.0,
+        (("species", b"\xfe"),): 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("", "the overall slice"), ("a", "species=a")],
+    ids=["the overall slice", "another slice"],
+)
+def test_a_slice_with_two_rows(tmp_path: Path, evaluations: Evaluations, value: str, text: str):
+    def change(metrics: Any) -> Iterable[Any]:
+        values = [each.bytes_value.decode() for each in metrics.slice_key.single_slice_keys]
+        return [metrics, metrics] if "".join(values) == value else [metrics]
+
+    path = rewrite_metrics(evaluations["paired"], tmp_path / "evaluation", change)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        evaluation.from_tfma(path)
+    assert str(caught.value) == (
+        f"evaluation must have the metrics of each slice once (got {text} twice, at {path}). The"
+        " files may be those of several evaluations. Evaluate the candidate again, into an empty"
+        " directory."
+    )
+
+
+def test_metrics_by_name(tmp_path: Path, evaluations: Evaluations):
+    def change(metrics: Any) -> Iterable[Any]:
+        del metrics.metric_keys_and_values[:]
+        metrics.metrics["auc"].double_value.value = 0.5
+        return [metrics]
+
+    path = rewrite_metrics(evaluations["paired"], tmp_path / "evaluation", change)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        evaluation.from_tfma(path)
+    assert str(caught.value) == (
+        "evaluation must have metrics by key (got metrics by name, as TFMA writes them for an"
+        f" EvalSavedModel, at {path}). Evaluate the SavedModel that is served instead."
+    )
+
+
+def write_parquet(path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"serialized_value": [b"1"]}), path)
+
+
+def write_gzip(path: Path) -> None:
+    path.write_bytes(gzip.compress(b"any content"))
+
+
+@pytest.mark.parametrize(
+    ("format_", "suffix", "write"),
+    [
+        pytest.param("Parquet", ".parquet", write_parquet, id="parquet"),
+        pytest.param("gzip", ".tfrecord", write_gzip, id="gzip"),
+        pytest.param("gzip", ".tfrecord.gz", write_gzip, id="gzip by name"),
+    ],
+)
+def test_metrics_in_another_format(
+    tmp_path: Path,
+    evaluations: Evaluations,
+    format_: str,
+    suffix: str,
+    write: Callable[[Path], None],
+):
+    path = tmp_path / "evaluation"
+    shutil.copytree(evaluations["paired"], path)
+    (metrics_path,) = path.glob("metrics-*")
+    metrics_path.unlink()
+    name = metrics_path.name.partition(".")[0] + suffix
+    write(path / name)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        evaluation.from_tfma(path)
+    assert str(caught.value) == (
+        f"evaluation must have metrics in uncompressed TFRecord files (got a {format_} file,"
+        f" {name}, at {path}). Leave TFMA's output_file_format at its default, and do not compress"
+        " the files."
+    )
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "pipe"])
+def test_metrics_that_are_no_file(
+    tmp_path: Path, evaluations: Evaluations, make: Callable[[Path], None]
+):
+    path = tmp_path / "evaluation"
+    shutil.copytree(evaluations["paired"], path)
+    make(path / "metrics-00001-of-00002.tfrecord")
+    with pytest.raises(ValueError, match=r"\Aevaluation must be a TFMA evaluation \(") as caught:
+        evaluation.from_tfma(path)
+    assert "not a regular file" in str(caught.value)
 
 
 # A candidate with its baseline, and intervals.
@@ -409,22 +543,12 @@ def test_weighted_macro_average_is_read(tmp_path: Path, evaluations: Evaluations
     assert list(evaluation.from_tfma(path)) == ["example_count[weighted_macro_average]"]
 
 
-def test_a_slice_of_bytes_that_are_no_text(tmp_path: Path, evaluations: Evaluations):
-    def change(metrics: Any) -> Iterable[Any]:
-        for single in metrics.slice_key.single_slice_keys:
-            single.bytes_value = b"\xff"
-        return [metrics]
-
-    path = rewrite_metrics(evaluations["paired"], tmp_path / "evaluation", change)
-    assert list(evaluation.from_tfma(path).slices) == [(("species", "\ufffd"),)]
-
-
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
         pytest.param(
             lambda path: (path / "eval_config.json").write_text("{"),
-            "got eval_config.json: Expecting property name enclosed in double quotes: ",
+            "got eval_config.json: the file cannot be parsed (Expecting property name enclosed in",
             id="eval config",
         ),
         pytest.param(

@@ -1,5 +1,7 @@
 """Compares the reader of TFRecord files with TensorFlow's."""
 
+import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from tfx_best_exporter.executor.evaluations.tfrecord import (
     TruncatedRecordError,
     read_records,
 )
+from tfx_best_exporter.executor.storage.digest import masked_crc32c
 
 RECORDS = [b"first", b"", b"the last one"]
 
@@ -113,3 +116,23 @@ def test_an_error_says_where_and_what(tmp_path: Path, position: int, part: str):
     with pytest.raises(TruncatedRecordError) as caught:
         list(read_records(path))
     assert str(caught.value) == f"a truncated record at byte {start}"
+
+
+def test_a_record_that_claims_too_much_memory(tmp_path: Path):
+    path = write(tmp_path / "records", b"first")
+    length = 1 << 40
+    header = struct.pack("<Q", length)
+    with path.open("r+b") as file:
+        file.seek(0, os.SEEK_END)
+        start = file.tell()
+        file.write(header + struct.pack("<I", masked_crc32c(header)))
+        # The rest of the file is a hole.
+        file.truncate(start + length + 16)
+    found = read_records(path)
+    assert next(found) == b"first"
+    with pytest.raises(TFRecordError) as caught:
+        next(found)
+    assert str(caught.value) == (
+        f"a record of 1,099,511,627,776 bytes at byte {start}; at most 268,435,456 bytes are"
+        " allowed"
+    )

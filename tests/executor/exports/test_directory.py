@@ -747,10 +747,10 @@ from tfx_best_exporter.executor.exports.saved_model import ModelFile, files_of
 from tfx_best_exporter.proto.best_exporter_pb2 import ExportRecord
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.digest import FileDigest
-base, model, pipe = map(Path, sys.argv[1:])
+base, model, large = map(Path, sys.argv[1:])
 exports = ExportDirectory(location_of(base))
 digest = FileDigest(size=0, crc32c=0)
-slow = ModelFile(path="variables/slow", source=location_of(pipe), digest=digest)
+slow = ModelFile(path="variables/slow", source=location_of(large), digest=digest)
 files = [*files_of(location_of(model)), slow]
 with exports.lock():
     exports.publish(9, files, lambda version, manifest: ExportRecord())
@@ -761,17 +761,16 @@ def test_killed_in_the_middle_of_a_file(
     base: ExportDirectory, base_path: Path, model_path: Path, tmp_path: Path
 ):
     publish(base, 8, model_path)
-    pipe_path = tmp_path / "pipe"
-    os.mkfifo(pipe_path)
-    arguments = [str(path) for path in (base_path, model_path, pipe_path)]
+    # A file with a hole of this size takes no space, and seconds to copy.
+    large_path = tmp_path / "large"
+    large_path.touch()
+    os.truncate(large_path, 64 << 30)
+    arguments = [str(path) for path in (base_path, model_path, large_path)]
     staging_path = base_path / ".best_exporter" / "staging"
-    with (
-        subprocess.Popen([sys.executable, "-c", PUBLISHER, *arguments]) as publisher,
-        pipe_path.open("wb", buffering=0) as pipe,
-    ):
-        # The pipe delivers more than one chunk and then nothing, so the file stays half-written.
-        pipe.write(bytes(4 << 20))
+    with subprocess.Popen([sys.executable, "-c", PUBLISHER, *arguments]) as publisher:
         until(lambda: any(map(size_of, staging_path.glob("*/variables/slow"))))
+        # The file stays half-written until the process is killed.
+        publisher.send_signal(signal.SIGSTOP)
         assert versions_of(base) == [8]
         with pytest.raises(TimeoutError), base.lock(timeout_seconds=0):
             pytest.fail("two writers")
@@ -826,10 +825,24 @@ def test_a_tombstone_that_cannot_be_read_is_passed_over(
     retire(base, publish(base, 5, model_path), why="", now=0)
     path = base_path / ".best_exporter" / "retired" / "5.json"
     path.write_text("{")
-    assert [tombstone.record.version for tombstone in base.tombstones()] == [4]
+    warnings: list[str] = []
+    assert [tombstone.record.version for tombstone in base.tombstones(warnings)] == [4]
     with pytest.raises(RecordError, match=rf"\Acannot read {path}: ") as caught:
         records.read(location_of(path), pb.Tombstone())
-    assert caplog.messages == [f"skipping a tombstone: {caught.value}"]
+    assert caplog.messages == warnings
+    assert warnings == [f"the tombstone of version 5 is not used: {caught.value}"]
+    # Restored, as the error says.
+    path.write_bytes((path.parent / "4.json").read_bytes().replace(b'"4"', b'"5"'))
+    assert [tombstone.record.version for tombstone in base.tombstones()] == [5, 4]
+
+
+def test_a_tombstone_is_not_used_while_a_model_server_reads_its_number(
+    base: ExportDirectory, base_path: Path, model_path: Path
+):
+    retire(base, publish(base, 7, model_path), why="", now=0)
+    assert len([*base.tombstones()]) == 1
+    (base_path / "007").mkdir()
+    assert [*base.tombstones()] == []
 
 
 def test_retire_that_cannot_take_it_out_of_service(
@@ -961,7 +974,7 @@ def test_recover_tells_what_it_cannot_remove(base_path: Path, model_path: Path):
     base = ExportDirectory(Location(disk, str(base_path)))
     publish(base, 5, model_path)
     path = base_path / ".best_exporter" / "retired" / "5.json"
-    write_files(path.parent, {"5.json": b'{"schema_version": 1}'})
+    write_files(path.parent, {"5.json": b'{"schema_version": 1, "record": {"version": "5"}}'})
     (found,) = recover(base)
     assert found.startswith(f"cannot remove {path}, ")
     assert found.endswith(f"[Errno 28] No space left on device: {str(path)!r}")

@@ -104,6 +104,93 @@ def test_a_record_with_values_of_another_type(export: Location):
         records.record_of(export)
 
 
+def record_with(**fields: object) -> bytes:
+    return json.dumps({"schema_version": 1, **fields}).encode()
+
+
+NESTED = b"[" * 20_000 + b"]" * 20_000
+METRIC = {"key": {"name": "auc", "aggregation": 99}, "value": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        pytest.param(b'{"schema_version": 1, "x": %b}' % NESTED, "recursion", id="nested"),
+        pytest.param(record_with(x=float("nan")), "NaN is not a finite", id="not a number"),
+        pytest.param(record_with(name="\ud800"), "surrogates", id="half a character"),
+        pytest.param(record_with(version=2**63), "out of range", id="a version above int64"),
+        pytest.param(record_with(evaluation=5), "evaluation", id="a number as message"),
+        pytest.param(record_with(evaluation={"metrics": [METRIC]}), "99", id="an aggregation"),
+        pytest.param(record_with(exported_at="yesterday"), "exported_at", id="a time"),
+        pytest.param(
+            record_with(manifest=[{"path": "a", "size": -1}]), "the size -1", id="a negative size"
+        ),
+    ],
+)
+@pytest.mark.parametrize("message", [pb.ExportRecord(), pb.Tombstone()], ids=["record", "tomb"])
+def test_a_value_that_no_export_has(
+    tmp_path: Path, content: bytes, problem: str, message: pb.ExportRecord
+):
+    path = tmp_path / "5.json"
+    if isinstance(message, pb.Tombstone):
+        content = b'{"schema_version": 1, "record": %b}' % content
+    path.write_bytes(content)
+    with pytest.raises(RecordError) as caught:
+        records.read(location_of(path), message)
+    text = str(caught.value)
+    assert text.startswith(f"cannot read {path}: ")
+    assert problem in text
+    assert text.endswith(REMEDY)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "pipe"])
+def test_a_record_that_is_no_file(export: Location, make: Callable[[Path], None]):
+    path = Path((export / RECORD_PATH).path)
+    path.unlink()
+    make(path)
+    with pytest.raises(RecordError) as caught:
+        records.record_of(export)
+    assert str(caught.value) == f"cannot read {path}: it is not a regular file.{REMEDY}"
+
+
+PATHS_OUTSIDE = [
+    "",
+    ".",
+    "..",
+    "../saved_model.pb",
+    "assets.extra/../../evil",
+    "a/..",
+    "/etc/passwd",
+    "a//b",
+    "a/",
+    "./a",
+    "..\\evil",
+    "C:\\evil",
+    "a\0b",
+]
+
+
+@pytest.mark.parametrize("path", PATHS_OUTSIDE)
+def test_a_manifest_names_files_of_its_export_only(tmp_path: Path, export: Location, path: str):
+    location = export / RECORD_PATH
+    manifest = [{"path": "saved_model.pb"}, {"path": path}]
+    location.write(record_with(version="5", manifest=manifest))
+    with pytest.raises(RecordError) as caught:
+        records.record_of(export)
+    assert str(caught.value) == (
+        f"cannot read {location}: its manifest has the path {path!r}, which is not inside the"
+        f" export.{REMEDY}"
+    )
+    # Nothing is published that could not be read back.
+    record = pb.ExportRecord(manifest=[pb.ManifestEntry(path=path)])
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        records.content_of(record, location_of(tmp_path))
+    assert str(caught.value) == (
+        f"cannot write the record of an export in {tmp_path}: its manifest has the path {path!r},"
+        " which is not inside the export. Rename the file in the model."
+    )
+
+
 def test_a_record_that_is_too_large_is_not_read(export: Location):
     path = (export / RECORD_PATH).path
     os.truncate(path, MAX_BYTES + 1)
@@ -146,6 +233,21 @@ def test_a_tombstone_keeps_all_of_a_record_but_the_manifest(tmp_path: Path):
     assert tombstone.retired_at.ToNanoseconds() == 1000_500_000_000
     with pytest.raises(RecordError, match=r"\Acannot read .*/6\.json: "):
         tombstones.read(6)
+
+
+def test_a_tombstone_under_the_name_of_another_version(tmp_path: Path):
+    tombstones = Tombstones(location_of(tmp_path))
+    tombstones.write(record_of()(5, []), why="too old", now=1000.5)
+    (tmp_path / "5.json").rename(tmp_path / "6.json")
+    with pytest.raises(RecordError) as caught:
+        tombstones.read(6)
+    assert str(caught.value) == (
+        f"cannot use {tmp_path}/6.json: its content is that of version 5. Restore the file from a"
+        " backup, or remove it."
+    )
+    # Restored.
+    (tmp_path / "6.json").rename(tmp_path / "5.json")
+    assert tombstones.read(5).why == "too old"
 
 
 def test_tombstones_among_other_files(tmp_path: Path):

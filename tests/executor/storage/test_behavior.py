@@ -474,6 +474,14 @@ def is_lost(lease: Lease) -> bool:
     return False
 
 
+@pytest.mark.parametrize("content", [b"", b"\x00" * (1 << 20)], ids=["empty", "large"])
+def test_a_lock_object_of_another_program_expires(leased: Place, content: bytes) -> None:
+    settings = LeaseSettings(lease_seconds=1.0, renew_seconds=0.2)
+    leased.storage.write(leased / "lock", content)
+    with leased.again(lease_settings=settings).lock(leased / "lock", 60) as lease:
+        lease.check()
+
+
 def test_a_lock_that_was_taken_is_noticed(place: Place) -> None:
     path = place / "lock"
     with place.again(lease_settings=OFTEN_RENEWED).lock(path, 10) as lease:

@@ -117,7 +117,37 @@ def test_an_object_that_does_not_change_is_taken_over_after_its_own_lease() -> N
     waiter.__exit__(None, None, None)
 
 
-@pytest.mark.parametrize("content", [b"", b"no JSON", b"[]", b'{"token": 1}'])
+def claim(**changes: str) -> bytes:
+    """Returns the claim of another writer with some values as JSON, which need not be valid."""
+    values = {"token": '"t"', "holder": '"other"', "lease_seconds": "60", "renewals": "0"}
+    pairs = (f'"{name}": {value}' for name, value in {**values, **changes}.items())
+    return f"{{{', '.join(pairs)}}}".encode()
+
+
+NESTED = "[" * 20_000 + "]" * 20_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"no JSON\nin two lines", id="no JSON"),
+        pytest.param(b"[]", id="another document"),
+        pytest.param(b'{"token": 1}', id="no claim"),
+        pytest.param(NESTED.encode(), id="nested"),
+        pytest.param(claim(holder=NESTED), id="nested holder"),
+        pytest.param(claim(lease_seconds="NaN"), id="lease not a number"),
+        pytest.param(claim(lease_seconds="1e400"), id="infinite lease"),
+        pytest.param(claim(lease_seconds="9" * 10_000), id="lease of many digits"),
+        pytest.param(claim(lease_seconds="-60"), id="negative lease"),
+        pytest.param(claim(lease_seconds="0"), id="no lease"),
+        pytest.param(claim(lease_seconds='"60"'), id="lease as text"),
+        pytest.param(claim(lease_seconds="[60]"), id="lease as list"),
+        pytest.param(claim(renewals="1e400"), id="infinite renewals"),
+        pytest.param(claim(token='"\\ud800"'), id="token of half a character"),
+        pytest.param(b"\x00" * 200_000, id="large"),
+    ],
+)
 def test_an_object_that_cannot_be_read_is_a_lock_all_the_same(content: bytes) -> None:
     store = Store()
     store.content = content
@@ -126,6 +156,38 @@ def test_an_object_that_cannot_be_read_is_a_lock_all_the_same(content: bytes) ->
     store.age_seconds = 61
     with lease.hold(store, URI, 0, SETTINGS, Clock()) as held:
         held.check()
+
+
+def test_an_unreadable_object_that_does_not_age_is_taken_over_after_our_lease() -> None:
+    store, clock = Store(), Clock()
+    store.content = claim(lease_seconds="NaN")
+    waiter = lease.hold(store, URI, 200, SETTINGS, clock)
+    thread = threading.Thread(target=waiter.__enter__)
+    thread.start()
+    for now in (1000.0, 1059.0):
+        clock.now = now
+        thread.join(0.2)
+        assert thread.is_alive()
+    clock.now = 1061.0
+    thread.join(10)
+    assert not thread.is_alive()
+    waiter.__exit__(None, None, None)
+
+
+def test_the_name_of_a_holder_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    store = Store()
+    store.content = claim(holder='"a\\nCRITICAL \\u001b[31m' + "x" * 1000 + '"')
+    with pytest.raises(TimeoutError) as caught:
+        lease.hold(store, URI, 0, SETTINGS, Clock()).__enter__()
+    store.age_seconds = 61
+    with caplog.at_level("INFO"), lease.hold(store, URI, 0, SETTINGS, Clock()):
+        pass
+    texts = [str(caught.value), *(record.getMessage() for record in caplog.records)]
+    assert len(texts) == 3
+    for text in texts:
+        assert "a\\nCRITICAL \\x1b[31mx" in text
+        assert len(text) < 300
+        assert text.isprintable()
 
 
 def test_no_object_is_valid_for_ever() -> None:

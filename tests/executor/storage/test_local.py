@@ -51,6 +51,13 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
     )
 
 
+def test_links_that_lead_nowhere_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").write_bytes(b"12")
+    assert LocalStorage().sizes(str(tmp_path)) == {"file": 2}
+
+
 def test_a_pipe_stops_nobody(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     storage = LocalStorage()

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import google_crc32c
@@ -10,6 +11,7 @@ import pytest
 
 from tfx_best_exporter.executor.storage import local_files
 from tfx_best_exporter.executor.storage.digest import FileDigest
+from tfx_best_exporter.executor.storage.protocol import NotAFileError
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
@@ -121,3 +123,21 @@ def test_remove_tree(tmp_path: Path):
         local_files.remove_tree(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert (tmp_path / "kept" / "file").exists()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "pipe"])
+def test_a_path_that_is_no_file_is_not_read(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    path = tmp_path / "source"
+    make(path)
+    for read in (
+        local_files.digest,
+        local_files.open_regular,
+        lambda source: local_files.copy(source, tmp_path / "copy"),
+    ):
+        with pytest.raises(NotAFileError) as caught:
+            read(path)
+        assert str(caught.value) == (
+            f"cannot read {path}: it is a directory, a pipe or a device, not a regular file."
+            " Use another path, or replace it with the file."
+        )
+    assert not (tmp_path / "copy").exists()
