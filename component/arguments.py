@@ -21,7 +21,10 @@ from tfx_best_exporter.executor.arguments import user_functions as functions
 from tfx_best_exporter.executor.arguments.errors import FieldTypeError, FieldValueError, within
 from tfx_best_exporter.executor.deciding import policy as policy_lib
 from tfx_best_exporter.executor.deciding import rules
-from tfx_best_exporter.executor.deciding.compare_function import COMPARE_FN_PARAMETERS
+from tfx_best_exporter.executor.deciding.compare_function import (
+    COMPARE_FN_PARAMETERS,
+    check_one_policy,
+)
 from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -235,12 +238,7 @@ def compare_policy_of(
             _check_parameter(compare_policy)
         else:
             policy = message_of(compare_policy, pb.ComparePolicy, may_be_late=True)
-    if compare_fn is not None and (is_late or policy is not None):
-        raise FieldValueError(
-            "compare_fn",
-            "must be None if compare_policy is set (got both)."
-            " Set compare_policy.compare_fn instead.",
-        )
+    check_one_policy(compare_fn, has_policy=is_late or policy is not None)
     if is_late:
         _check_default(
             compare_policy,

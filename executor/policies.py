@@ -44,8 +44,8 @@ from tfx_best_exporter.executor.arguments.whole_numbers import (
     checked_sub_key,
     checked_version,
 )
+from tfx_best_exporter.executor.deciding import guardrails as guardrail_kinds
 from tfx_best_exporter.executor.deciding.eval_result import LEAST_SUB_KEYS
-from tfx_best_exporter.executor.deciding.metric_limit import MetricLimit
 from tfx_best_exporter.executor.deciding.metrics import check_metric
 from tfx_best_exporter.executor.deciding.policy import check_options
 from tfx_best_exporter.executor.deciding.rules import MetricRule
@@ -406,7 +406,7 @@ def _guardrail(
         ),
     )
     with _as_written({**_ARGUMENTS_OF_GUARDRAIL, "": _CONSTRUCTORS_OF_GUARDRAILS[direction]}):
-        MetricLimit.from_proto(guardrail)
+        guardrail_kinds.from_proto(guardrail)
     return guardrail
 
 

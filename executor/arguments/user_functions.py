@@ -10,6 +10,23 @@ from typing import Any
 
 from tfx_best_exporter.executor.arguments.errors import FieldTypeError, FieldValueError
 
+# Exceptions by which a function of a user fails. `sys.exit` raises a SystemExit, which is not an
+# Exception, and whose status 0 would end the run as if it had succeeded.
+FAILURES = (Exception, SystemExit)
+
+
+def text_of(value: object, text: Callable[[object], str] = str) -> str:
+    """Returns an object of a user as text, even if the object cannot be shown.
+
+    Args:
+        value: An exception that a user's function raised, or a value that it returned.
+        text: str or repr.
+    """
+    try:
+        return text(value)
+    except FAILURES as error:
+        return f"{type(value).__name__} whose text raises {type(error).__name__}"
+
 
 def reference_of(function: Callable[..., Any]) -> str:
     """Returns the dotted name by which another process can import a function.
@@ -63,12 +80,15 @@ def load(reference: str) -> Callable[..., Any]:
         FieldValueError: The module cannot be imported, or has no such function.
     """
     module_name, _, name = reference.rpartition(".")
-    problem = "the name has no dot"
+    problem, cause = "the name has no dot", None
     if module_name:
         try:
             function = getattr(importlib.import_module(module_name), name, None)
         except ImportError as error:
-            problem = str(error)
+            problem, cause = text_of(error), error
+        except FAILURES as error:
+            cause = error
+            problem = f"importing {module_name} raises {type(error).__name__}: {text_of(error)}"
         else:
             if callable(function):
                 return function
@@ -78,7 +98,7 @@ def load(reference: str) -> Callable[..., Any]:
         f"must be the dotted name of an importable function (got {reference!r}: {problem})."
         " Install its package where the component runs, for example in the container's image, or"
         " pass its file as module_file.",
-    )
+    ) from cause
 
 
 def check_parameter_names(

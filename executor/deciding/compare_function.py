@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tfx_best_exporter.executor.arguments.errors import FieldValueError, within
+from tfx_best_exporter.executor.arguments.user_functions import FAILURES, text_of
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
@@ -23,6 +24,24 @@ from tfx_best_exporter.executor.deciding.rules import (
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 COMPARE_FN_PARAMETERS = ("best_eval_result", "current_eval_result")
+
+
+def check_one_policy(compare_fn: object, *, has_policy: bool) -> None:
+    """Checks that at most one of the arguments compare_fn and compare_policy is set.
+
+    Args:
+        compare_fn: The argument, or None.
+        has_policy: True if compare_policy is set.
+
+    Raises:
+        FieldValueError: Both are set.
+    """
+    if compare_fn is not None and has_policy:
+        raise FieldValueError(
+            "compare_fn",
+            "must be None if compare_policy is set (got both)."
+            " Set compare_policy.compare_fn instead.",
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +105,15 @@ class CompareFunction:
             return Verdict(
                 outcome=Outcome.NOT_COMPARABLE, explanation="", comparisons=(), problem=error
             )
-        except Exception as error:
+        except FAILURES as error:
             raise RuntimeError(
                 f"compare_fn must return True or False (got {type(error).__name__} from"
-                f" {self.name}: {error}). Fix the function; nothing was exported."
+                f" {self.name}: {text_of(error)}). Fix the function; nothing was exported."
             ) from error
         if not _is_bool(result):
             raise TypeError(
-                f"compare_fn must return True or False (got {result!r} from {self.name})."
+                f"compare_fn must return True or False (got {text_of(result, repr)} from"
+                f" {self.name})."
                 " Fix the function; nothing was exported."
             )
         comparisons = tuple(_comparison_of(name, candidate, best) for name in sorted(names_read))

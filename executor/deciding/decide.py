@@ -19,7 +19,7 @@ from tfx_best_exporter.executor.deciding.eval_result import (
     EvaluatedData,
     MissingMetricError,
 )
-from tfx_best_exporter.executor.deciding.guardrails import GuardrailResult
+from tfx_best_exporter.executor.deciding.guardrail import GuardrailResult
 from tfx_best_exporter.executor.deciding.models import (
     Best,
     BlessingStatus,

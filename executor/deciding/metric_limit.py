@@ -15,7 +15,7 @@ from tfx_best_exporter.executor.deciding.eval_result import (
     MissingMetricError,
     SliceKey,
 )
-from tfx_best_exporter.executor.deciding.guardrails import Check, Guardrail, GuardrailResult
+from tfx_best_exporter.executor.deciding.guardrail import Check, Guardrail, GuardrailResult
 from tfx_best_exporter.executor.deciding.metrics import check_metric
 from tfx_best_exporter.executor.deciding.slices import (
     Features,
@@ -128,6 +128,27 @@ class MetricLimit:
             slices=tuple(tuple(sorted(each.features.items())) for each in proto.slices),
             **values,
         )
+
+    @classmethod
+    def text_of(cls, proto: pb.Guardrail) -> str:
+        """Returns the limits and the guarded slices as text, for the report."""
+        is_higher_better = proto.direction == pb.HIGHER_IS_BETTER
+        limits = []
+        if proto.HasField("bound"):
+            position = "at least" if is_higher_better else "at most"
+            limits.append(f"{position} {numbers.shown(proto.bound)}")
+        if proto.HasField("max_absolute_regression"):
+            size = numbers.shown(proto.max_absolute_regression)
+            limits.append(f"worse than the best by at most {size}")
+        if proto.HasField("max_relative_regression"):
+            share = numbers.shown(100 * proto.max_relative_regression)
+            limits.append(f"worse than the best by at most {share} % of it")
+        named = [text_of(tuple(sorted(each.features.items()))) for each in proto.slices]
+        where = f"on {'; '.join(named) or text_of(())}"
+        if proto.HasField("every_slice_min_examples"):
+            count = numbers.count(proto.every_slice_min_examples)
+            where += f" and on every slice of at least {count} examples"
+        return f"{' and '.join(limits)}, {where}"
 
     @property
     def limits_regression(self) -> bool:

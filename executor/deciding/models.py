@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
-from tfx_best_exporter.executor.deciding.guardrails import GuardrailResult
+from tfx_best_exporter.executor.deciding.guardrail import GuardrailResult
 from tfx_best_exporter.executor.deciding.rules import Comparison, Verdict
 from tfx_best_exporter.executor.deciding.signatures import Signature
 from tfx_best_exporter.proto import best_exporter_pb2 as pb

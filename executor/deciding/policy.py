@@ -13,8 +13,7 @@ from tfx_best_exporter.executor.arguments.checks import is_visible
 from tfx_best_exporter.executor.arguments.errors import FieldValueError, within
 from tfx_best_exporter.executor.deciding import compare_function, guardrails, rules
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
-from tfx_best_exporter.executor.deciding.guardrails import Guardrail
-from tfx_best_exporter.executor.deciding.metric_limit import MetricLimit
+from tfx_best_exporter.executor.deciding.guardrail import Guardrail
 from tfx_best_exporter.executor.deciding.models import Candidate
 from tfx_best_exporter.executor.deciding.rules import Rule
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -27,11 +26,6 @@ RULES: Mapping[str, Callable[[pb.ComparePolicy, LoadFunction], Rule]] = {
     "metric": lambda proto, _: rules.from_policy(proto),
     "compare_fn": compare_function.from_policy,
 }
-
-# Readers of each kind of guardrail, by the fields of a Guardrail that state it.
-GUARDRAILS: Mapping[str, guardrails.ReadGuardrail] = dict.fromkeys(
-    ("bound", "max_absolute_regression", "max_relative_regression"), MetricLimit.from_proto
-)
 
 # The default of tf.estimator.BestExporter is that a smaller "loss" is better.
 DEFAULT_COMPARE_POLICY = pb.ComparePolicy(
@@ -140,7 +134,7 @@ def policy_from_proto(
     load_function: LoadFunction,
     *,
     rule_kinds: Mapping[str, Callable[[pb.ComparePolicy, LoadFunction], Rule]] = RULES,
-    guardrail_kinds: Mapping[str, guardrails.ReadGuardrail] = GUARDRAILS,
+    guardrail_kinds: Mapping[str, type[Guardrail]] = guardrails.GUARDRAILS,
 ) -> Policy:
     """Returns the policy in a proto.
 

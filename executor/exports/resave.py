@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tfx_best_exporter.executor.arguments.user_functions import FAILURES, text_of
 from tfx_best_exporter.executor.exports.saved_model import (
     ASSETS_EXTRA,
     BINARY,
@@ -84,10 +85,10 @@ def with_signatures(
     loaded = tf.saved_model.load(str(local_directory(model, work_path / "model", [*model.sizes()])))
     try:
         signatures = serving_signatures_fn(loaded)
-    except Exception as error:
+    except FAILURES as error:
         raise RuntimeError(
             "serving_signatures_fn must return a dictionary of signature name to tf.function (got"
-            f" {type(error).__name__}: {error}). Fix the function; nothing was exported."
+            f" {type(error).__name__}: {text_of(error)}). Fix the function; nothing was exported."
         ) from error
     if (
         not isinstance(signatures, Mapping)
@@ -97,16 +98,17 @@ def with_signatures(
     ):
         raise TypeError(
             "serving_signatures_fn must return a dictionary of signature name to tf.function (got"
-            f" {signatures!r}). Fix the function; nothing was exported."
+            f" {text_of(signatures, repr)}). Fix the function; nothing was exported."
         )
     saved_path = work_path / "saved"
     try:
         tf.saved_model.save(loaded, str(saved_path), signatures=dict(signatures))
-    except Exception as error:
+    except FAILURES as error:
+        # TensorFlow traces the functions here, which runs code of the user.
         raise RuntimeError(
             "serving_signatures_fn must return functions that tf.saved_model.save accepts (got"
-            f" {type(error).__name__}: {error}). Set an input_signature for each function, and use"
-            " only variables and assets of the loaded model."
+            f" {type(error).__name__}: {text_of(error)}). Set an input_signature for each function,"
+            " and use only variables and assets of the loaded model."
         ) from error
     saved = location_of(str(saved_path))
     check(saved, work_path)

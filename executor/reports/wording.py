@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tfx_best_exporter.executor.deciding import numbers
+from tfx_best_exporter.executor.deciding import guardrails, numbers
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -174,7 +174,7 @@ def policy(value: pb.ComparePolicy) -> Iterator[tuple[str, str]]:
     for place, rule in enumerate(value.tie_breakers, 1):
         yield f"Tie-breaker {place}", _rule(rule)
     for guardrail in value.guardrails:
-        yield "Guardrail", _guardrail(guardrail)
+        yield "Guardrail", guardrails.text_of(guardrail)
     if value.min_example_count:
         yield (
             "Examples",
@@ -216,30 +216,6 @@ def _rule(rule: pb.MetricRule) -> str:
         tolerance = number(rule.tie_tolerance)
         sentence += f". A candidate that is worse by at most {tolerance} is a tie"
     return f"{sentence}."
-
-
-def _guardrail(guardrail: pb.Guardrail) -> str:
-    is_higher_better = guardrail.direction == pb.HIGHER_IS_BETTER
-    limits = []
-    if guardrail.HasField("bound"):
-        limits.append(f"{'at least' if is_higher_better else 'at most'} {number(guardrail.bound)}")
-    if guardrail.HasField("max_absolute_regression"):
-        limits.append(f"worse than the best by at most {number(guardrail.max_absolute_regression)}")
-    if guardrail.HasField("max_relative_regression"):
-        share = _percent(guardrail.max_relative_regression)
-        limits.append(f"worse than the best by at most {share} of it")
-    where = []
-    if guardrail.slices:
-        where.append(f"on {'; '.join(map(slice_name, guardrail.slices))}")
-    else:
-        where.append("on the overall slice")
-    if guardrail.HasField("every_slice_min_examples"):
-        where.append(
-            f"on every slice of at least {count(guardrail.every_slice_min_examples)} examples"
-        )
-    return (
-        f"{metric(guardrail.metric)}: {' and '.join(limits) or 'no limit'}, {' and '.join(where)}."
-    )
 
 
 def _percent(share: float) -> str:

@@ -11,6 +11,7 @@ from tfx_best_exporter.executor.arguments.errors import FieldTypeError, within
 from tfx_best_exporter.executor.deciding.compare_function import (
     COMPARE_FN_PARAMETERS,
     CompareFunction,
+    check_one_policy,
 )
 from tfx_best_exporter.executor.deciding.policy import (
     DEFAULT_COMPARE_POLICY,
@@ -69,11 +70,7 @@ def compare_policy_of(
     """
     with within("compare_policy"):
         message = messages.message_of(compare_policy, pb.ComparePolicy)
-    if compare_fn is not None and message is not None:
-        raise ValueError(
-            "compare_fn must be None if compare_policy is set (got both)."
-            " Set compare_policy.compare_fn instead."
-        )
+    check_one_policy(compare_fn, has_policy=message is not None)
 
     def load(reference: str) -> Callable[..., Any]:
         function = load_function(reference)

@@ -299,10 +299,13 @@ def _load(properties: ExecProperties, reference: str) -> Callable[..., Any]:
 
     try:
         return udf_utils.get_fn(module, reference)
-    except (AttributeError, ImportError, ValueError) as error:
+    except user_functions.FAILURES as error:
+        problem = user_functions.text_of(error)
+        if not isinstance(error, (AttributeError, ImportError, ValueError)):
+            problem = f"the file raises {type(error).__name__}: {problem}"
         raise FieldValueError(
             "",
-            f"must be a function of module_file (got {reference!r}: {error})."
+            f"must be a function of module_file (got {reference!r}: {problem})."
             " Define it there, or pass the dotted name of a function in an installed package.",
         ) from error
 

@@ -451,10 +451,7 @@ def no_text(name: str, type_name: str) -> str:
     )
 
 
-BOTH = (
-    "compare_fn must be None if compare_policy is set (got both)."
-    " Set compare_policy.compare_fn instead."
-)
+BOTH = elsewhere("compare_fn", "both")
 
 
 @pytest.mark.parametrize(

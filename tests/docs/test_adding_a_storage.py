@@ -4,7 +4,7 @@ import inspect
 import re
 from pathlib import Path
 
-from tests.executor.storage.conftest import STORAGES as SUITE
+from tests.executor.storage.conftest import SUITE
 from tests.executor.storage.memory import MemoryStorage
 from tfx_best_exporter.executor.storage.protocol import Storage
 from tfx_best_exporter.executor.storage.registry import STORAGES

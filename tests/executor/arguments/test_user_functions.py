@@ -120,12 +120,57 @@ def test_load_refuses(reference: str, problem: str):
     )
 
 
-def test_load_shows_what_a_broken_module_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "broken_compare_module.py").write_text("raise RuntimeError('its own trouble')\n")
+class UnshownError(Exception):
+    """An exception that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise LookupError("no text")
+
+
+UNSHOWN = "UnshownError whose text raises LookupError"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        pytest.param(ValueError("why"), "why", id="an exception"),
+        pytest.param(SystemExit(0), "0", id="sys.exit"),
+        pytest.param(UnshownError(), UNSHOWN, id="a text that raises"),
+    ],
+)
+def test_text_of(value: object, text: str):
+    assert user_functions.text_of(value) == text
+
+
+def test_text_of_a_value_by_its_repr():
+    assert user_functions.text_of("text", repr) == "'text'"
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        pytest.param(
+            "raise RuntimeError('its own trouble')", "RuntimeError: its own trouble", id="an error"
+        ),
+        pytest.param("import sys; sys.exit(0)", "SystemExit: 0", id="sys.exit"),
+        pytest.param(
+            "class UnshownError(Exception):\n    def __str__(self): raise LookupError\n"
+            "raise UnshownError",
+            f"UnshownError: {UNSHOWN}",
+            id="a text that raises",
+        ),
+    ],
+)
+def test_load_refuses_a_module_that_cannot_be_imported(
+    code: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "broken_compare_module.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    with pytest.raises(RuntimeError, match=r"\Aits own trouble\Z"):
+    with pytest.raises(ValueError, match="importable function") as caught:
         user_functions.load("broken_compare_module.compare")
+    assert f": importing broken_compare_module raises {problem})." in str(caught.value)
+    assert type(caught.value.__cause__).__name__ == problem.partition(":")[0]
 
 
 @pytest.mark.parametrize(

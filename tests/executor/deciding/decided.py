@@ -4,6 +4,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import pytest
+
+from tfx_best_exporter.executor.arguments.errors import FieldValueError
 from tfx_best_exporter.executor.deciding import decide as comparison
 from tfx_best_exporter.executor.deciding.compare_function import CompareFunction
 from tfx_best_exporter.executor.deciding.eval_result import (
@@ -20,7 +23,7 @@ from tfx_best_exporter.executor.deciding.models import (
     Decision,
     Observation,
 )
-from tfx_best_exporter.executor.deciding.policy import Policy, policy_from_proto
+from tfx_best_exporter.executor.deciding.policy import Policy, check_policy, policy_from_proto
 from tfx_best_exporter.executor.deciding.rules import MetricRule, Rule
 from tfx_best_exporter.executor.policies import compare_policy, larger, smaller
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -133,6 +136,13 @@ def guarded(*rails: pb.Guardrail) -> pb.ComparePolicy:
 
 def load_nothing(reference: str) -> Callable[..., Any]:
     raise AssertionError(reference)
+
+
+def refused(policy: pb.ComparePolicy) -> str:
+    """Returns the text with which a policy is refused at construction."""
+    with pytest.raises(FieldValueError) as caught:
+        check_policy(policy)
+    return str(caught.value)
 
 
 def metric_policy(**kwargs: Any) -> pb.ComparePolicy:

@@ -14,7 +14,8 @@ from tests.executor.deciding.decided import (
     smaller_loss,
     swapped_smaller_loss,
 )
-from tfx_best_exporter.executor.deciding.compare_function import CompareFunction
+from tfx_best_exporter.executor.arguments.errors import FieldValueError
+from tfx_best_exporter.executor.deciding.compare_function import CompareFunction, check_one_policy
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     MetricKey,
@@ -127,6 +128,53 @@ def test_compare_function_that_raises(is_served: bool):
         decide({"loss": 1}, {"loss": 2}, rule=function(compare), is_served=is_served)
     assert str(caught.value) == no_bool("OSError from compare: out of luck")
     assert isinstance(caught.value.__cause__, OSError)
+
+
+class UnshownError(Exception):
+    """An exception, and a value, that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise LookupError
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    ("error", "got"),
+    [
+        pytest.param(SystemExit(0), "SystemExit from compare: 0", id="sys.exit"),
+        pytest.param(
+            UnshownError(),
+            "UnshownError from compare: UnshownError whose text raises LookupError",
+            id="a text that raises",
+        ),
+    ],
+)
+def test_compare_function_that_ends_in_another_way(error: BaseException, got: str):
+    def compare(best_eval_result, current_eval_result):
+        raise error
+
+    with pytest.raises(RuntimeError) as caught:
+        decide({"loss": 1}, {"loss": 2}, rule=function(compare))
+    assert str(caught.value) == no_bool(got)
+
+
+def test_compare_function_that_returns_what_cannot_be_shown():
+    rule = function(lambda best_eval_result, current_eval_result: UnshownError())
+    with pytest.raises(TypeError) as caught:
+        decide({"loss": 1}, {"loss": 2}, rule=rule)
+    assert str(caught.value) == no_bool("UnshownError whose text raises LookupError from compare")
+
+
+def test_a_function_and_a_policy_exclude_each_other():
+    check_one_policy(None, has_policy=True)
+    check_one_policy(smaller_loss, has_policy=False)
+    with pytest.raises(FieldValueError) as caught:
+        check_one_policy("a.b", has_policy=True)
+    assert str(caught.value) == (
+        "compare_fn must be None if compare_policy is set (got both)."
+        " Set compare_policy.compare_fn instead."
+    )
 
 
 def test_compare_function_that_reads_a_missing_metric():

@@ -21,6 +21,7 @@ from tests.executor.deciding.decided import (
     evaluation,
     guarded,
     metrics_of,
+    refused,
 )
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
@@ -28,7 +29,7 @@ from tfx_best_exporter.executor.deciding.eval_result import (
     MissingMetricError,
     SliceKey,
 )
-from tfx_best_exporter.executor.deciding.metric_limit import MissingSliceError
+from tfx_best_exporter.executor.deciding.metric_limit import MetricLimit, MissingSliceError
 from tfx_best_exporter.executor.deciding.policy import check_policy
 from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -657,10 +658,8 @@ def test_a_best_that_sets_no_limit(value: float, text: str):
         ),
     ],
 )
-def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
-    with pytest.raises(ValueError, match="must") as caught:
-        check_policy(policy)
-    assert str(caught.value) == error
+def test_a_guardrail_is_refused(policy: pb.ComparePolicy, error: str):
+    assert refused(policy) == error
 
 
 @pytest.mark.parametrize(
@@ -683,3 +682,31 @@ def test_refused_at_construction(policy: pb.ComparePolicy, error: str):
 )
 def test_guardrails_that_go_together(rails: list[pb.Guardrail]):
     check_policy(compare_policy(RULE, guardrails=rails))
+
+
+@pytest.mark.parametrize(
+    ("rail", "text"),
+    [
+        pytest.param(at_least("auc", 0.7), "at least 0.7, on the overall slice", id="bound"),
+        pytest.param(
+            pb.Guardrail(
+                metric=pb.MetricKey(name="loss"),
+                direction=pb.LOWER_IS_BETTER,
+                bound=2,
+                max_absolute_regression=0.1,
+                max_relative_regression=0.02,
+                slices=[pb.Slice(features={"country": "nl", "age": "7"})] * 2,
+            ),
+            "at most 2 and worse than the best by at most 0.1 and worse than the best by at most"
+            " 2 % of it, on age=7, country=nl; age=7, country=nl",
+            id="all limits on slices",
+        ),
+        pytest.param(
+            at_least("auc", 0.7, every_slice_min_examples=1000),
+            "at least 0.7, on the overall slice and on every slice of at least 1,000 examples",
+            id="every slice",
+        ),
+    ],
+)
+def test_the_text_of_a_guardrail(rail: pb.Guardrail, text: str):
+    assert MetricLimit.text_of(rail) == text

@@ -149,6 +149,15 @@ def test_signatures_function_that_raises(tmp_path: Path, write_model: WriteModel
     )
 
 
+def test_signatures_function_that_exits(tmp_path: Path, write_model: WriteModel):
+    def leave(loaded: Any) -> dict[str, Any]:
+        raise SystemExit(0)
+
+    path = write_model(tmp_path / "model")
+    with pytest.raises(RuntimeError, match=r"\(got SystemExit: 0\)"):
+        resave.with_signatures(location_of(path), files_of(path), leave, tmp_path / "work")
+
+
 def test_signatures_that_cannot_be_saved(tmp_path: Path, write_model: WriteModel):
     path = write_model(tmp_path / "model")
     with pytest.raises(RuntimeError) as caught:

@@ -1,4 +1,4 @@
-"""The storages that the behavior suite runs on, with one row each in STORAGES."""
+"""The storages that the behavior suite runs on, with one row each in SUITE."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Row:
 
 
 # New storages are one row each in this table, and pass test_behavior.py.
-STORAGES = {
+SUITE = {
     "local": Row(make=_make_local, bucket=None, has_local_paths=True, lock_is_lease=False),
     "gs": Row(make=_make_gs, server="gs_url"),
     "s3": Row(make=_make_s3, server="s3_url"),
@@ -97,7 +97,7 @@ STORAGES = {
 
 def kinds(condition: Callable[[Row], object] = bool) -> list[str]:
     """Returns the names of the rows that meet a condition."""
-    return [kind for kind, row in STORAGES.items() if condition(row)]
+    return [kind for kind, row in SUITE.items() if condition(row)]
 
 
 @dataclasses.dataclass
@@ -115,7 +115,7 @@ class Place:
 
     @property
     def row(self) -> Row:
-        return STORAGES[self.kind]
+        return SUITE[self.kind]
 
     def again(self, **kwargs: Any) -> Storage:
         """Returns another storage of the same place, as another process would make it."""
@@ -134,7 +134,7 @@ _open: list[Any] = []
 
 
 def make_storage(kind: str, **kwargs: Any) -> Storage:
-    storage = STORAGES[kind].make(**kwargs)
+    storage = SUITE[kind].make(**kwargs)
     _open.append(storage)
     return storage
 
@@ -211,14 +211,14 @@ def use_storage(kind: str, url: str, request: pytest.FixtureRequest) -> Storage:
     use_server(request.getfixturevalue("clean_environment"), kind, url)
     storages = request.getfixturevalue("shared_storages")
     if url not in storages:
-        storages[url] = STORAGES[kind].make()
+        storages[url] = SUITE[kind].make()
         # The first request makes the client, which keeps the URL of this moment.
         assert storages[url].children(f"{BUCKET}/nothing") == []
     return storages[url]
 
 
 def make_place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    row = STORAGES[kind]
+    row = SUITE[kind]
     for name in row.fixtures:
         request.getfixturevalue(name)
     if row.bucket is None:
@@ -256,7 +256,7 @@ def leased(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 def proxied(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """An object store behind a proxy that fails on request."""
     kind = request.param
-    direct = use_storage(kind, request.getfixturevalue(STORAGES[kind].server), request)
+    direct = use_storage(kind, request.getfixturevalue(SUITE[kind].server), request)
     proxy = request.getfixturevalue("proxies")[kind]
     proxy.always(None)
     root = f"{BUCKET}/{uuid.uuid4().hex}"
