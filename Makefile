@@ -84,6 +84,10 @@ bench-decisions: $(SETUP)  ## Simulate the quality of each decision rule: 3 minu
 test: $(SETUP)  ## Run the tests in two processes; PYTEST_ARGS="-k retention" for some, "-n 0" for one process.
 	@$(BIN)/python -m pytest --numprocesses=2 $(PYTEST_ARGS)
 
+.PHONY: test-pipelines
+test-pipelines: $(SETUP)  ## Run TFX's example pipelines with BestExporter: 5 minutes.
+	@$(BIN)/python -m pytest -m pipelines tests/pipelines $(PYTEST_ARGS)
+
 .PHONY: test-browser
 test-browser: $(SETUP) chromium  ## Test the report in Chromium, and write build/screenshots/.
 	@$(BIN)/python -m pytest tests/executor/reports/test_report_in_browser.py $(PYTEST_ARGS)

@@ -18,6 +18,7 @@ from tfx.types import standard_component_specs as tfx_keys
 from tfx_best_exporter.component import arguments, artifacts, driver, spec
 from tfx_best_exporter.executor import executor, keys
 from tfx_best_exporter.executor.arguments.errors import within
+from tfx_best_exporter.executor.arguments.unservable import DEFAULT_UNSERVABLE, checked_unservable
 from tfx_best_exporter.executor.evaluations import event_files
 from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
@@ -78,6 +79,7 @@ class BestExporter(base_component.BaseComponent):
         serving_signatures_fn: Callable[[Any], Mapping[str, Any]] | str | None = None,
         assets_extra: Mapping[str, str] | None = None,
         as_text: bool = False,
+        unservable: str = DEFAULT_UNSERVABLE,
         exports_to_keep: int | None = retention.DEFAULT_EXPORTS_TO_KEEP,
         retention_policy: pb.RetentionPolicy | Mapping[str, Any] | None = None,
     ):
@@ -109,6 +111,8 @@ class BestExporter(base_component.BaseComponent):
                 dotted name, or its name in module_file. Default: the model's own signatures.
             assets_extra: Destination below assets.extra/ -> path of the source file.
             as_text: Write saved_model.pbtxt instead of saved_model.pb.
+            unservable: Treatment of a candidate that a model server cannot run as it is: "resave"
+                saves it again from its own signatures, "refuse" fails the run.
             exports_to_keep: Number of exports to keep; None keeps all. It cannot be combined with
                 retention_policy.
             retention_policy: Rules for the exports to keep, a message or a dict; see
@@ -171,6 +175,7 @@ class BestExporter(base_component.BaseComponent):
             serving_signatures_fn=signatures_reference,
             assets_extra=json.dumps(check_assets_extra(assets_extra), sort_keys=True),
             as_text=int(as_text),
+            unservable=checked_unservable(unservable),
             module_file=module_file,
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             decision=types.Channel(type=artifacts.ExportDecision),

@@ -33,6 +33,8 @@ class BestExporterSpec(ComponentSpec):
         # JSON object: destination below assets.extra/ -> source path.
         keys.ASSETS_EXTRA_KEY: ExecutionParameter(type=str, optional=True),
         keys.AS_TEXT_KEY: ExecutionParameter(type=int, optional=True),
+        # Default if not set: "resave".
+        keys.UNSERVABLE_KEY: ExecutionParameter(type=str, optional=True),
         tfx_keys.MODULE_FILE_KEY: ExecutionParameter(type=str, optional=True),
         tfx_keys.MODULE_PATH_KEY: ExecutionParameter(type=str, optional=True),
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor.arguments import user_functions
+from tfx_best_exporter.executor.arguments.unservable import DEFAULT_UNSERVABLE, checked_unservable
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Blessing, Decision
 from tfx_best_exporter.executor.exports import retention
@@ -62,6 +63,7 @@ class ModelExporter:
         serving_signatures_fn: Callable[[Any], Mapping[str, Any]] | None = None,
         assets_extra: Mapping[str, str] | None = None,
         as_text: bool = False,
+        unservable: str = DEFAULT_UNSERVABLE,
         exports_to_keep: int | None = retention.DEFAULT_EXPORTS_TO_KEEP,
         retention_policy: pb.RetentionPolicy | Mapping[str, Any] | None = None,
         name: str = "best_exporter",
@@ -81,6 +83,8 @@ class ModelExporter:
                 model's own signatures.
             assets_extra: Destination below assets.extra/ -> source path.
             as_text: Write saved_model.pbtxt instead of saved_model.pb.
+            unservable: Treatment of a candidate that a model server cannot run as it is: "resave"
+                saves it again from its own signatures, "refuse" raises InvalidModelError.
             exports_to_keep: Number of exports to keep; None keeps all.
             retention_policy: More rules than a number, a message or a dict; see
                 `policies.retention_policy`. Leave out exports_to_keep if you set it.
@@ -122,8 +126,12 @@ class ModelExporter:
                 exports_to_keep, retention_policy, compare_policy_message
             ),
             serving_signatures_fn=serving_signatures_fn,
+            serving_signatures_name=(
+                user_functions.name_of(serving_signatures_fn) if serving_signatures_fn else ""
+            ),
             assets_extra=check_assets_extra(assets_extra),
             as_text=as_text,
+            unservable=checked_unservable(unservable),
             name=name,
             clock=clock,
         )
@@ -223,7 +231,8 @@ class ModelExporter:
             The decision, as it is written to decision.json.
 
         Raises:
-            InvalidModelError: The candidate is not a complete SavedModel.
+            InvalidModelError: The candidate is not a complete SavedModel, or a model server cannot
+                run it.
             MissingMetricError: An evaluation lacks a metric of the policy.
             RecordError: The best's record cannot be read.
             ValueError: An argument is invalid.

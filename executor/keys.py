@@ -24,6 +24,7 @@ EVENT_FILE_PATTERN_KEY = "event_file_pattern"
 SERVING_SIGNATURES_FN_KEY = "serving_signatures_fn"
 ASSETS_EXTRA_KEY = "assets_extra"
 AS_TEXT_KEY = "as_text"
+UNSERVABLE_KEY = "unservable"
 
 # Exec properties that the driver sets; absent if no driver runs.
 BEST_FINGERPRINT_KEY = "best_fingerprint"

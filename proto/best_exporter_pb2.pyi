@@ -383,6 +383,7 @@ class ExportDecision(_message.Message):
         SIGNATURES_CHANGED: _ClassVar[ExportDecision.Reason]
         BEST_EVALUATION_TOO_OLD: _ClassVar[ExportDecision.Reason]
         BEING_WRITTEN: _ClassVar[ExportDecision.Reason]
+        REEXPORTED: _ClassVar[ExportDecision.Reason]
     REASON_UNSPECIFIED: ExportDecision.Reason
     FIRST_EXPORT: ExportDecision.Reason
     BETTER: ExportDecision.Reason
@@ -402,6 +403,7 @@ class ExportDecision(_message.Message):
     SIGNATURES_CHANGED: ExportDecision.Reason
     BEST_EVALUATION_TOO_OLD: ExportDecision.Reason
     BEING_WRITTEN: ExportDecision.Reason
+    REEXPORTED: ExportDecision.Reason
     class Basis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         BASIS_UNSPECIFIED: _ClassVar[ExportDecision.Basis]
@@ -493,8 +495,28 @@ class ExportDecision(_message.Message):
     guardrail_count: int
     def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., basis: _Optional[_Union[ExportDecision.Basis, str]] = ..., guardrails: _Optional[_Iterable[_Union[GuardrailResult, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SliceChange, _Mapping]]] = ..., slice_count: _Optional[int] = ..., signature_changes: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ..., guardrail_count: _Optional[int] = ...) -> None: ...
 
+class ExtraAsset(_message.Message):
+    __slots__ = ("destination", "digest")
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    destination: str
+    digest: str
+    def __init__(self, destination: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
+
+class Recipe(_message.Message):
+    __slots__ = ("as_text", "assets_extra", "serving_signatures_fn", "resaved")
+    AS_TEXT_FIELD_NUMBER: _ClassVar[int]
+    ASSETS_EXTRA_FIELD_NUMBER: _ClassVar[int]
+    SERVING_SIGNATURES_FN_FIELD_NUMBER: _ClassVar[int]
+    RESAVED_FIELD_NUMBER: _ClassVar[int]
+    as_text: bool
+    assets_extra: _containers.RepeatedCompositeFieldContainer[ExtraAsset]
+    serving_signatures_fn: str
+    resaved: bool
+    def __init__(self, as_text: bool = ..., assets_extra: _Optional[_Iterable[_Union[ExtraAsset, _Mapping]]] = ..., serving_signatures_fn: _Optional[str] = ..., resaved: bool = ...) -> None: ...
+
 class ExportRecord(_message.Message):
-    __slots__ = ("schema_version", "version", "name", "exported_at", "model", "evaluation", "manifest", "decision", "provenance", "pushed_model_uri")
+    __slots__ = ("schema_version", "version", "name", "exported_at", "model", "evaluation", "manifest", "decision", "provenance", "pushed_model_uri", "recipe", "servable_checked")
     SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -505,6 +527,8 @@ class ExportRecord(_message.Message):
     DECISION_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     PUSHED_MODEL_URI_FIELD_NUMBER: _ClassVar[int]
+    RECIPE_FIELD_NUMBER: _ClassVar[int]
+    SERVABLE_CHECKED_FIELD_NUMBER: _ClassVar[int]
     schema_version: int
     version: int
     name: str
@@ -515,7 +539,9 @@ class ExportRecord(_message.Message):
     decision: ExportDecision
     provenance: Provenance
     pushed_model_uri: str
-    def __init__(self, schema_version: _Optional[int] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., exported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[_Union[SourceModel, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., manifest: _Optional[_Iterable[_Union[ManifestEntry, _Mapping]]] = ..., decision: _Optional[_Union[ExportDecision, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., pushed_model_uri: _Optional[str] = ...) -> None: ...
+    recipe: Recipe
+    servable_checked: bool
+    def __init__(self, schema_version: _Optional[int] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., exported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[_Union[SourceModel, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., manifest: _Optional[_Iterable[_Union[ManifestEntry, _Mapping]]] = ..., decision: _Optional[_Union[ExportDecision, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., pushed_model_uri: _Optional[str] = ..., recipe: _Optional[_Union[Recipe, _Mapping]] = ..., servable_checked: bool = ...) -> None: ...
 
 class Tombstone(_message.Message):
     __slots__ = ("schema_version", "record", "retired_at", "why", "files_deleted")

@@ -70,6 +70,13 @@ def reference_of(function: Callable[..., Any]) -> str:
     return f"{module}.{name}"
 
 
+def name_of(function: Callable[..., Any]) -> str:
+    """Returns the name of any callable for records; for a top-level function, its dotted name."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    module = getattr(function, "__module__", type(function).__module__)
+    return f"{module}.{name}"
+
+
 def load(reference: str) -> Callable[..., Any]:
     """Returns the function of a dotted name.
 

@@ -8,22 +8,18 @@ function and one row of `GATES`.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from tfx_best_exporter.executor.arguments.errors import PathError, within
-from tfx_best_exporter.executor.deciding import numbers, signatures, slices
+from tfx_best_exporter.executor.deciding import numbers, slices
 from tfx_best_exporter.executor.deciding.eval_result import (
     EXAMPLE_COUNT,
     EvaluatedData,
     MissingMetricError,
 )
-from tfx_best_exporter.executor.deciding.guardrail import GuardrailResult
 from tfx_best_exporter.executor.deciding.models import (
     Best,
     BlessingStatus,
-    Candidate,
     Compared,
     Decision,
     Observation,
@@ -31,7 +27,7 @@ from tfx_best_exporter.executor.deciding.models import (
 )
 from tfx_best_exporter.executor.deciding.policy import Policy
 from tfx_best_exporter.executor.deciding.rules import Outcome, are_nan
-from tfx_best_exporter.executor.deciding.significance import MissingIntervalError
+from tfx_best_exporter.executor.deciding.situation import Situation
 from tfx_best_exporter.executor.deciding.slices import SliceChange
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -73,125 +69,30 @@ def decide(
         known_compared=compared,
     )
     decision = next(filter(None, (gate.decide(situation) for gate in GATES)))
+    warnings = [*decision.warnings, *_serving_warnings(observation)]
     if policy.force:
-        warning = (
+        warnings.append(
             f"compare_policy.force is still set ({policy.force}). Remove it once this model has"
             " been exported."
         )
-        decision = dataclasses.replace(decision, warnings=(*decision.warnings, warning))
-    return decision
+    return dataclasses.replace(decision, warnings=tuple(warnings))
 
 
-def compare(observation: Observation, policy: Policy) -> Compared:
-    """Returns the results of the policy's rule and guardrails.
-
-    Args:
-        observation: Candidate and best.
-        policy: A policy returned by `Policy.for_candidate`.
-
-    Raises:
-        See `decide`.
-    """
-    candidate, best = observation.candidate.eval_result, observation.best
-    known_best = best.eval_result if best else None
-    results: list[GuardrailResult] = []
-    warnings: list[str] = []
-    for index, guardrail in enumerate(policy.guardrails):
-        path = f"compare_policy.guardrails[{index}]"
-        with within(path):
-            check = guardrail.check(candidate=candidate, best=known_best)
-        if check.problem is not None:
-            if isinstance(check.problem, PathError):
-                check.problem.add_parent(path)
-            if best is None or not best.is_foreign:
-                raise check.problem
-            # A foreign best was pushed without this guardrail. The candidate must meet its bound.
-            warnings.append(str(check.problem))
-            with within(path):
-                check = guardrail.check(candidate=candidate, best=None)
-        results.extend(check.results)
-        warnings.extend(check.warnings)
-    verdict = policy.rule.compare(
-        best=known_best, candidate=candidate, together=best.together if best else None
-    )
-    if verdict.problem is not None:
-        problem = verdict.problem
-        is_candidates = isinstance(problem, MissingIntervalError) and problem.is_candidates
-        if not (policy.force or (best and best.is_foreign and not is_candidates)):
-            raise problem
-        # A foreign best was evaluated without this rule, so it counts as not evaluated.
-        known_best = None
-        verdict = policy.rule.compare(best=None, candidate=candidate)
-        warnings.insert(0, str(problem))
-    return Compared(
-        verdict=verdict,
-        guardrails=tuple(results),
-        known_best=known_best,
-        warnings=tuple(warnings),
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Situation:
-    """The input of every gate.
-
-    Attributes:
-        candidate: The model that may be exported.
-        best: The model that is served, or None.
-        being_written: Description of a newer version that is being copied; empty if there is none.
-        policy: Definition of "better".
-        now: Seconds since the epoch.
-        known_compared: The argument `compared` of `decide`.
-    """
-
-    candidate: Candidate
-    best: Best | None
-    policy: Policy
-    now: float
-    being_written: str = ""
-    known_compared: Compared | None = None
-
-    # The comparison is lazy: if one of the first gates decides, the evaluations may lack metrics.
-    @functools.cached_property
-    def compared(self) -> Compared:
-        """Results of the rule and the guardrails."""
-        if self.known_compared is not None:
-            return self.known_compared
-        return compare(Observation(candidate=self.candidate, best=self.best), self.policy)
-
-    @property
-    def compared_best(self) -> Best | None:
-        """The best if its evaluation decides; None if that is not known, or force is set."""
-        is_compared = self.compared.known_best is not None and not self.policy.force
-        return self.best if is_compared else None
-
-    @functools.cached_property
-    def signature_changes(self) -> list[signatures.Change]:
-        """Changes that clients of the best would notice, breaking changes first."""
-        best, candidate = self.best, self.candidate
-        if best is None or best.signatures is None or candidate.signatures is None:
-            return []
-        return signatures.changes(best.signatures, candidate.signatures)
-
-    def decision(self, reason: Reason, explanation: str, *warnings: str) -> Decision:
-        """Returns a decision made after comparing candidate and best."""
-        return Decision(
-            reason=reason,
-            explanation=explanation,
-            compared=self.compared,
-            warnings=(*self.compared.warnings, *warnings),
+def _serving_warnings(observation: Observation) -> Iterator[str]:
+    """Yields a sentence for each of candidate and best that a model server cannot run."""
+    candidate, best = observation.candidate, observation.best
+    if candidate.serving_problems:
+        yield (
+            "a model server cannot run the candidate as it was saved:"
+            f" {'; '.join(candidate.serving_problems)}. An export of it is saved again from its own"
+            " signatures. Save it with model.export(path) or keras.export.ExportArchive instead of"
+            " tf.saved_model.save"
         )
-
-    def export_decision(self, reason: Reason, explanation: str, *warnings: str) -> Decision:
-        """Returns a decision if the rule favors the candidate, with the signature changes."""
-        best = self.best
-        if best and best.signatures_problem and self.candidate.signatures is not None:
-            # Model servers cannot load such a best either, so it has no clients to break.
-            problem = f"the best's serving signatures were not compared: {best.signatures_problem}"
-            warnings = (*warnings, problem)
-        return dataclasses.replace(
-            self.decision(reason, explanation, *warnings),
-            signature_changes=tuple(change.text for change in self.signature_changes),
+    if best is not None and best.serving_problems:
+        yield (
+            f"a model server cannot run the best (version {best.version}):"
+            f" {'; '.join(best.serving_problems)}. An export of a better model, or of the same"
+            " model, replaces it"
         )
 
 
@@ -228,9 +129,11 @@ def _being_written(situation: Situation) -> Decision | None:
 
 
 def _already_best(situation: Situation) -> Decision | None:
-    """Keeps the best if the candidate has the same content."""
+    """Keeps the best if the candidate has the same content and would be exported the same way."""
     best = situation.best
     if best is None or best.digest != situation.candidate.digest:
+        return None
+    if best.serving_problems or situation.recipe_changes:
         return None
     return Decision(
         reason=pb.ExportDecision.ALREADY_BEST,
@@ -238,6 +141,25 @@ def _already_best(situation: Situation) -> Decision | None:
             f"the candidate has the same content as version {best.version}, which is served"
         ),
     )
+
+
+def _reexported(situation: Situation) -> Decision | None:
+    """Exports the same model another way, if clients of the best still work."""
+    best = situation.best
+    if best is None or best.digest != situation.candidate.digest:
+        return None
+    cause = (
+        f"which a model server cannot run: {best.serving_problems[0]}"
+        if best.serving_problems
+        else f"exported another way: {'; '.join(situation.recipe_changes)}"
+    )
+    changes = tuple(change.text for change in situation.signature_changes)
+    decision = Decision(
+        reason=pb.ExportDecision.REEXPORTED,
+        explanation=f"the candidate is the same model as version {best.version}, {cause}",
+        signature_changes=changes,
+    )
+    return _signature_veto(situation, decision) or decision
 
 
 def _candidate_is_nan(situation: Situation) -> Decision | None:
@@ -379,11 +301,21 @@ def _not_better(situation: Situation) -> Decision | None:
 
 def _signatures_changed(situation: Situation) -> Decision | None:
     """Does not export a candidate whose signatures would break clients of the best."""
+    return _signature_veto(situation, None)
+
+
+def _signature_veto(situation: Situation, export: Decision | None) -> Decision | None:
+    """Returns the decision not to export a model whose signatures would break clients.
+
+    Args:
+        situation: Candidate and best.
+        export: The decision without the changes; None for the one of the rule.
+    """
     breaking = [change.text for change in situation.signature_changes if change.is_breaking]
     if not breaking or situation.policy.allow_signature_change:
         return None
     return _vetoed(
-        situation,
+        export or _export(situation),
         pb.ExportDecision.SIGNATURES_CHANGED,
         f"the serving signatures would break clients: {'; '.join(breaking)}; set"
         " compare_policy.allow_signature_change to allow it",
@@ -400,12 +332,12 @@ def _guardrail_failed(situation: Situation) -> Decision | None:
     if len(failed) > 1:
         others = "1 more guardrail" if len(failed) == 2 else f"{len(failed) - 1} more guardrails"
         veto, obstacle = f"{veto}, and {others} failed", "these guardrails"
-    return _vetoed(situation, pb.ExportDecision.GUARDRAIL_FAILED, veto, obstacle=obstacle)
+    reason = pb.ExportDecision.GUARDRAIL_FAILED
+    return _vetoed(_export(situation), reason, veto, obstacle=obstacle)
 
 
-def _vetoed(situation: Situation, reason: Reason, veto: str, *, obstacle: str) -> Decision:
-    """Returns the decision not to export a candidate that the rule favors."""
-    export = _export(situation)
+def _vetoed(export: Decision, reason: Reason, veto: str, *, obstacle: str) -> Decision:
+    """Returns the decision not to export a candidate that would otherwise be exported."""
     explanation = f"{veto}. Without {obstacle} it would have been exported: {export.explanation}"
     return dataclasses.replace(export, reason=reason, explanation=explanation)
 
@@ -478,6 +410,7 @@ GATES: tuple[Gate, ...] = (
     ),
     Gate(decide=_being_written, reasons=(pb.ExportDecision.BEING_WRITTEN,)),
     Gate(decide=_already_best, reasons=(pb.ExportDecision.ALREADY_BEST,)),
+    Gate(decide=_reexported, reasons=(pb.ExportDecision.REEXPORTED,)),
     Gate(decide=_candidate_is_nan, reasons=(pb.ExportDecision.CANDIDATE_IS_NAN,)),
     Gate(decide=_too_few_examples, reasons=(pb.ExportDecision.TOO_FEW_EXAMPLES,)),
     Gate(decide=_unknown_best, reasons=(pb.ExportDecision.BEST_UNKNOWN_KEPT,)),

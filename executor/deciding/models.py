@@ -23,6 +23,7 @@ _EXPORTING = frozenset(
         pb.ExportDecision.BEST_IS_NAN,
         pb.ExportDecision.BEST_UNKNOWN_EXPORTED,
         pb.ExportDecision.FORCED,
+        pb.ExportDecision.REEXPORTED,
     )
 )
 
@@ -61,12 +62,18 @@ class Candidate:
         eval_result: Evaluation of the model.
         blessings: Blessings from the component's inputs; may be empty.
         signatures: Serving signatures; None if they have not been read, and are not compared.
+        recipe: The way in which an export would be made from it; None unless the best has the same
+            content.
+        serving_problems: Reasons why a model server cannot run it as it is. An export of it is then
+            saved again.
     """
 
     digest: str
     eval_result: EvalResult
     blessings: tuple[Blessing, ...] = ()
     signatures: Mapping[str, Signature] | None = None
+    recipe: pb.Recipe | None = None
+    serving_problems: tuple[str, ...] = ()
 
     @property
     def is_blessed(self) -> bool:
@@ -95,6 +102,7 @@ class Best:
             had one.
         record: Record of the export; None for a foreign one.
         model_uri: URI of the Model that a foreign best was pushed from; empty if not known.
+        serving_problems: Reasons why a model server cannot run it.
     """
 
     version: int
@@ -110,6 +118,13 @@ class Best:
     problem: str = ""
     record: pb.ExportRecord | None = None
     model_uri: str = ""
+    serving_problems: tuple[str, ...] = ()
+
+    @property
+    def recipe(self) -> pb.Recipe | None:
+        """The way in which the export was made; None if its record does not have it."""
+        has_recipe = self.record is not None and self.record.HasField("recipe")
+        return self.record.recipe if self.record is not None and has_recipe else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

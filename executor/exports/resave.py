@@ -1,6 +1,6 @@
-"""Changes a SavedModel for its export: other serving signatures, or the graph as text.
+"""Changes a SavedModel for its export: saves it again, or writes the graph as text.
 
-Both changes need TensorFlow, which takes seconds to import. These functions import TensorFlow when
+All changes need TensorFlow, which takes seconds to import. These functions import TensorFlow when
 they are called.
 """
 
@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor.arguments.user_functions import FAILURES, text_of
+from tfx_best_exporter.executor.deciding.signatures import changes as signature_changes
+from tfx_best_exporter.executor.exports import answers, servable
 from tfx_best_exporter.executor.exports.saved_model import (
     ASSETS_EXTRA,
     BINARY,
     TEXT,
+    InvalidModelError,
     ModelFile,
     check,
     digest_of,
     files_of,
+    signatures_of,
 )
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.digest import digest_of_bytes
@@ -78,11 +82,12 @@ def with_signatures(
         TypeError: The function does not return a dictionary of names to tf.functions.
         RuntimeError: The function raised an error, or TensorFlow cannot save the model with the
             signatures.
+        InvalidModelError: A model server cannot run the signatures.
         ValueError: The model changed since its digests were computed.
     """
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(local_directory(model, work_path / "model", [*model.sizes()])))
+    loaded = _loaded(model, work_path)
     try:
         signatures = serving_signatures_fn(loaded)
     except FAILURES as error:
@@ -100,9 +105,9 @@ def with_signatures(
             "serving_signatures_fn must return a dictionary of signature name to tf.function (got"
             f" {text_of(signatures, repr)}). Fix the function; nothing was exported."
         )
-    saved_path = work_path / "saved"
+    saved = location_of(str(work_path / "saved"))
     try:
-        tf.saved_model.save(loaded, str(saved_path), signatures=dict(signatures))
+        tf.saved_model.save(loaded, saved.path, signatures=dict(signatures))
     except FAILURES as error:
         # TensorFlow traces the functions here, which runs code of the user.
         raise RuntimeError(
@@ -110,14 +115,90 @@ def with_signatures(
             f" {type(error).__name__}: {text_of(error)}). Set an input_signature for each function,"
             " and use only variables and assets of the loaded model."
         ) from error
-    saved = location_of(str(saved_path))
-    check(saved, work_path)
+    contents = check(saved, work_path)
+    problems = servable.problems_of(contents.message, contents.sizes)
+    if problems:
+        raise InvalidModelError(
+            "serving_signatures_fn must return signatures that a model server can run (got"
+            f" {', '.join(sorted(signatures))}: {'; '.join(each.text for each in problems)})."
+            " Use only variables and assets of the loaded model."
+        )
+    return _files_saved(model, files, saved)
+
+
+def with_own_signatures(
+    model: Location, files: Sequence[ModelFile], work_path: Path
+) -> tuple[list[ModelFile], tuple[str, ...]]:
+    """Saves a model again from its own signatures, so that a model server can run it.
+
+    `tf.saved_model.load` restores all variables of a model, and `tf.saved_model.save` of the loaded
+    model writes a restore operation for the variables that the signatures read.
+
+    Args:
+        model: A complete SavedModel.
+        files: Files of the model, with the digests at the time of the decision.
+        work_path: Directory for the new SavedModel, and for a copy of a model that is not local.
+
+    Returns:
+        The new files, and a sentence for each signature whose answers could not be compared with
+        those of the original.
+
+    Raises:
+        InvalidModelError: The model cannot be saved again, or the result has other signatures,
+            answers in another way or cannot be served either.
+        ValueError: The model changed since its digests were computed.
+    """
+    import tensorflow as tf
+
+    saved = location_of(str(work_path / "saved"))
+    try:
+        loaded = _loaded(model, work_path)
+        tf.saved_model.save(loaded, saved.path, signatures=dict(loaded.signatures))
+    except Exception as error:
+        raise _still_unservable(model, f"{type(error).__name__}: {error}") from error
+    contents = check(saved, work_path)
+    problems = servable.problems_of(contents.message, contents.sizes)
+    if problems:
+        raise _still_unservable(model, "; ".join(problem.text for problem in problems))
+    before = signatures_of({file.path: file.source for file in files})
+    after = signatures_of({BINARY: saved / BINARY})
+    if before != after:
+        changes = "; ".join(change.text for change in signature_changes(before, after))
+        raise _still_unservable(model, f"its signatures changed: {changes}")
+    try:
+        warnings = answers.compare(loaded, Path(saved.path), after)
+    except answers.DifferentAnswerError as error:
+        raise _still_unservable(model, str(error)) from error
+    return _files_saved(model, files, saved), warnings
+
+
+def _loaded(model: Location, work_path: Path) -> Any:
+    """Returns a model as TensorFlow loads it."""
+    import tensorflow as tf
+
+    local_path = local_directory(model, work_path / "model", [*model.sizes()])
+    return tf.saved_model.load(str(local_path))
+
+
+def _files_saved(model: Location, files: Sequence[ModelFile], saved: Location) -> list[ModelFile]:
+    """Returns the files of a model that was saved again, with the original's assets.extra/.
+
+    Raises:
+        ValueError: The original changed since its digests were computed.
+    """
     if digest_of(files_of(model)) != digest_of(files):
         raise ValueError(_changed(model))
     extras = [
         file for file in files if file.path.startswith(f"{ASSETS_EXTRA}/") and not file.is_reserved
     ]
     return [*files_of(saved), *extras]
+
+
+def _still_unservable(model: Location, problem: str) -> InvalidModelError:
+    return InvalidModelError(
+        f"model must be a SavedModel that a model server can run (got {str(model)!r}, which was"
+        f" saved again from its own signatures: {problem}). {servable.Kind.UNSET_VARIABLES.value}"
+    )
 
 
 def _changed(source: Location) -> str:

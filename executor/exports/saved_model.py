@@ -5,12 +5,14 @@ This module reads TensorFlow's messages and its index of variables without impor
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from google.protobuf import text_format
 
@@ -27,16 +29,60 @@ RESERVED_ASSETS = "best_exporter"
 BINARY = "saved_model.pb"
 TEXT = "saved_model.pbtxt"
 MARKERS = (BINARY, TEXT)
-_SERVING_TAG = "serve"
+# Tag of the graph that a model server loads.
+SERVING_TAG = "serve"
 # Protobuf messages cannot be larger. Their text form can, but no real model has such a text.
 _MAX_PROTO_BYTES = 2 << 30
 _MAX_INDEX_BYTES = 256 << 20
-_INDEX = "variables/variables.index"
+INDEX = "variables/variables.index"
 _SHARD = re.compile(r"variables/variables\.data-\d{5}-of-(\d{5})")
+
+_UNFINISHED = "Check that Trainer finished writing it."
+
+
+class _Format(NamedTuple):
+    """A format of model files that is not a SavedModel."""
+
+    kind: str
+    remedy: str
+
+
+_KERAS = _Format(
+    "a Keras file", "Save the model with model.export(path), which writes a SavedModel."
+)
+_TFLITE = _Format(
+    "a TensorFlow Lite file",
+    "Save the model that it was converted from as a SavedModel, for example with model.export(path)"
+    " or tf.saved_model.save.",
+)
+_PICKLE = _Format(
+    "a Python pickle",
+    "TensorFlow Serving loads only SavedModels. Save the model as one, for example with"
+    " tf.saved_model.save.",
+)
+# Other formats by the suffix of their files.
+_OTHER_FORMATS = {
+    **dict.fromkeys((".keras", ".h5", ".hdf5"), _KERAS),
+    ".tflite": _TFLITE,
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), _PICKLE),
+}
 
 
 class InvalidModelError(ValueError):
-    """A directory does not hold a complete SavedModel."""
+    """A directory does not hold a complete SavedModel, or a model server cannot run it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """The parts of a SavedModel that are read without TensorFlow.
+
+    Attributes:
+        message: Content of saved_model.pb or saved_model.pbtxt, with the fields in use here.
+        sizes: Size of each file in bytes, by path relative to the SavedModel.
+    """
+
+    message: pb.SavedModel
+    sizes: Mapping[str, int]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,22 +119,25 @@ def why_incomplete(sizes: Mapping[str, int]) -> str:
     """Returns the first missing part of a SavedModel, or an empty text.
 
     TensorFlow's C++ loader cannot check this: it loads a SavedModel without its variables, and
-    serves them uninitialized.
+    serves them uninitialized. Shards of an earlier save with another number of shards do no harm,
+    because TensorFlow reads only those that variables.index counts.
 
     Args:
         sizes: Size of each file in bytes, by path relative to the SavedModel.
     """
     if not any(sizes.get(name) for name in MARKERS):
         return f"{BINARY} is missing or empty"
-    if not sizes.get(_INDEX):
-        return f"{_INDEX} is missing or empty"
-    shards = [match for path in sizes if (match := _SHARD.fullmatch(path))]
+    if not sizes.get(INDEX):
+        return f"{INDEX} is missing or empty"
+    shards = collections.Counter(
+        int(match[1]) for path in sizes if (match := _SHARD.fullmatch(path))
+    )
     if not shards:
         return "variables/variables.data-?????-of-????? is missing"
-    count = int(shards[0][1])
-    if len(shards) != count:
-        return f"variables/ has {len(shards)} of {count} files variables.data-*"
-    return ""
+    if any(found == count for count, found in shards.items()):
+        return ""
+    count, found = shards.most_common(1)[0]
+    return f"variables/ has {found} of {count} files variables.data-*"
 
 
 def is_read_by_server(path: str) -> bool:
@@ -122,9 +171,9 @@ def why_not_loadable(model: Location, sizes: Mapping[str, int]) -> str:
         graphs = _parse(name, content).meta_graphs
     except Exception as error:
         return f"{name} cannot be parsed: {error}"
-    graph = next((each for each in graphs if _SERVING_TAG in each.meta_info_def.tags), None)
+    graph = next((each for each in graphs if SERVING_TAG in each.meta_info_def.tags), None)
     if graph is None:
-        return f"{name} has no graph with the tag {_SERVING_TAG!r}"
+        return f"{name} has no graph with the tag {SERVING_TAG!r}"
     for asset in graph.asset_file_def:
         if f"assets/{asset.filename}" not in sizes:
             return f"assets/{asset.filename} is missing"
@@ -134,9 +183,9 @@ def why_not_loadable(model: Location, sizes: Mapping[str, int]) -> str:
 
 
 def _why_shards_incomplete(model: Location, sizes: Mapping[str, int]) -> str:
-    if sizes[_INDEX] > _MAX_INDEX_BYTES:
-        return _too_large(_INDEX, sizes[_INDEX], _MAX_INDEX_BYTES)
-    content = (model / _INDEX).read(_MAX_INDEX_BYTES)
+    if sizes[INDEX] > _MAX_INDEX_BYTES:
+        return _too_large(INDEX, sizes[INDEX], _MAX_INDEX_BYTES)
+    content = (model / INDEX).read(_MAX_INDEX_BYTES)
     try:
         return variables_index.why_incomplete(variables_index.parse(content), sizes)
     except sstable.CompressedError:
@@ -146,8 +195,8 @@ def _why_shards_incomplete(model: Location, sizes: Mapping[str, int]) -> str:
         return f"the variables cannot be read: {error}"
 
 
-def check(model: Location, work_path: Path) -> None:
-    """Checks that a directory holds a complete, readable SavedModel.
+def check(model: Location, work_path: Path) -> Contents:
+    """Checks that a directory holds a complete, readable SavedModel, and returns its contents.
 
     All files must exist, saved_model.pb must be readable, and the files of the variables must be as
     long as the index requires. The variables are not read.
@@ -165,35 +214,77 @@ def check(model: Location, work_path: Path) -> None:
     except NotADirectoryError:
         sizes = {}
     problem = why_incomplete(sizes) if sizes else "the directory does not exist or is empty"
-    problem = problem or _why_graph_unreadable(model, sizes)
-    problem = problem or _why_variables_unreadable(model, work_path, sizes)
     if problem:
-        raise InvalidModelError(
-            f"model must be a complete SavedModel (got {str(model)!r}: {problem})."
-            " Check that Trainer finished writing it."
-        )
+        other, remedy = _other_format(sizes)
+        raise _incomplete(model, f"{problem}{other}", remedy)
+    try:
+        message = _message_of(model, sizes)
+    except ValueError as error:
+        raise _incomplete(model, str(error)) from error
+    problem = _why_variables_unreadable(model, work_path, sizes)
+    if problem:
+        raise _incomplete(model, problem)
+    return Contents(message=message, sizes=sizes)
 
 
-def _why_graph_unreadable(model: Location, sizes: Mapping[str, int]) -> str:
-    name = next(name for name in MARKERS if name in sizes)
+def _incomplete(model: Location, problem: str, remedy: str = _UNFINISHED) -> InvalidModelError:
+    return InvalidModelError(
+        f"model must be a complete SavedModel (got {str(model)!r}: {problem}). {remedy}"
+    )
+
+
+def contents_of(model: Location) -> Contents:
+    """Returns the contents of a SavedModel, without a check of its variables.
+
+    Raises:
+        InvalidModelError: The model has no readable saved_model.pb or saved_model.pbtxt.
+    """
+    sizes = model.sizes()
+    try:
+        return Contents(message=_message_of(model, sizes), sizes=sizes)
+    except ValueError as error:
+        raise InvalidModelError(f"cannot read the SavedModel at {model}: {error}") from error
+
+
+def _other_format(sizes: Mapping[str, int]) -> tuple[str, str]:
+    """Returns a clause about a model file in another format, or an empty text; and the remedy."""
+    if not any(name in sizes for name in MARKERS):
+        for path in sorted(sizes):
+            found = _OTHER_FORMATS.get(PurePosixPath(path).suffix)
+            if found:
+                return f", and {path!r} is {found.kind}", found.remedy
+    return "", _UNFINISHED
+
+
+def _message_of(model: Location, sizes: Mapping[str, int]) -> pb.SavedModel:
+    """Returns the message of a SavedModel.
+
+    Raises:
+        ValueError: The file is missing, too large, damaged or without a graph.
+    """
+    name = next((name for name in MARKERS if name in sizes), None)
+    if name is None:
+        raise ValueError(f"{BINARY} is missing")
     if sizes[name] > _MAX_PROTO_BYTES:
-        return _too_large(name, sizes[name], _MAX_PROTO_BYTES)
+        raise ValueError(_too_large(name, sizes[name], _MAX_PROTO_BYTES))
     content = (model / name).read(_MAX_PROTO_BYTES)
     try:
-        proto = _parse(name, content)
+        message = _parse(name, content)
     except Exception as error:
-        return f"{name} cannot be parsed: {error}"
-    return "" if proto.meta_graphs else f"{name} has no graph"
+        raise ValueError(f"{name} cannot be parsed: {error}") from error
+    if not message.meta_graphs:
+        raise ValueError(f"{name} has no graph")
+    return message
 
 
 def _why_variables_unreadable(model: Location, work_path: Path, sizes: Mapping[str, int]) -> str:
-    if sizes[_INDEX] > _MAX_INDEX_BYTES:
-        return _too_large(_INDEX, sizes[_INDEX], _MAX_INDEX_BYTES)
-    content = (model / _INDEX).read(_MAX_INDEX_BYTES)
+    if sizes[INDEX] > _MAX_INDEX_BYTES:
+        return _too_large(INDEX, sizes[INDEX], _MAX_INDEX_BYTES)
+    content = (model / INDEX).read(_MAX_INDEX_BYTES)
     try:
         return variables_index.why_incomplete(variables_index.parse(content), sizes)
     except sstable.CompressedError:
-        model_path = local_directory(model, work_path, [_INDEX])
+        model_path = local_directory(model, work_path, [INDEX])
     except Exception as error:
         return f"the variables cannot be read: {error}"
     try:
@@ -293,7 +384,7 @@ def signatures_of(sources: Mapping[str, Location]) -> dict[str, Signature]:
                 outputs=_tensors_of(definition.outputs),
             )
             for graph in proto.meta_graphs
-            if _SERVING_TAG in graph.meta_info_def.tags
+            if SERVING_TAG in graph.meta_info_def.tags
             for key, definition in graph.signature_def.items()
             # Signatures such as __saved_model_init_op are TensorFlow's own: no client calls them.
             if not key.startswith("__")

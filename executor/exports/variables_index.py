@@ -7,6 +7,7 @@ one entry for each slice under a key that begins with a zero byte.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -123,7 +124,13 @@ def why_incomplete_by_tensorflow(variables_path: Path, sizes: Mapping[str, int])
         dtypes[name].size * math.prod(shape)
         for name, shape in reader.get_variable_to_shape_map().items()
     )
-    actual = sum(size for path, size in sizes.items() if path.startswith(f"{_SHARD_PREFIX}-"))
+    # The reader does not report the number of shards. An earlier save may have left shards of
+    # another number, so each number is added up on its own.
+    totals = collections.Counter[str]()
+    for path, size in sizes.items():
+        if path.startswith(f"{_SHARD_PREFIX}-"):
+            totals[path.rpartition("-of-")[2]] += size
+    actual = max(totals.values(), default=0)
     if actual < expected:
         return f"{_SHARD_PREFIX}-* have {actual:,} bytes, but need {expected:,}"
     return ""

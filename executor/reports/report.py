@@ -52,6 +52,7 @@ _REASONS: Mapping[int, str] = {
     _Decision.SIGNATURES_CHANGED: "the serving signatures would break clients",
     _Decision.BEST_EVALUATION_TOO_OLD: "the best's evaluation is too old",
     _Decision.BEING_WRITTEN: "a newer version is being copied",
+    _Decision.REEXPORTED: "the same model as the best, exported another way",
 }
 # Results of ordinary runs. Every other reason not to export needs a person's attention.
 _ORDINARY = (_Decision.NOT_BETTER, _Decision.NOT_SIGNIFICANT)

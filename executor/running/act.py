@@ -43,6 +43,7 @@ def with_new_signatures(
     Raises:
         TypeError: The function did not return a mapping of names to tf.functions.
         RuntimeError: The function raised, or the model cannot be saved with these signatures.
+        InvalidModelError: A model server cannot run these signatures.
         ValueError: The model changed since its digests were taken.
     """
     files = resave.with_signatures(
@@ -51,12 +52,24 @@ def with_new_signatures(
     return dataclasses.replace(model, files=files)
 
 
+def saved_again(model: CandidateModel, work_path: Path) -> tuple[CandidateModel, tuple[str, ...]]:
+    """Returns the candidate, saved again so that a model server can run it, and warnings.
+
+    Raises:
+        InvalidModelError: A model server cannot run the result either, or its answers differ.
+        ValueError: The model changed since its digests were taken.
+    """
+    files, warnings = resave.with_own_signatures(model.model, model.files, work_path / "resaved")
+    return dataclasses.replace(model, files=files), warnings
+
+
 def publish(
     settings: Settings,
     model: CandidateModel,
     decision_for: Callable[[int], pb.ExportDecision],
     *,
     version: int,
+    recipe: pb.Recipe,
     pushed_model_uri: str,
     work_path: Path,
 ) -> tuple[Export, pb.ExportRecord]:
@@ -67,6 +80,7 @@ def publish(
         model: The candidate with the files to export.
         decision_for: Returns the decision for the record of a version.
         version: Smallest allowed version. A larger one is used if another writer takes it.
+        recipe: The way in which the files were made from the model.
         pushed_model_uri: URI of the PushedModel artifact; empty without one.
         work_path: Local directory for temporary files.
 
@@ -89,6 +103,8 @@ def publish(
             decision=message.recorded(decision),
             provenance=decision.provenance,
             pushed_model_uri=pushed_model_uri,
+            recipe=recipe,
+            servable_checked=True,
         )
 
     files = model.files

@@ -11,6 +11,7 @@ from google.protobuf import json_format
 
 from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.arguments import destination
+from tfx_best_exporter.executor.arguments.unservable import DEFAULT_UNSERVABLE, checked_unservable
 from tfx_best_exporter.executor.deciding import policy
 from tfx_best_exporter.executor.evaluations import event_files
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -57,6 +58,7 @@ class ExecProperties:
         serving_signatures_fn: Name of the function; empty for the model's own signatures.
         assets_extra: Destination below assets.extra/ -> source path.
         as_text: True to write saved_model.pbtxt.
+        unservable: Treatment of a candidate that a model server cannot run as it is.
         module_file: File with the author's functions; empty without one.
         module_path: Module in the wheel that TFX built from module_file; empty without one.
         prior_export: Result of the driver; the defaults if no driver runs.
@@ -70,6 +72,7 @@ class ExecProperties:
     serving_signatures_fn: str = ""
     assets_extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
     as_text: bool = False
+    unservable: str = DEFAULT_UNSERVABLE
     module_file: str = ""
     module_path: str = ""
     prior_export: PriorExport = PriorExport()
@@ -84,7 +87,7 @@ def parsed(exec_properties: Mapping[str, Any]) -> ExecProperties:
     Raises:
         RuntimeError: The driver failed. A driver that raises would leave the execution in state
             RUNNING forever, so it passes its error to the executor.
-        ValueError: push_destination or compare_policy is invalid.
+        ValueError: push_destination, compare_policy or unservable is invalid.
         google.protobuf.json_format.ParseError: retention_policy is invalid.
     """
 
@@ -112,6 +115,7 @@ def parsed(exec_properties: Mapping[str, Any]) -> ExecProperties:
         serving_signatures_fn=text(keys.SERVING_SIGNATURES_FN_KEY),
         assets_extra=json.loads(text(keys.ASSETS_EXTRA_KEY) or "{}"),
         as_text=bool(exec_properties.get(keys.AS_TEXT_KEY)),
+        unservable=checked_unservable(text(keys.UNSERVABLE_KEY) or DEFAULT_UNSERVABLE),
         module_file=text(keys.MODULE_FILE_KEY),
         module_path=text(keys.MODULE_PATH_KEY),
         prior_export=_prior_export_of(json.loads(text(keys.PRIOR_EXPORT_KEY) or "{}")),

@@ -13,7 +13,7 @@ from tfx_best_exporter.executor.deciding.models import Best, Blessing, Candidate
 from tfx_best_exporter.executor.deciding.policy import Needs
 from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.evaluations.best import Reevaluated, with_evaluation
-from tfx_best_exporter.executor.exports import saved_model
+from tfx_best_exporter.executor.exports import saved_model, servable
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import EVALUATION_DIRECTORY, RecordError
 from tfx_best_exporter.executor.exports.versions import Export, Inspection, Served, Status
@@ -46,12 +46,14 @@ class CandidateModel:
         uri: URI of the artifact that contains the SavedModel.
         files: Files of the SavedModel, with their digests; empty if the candidate is not blessed.
         candidate: The candidate's values for the decision.
+        problems: Reasons why a model server cannot run the SavedModel as it is.
     """
 
     model: Location
     uri: str
     files: Sequence[saved_model.ModelFile]
     candidate: Candidate
+    problems: Sequence[servable.Problem] = ()
 
 
 class Reevaluate(Protocol):
@@ -95,11 +97,17 @@ def observe_candidate(
     if not candidate.is_blessed:
         return CandidateModel(model=model, uri=uri, files=(), candidate=candidate)
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
-        saved_model.check(model, Path(work_path))
+        contents = saved_model.check(model, Path(work_path))
     # A candidate that is a copy of an export contains an old record, which is left out.
     files = [file for file in saved_model.files_of(model) if not file.is_reserved]
     candidate = dataclasses.replace(candidate, digest=saved_model.digest_of(files))
-    return CandidateModel(model=model, uri=uri, files=files, candidate=candidate)
+    return CandidateModel(
+        model=model,
+        uri=uri,
+        files=files,
+        candidate=candidate,
+        problems=servable.problems_of(contents.message, contents.sizes),
+    )
 
 
 def observe(

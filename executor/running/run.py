@@ -16,7 +16,7 @@ from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.reports import message, wording
-from tfx_best_exporter.executor.running import act, observe
+from tfx_best_exporter.executor.running import act, observe, serving
 from tfx_best_exporter.executor.running.observe import CandidateModel, ForeignBest, Reevaluate
 from tfx_best_exporter.executor.running.outcome import Outcome
 from tfx_best_exporter.executor.running.settings import Settings
@@ -64,6 +64,7 @@ def export_if_better(
         See ModelExporter.run.
     """
     request.provenance.exporter_version = VERSION
+    serving.check_candidate(settings, model)
     # A missing source of assets_extra stops the run before anything is written.
     with_assets_extra(model.files, settings.assets_extra)
     attempts = 0
@@ -120,6 +121,7 @@ def decide_only(
     Raises:
         See ModelExporter.run.
     """
+    serving.check_candidate(settings, model)
     needs = settings.policy.needs(model.candidate)
     observation = observe.observe(
         settings.exports,
@@ -128,6 +130,7 @@ def decide_only(
         comparability=settings.policy.comparability,
         foreign_best=foreign_best,
     )
+    observation = serving.with_serving(observation, settings, model)
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
         _, decision = _decide(
             settings, model, observation, needs, settings.clock(), Path(work_path)
@@ -138,7 +141,7 @@ def decide_only(
 def _run_locked(settings: Settings, source: CandidateModel, request: Request) -> pb.ExportDecision:
     exports = settings.exports
     now = settings.clock()
-    recovered = exports.recover()
+    warnings = exports.recover()
     needs = settings.policy.needs(source.candidate)
     observation = observe.observe(
         exports,
@@ -148,6 +151,7 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
         foreign_best=request.foreign_best,
         reevaluate=_reevaluation_of(request, source, needs),
     )
+    observation = serving.with_serving(observation, settings, source)
     origin = message.Origin(
         base_directory=str(exports.base),
         candidate_uri=source.uri,
@@ -161,13 +165,18 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
     with exports.work_directory() as work_path:
         model, decision = _decide(settings, source, observation, needs, now, work_path)
         if decision.is_export:
+            is_resaved = bool(observation.candidate.serving_problems)
+            if is_resaved:
+                model, found = act.saved_again(model, work_path)
+                warnings = (*warnings, *found)
             export, record = act.publish(
                 settings,
                 model,
                 lambda version: message.export_decision(
-                    origin, observation, decision, version=version, warnings=recovered
+                    origin, observation, decision, version=version, warnings=warnings
                 ),
                 version=exports.next_version(now),
+                recipe=serving.recipe_of(settings, is_resaved=is_resaved),
                 pushed_model_uri=request.pushed_model_uri,
                 work_path=work_path,
             )
@@ -195,7 +204,7 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
         version=export.version if export else None,
         kept=outcome.kept,
         retired=outcome.retired,
-        warnings=[*recovered, *outcome.warnings],
+        warnings=[*warnings, *outcome.warnings],
     )
 
 

@@ -35,8 +35,10 @@ class Settings:
         retention_policy: The exports to keep; None keeps all.
         serving_signatures_fn: Loaded model -> {signature name: tf.function}; None for the model's
             own signatures.
+        serving_signatures_name: Name of that function in records; empty without one.
         assets_extra: Destination below assets.extra/ -> source path.
         as_text: True to write saved_model.pbtxt instead of saved_model.pb.
+        unservable: Treatment of a candidate that a model server cannot run as it is.
         name: Name of the exporter in its records.
         clock: Returns seconds since the epoch.
     """
@@ -46,8 +48,10 @@ class Settings:
     policy: Policy
     retention_policy: retention.Policy | None
     serving_signatures_fn: Callable[[Any], Mapping[str, Any]] | None
+    serving_signatures_name: str
     assets_extra: Mapping[str, str]
     as_text: bool
+    unservable: str
     name: str
     clock: Callable[[], float]
 

@@ -235,8 +235,10 @@ def _settings_of(inputs: StepInputs) -> Settings:
         policy=policy,
         retention_policy=_retention_policy_of(properties, compare_policy),
         serving_signatures_fn=serving_signatures_fn,
+        serving_signatures_name=properties.serving_signatures_fn,
         assets_extra=check_assets_extra(properties.assets_extra),
         as_text=properties.as_text,
+        unservable=properties.unservable,
         name=inputs.provenance.node_id or _DEFAULT_NAME,
         clock=time.time,
     )

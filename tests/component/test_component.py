@@ -32,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "serving_signatures_fn": None,
     "assets_extra": {},
     "as_text": 0,
+    "unservable": "resave",
     "module_file": None,
 }
 
@@ -108,6 +109,7 @@ def test_the_surface_is_as_documented():
         "serving_signatures_fn": None,
         "assets_extra": None,
         "as_text": False,
+        "unservable": "resave",
         "exports_to_keep": 5,
         "retention_policy": None,
     }
@@ -320,6 +322,7 @@ def test_inputs(name: str, artifact_type: type[types.Artifact], without: str | N
             id="assets_extra",
         ),
         pytest.param({"as_text": True}, {"as_text": 1}, id="as_text"),
+        pytest.param({"unservable": "refuse"}, {"unservable": "refuse"}, id="unservable"),
         pytest.param(
             {"event_file_pattern": "eval/*.v2"},
             {"event_file_pattern": "eval/*.v2"},
@@ -963,6 +966,12 @@ BOTH = elsewhere("compare_fn", "both")
             "as_text must be True or False (got 1). Pass True to write saved_model.pbtxt.",
             "as_text is a number",
             as_text=1,
+        ),
+        fails(
+            ValueError,
+            elsewhere("unservable", "'fix'"),
+            "unservable has another value",
+            unservable="fix",
         ),
         fails(
             ValueError,

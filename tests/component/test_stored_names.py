@@ -210,6 +210,7 @@ PROTO = {
         "SIGNATURES_CHANGED": 16,
         "BEST_EVALUATION_TOO_OLD": 17,
         "BEING_WRITTEN": 18,
+        "REEXPORTED": 19,
     },
     "tfx_best_exporter.ExportDecision.Basis": {
         "BASIS_UNSPECIFIED": 0,
@@ -239,6 +240,15 @@ PROTO = {
         "decision": 8,
         "provenance": 9,
         "pushed_model_uri": 10,
+        "recipe": 11,
+        "servable_checked": 12,
+    },
+    "tfx_best_exporter.ExtraAsset": {"destination": 1, "digest": 2},
+    "tfx_best_exporter.Recipe": {
+        "as_text": 1,
+        "assets_extra": 2,
+        "serving_signatures_fn": 3,
+        "resaved": 4,
     },
     "tfx_best_exporter.Tombstone": {
         "schema_version": 1,
@@ -330,6 +340,7 @@ def test_stored_names():
             "push_destination",
             "retention_policy",
             "serving_signatures_fn",
+            "unservable",
         ],
     }
     assert {
@@ -355,6 +366,7 @@ def test_stored_names():
         "SERVING_SIGNATURES_FN_KEY": "serving_signatures_fn",
         "ASSETS_EXTRA_KEY": "assets_extra",
         "AS_TEXT_KEY": "as_text",
+        "UNSERVABLE_KEY": "unservable",
         "BEST_FINGERPRINT_KEY": "best_fingerprint",
         "PRIOR_EXPORT_KEY": "prior_export",
         "DRIVER_ERROR_KEY": "driver_error",

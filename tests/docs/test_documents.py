@@ -408,6 +408,12 @@ CASES: dict[str, SimpleNamespace] = {
         ),
     ),
     "ALREADY_BEST": SimpleNamespace(loss=0.178, best=0.178, digest="sha256:best"),
+    "REEXPORTED": SimpleNamespace(
+        loss=0.178,
+        best=0.178,
+        digest="sha256:best",
+        recipe=pb.Recipe(as_text=True),
+    ),
     "NOT_BETTER": SimpleNamespace(loss=0.946, best=0.738),
     "NOT_BLESSED": SimpleNamespace(loss=0.178, blessing=BlessingStatus.NOT_BLESSED),
     "BLESSING_NOT_COMPUTED": SimpleNamespace(loss=0.178, blessing=BlessingStatus.NOT_COMPUTED),
@@ -465,6 +471,7 @@ def decision_of(case: SimpleNamespace) -> Decision:
             digest="sha256:best",
             eval_result=None if case.best is None else result_of(case.best, 0.9),
             signatures=signature_of(inputs),
+            record=pb.ExportRecord(recipe=pb.Recipe()),
         )
     blessings = ()
     if hasattr(case, "blessing"):
@@ -477,6 +484,7 @@ def decision_of(case: SimpleNamespace) -> Decision:
                 eval_result=result_of(case.loss, 0.86),
                 blessings=blessings,
                 signatures=signature_of(getattr(case, "inputs", inputs)),
+                recipe=getattr(case, "recipe", pb.Recipe()),
             ),
             best=best,
             being_written=getattr(case, "being_written", ""),

@@ -28,8 +28,9 @@ from tests.executor.deciding.decided import (
     interval,
     said,
 )
+from tfx_best_exporter.executor.deciding import decide as comparison
 from tfx_best_exporter.executor.deciding import decide as decide_module
-from tfx_best_exporter.executor.deciding import signatures
+from tfx_best_exporter.executor.deciding import recipes, signatures
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     EvaluatedData,
@@ -41,6 +42,7 @@ from tfx_best_exporter.executor.deciding.models import (
     Blessing,
     BlessingStatus,
     Candidate,
+    Decision,
     Observation,
 )
 from tfx_best_exporter.executor.deciding.policy import check_policy, policy_from_proto
@@ -673,3 +675,110 @@ def test_the_order_of_metrics_and_slices_does_not_matter(
     assert first.reason == second.reason
     assert first.explanation == second.explanation
     assert sorted(map(str, first.guardrails)) == sorted(map(str, second.guardrails))
+
+
+# The same model, exported another way.
+
+
+def same_model(
+    recipe: pb.Recipe | None = None,
+    best_recipe: pb.Recipe | None = None,
+    *,
+    blessing: Blessing = BLESSED,
+    best_problems: tuple[str, ...] = (),
+    candidate_problems: tuple[str, ...] = (),
+    signatures: Any = None,
+    best_signatures: Any = None,
+    policy: pb.ComparePolicy | None = None,
+) -> Decision:
+    """Decides about a candidate that is the best, without a metric that the rule could compare."""
+    return comparison.decide(
+        Observation(
+            candidate=Candidate(
+                digest="sha256:b",
+                eval_result=evaluation({}),
+                blessings=(blessing,),
+                recipe=recipe,
+                serving_problems=candidate_problems,
+                signatures=signatures,
+            ),
+            best=Best(
+                version=7,
+                digest="sha256:b",
+                eval_result=None,
+                record=pb.ExportRecord(recipe=best_recipe),
+                serving_problems=best_problems,
+                signatures=best_signatures,
+            ),
+        ),
+        policy_from_proto(policy or compare_policy(smaller("loss")), lambda _: min),
+        0.0,
+    )
+
+
+AS_TEXT = pb.Recipe(as_text=True)
+
+
+def test_another_recipe_makes_another_export():
+    decision = same_model(AS_TEXT, pb.Recipe())
+    assert (decision.reason, decision.is_export) == (R.REEXPORTED, True)
+    [change] = recipes.changes(pb.Recipe(), AS_TEXT)
+    assert decision.explanation == (
+        f"the candidate is the same model as version 7, exported another way: {change}"
+    )
+
+
+def test_a_blessing_counts_before_another_recipe():
+    assert same_model(AS_TEXT, pb.Recipe(), blessing=NOT_BLESSED).reason == R.NOT_BLESSED
+
+
+@pytest.mark.parametrize(
+    ("recipe", "best_recipe"),
+    [
+        pytest.param(AS_TEXT, AS_TEXT, id="the same"),
+        pytest.param(pb.Recipe(), pb.Recipe(), id="both empty"),
+        pytest.param(AS_TEXT, None, id="of an earlier release"),
+    ],
+)
+def test_a_recipe_that_equals_the_best_ones(recipe: pb.Recipe, best_recipe: pb.Recipe | None):
+    assert same_model(recipe, best_recipe).reason == R.ALREADY_BEST
+
+
+def test_a_best_that_a_server_cannot_run_is_exported_again():
+    decision = same_model(AS_TEXT, None, best_problems=("assets/a is missing", "no signature"))
+    assert decision.reason == R.REEXPORTED
+    assert decision.explanation == (
+        "the candidate is the same model as version 7, which a model server cannot run: assets/a is"
+        " missing"
+    )
+    [warning] = decision.warnings
+    assert warning == (
+        "a model server cannot run the best (version 7): assets/a is missing; no signature. An"
+        " export of a better model, or of the same model, replaces it"
+    )
+
+
+def test_a_candidate_that_is_saved_again_is_warned_of():
+    decision = same_model(candidate_problems=("b is not restored", "c is not restored"))
+    assert decision.reason == R.ALREADY_BEST
+    [warning] = decision.warnings
+    assert warning == (
+        "a model server cannot run the candidate as it was saved: b is not restored; c is not"
+        " restored. An export of it is saved again from its own signatures. Save it with"
+        " model.export(path) or keras.export.ExportArchive instead of tf.saved_model.save"
+    )
+
+
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_another_recipe_must_not_break_clients(is_allowed: bool):
+    one = {"one": Signature(method="predict", inputs={}, outputs={})}
+    decision = same_model(
+        AS_TEXT,
+        pb.Recipe(),
+        signatures={},
+        best_signatures=one,
+        policy=compare_policy(smaller("loss"), allow_signature_change=is_allowed),
+    )
+    assert decision.reason == (R.REEXPORTED if is_allowed else R.SIGNATURES_CHANGED)
+    assert decision.signature_changes == ("signature 'one' was removed",)
+    assert decision.explanation.endswith(same_model(AS_TEXT, pb.Recipe()).explanation)

@@ -4,11 +4,15 @@ from typing import Any
 
 import pytest
 
+from tests import kinds_of_models as kinds
 from tests.conftest import WriteModel
 from tests.executor.bucket import Bucket
 from tests.executor.plain import files_of, read_files, write_files
+from tests.model_server import answer
 from tfx_best_exporter.executor.exports import resave, saved_model
+from tfx_best_exporter.executor.exports.servable import Kind
 from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.proto import saved_model_pb2 as pb
 
 # as_text.
 
@@ -188,3 +192,89 @@ def test_resave_a_model_elsewhere(tmp_path: Path, write_model: WriteModel):
     resave.with_signatures(model, files, squared, tmp_path / "work")
     loaded = tf.saved_model.load(str(tmp_path / "work" / "saved"))
     assert serve(loaded, "squared", x=[2.0]) == {"z": [36.0]}
+
+
+# A model that a server cannot run.
+
+
+def test_with_own_signatures(tmp_path: Path):
+    path = tmp_path / "model"
+    kinds.save_keras_by_tensorflow(path)
+    write_files(path, {"assets.extra/warmup": b"w", "assets.extra/best_exporter/record.json": b""})
+    before = files_of(path)
+    files, warnings = resave.with_own_signatures(location_of(path), before, tmp_path / "work")
+    assert warnings == ()
+    names = {file.path for file in files}
+    assert "assets.extra/warmup" in names
+    assert "assets.extra/best_exporter/record.json" not in names
+    assert files_of(path) == before
+    assert answer(tmp_path / "work" / "saved", {"x": [[3.0]]}) == {"y": [[6.0]]}
+
+
+def test_with_own_signatures_elsewhere(tmp_path: Path):
+    kinds.save_keras_by_tensorflow(tmp_path / "model")
+    model = Bucket(tmp_path).location("model")
+    resave.with_own_signatures(model, saved_model.files_of(model), tmp_path / "work")
+    assert answer(tmp_path / "work" / "saved", {"x": [[3.0]]}) == {"y": [[6.0]]}
+
+
+def refusal(path: Path, problem: str) -> str:
+    return (
+        f"model must be a SavedModel that a model server can run (got {str(path)!r}, which was"
+        f" saved again from its own signatures: {problem}). {Kind.UNSET_VARIABLES.value}"
+    )
+
+
+def test_a_model_that_cannot_be_saved_again(tmp_path: Path):
+    """TensorFlow does not save the local variable of a graph of TensorFlow 1."""
+    path = tmp_path / "model"
+    kinds.save_by_tensorflow_1(path, is_initialized=False)
+    with pytest.raises(saved_model.InvalidModelError) as caught:
+        resave.with_own_signatures(location_of(path), files_of(path), tmp_path / "work")
+    head, tail = refusal(path, "|").split("|")
+    assert str(caught.value).startswith(head)
+    assert str(caught.value).endswith(tail)
+
+
+def test_a_method_that_changes_is_refused(tmp_path: Path):
+    """TensorFlow saves each signature with the method of predictions."""
+    path = tmp_path / "model"
+    kinds.save_keras_by_tensorflow(path)
+    proto = pb.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    method = "tensorflow/serving/classify"
+    proto.meta_graphs[0].signature_def["serving_default"].method_name = method
+    (path / "saved_model.pb").write_bytes(proto.SerializeToString())
+    with pytest.raises(saved_model.InvalidModelError) as caught:
+        resave.with_own_signatures(location_of(path), files_of(path), tmp_path / "work")
+    change = (
+        f"the method of signature 'serving_default' changed from {method!r} to"
+        " 'tensorflow/serving/predict'"
+    )
+    assert str(caught.value) == refusal(path, f"its signatures changed: {change}")
+
+
+def test_with_own_signatures_refuses_a_model_that_changed(tmp_path: Path):
+    path = tmp_path / "model"
+    kinds.save_keras_by_tensorflow(path)
+    files = files_of(path)
+    write_files(path, {"assets.extra/new": b"x"})
+    with pytest.raises(ValueError, match=r"\Acannot export .*: its content changed during the run"):
+        resave.with_own_signatures(location_of(path), files, tmp_path / "work")
+
+
+def test_new_signatures_that_a_server_cannot_run(tmp_path: Path):
+    """TensorFlow saves no variable that the loaded model does not own."""
+    path = tmp_path / "model"
+    kinds.save_module(path)
+
+    def of_keras(loaded: Any) -> dict[str, Any]:
+        loaded.model = kinds.keras_model()
+        return {"serving_default": kinds.serving_function(loaded.model)}
+
+    with pytest.raises(saved_model.InvalidModelError) as caught:
+        resave.with_signatures(location_of(path), files_of(path), of_keras, tmp_path / "work")
+    assert str(caught.value).startswith(
+        "serving_signatures_fn must return signatures that a model server can run (got"
+        " serving_default: the serving signatures read 2 variables that are not restored"
+    )
+    assert str(caught.value).endswith(". Use only variables and assets of the loaded model.")

@@ -92,6 +92,22 @@ def test_a_real_model_is_complete(tmp_path: Path, write_model: WriteModel):
             "",
             id="two shards",
         ),
+        pytest.param(
+            {**FILES, "variables/variables.data-00001-of-00003": b"x"},
+            "",
+            id="a stale shard of another number",
+        ),
+        pytest.param(
+            {
+                "saved_model.pb": b"x",
+                INDEX: b"x",
+                "variables/variables.data-00000-of-00002": b"x",
+                "variables/variables.data-00000-of-00003": b"x",
+                "variables/variables.data-00001-of-00003": b"x",
+            },
+            "variables/ has 2 of 3 files variables.data-*",
+            id="two numbers of shards, none complete",
+        ),
     ],
 )
 def test_why_incomplete(tmp_path: Path, files: dict[str, bytes], problem: str):
@@ -203,6 +219,73 @@ def test_check_knows_the_length_of_the_variables_to_the_byte(tmp_path: Path):
         check(path)
     problem = f"{SHARD} has {size - 1:,} bytes, but needs {size:,}"
     assert str(caught.value) == refusal(path, problem)
+
+
+def test_shards_of_an_earlier_save_do_no_harm(tmp_path: Path, write_model: WriteModel):
+    path = write_model(tmp_path / "model")
+    (path / "variables/variables.data-00000-of-00002").write_bytes(b"stale")
+    check(path)
+    # The check of a compressed index uses TensorFlow's reader.
+    pairs = list(sstable.read((path / INDEX).read_bytes()))
+    (path / INDEX).write_bytes(tables.table([tables.block(pairs)], is_compressed=True))
+    check(path)
+    os.truncate(path / SHARD, 3)
+    (path / "variables/variables.data-00000-of-00002").write_bytes(b"xyz")
+    with pytest.raises(InvalidModelError, match=r"\* have 3 bytes, but need 4\)"):
+        check(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "remedy"),
+    [
+        pytest.param(
+            "model.keras",
+            "'model.keras' is a Keras file",
+            "Save the model with model.export(path), which writes a SavedModel.",
+            id="Keras",
+        ),
+        pytest.param(
+            "lite/model.tflite",
+            "'lite/model.tflite' is a TensorFlow Lite file",
+            "Save the model that it was converted from as a SavedModel, for example with"
+            " model.export(path) or tf.saved_model.save.",
+            id="TensorFlow Lite",
+        ),
+        pytest.param(
+            "model.pkl",
+            "'model.pkl' is a Python pickle",
+            "TensorFlow Serving loads only SavedModels. Save the model as one, for example with"
+            " tf.saved_model.save.",
+            id="pickle",
+        ),
+    ],
+)
+def test_a_model_in_another_format(tmp_path: Path, name: str, other: str, remedy: str):
+    path = write_files(tmp_path / "model", {name: b"x"})
+    with pytest.raises(InvalidModelError) as caught:
+        check(path)
+    assert str(caught.value) == (
+        f"model must be a complete SavedModel (got {str(path)!r}: saved_model.pb is missing or"
+        f" empty, and {other}). {remedy}"
+    )
+    (path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(InvalidModelError) as caught:
+        check(path)
+    assert str(caught.value) == refusal(path, "saved_model.pb is missing or empty")
+
+
+def test_contents_of_a_model(tmp_path: Path, write_model: WriteModel):
+    path = write_model(tmp_path / "model")
+    shutil.rmtree(path / "variables")
+    contents = saved_model.contents_of(location_of(path))
+    assert contents.sizes == location_of(path).sizes()
+    assert "serving_default" in contents.message.meta_graphs[0].signature_def
+    (path / "saved_model.pb").write_bytes(b"no message")
+    with pytest.raises(InvalidModelError) as caught:
+        saved_model.contents_of(location_of(path))
+    assert str(caught.value).startswith(
+        f"cannot read the SavedModel at {path}: saved_model.pb cannot be parsed: "
+    )
 
 
 def test_shards_of_another_number_than_the_index_has(tmp_path: Path, write_model: WriteModel):

@@ -55,6 +55,7 @@ VERDICTS = {
     "SIGNATURES_CHANGED": "Not exported: the serving signatures would break clients",
     "BEST_EVALUATION_TOO_OLD": "Not exported: the best's evaluation is too old",
     "BEING_WRITTEN": "Not exported: a newer version is being copied",
+    "REEXPORTED": "Exported: the same model as the best, exported another way",
 }
 
 

@@ -22,6 +22,7 @@ def test_what_is_not_given_has_its_default(nothing: str | None):
         "serving_signatures_fn",
         "assets_extra",
         "as_text",
+        "unservable",
         "module_file",
         "module_path",
         "prior_export",
@@ -53,6 +54,7 @@ def test_what_is_given():
             "serving_signatures_fn": "signatures",
             "assets_extra": '{"a": "b"}',
             "as_text": 1,
+            "unservable": "refuse",
             "module_file": "/module.py",
             "module_path": "module@/module.whl",
             "prior_export": json.dumps(prior),
@@ -67,6 +69,7 @@ def test_what_is_given():
         serving_signatures_fn="signatures",
         assets_extra={"a": "b"},
         as_text=True,
+        unservable="refuse",
         module_file="/module.py",
         module_path="module@/module.whl",
         prior_export=PriorExport(
