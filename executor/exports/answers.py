@@ -39,37 +39,42 @@ def compare(
     """
     import tensorflow as tf
 
-    warnings = []
+    warnings, expected = [], {}
+    for name, signature in sorted(signatures.items()):
+        try:
+            inputs = {key: _sample(spec) for key, spec in signature.inputs.items()}
+            answer = _answer(original, name, inputs)
+            # A signature with random numbers answers differently each time.
+            is_steady = not _problem(answer, _answer(original, name, inputs))
+        except tf.errors.FailedPreconditionError as error:
+            # The original lacks a value, for example that of a variable.
+            raise DifferentAnswerError(f"signature {name!r} fails: {_line(error)}") from error
+        except Exception as error:
+            warnings.append(
+                f"the answers of signature {name!r} were not compared after the model was saved"
+                f" again, because the original does not take a small input: {_line(error)}"
+            )
+            continue
+        expected[name] = (inputs, answer, is_steady)
+        if not is_steady:
+            warnings.append(
+                f"the answers of signature {name!r} were not compared after the model was saved"
+                " again, because the original answers differently each time"
+            )
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         try:
             graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(saved_path))
         except Exception as error:
             raise DifferentAnswerError(f"it cannot be loaded: {_line(error)}") from error
-        for name, signature in sorted(signatures.items()):
-            try:
-                inputs = {key: _sample(spec) for key, spec in signature.inputs.items()}
-                expected = _answer(original, name, inputs)
-                # A signature with random numbers answers differently each time.
-                is_steady = _problem(expected, _answer(original, name, inputs)) == ""
-            except Exception as error:
-                warnings.append(
-                    f"the answers of signature {name!r} were not compared after the model was saved"
-                    f" again, because the original does not take a small input: {_line(error)}"
-                )
-                continue
+        for name, (inputs, answer, is_steady) in expected.items():
             definition = graph.signature_def[name]
             feeds = {definition.inputs[key].name: value for key, value in inputs.items()}
             try:
-                found = session.run({key: definition.outputs[key].name for key in expected}, feeds)
+                found = session.run({key: definition.outputs[key].name for key in answer}, feeds)
             except Exception as error:
                 raise DifferentAnswerError(f"signature {name!r} fails: {_line(error)}") from error
-            problem = _problem(expected, found)
-            if not is_steady:
-                warnings.append(
-                    f"the answers of signature {name!r} were not compared after the model was saved"
-                    " again, because the original answers differently each time"
-                )
-            elif problem:
+            problem = _problem(answer, found)
+            if is_steady and problem:
                 raise DifferentAnswerError(f"signature {name!r} answers differently: {problem}")
     return tuple(warnings)
 
@@ -89,13 +94,12 @@ def _sample(spec: TensorSpec) -> Any:
 
 
 def _answer(original: Any, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the outputs of a signature of the original; they run outside the current graph."""
+    """Returns the outputs of a signature of the original."""
     import tensorflow as tf
 
-    with tf.init_scope():
-        tensors = {key: tf.constant(value) for key, value in inputs.items()}
-        outputs = original.signatures[name](**tensors)
-        return {key: value.numpy() for key, value in outputs.items()}
+    tensors = {key: tf.constant(value) for key, value in inputs.items()}
+    outputs = original.signatures[name](**tensors)
+    return {key: value.numpy() for key, value in outputs.items()}
 
 
 def _problem(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:

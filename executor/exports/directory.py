@@ -486,9 +486,14 @@ class ExportDirectory:
         model_files: Sequence[saved_model.ModelFile],
     ) -> None:
         """Copies an export with a record, or a foreign one; see `pushed_model.copy_export`."""
-        if self.has_record(export):
+        try:
+            record = self.record(export) if self.has_record(export) else None
+        except RecordError:
+            # The record of a foreign export need not be readable.
+            record = None
+        if record is not None:
             sizes = export.location.sizes()
-            entries = [*self.record(export).manifest, pb.ManifestEntry(path=RECORD_PATH)]
+            entries = [*record.manifest, pb.ManifestEntry(path=RECORD_PATH)]
             # A person may have deleted a file that no model server reads.
             manifest = [entry for entry in entries if entry.path in sizes]
         else:

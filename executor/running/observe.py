@@ -285,7 +285,7 @@ def _has_digest(path: str, digest: str) -> bool:
     """Returns True if a path has a SavedModel with this content digest."""
     try:
         files = saved_model.files_of(location_of(path))
-    except (OSError, ValueError):
+    except (ImportError, OSError, ValueError):
         return False
     return saved_model.digest_of(files) == digest
 

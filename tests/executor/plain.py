@@ -18,6 +18,20 @@ from tfx_best_exporter.proto import saved_model_pb2
 _GRAPH = saved_model_pb2.MetaGraphDef(
     meta_info_def=saved_model_pb2.MetaGraphDef.MetaInfoDef(tags=["serve"]),
     saver_def=saved_model_pb2.SaverDef(restore_op_name="restore"),
+    graph_def=saved_model_pb2.GraphDef(
+        node=[
+            saved_model_pb2.NodeDef(name="x", op="Placeholder"),
+            saved_model_pb2.NodeDef(name="y", op="Identity", input=["x"]),
+            saved_model_pb2.NodeDef(name="restore", op="NoOp"),
+        ]
+    ),
+    signature_def={
+        "serving_default": saved_model_pb2.SignatureDef(
+            inputs={"x": saved_model_pb2.TensorInfo(name="x:0", dtype=saved_model_pb2.DT_FLOAT)},
+            outputs={"y": saved_model_pb2.TensorInfo(name="y:0", dtype=saved_model_pb2.DT_FLOAT)},
+            method_name="tensorflow/serving/predict",
+        )
+    },
 )
 _DATA = b"data"
 _VARIABLE = saved_model_pb2.BundleEntryProto(dtype=saved_model_pb2.DT_UINT8, size=len(_DATA))

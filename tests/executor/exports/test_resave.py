@@ -225,15 +225,42 @@ def refusal(path: Path, problem: str) -> str:
     )
 
 
-def test_a_model_that_cannot_be_saved_again(tmp_path: Path):
-    """TensorFlow does not save the local variable of a graph of TensorFlow 1."""
+def save_without_a_value(path: Path) -> None:
+    """Writes a graph of TensorFlow 1 whose variable is neither saved nor in a collection."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 1], name="x")
+        saved = v1.get_variable("saved", initializer=tf.constant(1.0), use_resource=True)
+        lost = v1.get_variable(
+            "lost", initializer=tf.constant(1.0), use_resource=True, collections=[]
+        )
+        y = x * saved + lost
+        session.run([saved.initializer, lost.initializer])
+        builder = v1.saved_model.Builder(str(path))
+        signature = v1.saved_model.predict_signature_def({"x": x}, {"y": y})
+        builder.add_meta_graph_and_variables(
+            session, ["serve"], {"serving_default": signature}, saver=v1.train.Saver([saved])
+        )
+        builder.save()
+
+
+def test_a_variable_without_a_value_cannot_be_healed(tmp_path: Path):
     path = tmp_path / "model"
-    kinds.save_by_tensorflow_1(path, is_initialized=False)
+    save_without_a_value(path)
     with pytest.raises(saved_model.InvalidModelError) as caught:
         resave.with_own_signatures(location_of(path), files_of(path), tmp_path / "work")
     head, tail = refusal(path, "|").split("|")
     assert str(caught.value).startswith(head)
     assert str(caught.value).endswith(tail)
+
+
+def test_a_graph_of_tensorflow_1_without_its_initialization_is_healed(tmp_path: Path):
+    path = tmp_path / "model"
+    kinds.save_by_tensorflow_1(path, is_initialized=False)
+    resave.with_own_signatures(location_of(path), files_of(path), tmp_path / "work")
+    assert answer(tmp_path / "work" / "saved", {"x": [[3.0]]}) == {"y": [[6.0]]}
 
 
 def test_a_method_that_changes_is_refused(tmp_path: Path):
