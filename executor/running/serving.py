@@ -59,7 +59,7 @@ def with_serving(
         problems = tuple(problem.text for problem in model.problems)
         candidate = dataclasses.replace(candidate, serving_problems=problems)
     if best is not None:
-        location = settings.exports.base / str(best.version)
+        location = settings.exports.base / (best.name or str(best.version))
         best = dataclasses.replace(best, serving_problems=_problems_of(best, location))
         if best.digest == candidate.digest:
             recipe = recipe_of(settings, is_resaved=bool(candidate.serving_problems))

@@ -107,7 +107,7 @@ PROTO = {
         "EVENT_FILES": 2,
         "MAPPING": 3,
     },
-    "tfx_best_exporter.ManifestEntry": {"path": 1, "size": 2, "crc32c": 3},
+    "tfx_best_exporter.ManifestEntry": {"path": 1, "size": 2, "crc32c": 3, "sha256": 4},
     "tfx_best_exporter.SourceModel": {"uri": 1, "digest": 2},
     "tfx_best_exporter.Provenance": {
         "pipeline_name": 1,

@@ -19,6 +19,8 @@ from tfx_best_exporter.executor.exports.saved_model import InvalidModelError
 from tfx_best_exporter.executor.exports.servable import Kind
 from tfx_best_exporter.executor.policies import compare_policy, smaller
 from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 R = pb.ExportDecision
@@ -229,16 +231,25 @@ def test_a_served_model_that_no_server_can_run(base_path: Path, model: Model):
     assert not any("cannot run the best" in warning for warning in again.warnings)
 
 
+class ReadFiles(LocalStorage):
+    """A disk that records the files that are read whole."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    def read(self, path: str, max_bytes: int) -> bytes:
+        self.paths.append(path)
+        return super().read(path, max_bytes)
+
+
 def test_the_export_of_a_checked_best_is_not_read(base_path: Path, model: Model):
     path = model(kinds.save_module)
     version = export(base_path, path).version
-    file = base_path / str(version) / "saved_model.pb"
-    content = file.read_bytes()
-    # The same size, so that only the content is damaged.
-    file.write_bytes(b"\xff" * len(content))
-    decision = ModelExporter(base_path).decide(path, {"loss": 0.9})
+    disk = ReadFiles()
+    decision = ModelExporter(Location(disk, str(base_path))).decide(path, {"loss": 0.9})
     assert decision.reason == R.ALREADY_BEST
     assert decision.warnings == ()
+    assert str(base_path / str(version) / "saved_model.pb") not in disk.paths
 
 
 _DECIDE = """
