@@ -84,6 +84,10 @@ bench-decisions: $(SETUP)  ## Simulate the quality of each decision rule: 3 minu
 test: $(SETUP)  ## Run the tests in two processes; PYTEST_ARGS="-k retention" for some, "-n 0" for one process.
 	@$(BIN)/python -m pytest --numprocesses=2 $(PYTEST_ARGS)
 
+.PHONY: test-kubeflow
+test-kubeflow: $(SETUP)  ## Run the demo's pipeline in pods of Kubeflow Pipelines: writes to /minio, 4 minutes.
+	@$(BIN)/python -m pytest -m kubeflow tests/e2e/test_kubeflow.py $(PYTEST_ARGS)
+
 .PHONY: test-pipelines
 test-pipelines: $(SETUP)  ## Run TFX's example pipelines with BestExporter: 5 minutes.
 	@$(BIN)/python -m pytest -m pipelines tests/pipelines $(PYTEST_ARGS)

@@ -109,7 +109,7 @@ def command_of(job: dict[str, Any], node_id: str, root: Path) -> list[str]:
         node_id: ID of the step.
         root: Parent of the artifacts.
     """
-    from tests.containers.launcher import Artifact, Step
+    from tests.containers.launcher import NEWEST_KUBEFLOW, Artifact, Step
 
     step = Step.of(job, node_id)
     evaluation = "paired_evaluation" if node_id == WITH_EXAMPLES else "evaluation"
@@ -124,7 +124,7 @@ def command_of(job: dict[str, Any], node_id: str, root: Path) -> list[str]:
     wanted = step.component["inputDefinitions"]["artifacts"]
     executor_input = step.executor_input(
         {name: artifact for name, artifact in inputs.items() if name in wanted},
-        platform="kubeflow",
+        flavor=NEWEST_KUBEFLOW,
         outputs_uri=str(root / "outputs"),
         output_file=str(root / "outputs" / "executor_output.json"),
     )

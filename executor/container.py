@@ -1,9 +1,11 @@
-"""Entry point of containers that imports only the packages that a step of BestExporter needs.
+"""Entry point of containers: repairs what Kubeflow passes, and imports only what a step needs.
 
-TFX's own entry point, `tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor`, imports
-every component of TFX, and with them TensorFlow, Apache Beam, TFMA and a client of Kubernetes. This
-module imports none of them. It accepts the same arguments and writes the same output. It runs all
-other components by TFX's entry point.
+TFX's own entry point, `tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor`, cannot
+parse the ExecutorInput of any release of Kubeflow Pipelines 2. It imports every component of TFX,
+and with them TensorFlow, Apache Beam, TFMA and a client of Kubernetes. This module accepts the same
+arguments and writes the same output. It repairs the ExecutorInput for every component; see
+`kubeflow.places`. It runs a step of BestExporter without these imports, and all other components by
+TFX's entry point. SIGTERM ends every component as `termination` describes.
 
 Example:
     KubeflowV2DagRunnerConfig(
@@ -16,13 +18,20 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import runpy
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl import app, logging
 from absl.flags import argparse_flags
+
+from tfx_best_exporter.executor import termination
+
+if TYPE_CHECKING:
+    from tfx_best_exporter.executor.kubeflow.places import Invocation
 
 # Earlier versions compiled the second name into pipelines with `examples`.
 OUR_EXECUTORS = (
@@ -30,6 +39,9 @@ OUR_EXECUTORS = (
     "tfx_best_exporter.executor.beam_executor.Executor",
 )
 TFX_ENTRY_POINT = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
+_INVOCATION_FLAG = "--json_serialized_invocation_args"
+# An ExecutorOutput has a few kilobytes. The limit keeps a wrong file from filling the memory.
+_MAX_OUTPUT_BYTES = 64 << 20
 
 
 def run(arguments: argparse.Namespace, other_words: Sequence[str]) -> None:
@@ -40,20 +52,78 @@ def run(arguments: argparse.Namespace, other_words: Sequence[str]) -> None:
         other_words: All other words of the command line, the pipeline's beam_pipeline_args.
 
     Raises:
-        See run_step.
+        ValueError: Beam's workers cannot read the step's artifacts.
+        See run_step for other exceptions.
     """
     logging.set_verbosity(logging.INFO)
     # These imports are here so that other components do not wait for them.
-    from tfx_best_exporter.executor.kubeflow import executor_input
+    from tfx_best_exporter.executor import keys
+    from tfx_best_exporter.executor.kubeflow import executor_input, outputs, places
     from tfx_best_exporter.executor.running import step
-    from tfx_best_exporter.executor.storage import location_of
+    from tfx_best_exporter.executor.storage import location_of, registry
 
-    task = executor_input.read(
-        arguments.json_serialized_invocation_args, arguments.json_serialized_inputs_spec_args
+    # Local workers read the launcher's folders, so only others need a file system of TensorFlow.
+    is_local = places.has_local_runner(other_words)
+    invocation = places.read(
+        arguments.json_serialized_invocation_args,
+        arguments.json_serialized_inputs_spec_args,
+        has_file_system=lambda scheme: not is_local and registry.is_known_to_tfx(scheme),
     )
-    outputs = step.run_step(task.step_inputs(other_words))
-    content = executor_input.executor_output(task, outputs)
+    task = executor_input.read(
+        json.dumps(invocation.content), arguments.json_serialized_inputs_spec_args
+    )
+    inputs = task.step_inputs(other_words)
+    invocation.check_runner(other_words, lambda: inputs.has(keys.EXAMPLES_KEY))
+    _prepare(invocation)
+    content = executor_input.executor_output(task, step.run_step(inputs))
+    outputs.remove_directory_markers(invocation.output_uris())
     location_of(task.output_file).write(content.encode())
+
+
+def run_other(arguments: argparse.Namespace, other_words: Sequence[str]) -> None:
+    """Runs another component by TFX's entry point on the repaired ExecutorInput.
+
+    Args:
+        arguments: Arguments that parse_arguments returned.
+        other_words: All other words of the command line, the pipeline's beam_pipeline_args.
+
+    Raises:
+        SystemExit: TFX's entry point has ended.
+        ValueError: Beam's workers cannot read the step's artifacts, or an input has no type.
+    """
+    from tfx_best_exporter.executor.kubeflow import outputs, places
+    from tfx_best_exporter.executor.storage import location_of, registry
+
+    invocation = places.read(
+        arguments.json_serialized_invocation_args,
+        arguments.json_serialized_inputs_spec_args,
+        has_file_system=registry.is_known_to_tfx,
+    )
+    class_path = arguments.executor_class_path
+    invocation.check_runner(other_words, lambda: _uses_beam(class_path))
+    _prepare(invocation)
+    sys.argv = _with_invocation(sys.argv, invocation.for_tfx())
+    try:
+        runpy.run_module(TFX_ENTRY_POINT, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code:
+            raise
+    outputs.remove_directory_markers(invocation.output_uris())
+    output_file = location_of(invocation.output_file)
+    text = output_file.read(_MAX_OUTPUT_BYTES).decode()
+    output_file.write(invocation.for_kubeflow(text).encode())
+
+
+def _prepare(invocation: Invocation) -> None:
+    """Mounts the launcher's folders, and empties the outputs."""
+    from tfx_best_exporter.executor import storage
+    from tfx_best_exporter.executor.kubeflow import outputs
+
+    # Records and decisions name artifacts by URIs, which are the same in every container.
+    for uri, folder in invocation.folders.items():
+        storage.mount(uri, folder)
+        logging.info("the files of %s are in %s", uri, folder)
+    outputs.remove_leftovers(invocation.output_uris())
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -70,12 +140,35 @@ def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
 
 
 def main() -> None:
-    """Runs the component in the command line."""
+    """Runs the component in the command line; SIGTERM ends the process with exit code 143."""
+    termination.run(_main)
+
+
+def _main() -> None:
     if parse_arguments(sys.argv)[0].executor_class_path in OUR_EXECUTORS:
         app.run(lambda parsed: run(*parsed), flags_parser=parse_arguments)
     else:
         _check_pipeline_spec()
-        runpy.run_module(TFX_ENTRY_POINT, run_name="__main__", alter_sys=True)
+        run_other(*parse_arguments(sys.argv))
+
+
+def _with_invocation(words: Sequence[str], executor_input: str) -> list[str]:
+    """Returns a command line with another ExecutorInput."""
+    result = list(words)
+    for index, word in enumerate(words):
+        if word == _INVOCATION_FLAG:
+            result[index + 1] = executor_input
+        elif word.startswith(f"{_INVOCATION_FLAG}="):
+            result[index] = f"{_INVOCATION_FLAG}={executor_input}"
+    return result
+
+
+def _uses_beam(executor_class_path: str) -> bool:
+    from tfx.dsl.components.base import base_beam_executor
+    from tfx.utils import import_utils
+
+    executor = import_utils.import_class_by_path(executor_class_path)
+    return issubclass(executor, base_beam_executor.BaseBeamExecutor)
 
 
 def _check_pipeline_spec() -> None:

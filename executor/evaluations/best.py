@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey
 from tfx_best_exporter.executor.deciding.models import Best
+from tfx_best_exporter.executor.storage import tensorflow_path
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # TFX's Trainer writes its SavedModels to these directories of a Model artifact.
@@ -218,11 +219,16 @@ def _lacking(
 
 
 def _is_at(path: str, uri: str) -> bool:
-    return bool(uri) and path.rstrip("/") == uri.rstrip("/")
+    return path.rstrip("/") in _names_of(uri)
 
 
 def _is_at_or_below(path: str, uri: str) -> bool:
-    return _is_at(path, uri) or (bool(uri) and path.startswith(f"{uri.rstrip('/')}/"))
+    return _is_at(path, uri) or any(path.startswith(f"{name}/") for name in _names_of(uri))
+
+
+def _names_of(uri: str) -> set[str]:
+    """Returns the paths by which Evaluator may have loaded the model at a URI."""
+    return {uri.rstrip("/"), tensorflow_path(uri).rstrip("/")} if uri else set()
 
 
 def _first_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ from tfx_best_exporter.executor.arguments.artifacts import InputArtifact
 from tfx_best_exporter.executor.evaluations import eval_config as eval_config_lib
 from tfx_best_exporter.executor.evaluations import tfma as evaluation
 from tfx_best_exporter.executor.evaluations.best import Reevaluated
+from tfx_best_exporter.executor.storage import tensorflow_path
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.transfer import local_directory
 
@@ -98,8 +99,9 @@ class Reevaluation:
             beam_pipeline_args=list(self._beam.pipeline_args),
             make_beam_pipeline_fn=self._beam.make_pipeline,
         )
+        output_uri = posixpath.join(self._output_uri, export.name)
         result = standard_artifacts.ModelEvaluation()
-        result.uri = posixpath.join(self._output_uri, export.name)
+        result.uri = tensorflow_path(output_uri)
         with contextlib.ExitStack() as stack:
             inputs = {tfx_keys.EXAMPLES_KEY: [_artifact_of(each) for each in self._examples]}
             locations = {tfx_keys.MODEL_KEY: export}
@@ -120,7 +122,7 @@ class Reevaluation:
                 },
             )
         found = evaluation.from_tfma(
-            result.uri, examples_uri=self._examples_uri, splits=self._splits
+            output_uri, examples_uri=self._examples_uri, splits=self._splits
         )
         if tfx_keys.BASELINE_MODEL_KEY not in inputs:
             return Reevaluated(best=found)
@@ -165,7 +167,7 @@ def _artifact_of(example: InputArtifact) -> Any:
     from ml_metadata.proto import metadata_store_pb2
     from tfx.types import standard_artifacts
 
-    stored = metadata_store_pb2.Artifact(uri=example.uri)
+    stored = metadata_store_pb2.Artifact(uri=tensorflow_path(example.uri))
     if example.is_published:
         # TFX applies the layout of the artifact's own version only if the state is not UNKNOWN.
         stored.state = metadata_store_pb2.Artifact.LIVE

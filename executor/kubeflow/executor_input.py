@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +31,14 @@ _DECLARED: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
 # TFX adds this prefix to a custom property with the name of a declared one
 # (CUSTOM_PROPERTIES_PREFIX of tfx.types.artifact).
 _CUSTOM_PREFIX = "custom:"
+# The ExecutorInput of a step that takes the artifact is one word of a command line, with at most
+# 131,071 bytes on Linux (MAX_ARG_STRLEN). The limit leaves room for five artifacts.
+_MAX_METADATA_BYTES = 24_000
+# Length of a property's name in ML Metadata on MySQL:
+# https://github.com/google/ml-metadata/blob/master/ml_metadata/util/metadata_source_query_config.cc
+_MAX_NAME_LENGTH = 255
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +216,31 @@ def _runtime_artifact_of(
     result = kubeflow_pb2.RuntimeArtifact(uri=artifact.value.uri, name=artifact.name)
     for name, value in artifact.value.properties.items():
         result.metadata[name] = value
-    for name, value in custom.items():
-        result.metadata[f"{_CUSTOM_PREFIX}{name}" if name in declared else name] = value
+    prefixed = {
+        f"{_CUSTOM_PREFIX}{name}" if name in declared else name: value
+        for name, value in custom.items()
+    }
+    for name, value in _limited(prefixed).items():
+        result.metadata[name] = value
+    return result
+
+
+def _limited(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the first properties of an artifact that platforms can store and pass on."""
+    result = {}
+    remaining_bytes = _MAX_METADATA_BYTES
+    for name, value in metadata.items():
+        # The bytes are those of `"name":value,` in the ExecutorInput of the next step.
+        remaining_bytes -= len(json.dumps({name: value}).encode())
+        if remaining_bytes < 0:
+            break
+        if len(name) <= _MAX_NAME_LENGTH:
+            result[name] = value
+    if len(result) < len(metadata):
+        _logger.warning(
+            "%d of %d custom properties are left out: platforms limit their size. All metrics are"
+            " in decision.json.",
+            len(metadata) - len(result),
+            len(metadata),
+        )
     return result

@@ -336,6 +336,17 @@ class GsStorage:
         """Returns this storage, because each write to the store is durable."""
         return contextlib.nullcontext(self)
 
+    def remove_directory_markers(self, path: str) -> None:
+        """Deletes the empty objects at and below a directory whose names end in "/".
+
+        TensorFlow writes such an object for each directory that it makes.
+        """
+        bucket, _ = objects.split_object(path)
+        with self._translated(path):
+            for key, size in self._sizes_by_key(path).items():
+                if key.endswith("/") and size == 0:
+                    self._delete(f"{bucket}/{key}")
+
     def lock(
         self, path: str, timeout_seconds: float
     ) -> contextlib.AbstractContextManager[lease.ObjectLease]:

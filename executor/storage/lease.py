@@ -214,8 +214,17 @@ class ObjectLease:
 
     def release(self) -> None:
         """Stops the renewal, and deletes the lock object if this process still holds the lock."""
+        try:
+            self._release()
+        except BaseException:
+            # An interruption must not leave the lock object: other writers would wait for it.
+            self._release()
+            raise
+
+    def _release(self) -> None:
         self._stopped.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         # An expired lock is left alone: another writer may hold it now, and not every store has
         # conditional deletes.
         if self._is_taken or self._clock() >= self._valid_until:
@@ -290,9 +299,22 @@ def hold(
         TimeoutError: Another writer held the lock until the timeout.
         StorageError: The store rejected a request or failed.
     """
-    lease = _acquire(store, uri, timeout_seconds, settings, clock, probe)
-    lease.start()
+    claim = _Claim(
+        token=uuid.uuid4().hex,
+        holder=f"process {os.getpid()} on {socket.gethostname()}",
+        lease_seconds=settings.lease_seconds,
+        renewals=0,
+    )
     try:
+        lease = _acquire(store, uri, claim, timeout_seconds, settings, clock, probe)
+    except Exception:
+        raise
+    except BaseException:
+        # An interruption may have hidden the response of the request that created the lock object.
+        _withdraw(store, claim)
+        raise
+    try:
+        lease.start()
         yield lease
         # A holder that never calls `check` learns here that its lock was none.
         lease.wait_for_probe()
@@ -300,20 +322,22 @@ def hold(
         lease.release()
 
 
+def _withdraw(store: LeaseStore, claim: _Claim) -> None:
+    """Deletes the lock object of a claim, if it exists."""
+    current = store.load()
+    if current is not None and current.content == claim.to_json():
+        store.delete(current.version)
+
+
 def _acquire(
     store: LeaseStore,
     uri: str,
+    claim: _Claim,
     timeout_seconds: float,
     settings: LeaseSettings,
     clock: Callable[[], float],
     probe: Callable[[], None],
 ) -> ObjectLease:
-    claim = _Claim(
-        token=uuid.uuid4().hex,
-        holder=f"process {os.getpid()} on {socket.gethostname()}",
-        lease_seconds=settings.lease_seconds,
-        renewals=0,
-    )
     deadline = clock() + timeout_seconds
     holder, seen_version, seen_at = "unknown", "", 0.0
     # Most locks are free: creating the object first saves the request that looks for it.

@@ -66,6 +66,7 @@ class Registry:
         """
         self._rows = dict(rows)
         self._made: dict[str, Storage] = {}
+        self._mounts: dict[str, tuple[Storage, str]] = {}
 
     def storage_of(self, uri: str | os.PathLike[str]) -> tuple[Storage, str]:
         """Returns the storage of a URI, and the path in that storage.
@@ -81,6 +82,8 @@ class Registry:
             ModuleNotFoundError: The package that the storage needs is not installed.
         """
         text = os.fspath(uri)
+        if found := self._mounted(text):
+            return found
         match = _SCHEME.fullmatch(text)
         if not match:
             return self._made_once(_LOCAL, text), _absolute(text)
@@ -102,6 +105,34 @@ class Registry:
         """Returns the location of a URI; see `storage_of`."""
         return Location(*self.storage_of(uri))
 
+    def mount(self, uri: str, directory: str) -> None:
+        """Makes a local directory serve a URI and everything below it.
+
+        Args:
+            uri: URI of a directory.
+            directory: Absolute local path of the directory with the same files.
+        """
+        # The import is here because most processes mount nothing.
+        from tfx_best_exporter.executor.storage.mounted import MountedStorage
+
+        uri, directory = uri.rstrip("/"), directory.rstrip("/")
+        self._mounts[uri] = (MountedStorage(uri, directory), directory)
+
+    def tensorflow_path(self, uri: str) -> str:
+        """Returns the path by which TensorFlow and TFX access a URI: the URI if it is not mounted.
+
+        Args:
+            uri: Any URI or path.
+        """
+        found = self._mounted(uri)
+        return found[1] if found else uri
+
+    def _mounted(self, uri: str) -> tuple[Storage, str] | None:
+        for mounted, (storage, directory) in self._mounts.items():
+            if uri.rstrip("/") == mounted or uri.startswith(f"{mounted}/"):
+                return storage, directory + uri.removeprefix(mounted).rstrip("/")
+        return None
+
     def forget(self) -> None:
         """Drops the storages that a forked process must not share with its parent."""
         for scheme in [*self._made]:
@@ -118,7 +149,7 @@ class Registry:
         return self._made[scheme]
 
     def _plugin(self, scheme: str, uri: str) -> Storage:
-        if not _is_registered(scheme):
+        if not is_known_to_tfx(scheme):
             raise ValueError(
                 f"URI must have the scheme of a storage (got {uri!r}). Use a local path or one of"
                 f" {', '.join(f'{name}://' for name in self._rows)}, or register a plug-in for"
@@ -149,7 +180,8 @@ def _absolute(path: str) -> str:
     return os.path.abspath(path)
 
 
-def _is_registered(scheme: str) -> bool:
+def is_known_to_tfx(scheme: str) -> bool:
+    """Returns True if TFX or TensorFlow has a file system for a scheme; imports both."""
     # Both packages take seconds to import, and only other schemes need them.
     import tensorflow as tf
     from tfx.dsl.io import filesystem_registry
@@ -164,5 +196,7 @@ def _is_registered(scheme: str) -> bool:
 _default = Registry(STORAGES)
 storage_of = _default.storage_of
 location_of = _default.location_of
+mount = _default.mount
+tensorflow_path = _default.tensorflow_path
 
 os.register_at_fork(after_in_child=_default.forget)

@@ -48,6 +48,9 @@ def run(request: dict[str, Any], deadline_seconds: float = DEADLINE_SECONDS) -> 
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        for name in [*os.environ]:
+            if name.startswith(tuple(request["unset"])):
+                del os.environ[name]
         os.environ.update(request["environment"])
         os.chdir(request["directory"])
         sys.argv = request["arguments"]

@@ -19,7 +19,7 @@ from tfx.types import standard_artifacts
 from pipelines import compiled
 from tests.conftest import WriteModel
 from tests.containers import launcher
-from tests.containers.launcher import Artifact, Platform, Step
+from tests.containers.launcher import Artifact, Flavor, Step
 from tests.containers.processes import Containers, Ended
 from tests.servers import environment_of, gs_server, s3_server
 from tests.tfx_runs import write_evaluation
@@ -77,13 +77,13 @@ class Place:
         storage: Client of the storage in this process.
         root: An empty directory in the storage.
         environment: Environment variables with which a container reaches the storage.
-        platform: Platform that runs the containers.
+        flavor: Platform that runs the containers.
     """
 
     storage: Any
     root: str
     environment: Mapping[str, str]
-    platform: Platform
+    flavor: Flavor
 
     def __truediv__(self, name: str) -> Location:
         return Location(self.storage, f"{self.root}/{name}")
@@ -194,7 +194,7 @@ class Runs:
         output_path = self._tmp_path / f"output_{next(self._numbers)}" / "output_metadata.json"
         executor_input = step.executor_input(
             inputs,
-            platform=self.place.platform,
+            flavor=self.place.flavor,
             outputs_uri=outputs.uri,
             output_file=str(output_path),
             parameters=parameters,
@@ -256,13 +256,13 @@ def make_runs(
     """Returns a function that creates runs on a kind of storage: "local", "gs" or "s3"."""
     opened = []
 
-    def make(kind: str, platform: Platform) -> Runs:
+    def make(kind: str, flavor: Flavor) -> Runs:
         environment = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         for name, value in environment.items():
             # TFX's compiler runs pip to build wheels.
             monkeypatch.setenv(name, value)
         if kind == "local":
-            place = Place(LocalStorage(), str(tmp_path / "place"), environment, platform)
+            place = Place(LocalStorage(), str(tmp_path / "place"), environment, flavor)
         else:
             environment |= environment_of(kind, request.getfixturevalue(f"{kind}_url"))
             for name, value in environment.items():
@@ -273,7 +273,7 @@ def make_runs(
                 from tfx_best_exporter.executor.storage.s3 import S3Storage as Storage
             storage: Any = Storage()
             opened.append(storage)
-            place = Place(storage, f"{BUCKET}/{uuid.uuid4().hex}", environment, platform)
+            place = Place(storage, f"{BUCKET}/{uuid.uuid4().hex}", environment, flavor)
         return Runs(place, containers, write_model, tmp_path)
 
     yield make
@@ -284,4 +284,4 @@ def make_runs(
 @pytest.fixture
 def runs(make_runs: Callable[..., Runs]) -> Runs:
     """Returns runs of Kubeflow Pipelines on a local disk."""
-    return make_runs("local", "kubeflow")
+    return make_runs("local", launcher.NEWEST_KUBEFLOW)

@@ -38,8 +38,16 @@ class Containers:
         assert line, (self._directory / "server_log").read_text()
         return json.loads(line)
 
-    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> Ended:
-        """Runs `python -m <module> <arguments>` until it ends or the deadline of child.py."""
+    def run(
+        self, command: Sequence[str], environment: Mapping[str, str], unset: Sequence[str] = ()
+    ) -> Ended:
+        """Runs `python -m <module> <arguments>` until it ends or the deadline of child.py.
+
+        Args:
+            command: The command.
+            environment: Variables to set.
+            unset: Prefixes of inherited variables to unset.
+        """
         python, option, module, *arguments = command
         assert (python, option) == ("python", "-m")
         log_path = self._directory / uuid.uuid4().hex
@@ -47,6 +55,7 @@ class Containers:
             "module": module,
             "arguments": [module, *arguments],
             "environment": dict(environment),
+            "unset": list(unset),
             "directory": str(self._directory),
             "log": str(log_path),
         }

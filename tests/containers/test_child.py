@@ -44,6 +44,7 @@ def test_a_command_has_a_deadline(
         "module": "timeit",
         "arguments": ["timeit", "--number=1", "--repeat=1", statement],
         "environment": {},
+        "unset": [],
         "directory": str(tmp_path),
         "log": str(log_path),
     }

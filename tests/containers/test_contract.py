@@ -13,7 +13,7 @@ from tfx.orchestration import data_types
 from pipelines import compiled
 from tests.containers import processes
 from tests.containers.conftest import Runs
-from tests.containers.launcher import Platform
+from tests.containers.launcher import KUBEFLOW_2_0, NEWEST_KUBEFLOW, VERTEX, Flavor
 from tests.containers.processes import Ended
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.transfer import local_directory
@@ -36,14 +36,14 @@ def scale_of(model: Location, work_path: Path) -> float:
 
 
 @pytest.mark.parametrize(
-    ("kind", "platform"),
-    [("local", "kubeflow"), ("gs", "vertex"), ("s3", "kubeflow")],
+    ("kind", "flavor"),
+    [("local", KUBEFLOW_2_0), ("gs", VERTEX), ("s3", NEWEST_KUBEFLOW)],
     ids=["local", "gs", "s3"],
 )
 def test_exports_refuses_and_retires(
-    make_runs: Callable[..., Runs], tmp_path: Path, kind: str, platform: Platform
+    make_runs: Callable[..., Runs], tmp_path: Path, kind: str, flavor: Flavor
 ):
-    runs = make_runs(kind, platform)
+    runs = make_runs(kind, flavor)
     step = runs.compile(INPUTS, exports_to_keep=1)
     first = runs.run(step, runs.candidate(1.0, loss=0.5, auc=0.75))
     assert first.ended.code == 0, first.ended.log
@@ -187,7 +187,7 @@ def test_a_metric_that_is_named_when_the_pipeline_is_started(runs: Runs):
 
 def test_a_pipeline_of_schema_2_0(make_runs: Callable[..., Runs]):
     # KubeflowV2DagRunner compiles to this schema by default, and Vertex AI accepts it.
-    runs = make_runs("local", "vertex")
+    runs = make_runs("local", VERTEX)
     step = runs.compile(INPUTS, use_pipeline_spec_2_1=False, as_text=True)
     assert runs.run(step, runs.candidate(loss=0.5)).reason == "FIRST_EXPORT"
     [version] = runs.versions()

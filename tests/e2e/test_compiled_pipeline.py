@@ -79,7 +79,7 @@ def test_the_story_in_containers(
         output_path = tmp_path / str(number) / "output_metadata.json"
         executor_input = step.executor_input(
             {name: as_input(run, *producer) for name, producer in INPUTS.items()},
-            platform="kubeflow",
+            flavor=launcher.NEWEST_KUBEFLOW,
             outputs_uri=str(tmp_path / "root" / str(number)),
             output_file=str(output_path),
         )

@@ -3,6 +3,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tfx_best_exporter.executor import storage
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     EvaluatedData,
@@ -357,3 +358,12 @@ def test_an_evaluation_of_another_model():
         " '/pipelines/Trainer/model/3', at /eval/4). Pass the same model channel to Evaluator and"
         " BestExporter."
     )
+
+
+def test_an_evaluation_of_a_candidate_in_a_mounted_directory():
+    # On Kubeflow Pipelines, Evaluator reads the model from a local folder.
+    uri = "minio://test-best/model/2"
+    storage.mount(uri, "/minio/test-best/model/2")
+    basis.check_candidate(of_model("/minio/test-best/model/2/Format-Serving"), uri)
+    with pytest.raises(ValueError, match=r"'/minio/test-best/model/3'"):
+        basis.check_candidate(of_model("/minio/test-best/model/3/Format-Serving"), uri)

@@ -203,6 +203,38 @@ def test_the_inputs_of_the_step():
     assert inputs.beam.pipeline_args == ("--runner=DirectRunner",)
 
 
+# Limits of platforms.
+
+
+def written_with(properties: dict[str, Any]) -> dict[str, Any]:
+    """Returns the metadata of an output with custom properties."""
+    artifacts = {"pushed_model": {"artifacts": [{"uri": "/p"}]}}
+    task = executor_input.read(json.dumps({"outputs": {"artifacts": artifacts}}))
+    text = executor_input.executor_output(
+        task, step.StepOutputs(custom_properties={"pushed_model": properties})
+    )
+    metadata = json.loads(text)["artifacts"]["pushed_model"]["artifacts"][0]["metadata"]
+    assert metadata.pop("tfx_version")
+    return metadata
+
+
+def test_many_metrics_fit_into_a_command_line(caplog: pytest.LogCaptureFixture):
+    metrics = {f"candidate_metric_auc_of_slice_{number:05}": 1 / 3 for number in range(2000)}
+    written = written_with({"pushed": 1, "reason": "BETTER", **metrics})
+    assert len(json.dumps(written)) < 131_071 / 5
+    assert written.pop("pushed") == 1.0
+    assert written.pop("reason") == "BETTER"
+    count = len(written)
+    assert 300 < count < 1000
+    # The first metrics are kept.
+    assert written == dict.fromkeys([*metrics][:count], 1 / 3)
+    assert caplog.messages[0].startswith(f"{2000 - count} of 2003 custom properties are left out: ")
+
+
+def test_a_long_name_is_left_out():
+    assert written_with({"x" * 255: 1.0, "y" * 256: 2.0, "z": 3.0}) == {"x" * 255: 1.0, "z": 3.0}
+
+
 # Names and numbers of TFX and kfp.
 
 

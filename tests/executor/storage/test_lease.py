@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import Any
 
 import pytest
 
@@ -297,3 +298,65 @@ def test_a_store_that_fails_the_probe_has_no_lock() -> None:
 
 def test_the_defaults() -> None:
     assert LeaseSettings() == LeaseSettings(lease_seconds=60.0, renew_seconds=15.0)
+
+
+# Interruptions, such as KeyboardInterrupt, leave no lock object.
+
+
+class InterruptedStore(Store):
+    """Raises KeyboardInterrupt once, after or before a request had its effect."""
+
+    def __init__(self, method: str, *, is_done: bool) -> None:
+        super().__init__()
+        self._method = method
+        self._is_done = is_done
+
+    def _call(self, method: str, *arguments: object) -> Any:
+        is_interrupted = method == self._method
+        if is_interrupted:
+            self._method = ""
+        result = None
+        if self._is_done or not is_interrupted:
+            result = getattr(super(), method)(*arguments)
+        if is_interrupted:
+            raise KeyboardInterrupt
+        return result
+
+    def load(self) -> LeaseObject | None:
+        return self._call("load")
+
+    def create(self, content: bytes) -> str | None:
+        return self._call("create", content)
+
+    def replace(self, version: str, content: bytes) -> str | None:
+        return self._call("replace", version, content)
+
+    def delete(self, version: str) -> None:
+        self._call("delete", version)
+
+
+@pytest.mark.parametrize("is_done", [True, False], ids=["done", "not done"])
+@pytest.mark.parametrize("method", ["create", "delete"])
+def test_an_interrupted_request_leaves_no_lock(method: str, is_done: bool) -> None:
+    store = InterruptedStore(method, is_done=is_done)
+    with pytest.raises(KeyboardInterrupt), lease.hold(store, URI, 0, SETTINGS, Clock()):
+        pass
+    assert store.content is None
+
+
+@pytest.mark.parametrize("is_done", [True, False], ids=["done", "not done"])
+def test_an_interrupted_takeover_leaves_no_lock_of_its_own(is_done: bool) -> None:
+    store = InterruptedStore("replace", is_done=is_done)
+    store.put_by_other()
+    store.age_seconds = 61.0
+    with pytest.raises(KeyboardInterrupt), lease.hold(store, URI, 0, SETTINGS, Clock()):
+        pass
+    assert (store.content is None) is is_done
+
+
+def test_an_interruption_while_waiting_leaves_the_other_lock() -> None:
+    store = InterruptedStore("load", is_done=True)
+    store.put_by_other()
+    with pytest.raises(KeyboardInterrupt), lease.hold(store, URI, 60, SETTINGS, Clock()):
+        pass
+    assert b"other" in (store.content or b"")
