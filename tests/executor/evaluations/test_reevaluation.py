@@ -319,12 +319,13 @@ def test_a_best_that_cannot_be_evaluated(node: Node, has_same_examples: bool):
         if has_same_examples
         else (shared.candidate_on_more, shared.more_examples)
     )
-    # The record must have the new size of the file.
+    # The record must have the new content of the file.
     record_path = served / RECORD_PATH
     record = node.record()
     for entry in record.manifest:
         if entry.path == "saved_model.pb":
-            entry.size = (served / "saved_model.pb").stat().st_size
+            digest = location_of(served / "saved_model.pb").digest()
+            entry.size, entry.crc32c = digest.size, digest.crc32c
     record_path.write_text(json_format.MessageToJson(record, preserving_proto_field_name=True))
 
     with pytest.raises(RuntimeError) as caught:
