@@ -17,7 +17,13 @@ import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from tfx_best_exporter.executor.exports.saved_model import INDEX, SERVING_TAG, InvalidModelError
+from tfx_best_exporter.executor.exports.saved_model import (
+    BINARY,
+    INDEX,
+    MARKERS,
+    SERVING_TAG,
+    InvalidModelError,
+)
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import saved_model_pb2 as pb
 
@@ -95,14 +101,12 @@ def problems_of(model: pb.SavedModel, sizes: Mapping[str, int]) -> tuple[Problem
         model: Content of saved_model.pb or saved_model.pbtxt.
         sizes: Size of each file in bytes, by path relative to the SavedModel.
     """
+    file = next((name for name in MARKERS if name in sizes), BINARY)
     graph = graph_of(model)
     if graph is None:
         found = "; ".join(sorted(_tags_text(each) for each in model.meta_graphs)) or "no graph"
-        return (
-            Problem(
-                kind=Kind.NO_TAG, text=f"no graph has the tag {SERVING_TAG!r} (found: {found})"
-            ),
-        )
+        text = f"{file} has no graph with the tag {SERVING_TAG!r} (found: {found})"
+        return (Problem(kind=Kind.NO_TAG, text=text),)
     problems = [
         Problem(kind=Kind.MISSING_FILE, text=f"{path} is missing")
         for path in sorted({f"{_ASSETS}/{asset.filename}" for asset in graph.asset_file_def})
@@ -110,7 +114,9 @@ def problems_of(model: pb.SavedModel, sizes: Mapping[str, int]) -> tuple[Problem
     ]
     signatures = serving_signatures_of(graph)
     if not signatures:
-        problems.append(Problem(kind=Kind.NO_SIGNATURE, text="no serving signature is defined"))
+        problems.append(
+            Problem(kind=Kind.NO_SIGNATURE, text=f"{file} defines no serving signature")
+        )
     unset = _unset_variables(graph, signatures.values(), has_variables=INDEX in sizes)
     if unset:
         problems.append(Problem(kind=Kind.UNSET_VARIABLES, text=_unset_text(unset)))

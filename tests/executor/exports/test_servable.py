@@ -316,31 +316,31 @@ def test_at_most_three_variables_are_named():
         pytest.param(
             model_of(tags=("train",)),
             Kind.NO_TAG,
-            "no graph has the tag 'serve' (found: 'train')",
+            "saved_model.pb has no graph with the tag 'serve' (found: 'train')",
             id="train",
         ),
         pytest.param(
             model_of(tags=()),
             Kind.NO_TAG,
-            "no graph has the tag 'serve' (found: a graph without tags)",
+            "saved_model.pb has no graph with the tag 'serve' (found: a graph without tags)",
             id="no tag",
         ),
         pytest.param(
             pb.SavedModel(),
             Kind.NO_TAG,
-            "no graph has the tag 'serve' (found: no graph)",
+            "saved_model.pb has no graph with the tag 'serve' (found: no graph)",
             id="no graph",
         ),
         pytest.param(
             model_of(signature="__saved_model_init_op", method="m"),
             Kind.NO_SIGNATURE,
-            "no serving signature is defined",
+            "saved_model.pb defines no serving signature",
             id="internal signature",
         ),
         pytest.param(
             model_of(signature="predict"),
             Kind.NO_SIGNATURE,
-            "no serving signature is defined",
+            "saved_model.pb defines no serving signature",
             id="no method",
         ),
         pytest.param(

@@ -138,7 +138,7 @@ def test_a_model_without_signatures_needs_new_ones(base_path: Path, tmp_path: Pa
     module: Any = tf.Module()
     module.two = tf.Variable(tf.constant(2.0))
     tf.saved_model.save(module, str(tmp_path / "model"))
-    with pytest.raises(InvalidModelError, match="no serving signature is defined") as caught:
+    with pytest.raises(InvalidModelError, match="defines no serving signature") as caught:
         export(base_path, tmp_path / "model")
     assert str(caught.value).endswith(Kind.NO_SIGNATURE.value)
     assert not base_path.exists()
