@@ -48,9 +48,11 @@ CAUGHT_AS_EXCEPTION = """
 """
 SWALLOWED_TWICE = """
     with lock():
-        say("ready")
-        for _ in range(2):
+        for number in range(2):
             try:
+                # The first signal must arrive in this block.
+                if number == 0:
+                    say("ready")
                 time.sleep(60)
             except:
                 say("swallowed")
