@@ -1,1 +1,1 @@
-"""Reads and writes the JSON that Kubeflow Pipelines and Vertex AI exchange with a container."""
+"""Repairs and translates what Kubeflow Pipelines and Vertex AI pass to a container."""
