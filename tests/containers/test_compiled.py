@@ -195,7 +195,10 @@ def test_submit_to_kubeflow_pipelines(
     assert tasks["Trainer"]["cachingOptions"] == {"enableCache": True}
 
 
-def test_submit_to_vertex_ai(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: Any):
+@pytest.mark.parametrize("root", [None, "gs://elsewhere/root"], ids=["compiled", "given"])
+def test_submit_to_vertex_ai(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: Any, root: str | None
+):
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import aiplatform
 
@@ -204,6 +207,7 @@ def test_submit_to_vertex_ai(files: dict[str, Path], monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         aiplatform.init(api_endpoint=url, api_transport="rest", credentials=AnonymousCredentials())
         options = ["--project", "p", "--location", "europe-west4", "--label", "team=birds"]
+        options += ["--pipeline-root", root] if root else []
         account = ["--service-account", "tfx@p"]
         assert vertex_pipeline.main(["submit", str(files["vertex"]), *options, *account]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
@@ -213,8 +217,8 @@ def test_submit_to_vertex_ai(files: dict[str, Path], monkeypatch: pytest.MonkeyP
     assert request.endswith("/projects/p/locations/europe-west4/pipelineJobs")
     assert job["displayName"] == "penguin"
     assert job["serviceAccount"] == "tfx@p"
-    root = str(files["kubeflow"].parent / "root")
-    assert job["runtimeConfig"]["gcsOutputDirectory"] == root
+    compiled_root = str(files["kubeflow"].parent / "root")
+    assert job["runtimeConfig"]["gcsOutputDirectory"] == (root or compiled_root)
     assert job["labels"]["team"] == "birds"
     tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
     assert not tasks["BestExporter"].get("cachingOptions")
