@@ -56,7 +56,7 @@ RUNNERS = ROOT / "docs" / "runners.md"
 # The only hosts that the documents link to.
 HOSTS = {"keepachangelog.com", "semver.org"}
 # First folders of the absolute paths in examples.
-EXAMPLE_ROOTS = {"data", "eval", "models", "pipelines", "serving"}
+EXAMPLE_ROOTS = {"data", "eval", "minio", "mlpipeline", "models", "pipelines", "serving"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
