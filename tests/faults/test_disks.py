@@ -106,7 +106,7 @@ def large_model(model: Model, mebibytes: int) -> str:
     ("kind", "call", "numbers", "mebibytes"),
     [
         ("local", "write", range(2, 14, 3), 4),
-        ("gs", "sendto", range(7, 10), 32),
+        ("gs", "sendto", range(12, 15), 96),
         ("s3", "sendto", [25, 30], 4),
     ],
 )
