@@ -89,7 +89,7 @@ class Artifact:
 
     Attributes:
         uri: URI of the files.
-        properties: Custom properties. Numbers are floats: metadata/converter.go:147-148 of 2.17.0
+        properties: Custom properties. Numbers are floats: metadata/converter.go:149-150 of 2.17.0
             stores each number as a double.
         name: ID in the metadata store; empty for a number of the launcher's choice.
     """
@@ -179,7 +179,7 @@ class Step:
             elif flavor.has_output_names:
                 outputs[name]["name"] = name
         if flavor.has_logs and flavor.has_output_names:
-            # The launcher appends the number of the attempt (component/launcher_v2.go:541-557 of
+            # The launcher appends the number of the attempt (component/launcher_v2.go:538-555 of
             # 2.17.0) before it fills in the placeholder (:420).
             outputs[LOGS]["uri"] += "-0"
         return outputs
