@@ -16,6 +16,7 @@ from tfx.types import standard_component_specs as tfx_keys
 
 from tfx_best_exporter.component import history
 from tfx_best_exporter.executor import keys
+from tfx_best_exporter.executor.redaction import redacted, without_secrets
 
 _logger = logging.getLogger(__name__)
 
@@ -86,7 +87,8 @@ def _or_error(look_up: Callable[[], dict[str, str]]) -> dict[str, str]:
     receives the error instead, and fails with it.
     """
     try:
-        return look_up()
+        with without_secrets():
+            return look_up()
     except Exception as error:
         _logger.exception("the driver failed; the executor will fail with this error")
-        return {keys.DRIVER_ERROR_KEY: f"{type(error).__name__}: {error}"}
+        return {keys.DRIVER_ERROR_KEY: redacted(f"{type(error).__name__}: {error}")}

@@ -29,6 +29,7 @@ from tfx_best_exporter.executor.arguments import destination
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RecordError
 from tfx_best_exporter.executor.exports.versions import Export, Served
+from tfx_best_exporter.executor.redaction import shown
 from tfx_best_exporter.executor.running.exec_properties import PriorExport
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -514,10 +515,12 @@ def _delete(store: MetadataStore, artifact: mlmd.Artifact) -> None:
         # TFX's fileio would follow a link and delete the link's target.
         location_of(artifact.uri).remove()
     except Exception as error:
-        _logger.warning("cannot delete %s: %s. The next run tries again", artifact.uri, error)
+        _logger.warning(
+            "cannot delete %s: %s. The next run tries again", shown(artifact.uri), error
+        )
         return
     _set_state(store, artifact, mlmd.Artifact.DELETED)
-    _logger.info("deleted %s: its export was retired", artifact.uri)
+    _logger.info("deleted %s: its export was retired", shown(artifact.uri))
 
 
 def _set_state(store: MetadataStore, artifact: mlmd.Artifact, state: int) -> None:

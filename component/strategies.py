@@ -13,6 +13,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx_best_exporter.component import history
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RecordError
+from tfx_best_exporter.executor.redaction import shown
 from tfx_best_exporter.executor.storage import location_of
 
 _logger = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class BestExportedModelStrategy(resolver.ResolverStrategy):
             return []
         if served.best is not None and served.best.problem:
             # ML Metadata knows the former content of a version that was edited.
-            _logger.warning("no baseline: %s: %s", served.export.path, served.best.problem)
+            _logger.warning("no baseline: %s: %s", served.export.location, served.best.problem)
             return []
         if not siblings:
             _logger.info("no baseline: this pipeline has no Model yet")
@@ -110,6 +111,9 @@ class BestExportedModelStrategy(resolver.ResolverStrategy):
             return []
         [artifact_type] = store.get_artifact_types_by_id([found.type_id])
         _logger.info(
-            "baseline: version %d of %s, from %s", served.export.version, exports.base, found.uri
+            "baseline: version %d of %s, from %s",
+            served.export.version,
+            exports.base,
+            shown(found.uri),
         )
         return [artifact_utils.deserialize_artifact(artifact_type, found)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from tfx_best_exporter.executor.redaction import redacted
+
 
 class PathError(Exception):
     """An error in one field; each subclass derives from a built-in exception too.
@@ -38,8 +40,11 @@ class PathError(Exception):
         self.path = f"{parent}{separator}{self.path}"
 
     def __str__(self) -> str:
-        """Returns the whole message. KeyError, a base of some subclasses, would quote it."""
-        return f"{self.path} {self.text}".strip()
+        """Returns the whole message without secrets.
+
+        KeyError, a base of some subclasses, would quote the message.
+        """
+        return redacted(f"{self.path} {self.text}".strip())
 
 
 class FieldValueError(PathError, ValueError):

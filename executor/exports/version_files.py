@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 from tfx_best_exporter.executor.exports.saved_model import ModelFile, total_size
+from tfx_best_exporter.executor.redaction import shown
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import StorageError
 from tfx_best_exporter.executor.storage.transfer import copy_files, in_parallel
@@ -30,7 +31,7 @@ def remove_leftover(location: Location, removed: str = "") -> str:
     except OSError as error:
         return not_removed(location, error)
     directory = location.path.split("/")[-2]
-    return removed or f"removed {location.name} from {directory}, left by an earlier run"
+    return removed or f"removed {shown(location.name)} from {directory}, left by an earlier run"
 
 
 def not_removed(location: Location, error: OSError) -> str:
@@ -102,8 +103,8 @@ def check_sizes(expected: Mapping[str, int], destination: Location) -> None:
         )
         raise ValueError(
             f"cannot publish {destination}: the store lists other sizes than were written for"
-            f" {', '.join(different)}. Nothing was published. Run again, and check whether another"
-            " program writes to it."
+            f" {', '.join(map(shown, different))}. Nothing was published. Run again, and check"
+            " whether another program writes to it."
         )
 
 
@@ -116,8 +117,9 @@ def changed(file: ModelFile, how: str, digest: object) -> str:
         digest: Digest of the content that was found.
     """
     return (
-        f"cannot publish {file.path}: {digest} were {how}, but {file.source} had {file.digest}."
-        " Nothing was published. Run again, and check whether another program writes to it."
+        f"cannot publish {shown(file.path)}: {digest} were {how}, but {file.source} had"
+        f" {file.digest}. Nothing was published. Run again, and check whether another program"
+        " writes to it."
     )
 
 

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+from tfx_best_exporter.executor.redaction import redacted, shown
 from tfx_best_exporter.executor.storage.protocol import Storage
 
 
 def absent(uri: str) -> str:
     """Returns the message for a file that does not exist."""
     return (
-        f"cannot read {uri}: the file does not exist. Check the URI, and that the program that"
-        " writes the file has finished."
+        f"cannot read {shown(uri)}: the file does not exist. Check the URI, and that the program"
+        " that writes the file has finished."
     )
 
 
 def taken(uri: str) -> str:
     """Returns the message for a new file whose name another writer has already used."""
     return (
-        f"cannot create {uri}: the file exists with other content, from another writer."
+        f"cannot create {shown(uri)}: the file exists with other content, from another writer."
         " Use that file, or choose another name."
+    )
+
+
+def is_link(uri: str) -> str:
+    """Returns the message for a link where the exporter follows none."""
+    return (
+        f"cannot use {shown(uri)}: it is a link, which could lead to files of others. Replace it"
+        " with what it leads to, or remove it."
     )
 
 
 def too_large(uri: str, max_bytes: int) -> str:
     """Returns the message for a file that is larger than the caller allows."""
     return (
-        f"cannot read {uri}: the file has more than {max_bytes:,} bytes."
+        f"cannot read {shown(uri)}: the file has more than {max_bytes:,} bytes."
         " Check that it is the right file."
     )
 
@@ -46,7 +55,7 @@ def corrupted(uri: str, expected: object, actual: object) -> str:
         actual: Digest after the transfer.
     """
     return (
-        f"cannot transfer {uri}: the content is {actual} instead of {expected}."
+        f"cannot transfer {shown(uri)}: the content is {actual} instead of {expected}."
         " Run again. If it fails again, check the network and the disk."
     )
 
@@ -54,41 +63,46 @@ def corrupted(uri: str, expected: object, actual: object) -> str:
 def bucket_missing(bucket: str, uri: str) -> str:
     """Returns the message for a bucket that does not exist."""
     return (
-        f"cannot access {uri}: the bucket {bucket!r} does not exist. Create it, or correct the URI."
+        f"cannot access {shown(uri)}: the bucket {bucket!r} does not exist. Create it, or correct"
+        " the URI."
     )
 
 
 def not_below_bucket(uri: str) -> str:
     """Returns the message for a path that names a whole bucket, or no bucket."""
-    return f"path must be below a bucket (got {uri!r}). Name a bucket and a folder in it."
+    return f"path must be below a bucket (got {redacted(uri)!r}). Name a bucket and a folder in it."
 
 
 def no_rename(source_uri: str, uri: str) -> str:
     """Returns the message for a storage that cannot move a directory atomically."""
     return (
-        f"cannot rename {source_uri} to {uri}: object stores have no directory rename."
-        " Copy the files, then remove the originals."
+        f"cannot rename {shown(source_uri)} to {shown(uri)}: object stores have no directory"
+        " rename. Copy the files, then remove the originals."
     )
 
 
 def credentials_missing(problem: str, uri: str, remedy: str) -> str:
     """Returns the message for credentials that are missing, or that the store rejects."""
-    return f"cannot access {uri}: the credentials are missing or invalid ({problem}). {remedy}"
+    return (
+        f"cannot access {shown(uri)}: the credentials are missing or invalid"
+        f" ({redacted(problem)}). {remedy}"
+    )
 
 
 def permission_missing(problem: str, uri: str, remedy: str) -> str:
     """Returns the message for credentials that do not allow a request."""
     return (
-        f"cannot access {uri}: the permission to list, read, write or delete objects is missing"
-        f" ({problem}). {remedy}"
+        f"cannot access {shown(uri)}: the permission to list, read, write or delete objects is"
+        f" missing ({redacted(problem)}). {remedy}"
     )
 
 
 def failed(problem: str, uri: str) -> str:
     """Returns the message for a store that cannot be reached, or that keeps failing."""
     return (
-        f"cannot access {uri}: the storage does not answer, or keeps failing ({problem})."
-        " Check the endpoint, the network and the status of the store, then run again."
+        f"cannot access {shown(uri)}: the storage does not answer, or keeps failing"
+        f" ({redacted(problem)}). Check the endpoint, the network and the status of the"
+        " store, then run again."
     )
 
 

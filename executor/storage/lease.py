@@ -25,6 +25,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from tfx_best_exporter.executor.redaction import shown
 from tfx_best_exporter.executor.storage import foreign
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 
@@ -299,6 +300,7 @@ def hold(
         TimeoutError: Another writer held the lock until the timeout.
         StorageError: The store rejected a request or failed.
     """
+    uri = shown(uri)
     claim = _Claim(
         token=uuid.uuid4().hex,
         holder=f"process {os.getpid()} on {socket.gethostname()}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from tfx_best_exporter.executor.redaction import shown
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.protocol import Entry, Storage, Tree
 
@@ -32,12 +33,12 @@ class Location:
 
     @property
     def uri(self) -> str:
-        """URI of the path, for messages and ML Metadata."""
+        """URI of the path, for other programs and ML Metadata; see `str` for messages."""
         return self.storage.uri(self.path)
 
     def __str__(self) -> str:
-        """Returns the URI."""
-        return self.uri
+        """Returns the URI for messages: without secrets, and with line breaks escaped."""
+        return shown(self.uri)
 
     def local_path(self) -> Path | None:
         """Returns the path on the local file system, or None if the storage has none."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from tfx_best_exporter.executor.redaction import redacted
 from tfx_best_exporter.executor.storage.digest import FileDigest
 
 
@@ -64,6 +65,10 @@ class Tree:
 
 class StorageError(OSError):
     """A storage rejected a request or failed; the message names the URI and the remedy."""
+
+    def __init__(self, message: str):
+        """Makes the error from a message, whose secrets are hidden."""
+        super().__init__(redacted(message))
 
 
 class TooLargeError(StorageError):

@@ -8,6 +8,7 @@ import pkgutil
 import re
 from collections.abc import Mapping
 
+from tfx_best_exporter.executor.redaction import has_user, redacted, shown
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Storage
 
@@ -91,13 +92,19 @@ class Registry:
         if scheme == _LOCAL:
             if not match[2].startswith("/"):
                 raise ValueError(
-                    f"URI must name an absolute path on this machine (got {text!r})."
+                    f"URI must name an absolute path on this machine (got {redacted(text)!r})."
                     " Use three slashes: file:///a/path."
                 )
             return self._made_once(_LOCAL, text), _absolute(match[2])
         if not path or path.startswith("/"):
             raise ValueError(
-                f"URI must name a bucket (got {text!r}). Use the form {scheme}://bucket/folder."
+                f"URI must name a bucket (got {redacted(text)!r}). Use the form {scheme}://bucket/folder."
+            )
+        if scheme in self._rows and has_user(text):
+            raise ValueError(
+                "URI must have no user or password (got"
+                f" {f'{scheme}://***@' + path.rpartition('@')[2]!r}). Use the form"
+                f" {scheme}://bucket/folder, and set the credentials in the environment."
             )
         return self._made_once(scheme, text), path
 
@@ -151,9 +158,9 @@ class Registry:
     def _plugin(self, scheme: str, uri: str) -> Storage:
         if not is_known_to_tfx(scheme):
             raise ValueError(
-                f"URI must have the scheme of a storage (got {uri!r}). Use a local path or one of"
-                f" {', '.join(f'{name}://' for name in self._rows)}, or register a plug-in for"
-                f" {scheme}:// in TFX's filesystem registry."
+                f"URI must have the scheme of a storage (got {redacted(uri)!r}). Use a local path"
+                f" or one of {', '.join(f'{name}://' for name in self._rows)}, or register a"
+                f" plug-in for {scheme}:// in TFX's filesystem registry."
             )
         # Importing this module imports TensorFlow and TFX, which takes seconds.
         from tfx_best_exporter.executor.storage.fileio import FileioStorage
@@ -168,7 +175,7 @@ def _make(row: StorageRow, scheme: str, uri: str) -> Storage:
         if error.name not in row.modules:
             raise
         raise ModuleNotFoundError(
-            f"cannot access {uri}: {scheme}:// needs the package {row.package}, which is not"
+            f"cannot access {shown(uri)}: {scheme}:// needs the package {row.package}, which is not"
             f" installed. Run: pip install {row.package}",
             name=error.name,
         ) from error

@@ -116,6 +116,18 @@ def test_a_base_directory_that_is_a_file_is_told_to_the_executor(runs: PipelineR
     assert re.match(about(field, repr(str(runs.base_directory))), last_line)
 
 
+def test_an_error_of_the_driver_has_no_secrets(
+    runs: PipelineRuns, caplog: pytest.LogCaptureFixture
+):
+    uri = "unknown://me:pa55@host/serving?sig=0123abcd"
+    message = {"filesystem": {"base_directory": uri}}
+    error = runs.drive(push_destination=json.dumps(message))["driver_error"]
+    for text in (error, caplog.text):
+        assert "unknown://***@host/serving?sig=***" in text
+        assert "pa55" not in text
+        assert "0123abcd" not in text
+
+
 def test_ml_metadata_that_is_not_connected_is_told_to_the_executor(runs: PipelineRuns):
     handle = metadata.Metadata(runs.connection_config)
     resolved = resolve_exec_properties(runs, handle)

@@ -88,6 +88,17 @@ def test_a_uri_that_names_no_storage_is_an_error(uri: str, message: str) -> None
     assert str(raised.value) == message
 
 
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+@pytest.mark.parametrize("user", ["ID:sec/ret", "ID:secret", "secret"])
+def test_credentials_in_a_uri_are_refused_and_not_shown(scheme: str, user: str) -> None:
+    with pytest.raises(ValueError, match="must have no user") as raised:
+        storage_of(f"{scheme}://{user}@bucket/model")
+    assert str(raised.value) == (
+        f"URI must have no user or password (got '{scheme}://***@bucket/model'). Use the form"
+        f" {scheme}://bucket/folder, and set the credentials in the environment."
+    )
+
+
 MEMORY = StorageRow(name="tests.executor.storage.memory:MemoryStorage")
 
 
