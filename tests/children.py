@@ -1,12 +1,15 @@
-"""Processes that answer requests after slow imports."""
+"""Processes of their own: some answer requests after slow imports, some meet injected errors."""
 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -35,3 +38,19 @@ def child(module: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+
+def run_injected(inject: str, program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs a Python program in which system calls fail; returns its output.
+
+    Args:
+        inject: Calls and error as strace takes them, for example "fsync:error=EIO".
+        program: Source of the program.
+        arguments: Arguments of the program, which it finds in sys.argv.
+    """
+    strace = ["strace", "-f", "-o", "/dev/null", "-e", f"inject={inject}"]
+    python = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run([*strace, *python], check=False, capture_output=True, text=True)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tfx_best_exporter.executor.redaction import shown
 from tfx_best_exporter.executor.storage import local_batch, local_files, local_lock
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.errors import check_own_write, too_large
@@ -82,8 +83,8 @@ class LocalStorage:
             return []
         except NotADirectoryError:
             raise NotADirectoryError(
-                f"cannot list {path}: it is a file, not a directory. Use another path, or move the"
-                " file away."
+                f"cannot list {shown(path)}: it is a file, not a directory. Use another path, or"
+                " move the file away."
             ) from None
         # The names differ, so the kinds are not compared.
         return sorted(result)
@@ -175,7 +176,14 @@ class LocalStorage:
         partial_path = _partial_path(path)
         try:
             local_files.write(partial_path, content)
-            os.link(partial_path, path)
+            try:
+                os.link(partial_path, path)
+            except FileExistsError:
+                raise
+            except OSError:
+                # Some file systems have no hard links, and refuse them with many different errors.
+                # A copy is exclusive too, but a reader may see a part of it.
+                local_files.copy(partial_path, path)
         except FileExistsError:
             return False
         finally:
@@ -255,7 +263,7 @@ class LocalStorage:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 raise
             raise FileExistsError(
-                f"cannot rename {source_path} to {path}: the destination exists."
+                f"cannot rename {shown(source_path)} to {shown(path)}: the destination exists."
                 " Choose another name, or remove the destination first."
             ) from None
         for parent in parents:

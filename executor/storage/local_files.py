@@ -17,9 +17,25 @@ from typing import IO
 
 import google_crc32c
 
+from tfx_best_exporter.executor.redaction import shown
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.errors import not_a_file
 from tfx_best_exporter.executor.storage.protocol import NotAFileError
+from tfx_best_exporter.executor.storage.tolerated import tolerate
+
+# Errors by which a file system refuses a call that it does not support, as CIFS and some FUSE file
+# systems do. Any other error, such as EIO, is a failure.
+NOT_SUPPORTED = frozenset(
+    {
+        errno.EACCES,
+        errno.EBADF,
+        errno.EINVAL,
+        errno.ENOSYS,
+        errno.ENOTSUP,
+        errno.EOPNOTSUPP,
+        errno.EPERM,
+    }
+)
 
 # Chunks of this size fit into a processor's cache, so the write reuses the bytes that the checksum
 # has loaded.
@@ -165,14 +181,38 @@ def write(path: Path, content: bytes) -> None:
 def sync_directory(path: Path) -> None:
     """Makes the names in a directory durable.
 
+    A file system that cannot sync directories is tolerated: the decision of the run warns.
+
     Raises:
         OSError: The directory cannot be opened or synced.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            raise
+        tolerate(
+            "sync",
+            f"the file system of {shown(str(path))} cannot sync directories ({error.strerror})."
+            " After a power failure, the changes of this run may be lost. Compare the base"
+            " directory with this decision after a power failure.",
+        )
     finally:
         os.close(descriptor)
+
+
+def links_in(path: Path) -> list[str]:
+    """Returns the names of the links in a directory, sorted; none if it is no directory.
+
+    Raises:
+        OSError: The directory cannot be listed.
+    """
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entry.name for entry in entries if entry.is_symlink())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def link_or_copy(source_path: Path, destination_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -11,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from tfx_best_exporter.executor.storage.protocol import LeaseLostError
+from tfx_best_exporter.executor.redaction import shown
+from tfx_best_exporter.executor.storage import errors
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError, StorageError
 
 _LOCK_POLL_SECONDS = 0.05
 
@@ -35,8 +38,8 @@ class LocalLease:
         """
         if not self.is_of_this_name():
             raise LeaseLostError(
-                f"cannot hold the lock {self._path}: another program deleted or replaced the lock"
-                " file. Run again, and do not change lock files."
+                f"cannot hold the lock {shown(str(self._path))}: another program deleted or"
+                " replaced the lock file. Run again, and do not change lock files."
             )
 
     def is_of_this_name(self) -> bool:
@@ -57,29 +60,58 @@ def lock(path: Path, timeout_seconds: float) -> Iterator[LocalLease]:
 
     Raises:
         TimeoutError: Another process held the lock until the timeout.
+        StorageError: The lock file is a link.
         OSError: The lock file cannot be opened.
     """
+    name = shown(str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
+    owner = os.getpid()
     deadline = time.monotonic() + timeout_seconds
     is_first_try = True
     while True:
-        with path.open("a+b") as file:
+        with _opened(path) as file:
             lease = LocalLease(path, file)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise TimeoutError(
-                        f"cannot lock {path} within {timeout_seconds:g} seconds: the lock is held"
+                        f"cannot lock {name} within {timeout_seconds:g} seconds: the lock is held"
                         " by another process. Let the other run finish, or end it."
                     ) from None
                 if is_first_try:
-                    _logger.info("waiting for the lock %s, which another process holds", path)
+                    _logger.info("waiting for the lock %s, which another process holds", name)
                     is_first_try = False
             else:
                 # Another program may have deleted the file between opening and locking it.
                 if lease.is_of_this_name():
-                    # Closing the file frees the lock.
-                    yield lease
+                    try:
+                        yield lease
+                    finally:
+                        _unlock(file, owner, name)
                     return
         time.sleep(_LOCK_POLL_SECONDS)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+b", 0)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise StorageError(errors.is_link(str(path))) from None
+
+
+def _unlock(file: IO[bytes], owner: int, name: str) -> None:
+    """Frees the lock.
+
+    Closing the file would not free it while a child of this process has the file open too, and a
+    function of the user may leave such a child. A child that was forked while the lock was held
+    must not free the lock of its parent.
+    """
+    if os.getpid() != owner:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_UN)
+    except OSError as error:
+        _logger.warning("cannot unlock %s, closing it instead: %s", name, error)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.children import needs_strace, run_injected
 from tfx_best_exporter.executor.storage import local_files
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.protocol import Entry, Kind
@@ -170,3 +171,24 @@ def test_a_file_that_has_just_changed_has_no_stamp(tmp_path: Path) -> None:
     assert LocalStorage().tree(str(tmp_path)).files["file"].stamp == ""
     time.sleep(0.1)
     assert LocalStorage().tree(str(tmp_path)).files["file"].stamp
+
+
+@needs_strace
+@pytest.mark.parametrize("error", ["EPERM", "EOPNOTSUPP", "EXDEV", "EMLINK"])
+def test_a_new_file_without_hard_links(tmp_path: Path, error: str) -> None:
+    """Some file systems have no hard links, by which a file appears whole."""
+    program = """
+import sys
+from tfx_best_exporter.executor.storage.local import LocalStorage
+path = sys.argv[1]
+LocalStorage().write(path, b"first", if_absent=True)
+LocalStorage().write(path, b"first", if_absent=True)
+try:
+    LocalStorage().write(path, b"second", if_absent=True)
+except FileExistsError:
+    print("taken")
+"""
+    result = run_injected(f"link,linkat:error={error}", program, tmp_path / "new" / "file")
+    assert result.stdout == "taken\n"
+    assert (tmp_path / "new" / "file").read_bytes() == b"first"
+    assert os.listdir(tmp_path / "new") == ["file"]

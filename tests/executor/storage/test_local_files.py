@@ -1,6 +1,5 @@
 import errno
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,11 +8,10 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
+from tests.children import needs_strace, run_injected
 from tfx_best_exporter.executor.storage import local_files
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.protocol import NotAFileError
-
-needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 
 @pytest.mark.parametrize(
@@ -105,10 +103,65 @@ local_files.link_or_copy(*map(Path, sys.argv[1:]))
     assert not paths[1].samefile(paths[0])
 
 
+SYNC = """
+import sys
+from pathlib import Path
+from tfx_best_exporter.executor.storage import local_files
+from tfx_best_exporter.executor.storage.tolerated import collected
+with collected() as problems:
+    local_files.sync_directory(Path(sys.argv[1]))
+print(*problems.values(), end="")
+"""
+WRITE = SYNC.replace("sync_directory(Path(sys.argv[1]))", 'write(Path(sys.argv[1], "f"), b"x")')
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        ("EINVAL", "Invalid argument"),
+        ("EOPNOTSUPP", "Operation not supported"),
+        ("EBADF", "Bad file descriptor"),
+        ("EPERM", "Operation not permitted"),
+        ("EACCES", "Permission denied"),
+        ("ENOSYS", "Function not implemented"),
+    ],
+)
+def test_a_directory_that_cannot_be_synced_is_tolerated(tmp_path: Path, error: str, problem: str):
+    assert run_injected(f"fsync:error={error}", SYNC, tmp_path).stdout == (
+        f"the file system of {tmp_path} cannot sync directories ({problem}). After a power"
+        " failure, the changes of this run may be lost. Compare the base directory with this"
+        " decision after a power failure."
+    )
+
+
+@needs_strace
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+def test_a_directory_whose_sync_fails_is_an_error(tmp_path: Path, error: str):
+    assert "OSError" in run_injected(f"fsync:error={error}", SYNC, tmp_path).stderr
+
+
+@needs_strace
+@pytest.mark.parametrize("error", ["EIO", "EINVAL", "EPERM"])
+def test_a_file_that_cannot_be_synced_is_an_error(tmp_path: Path, error: str):
+    result = run_injected(f"fsync:error={error}", WRITE, tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert os.listdir(tmp_path) == []
+
+
 def test_link_or_copy_raises_what_a_copy_would_not_mend(tmp_path: Path):
     with pytest.raises(FileNotFoundError) as caught:
         local_files.link_or_copy(tmp_path / "no such", tmp_path / "copy")
     assert caught.value.errno == errno.ENOENT
+
+
+def test_links_in_a_directory(tmp_path: Path):
+    (tmp_path / "file").touch()
+    (tmp_path / "b").symlink_to("file")
+    (tmp_path / "a").symlink_to("nothing")
+    assert local_files.links_in(tmp_path) == ["a", "b"]
+    assert local_files.links_in(tmp_path / "file") == []
+    assert local_files.links_in(tmp_path / "nothing") == []
 
 
 def test_remove_tree(tmp_path: Path):
