@@ -10,6 +10,7 @@ from tfx_best_exporter.executor.exports.saved_model import (
     RESERVED_ASSETS,
     ModelFile,
 )
+from tfx_best_exporter.executor.redaction import redacted
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.protocol import NotAFileError
 
@@ -62,7 +63,8 @@ def with_assets_extra(
     """Returns the files of a model, followed by the files to add in assets.extra/.
 
     Raises:
-        ValueError: A source is not a file, or a destination is already in use.
+        ValueError: A source is neither a regular file nor a link to one, or a destination is
+            already in use.
     """
     paths = {file.path for file in files}
     result = list(files)
@@ -72,8 +74,8 @@ def with_assets_extra(
             file = ModelFile.read(path, location_of(source))
         except (FileNotFoundError, NotAFileError, NotADirectoryError) as error:
             raise ValueError(
-                f"assets_extra[{destination!r}] must be the path of a file (got {source!r})."
-                " Use the full path of the source file."
+                f"assets_extra[{destination!r}] must be the path of a file (got"
+                f" {redacted(source)!r}). Use the full path of a regular file, or of a link to one."
             ) from error
         if any(
             f"{path}/".startswith(f"{other}/") or other.startswith(f"{path}/") for other in paths

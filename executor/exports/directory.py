@@ -31,6 +31,7 @@ from tfx_best_exporter.executor.exports import (
 from tfx_best_exporter.executor.exports.commit import commit_for
 from tfx_best_exporter.executor.exports.hashing import hashing
 from tfx_best_exporter.executor.exports.largest_version import LargestVersion
+from tfx_best_exporter.executor.exports.links import check_no_links
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError, Tombstones
 from tfx_best_exporter.executor.exports.stamps import Stamps
 from tfx_best_exporter.executor.exports.version_files import (
@@ -47,6 +48,7 @@ from tfx_best_exporter.executor.exports.versions import (
     Served,
     Status,
 )
+from tfx_best_exporter.executor.storage.local_modes import warn_if_unreadable
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import (
     Entry,
@@ -92,6 +94,7 @@ class ExportDirectory:
         # What `recover` has listed and read, for `served` and for `next_version` after it.
         self._fresh: Listing | None = None
         self._largest_seen: int | None = None
+        self._is_new = False
 
     @contextlib.contextmanager
     def lock(self, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
@@ -100,8 +103,12 @@ class ExportDirectory:
         Raises:
             ValueError: The base directory is a file.
             TimeoutError: Another writer did not finish in time.
+            StorageError: The state directory, or an entry of it, is a link.
             OSError: The base directory cannot be written.
         """
+        check_no_links(self._state)
+        path = self.base.local_path()
+        self._is_new = path is not None and not path.exists()
         with contextlib.ExitStack() as stack:
             start_cleaning_up = stack.enter_context(in_background(self._commit.clean_up))
             with explained(
@@ -144,6 +151,7 @@ class ExportDirectory:
             RecordError: The best has a record that cannot be parsed, or a newer version has.
             OSError: The base directory cannot be read.
         """
+        check_no_links(self._state)
         fresh, self._fresh = self._fresh, None
         listing = fresh or self._listing()
         warnings = [*listing.strays]
@@ -257,6 +265,7 @@ class ExportDirectory:
             warnings: List that gets a sentence for each tombstone that cannot be read; None to only
                 log it.
         """
+        check_no_links(self._state)
         present = {*self._listing().versions}
         for version in reversed(self._tombstones.versions()):
             if version in present:
@@ -366,6 +375,9 @@ class ExportDirectory:
             OSError: A file cannot be read or written. The export is not visible, unless an object
                 store has stopped answering during the commit.
         """
+        base_path = self.base.local_path()
+        if base_path is not None:
+            warn_if_unreadable(base_path, is_new=self._is_new)
         self._fresh = self._largest_seen = None
         published: dict[int, pb.ExportRecord] = {}
         with hashing(files) as hashes:
@@ -423,6 +435,7 @@ class ExportDirectory:
 
     def restored_versions(self) -> frozenset[int]:
         """Returns the versions that were retired and that a person has restored."""
+        check_no_links(self._state)
         present = {*self._listing().versions}
         return frozenset(
             version

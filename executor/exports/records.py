@@ -21,12 +21,14 @@ from typing import Any, TypeVar
 from google.protobuf import json_format
 
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
+from tfx_best_exporter.executor.exports.links import entries_of
 from tfx_best_exporter.executor.exports.saved_model import (
     ASSETS_EXTRA,
     RESERVED_ASSETS,
     ModelFile,
 )
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
+from tfx_best_exporter.executor.redaction import shown
 from tfx_best_exporter.executor.storage import foreign, local_files
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
@@ -197,7 +199,7 @@ class Tombstones:
 
     def names(self) -> list[str]:
         """Returns the names in the directory of the tombstones; costs one listing."""
-        return [entry.name for entry in self._directory.children()]
+        return [entry.name for entry in entries_of(self._directory)]
 
     def versions(self) -> list[int]:
         """Returns the versions with a tombstone, in order; costs one listing."""
@@ -329,13 +331,13 @@ def proofs(record: pb.ExportRecord, export: Location) -> list[FileProof]:
     entries = {entry.path: entry for entry in record.manifest}
     sizes = export.sizes()
     unknown = [
-        FileProof(path=path, problem=f"{path} is not in the record", proof="")
+        FileProof(path=path, problem=f"{shown(path)} is not in the record", proof="")
         for path in sorted({*sizes} - {*entries, RECORD_PATH})
     ]
 
     def prove(entry: pb.ManifestEntry) -> FileProof:
         if entry.path not in sizes:
-            return FileProof(path=entry.path, problem=f"{entry.path} is missing", proof="")
+            return FileProof(path=entry.path, problem=f"{shown(entry.path)} is missing", proof="")
         return _proof_of(entry, export / entry.path)
 
     found = in_parallel(prove, [*entries.values()], export.storage, total_bytes=sum(sizes.values()))
@@ -354,7 +356,7 @@ def _proof_of(entry: pb.ManifestEntry, location: Location) -> FileProof:
             else f"{entry.path} has the SHA-256 {sha256}, not {entry.sha256}"
         )
     if actual != expected:
-        problem = f"{entry.path} has {actual}, not {expected}"
+        problem = f"{shown(entry.path)} has {actual}, not {expected}"
     return FileProof(path=entry.path, problem=problem, proof="sha256" if entry.sha256 else "crc32c")
 
 

@@ -14,6 +14,7 @@ from tfx_best_exporter.executor.exports.version_files import (
     tolerated,
     verify,
 )
+from tfx_best_exporter.executor.storage.local_modes import readable_as
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Storage
 from tfx_best_exporter.executor.storage.transfer import in_batch
@@ -45,9 +46,11 @@ class RenameCommit:
             # that, and `write` is durable on its own.
             for path in contents:
                 (staging / path).write(b"")
+            self._make_readable(staging)
             staging.storage.sync(staging.path)
             for path, make in contents.items():
                 (staging / path).write(make())
+                self._make_readable(staging / path)
             check_lease()
             destination = self._base / str(version)
             try:
@@ -65,6 +68,12 @@ class RenameCommit:
             with tolerated():
                 staging.remove()
             raise
+
+    def _make_readable(self, location: Location) -> None:
+        """Gives new files the read permissions of the base directory, for the model server."""
+        path, base_path = location.local_path(), self._base.local_path()
+        if path is not None and base_path is not None:
+            readable_as(path, base_path)
 
     def retire(
         self, versions: Sequence[int], check_lease: Callable[[], None]

@@ -13,6 +13,7 @@ import contextlib
 import json
 from collections.abc import Collection, Mapping
 
+from tfx_best_exporter.executor.exports.links import check_no_link
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.storage import foreign
 from tfx_best_exporter.executor.storage.location import Location
@@ -35,6 +36,7 @@ class Stamps:
     def read(self, version: int) -> Mapping[str, str]:
         """Returns the stamps of a version by relative path; empty if none can be read."""
         try:
+            check_no_link(self._location(version))
             content = foreign.read_json_object(self._location(version), _MAX_BYTES)
         except (OSError, foreign.ForeignContentError):
             return {}

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +75,17 @@ def test_with_assets_extra(tmp_path: Path):
     assert {Path(file.source.path).read_bytes() for file in result[len(files) :]} == {b"warmup"}
 
 
-@pytest.mark.parametrize("name", ["nothing", "directory"])
+@pytest.mark.parametrize("name", ["nothing", "directory", "pipe", "link to a pipe"])
 def test_a_source_that_is_no_file_is_refused(tmp_path: Path, name: str):
     (tmp_path / "directory").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link to a pipe").symlink_to("pipe")
     source = str(tmp_path / name)
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         with_assets_extra([], {"a": source})
     assert str(caught.value) == (
         f"assets_extra['a'] must be the path of a file (got {source!r})."
-        " Use the full path of the source file."
+        " Use the full path of a regular file, or of a link to one."
     )
 
 

@@ -849,10 +849,13 @@ def test_retire_that_cannot_take_it_out_of_service(
     base: ExportDirectory, base_path: Path, model_path: Path, other_file_system: Path
 ):
     export = publish(base, 5, model_path)
-    # Renames to another file system fail, even for root.
-    (base_path / ".best_exporter" / "trash").symlink_to(other_file_system)
-    with pytest.raises(OSError, match="cross-device"):
-        retire(base, export, why="", now=0)
+    trash = base_path / ".best_exporter" / "trash"
+    with base.lock():
+        # Renames to another file system fail, even for root.
+        trash.symlink_to(other_file_system)
+        with pytest.raises(OSError, match="cross-device"):
+            base.retire(export, why="", now=0)
+    trash.unlink()
     assert base.served().export == export
     assert list(base.tombstones()) == []
     assert state_of(base)["retired"] == []

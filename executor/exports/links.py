@@ -1,0 +1,54 @@
+"""Refuses links in the exporter's own directory, which could lead to files of others."""
+
+from __future__ import annotations
+
+from tfx_best_exporter.executor.storage import errors, local_files
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import Entry, Kind, StorageError
+
+
+def check_no_links(state: Location) -> None:
+    """Checks that a state directory is no link, and that its own entries are none.
+
+    Entries further below are not followed either: the exporter lists them with `entries_of`, or
+    deletes them, and a deletion removes a link and not its target.
+
+    Args:
+        state: The directory .best_exporter; it need not exist.
+
+    Raises:
+        StorageError: There is a link.
+        OSError: The directory cannot be listed.
+    """
+    path = state.local_path()
+    # Object stores have no links.
+    if path is None:
+        return
+    check_no_link(state)
+    for name in local_files.links_in(path):
+        raise StorageError(errors.is_link((state / name).uri))
+
+
+def check_no_link(location: Location) -> None:
+    """Checks that one path is no link.
+
+    Raises:
+        StorageError: The path is a link.
+    """
+    path = location.local_path()
+    if path is not None and path.is_symlink():
+        raise StorageError(errors.is_link(location.uri))
+
+
+def entries_of(directory: Location) -> list[Entry]:
+    """Returns the entries of a directory below .best_exporter, and checks that none is a link.
+
+    Raises:
+        StorageError: An entry is a link.
+        OSError: The directory cannot be listed.
+    """
+    entries = directory.children()
+    for entry in entries:
+        if entry.kind is Kind.LINK:
+            raise StorageError(errors.is_link((directory / entry.name).uri))
+    return entries
