@@ -113,7 +113,7 @@ def destination_of(push_destination: object) -> Any:
 
     Raises:
         TypeError: The value has another type.
-        ValueError: The destination has no base directory.
+        ValueError: The destination has no base directory, or one that begins with "~".
     """
     if _is_late(push_destination):
         with within("push_destination"):
@@ -128,6 +128,8 @@ def destination_of(push_destination: object) -> Any:
                 "filesystem.base_directory",
                 f"must be a path (got {got}). Pass the directory that the model server polls.",
             )
+        with within("filesystem.base_directory"):
+            destination.check_base_directory(message.filesystem.base_directory)
     return message
 
 

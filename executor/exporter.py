@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor.arguments import user_functions
+from tfx_best_exporter.executor.arguments.destination import check_base_directory
+from tfx_best_exporter.executor.arguments.errors import within
 from tfx_best_exporter.executor.arguments.unservable import DEFAULT_UNSERVABLE, checked_unservable
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Blessing, Decision
@@ -101,6 +103,8 @@ class ModelExporter:
                 f"base_directory must be a path or a URI (got {base_directory!r})."
                 " Pass the directory that the model server polls."
             )
+        with within("base_directory"):
+            check_base_directory(str(base_directory))
         if not isinstance(name, str) or not name:
             raise ValueError(
                 f"name must be a non-empty string (got {name!r}). Records show it as the exporter."
@@ -289,7 +293,7 @@ class ModelExporter:
             eval_result = EvalResult.from_mapping(eval_result)
         return observe_candidate(
             model,
-            model_uri or str(model),
+            model_uri or model.uri,
             eval_result,
             blessings,
         )

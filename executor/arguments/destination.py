@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tfx_best_exporter.executor.arguments.errors import FieldValueError, within
+from tfx_best_exporter.executor.redaction import redacted
+
 # Field names in proto3 JSON and in the .proto file; proto3 JSON accepts both.
 _BASE_DIRECTORY_NAMES = ("baseDirectory", "base_directory")
 
@@ -18,7 +21,8 @@ def base_directory_of(push_destination: str) -> str:
             or a placeholder.
 
     Raises:
-        ValueError: The text is empty, or is not a PushDestination with a base directory.
+        ValueError: The text is empty, or is not a PushDestination with a base directory, or the
+            base directory begins with "~".
     """
     if not push_destination.lstrip().startswith("{"):
         base_directory, problem = push_destination.strip(), ""
@@ -33,10 +37,29 @@ def base_directory_of(push_destination: str) -> str:
     if problem or not base_directory:
         raise ValueError(
             "push_destination must be the path of the base directory, or a PushDestination as JSON"
-            f" (got {push_destination!r}{problem})."
+            f" (got {redacted(repr(push_destination))}{problem})."
             " Pass the directory that the model server polls."
         )
+    with within("push_destination.filesystem.base_directory"):
+        check_base_directory(base_directory)
     return base_directory
+
+
+def check_base_directory(base_directory: str) -> None:
+    """Checks that a base directory does not begin with "~".
+
+    Only a shell replaces "~" by a home directory. A program would create a directory of that name
+    in its working directory, where no model server looks.
+
+    Raises:
+        FieldValueError: The base directory begins with "~".
+    """
+    if base_directory.startswith("~"):
+        raise FieldValueError(
+            "",
+            f"must not begin with '~' (got {base_directory!r}). Pass the whole path, for example"
+            f" os.path.expanduser({base_directory!r}).",
+        )
 
 
 def _in_message(message: dict[str, Any]) -> str:

@@ -263,7 +263,7 @@ def _recorded_slices(
     if record.evaluation.source != pb.Evaluation.TFMA:
         return dict
     try:
-        slices = tfma.from_tfma(str(export.location / EVALUATION_DIRECTORY)).slices
+        slices = tfma.from_tfma((export.location / EVALUATION_DIRECTORY).uri).slices
     except ValueError as error:
         problem = error
 

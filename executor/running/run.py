@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tfx_best_exporter.executor.deciding.decide import decide
@@ -15,13 +15,16 @@ from tfx_best_exporter.executor.evaluations.best import Reevaluated
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
+from tfx_best_exporter.executor.redaction import redacted_message
 from tfx_best_exporter.executor.reports import message, wording
 from tfx_best_exporter.executor.running import act, observe, serving
 from tfx_best_exporter.executor.running.observe import CandidateModel, ForeignBest, Reevaluate
 from tfx_best_exporter.executor.running.outcome import Outcome
+from tfx_best_exporter.executor.running.places import check_outside
 from tfx_best_exporter.executor.running.settings import Settings
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
+from tfx_best_exporter.executor.storage.tolerated import collected
 from tfx_best_exporter.executor.version import VERSION
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -40,6 +43,8 @@ class Request:
         reevaluate: Evaluates an export on the candidate's examples; None without examples.
         pushed_model: Directory that gets a copy of the exported SavedModel; None for no copy.
         pushed_model_uri: URI of that directory in the record; empty without one.
+        artifacts: Directories of further artifacts of the run, by name; the base directory must be
+            in none of them.
         provenance: Pipeline and run.
         warnings: Warnings to report with the decision.
     """
@@ -48,6 +53,7 @@ class Request:
     reevaluate: Reevaluate | None = None
     pushed_model: Location | None = None
     pushed_model_uri: str = ""
+    artifacts: Mapping[str, Location] = dataclasses.field(default_factory=dict)
     provenance: pb.Provenance = dataclasses.field(default_factory=pb.Provenance)
     warnings: tuple[str, ...] = ()
 
@@ -64,6 +70,10 @@ def export_if_better(
         See ModelExporter.run.
     """
     request.provenance.exporter_version = VERSION
+    places = {"the candidate": model.model}
+    if request.pushed_model is not None:
+        places["pushed_model"] = request.pushed_model
+    check_outside(settings.exports.base, {**places, **request.artifacts})
     serving.check_candidate(settings, model)
     # A missing source of assets_extra stops the run before anything is written.
     with_assets_extra(model.files, settings.assets_extra)
@@ -71,7 +81,7 @@ def export_if_better(
     while True:
         attempts += 1
         try:
-            with settings.exports.lock():
+            with collected() as problems, settings.exports.lock():
                 result = _run_locked(settings, model, request)
         except LeaseLostError:
             # Another run may have exported in the meantime, so the best is read again.
@@ -79,7 +89,8 @@ def export_if_better(
                 raise
             _logger.warning("lost the lock of %s; the run starts again", settings.exports.base)
         else:
-            _log(result)
+            result.warnings.extend(problems.values())
+            _log(redacted_message(result))
             return result
 
 
@@ -92,7 +103,7 @@ def retire_only(settings: Settings) -> pb.ExportDecision:
     Raises:
         See ModelExporter.run.
     """
-    with settings.exports.lock():
+    with collected() as problems, settings.exports.lock():
         recovered = settings.exports.recover()
         served = settings.exports.served()
         warnings = [*recovered, *served.warnings]
@@ -105,12 +116,14 @@ def retire_only(settings: Settings) -> pb.ExportDecision:
                 best_record=served.record,
                 now=settings.clock(),
             )
-    return pb.ExportDecision(
+    result = pb.ExportDecision(
         schema_version=SCHEMA_VERSION,
         kept=outcome.kept,
         retired=outcome.retired,
         warnings=[*warnings, *outcome.warnings],
     )
+    result.warnings.extend(problems.values())
+    return result
 
 
 def decide_only(
@@ -153,7 +166,7 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
     )
     observation = serving.with_serving(observation, settings, source)
     origin = message.Origin(
-        base_directory=str(exports.base),
+        base_directory=exports.base.uri,
         candidate_uri=source.uri,
         compare_policy=settings.compare_policy,
         policy=settings.policy,

@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import importlib.util
 import logging
-import math
 import posixpath
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,16 +21,17 @@ from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.arguments import artifacts, user_functions
 from tfx_best_exporter.executor.arguments.artifacts import InputArtifact
 from tfx_best_exporter.executor.arguments.errors import FieldValueError, within
-from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Blessing, BlessingStatus
 from tfx_best_exporter.executor.evaluations import best, event_files, reevaluation, tfma
 from tfx_best_exporter.executor.evaluations.reevaluation import Beam
 from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
-from tfx_best_exporter.executor.reports import message
+from tfx_best_exporter.executor.redaction import redacted_message, without_secrets
 from tfx_best_exporter.executor.running.exec_properties import ExecProperties, PriorExport
 from tfx_best_exporter.executor.running.observe import ForeignBest, observe_candidate
+from tfx_best_exporter.executor.running.output_properties import Property, custom_properties_of
 from tfx_best_exporter.executor.running.run import Request, export_if_better
 from tfx_best_exporter.executor.running.settings import (
     Settings,
@@ -42,13 +42,15 @@ from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
+# Inputs whose directory must not contain the base directory.
+_INPUTS = (keys.MODEL_KEY, keys.EVALUATION_KEY, keys.MODEL_RUN_KEY)
+
 _HAS_MODEL_PROPERTY = "has_model"
 # The light image does not contain these packages.
 _FULL_IMAGE_PACKAGES = ("tensorflow", "tfx", "tensorflow_model_analysis", "apache_beam")
 # Records have this name if the pipeline node is not known.
 _DEFAULT_NAME = "BestExporter"
 
-Property = int | float | str
 
 _logger = logging.getLogger(__name__)
 
@@ -115,6 +117,8 @@ class StepOutputs:
 def run_step(inputs: StepInputs) -> StepOutputs:
     """Exports the candidate if it is better than the best, and writes the decision's files.
 
+    Errors have no passwords and tokens of URIs in them: runners store and show them.
+
     Raises:
         RuntimeError: An infra_blessing contains no model although `model` is not set, or the step
             needs a package that the light image does not contain.
@@ -122,7 +126,8 @@ def run_step(inputs: StepInputs) -> StepOutputs:
     """
     _check_image(inputs)
     try:
-        return _run_step(inputs)
+        with without_secrets():
+            return _run_step(inputs)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _FULL_IMAGE_PACKAGES:
             raise
@@ -166,12 +171,12 @@ def _run_step(inputs: StepInputs) -> StepOutputs:
         eval_result=eval_result,
         blessings=blessings,
     )
-    _write(decision, location_of(inputs.output_uris[keys.DECISION_KEY]))
+    _write(redacted_message(decision), location_of(inputs.output_uris[keys.DECISION_KEY]))
     if keys.BLESSING_KEY in inputs.output_uris:
         _write_blessing(decision, location_of(inputs.output_uris[keys.BLESSING_KEY]))
     return StepOutputs(
         custom_properties={
-            **_custom_properties_of(decision),
+            **custom_properties_of(decision),
             keys.BLESSING_KEY: _blessing_properties_of(decision, inputs),
         }
     )
@@ -211,6 +216,13 @@ def _export(
             reevaluate=_reevaluation_of(inputs, eval_result.uri),
             pushed_model=location_of(pushed_model_uri),
             pushed_model_uri=pushed_model_uri,
+            artifacts={
+                channel: location_of(uri)
+                for channel, uri in (
+                    *((each, inputs.only(each).uri) for each in _INPUTS if inputs.has(each)),
+                    *inputs.output_uris.items(),
+                )
+            },
             provenance=pb.Provenance(
                 pipeline_name=inputs.provenance.pipeline_name,
                 run_id=inputs.provenance.run_id,
@@ -386,38 +398,6 @@ def _eval_result_of(inputs: StepInputs) -> EvalResult:
 def uri_of(examples: Sequence[InputArtifact]) -> str:
     """Returns the name of several Examples artifacts in a record: their URIs, sorted."""
     return ",".join(sorted(artifact.uri for artifact in examples))
-
-
-def _custom_properties_of(decision: pb.ExportDecision) -> dict[str, dict[str, Property]]:
-    """Returns the custom properties of each output."""
-    number = message.version_of(decision)
-    version = "" if number is None else str(number)
-    common: dict[str, Property] = {
-        keys.PUSHED_VERSION_PROPERTY: version,
-        keys.BEST_VERSION_PROPERTY: (
-            str(decision.best.version) if decision.HasField("best") else ""
-        ),
-        keys.REASON_PROPERTY: pb.ExportDecision.Reason.Name(decision.reason),
-        keys.EXPLANATION_PROPERTY: decision.explanation,
-        keys.NUMBER_RETIRED_PROPERTY: len([each for each in decision.retired if not each.error]),
-    }
-    for prefix, metrics in (
-        (keys.CANDIDATE_METRIC_PREFIX, decision.candidate_evaluation.metrics),
-        (keys.BEST_METRIC_PREFIX, decision.best.evaluation.metrics),
-    ):
-        for metric in metrics:
-            # Kubeflow Pipelines and Vertex AI store properties as JSON, which has only finite
-            # numbers.
-            if math.isfinite(metric.value):
-                common[f"{prefix}{MetricKey.from_proto(metric.key)}"] = metric.value
-    return {
-        keys.PUSHED_MODEL_KEY: {
-            keys.PUSHED_PROPERTY: int(bool(version)),
-            keys.PUSHED_DESTINATION_PROPERTY: message.path_of_version(decision),
-            **common,
-        },
-        keys.DECISION_KEY: {keys.EXPORTED_PROPERTY: int(decision.exported), **common},
-    }
 
 
 def _blessing_properties_of(decision: pb.ExportDecision, inputs: StepInputs) -> dict[str, Property]:

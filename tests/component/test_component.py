@@ -601,6 +601,12 @@ BOTH = elsewhere("compare_fn", "both")
         ),
         fails(
             ValueError,
+            elsewhere("push_destination.filesystem.base_directory", "'~/serving'"),
+            "push_destination in a home directory",
+            push_destination={"filesystem": {"base_directory": "~/serving"}},
+        ),
+        fails(
+            ValueError,
             no_base_directory("''"),
             "empty push_destination",
             push_destination=tfx.proto.PushDestination(),

@@ -1,3 +1,4 @@
+import errno
 import logging
 import math
 import os
@@ -16,6 +17,7 @@ from tests.conftest import WriteModel
 from tests.errors import about, check_text, elsewhere
 from tests.executor.bucket import Bucket
 from tests.executor.plain import FILES, later, read_files, write_files
+from tests.faults.storages import Step, SteppedStorage
 from tfx_best_exporter.executor import policies
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MissingMetricError
 from tfx_best_exporter.executor.deciding.models import Blessing, BlessingStatus
@@ -25,6 +27,8 @@ from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError
 from tfx_best_exporter.executor.exports.saved_model import InvalidModelError
 from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -116,6 +120,12 @@ def swapped_larger_auc(current_eval_result, best_eval_result):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
+        pytest.param(
+            {"base_directory": "~/serving"},
+            ValueError,
+            elsewhere("base_directory", "'~/serving'"),
+            id="a home directory",
+        ),
         pytest.param(
             {"base_directory": ""},
             TypeError,
@@ -1128,19 +1138,24 @@ def test_the_candidate_must_not_change_while_it_is_exported(
 
 
 def test_a_retirement_that_fails_is_told_and_tried_again(
-    new_exporter: NewExporter, model: Model, base_path: Path, other_file_system: Path
+    new_exporter: NewExporter, model: Model, base_path: Path
 ):
+    def fail(step: Step) -> None:
+        if "/trash/" in step.path and step.name == "rename":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+
     export_all(new_exporter(), model, 1.0)
-    # A rename to another file system fails, even for root.
-    (base_path / ".best_exporter" / "trash").symlink_to(other_file_system)
-    report = export_all(new_exporter(exports_to_keep=1), model, 2.0)
+    disk = SteppedStorage(LocalStorage(), before=fail)
+    exporter = ModelExporter(
+        Location(disk, str(base_path)), exports_to_keep=1, clock=lambda: 1001.0
+    )
+    report = export_all(exporter, model, 2.0)
     assert (report.exported, report.version) == (True, 1001)
     (retired,) = report.retired
     assert retired.version == 1000
     assert "cross-device" in retired.error
     assert report.warnings == [not_deleted(1000, retired.error)]
     assert versions_of(base_path) == [1000, 1001]
-    (base_path / ".best_exporter" / "trash").unlink()
     report = new_exporter(exports_to_keep=1).retire()
     assert [(each.version, each.error) for each in report.retired] == [(1000, "")]
     assert versions_of(base_path) == [1001]

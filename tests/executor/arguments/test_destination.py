@@ -72,3 +72,27 @@ def test_neither(text: str, problem: str, is_message: bool | None):
         "push_destination must be the path of the base directory, or a PushDestination as JSON"
         f" (got {text!r}{problem}). Pass the directory that the model server polls."
     )
+
+
+@pytest.mark.parametrize("base_directory", ["~", "~/serving", "~user/serving"])
+@pytest.mark.parametrize("form", ["{}", '{{"filesystem": {{"base_directory": "{}"}}}}'])
+def test_a_home_directory_that_no_shell_replaces(base_directory: str, form: str):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text is checked below.
+        destination.base_directory_of(form.format(base_directory))
+    assert str(caught.value) == (
+        "push_destination.filesystem.base_directory must not begin with '~' (got"
+        f" {base_directory!r}). Pass the whole path, for example"
+        f" os.path.expanduser({base_directory!r})."
+    )
+
+
+@pytest.mark.parametrize("base_directory", ["/serving/~", "./~serving", "s3://bucket/~me"])
+def test_a_tilde_elsewhere_is_a_name(base_directory: str):
+    assert destination.base_directory_of(base_directory) == base_directory
+
+
+def test_a_destination_in_an_error_has_no_secrets():
+    with pytest.raises(ValueError, match="must be the path") as caught:
+        destination.base_directory_of('{"base": "hdfs://me:pa55@host/serving"}')
+    assert "pa55" not in str(caught.value)
+    assert "hdfs://***@host/serving" in str(caught.value)

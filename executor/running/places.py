@@ -1,0 +1,45 @@
+"""Keeps the base directory out of the artifacts of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from tfx_best_exporter.executor.arguments.errors import FieldValueError
+from tfx_best_exporter.executor.storage.location import Location
+
+
+def check_outside(base: Location, places: Mapping[str, Location]) -> None:
+    """Checks that a base directory is not in one of the run's directories.
+
+    A version below the candidate would change the candidate, and TFX deletes or caches the
+    directories of artifacts without knowing of versions in them. A candidate below the base
+    directory is allowed: it may be an export.
+
+    Args:
+        base: The base directory.
+        places: Directory of the candidate and of each artifact, by a name for the error.
+
+    Raises:
+        FieldValueError: The base directory is one of these directories, or is below one.
+    """
+    for name, place in places.items():
+        if _is_within(base, place):
+            raise FieldValueError(
+                "push_destination.filesystem.base_directory",
+                f"must be outside the artifacts of the run (got {str(base)!r}, in {name} at"
+                f" {str(place)!r}). Use a directory that only this exporter writes to.",
+            )
+
+
+def _is_within(location: Location, directory: Location) -> bool:
+    if location.storage is not directory.storage:
+        return False
+    path, parent = _real_path(location), _real_path(directory)
+    return path == parent or path.startswith(f"{parent}/")
+
+
+def _real_path(location: Location) -> str:
+    """Returns the path after links, which can lead into another directory."""
+    path = location.local_path()
+    return location.path if path is None else os.path.realpath(path)
