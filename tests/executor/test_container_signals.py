@@ -154,10 +154,14 @@ class Steps:
         return sorted(each["Key"].removeprefix(prefix) for each in contents)
 
     def state(self) -> tuple[list[str], list[str]]:
-        """Returns the files in the base directory without their versions, and the outputs'."""
+        """Returns the files in the base directory without their versions, and the outputs'.
+
+        A step that reads a version writes a stamp for it if the version's files are old enough.
+        """
         files = [
             "/".join("<version>" if part.isdecimal() else part for part in name.split("/"))
             for name in self.files(self.base_uri)
+            if "/stamps/" not in name
         ]
         return files, self.files(self.outputs_uri)
 

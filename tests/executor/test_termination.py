@@ -121,10 +121,10 @@ def start(work: str, directory: Path) -> subprocess.Popen[str]:
 )
 @pytest.mark.parametrize("signals", [1, 2])
 def test_sigterm(tmp_path: Path, work: str, words: list[str], signals: int):
-    started = time.monotonic()
     with start(work, tmp_path) as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
+        started = time.monotonic()
         for _ in range(signals):
             process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
