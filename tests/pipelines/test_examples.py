@@ -152,8 +152,8 @@ def with_exporter(example: Example) -> Any:
     )
 
 
-# TFX warns that the nodes were in another pipeline, the one with Pusher. Other warnings are those of
-# the examples.
+# TFX warns that the nodes were in another pipeline, the one with Pusher. The examples cause other
+# warnings.
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("example_of", [penguin, taxi], ids=["penguin", "taxi"])
 def test_what_is_exported_answers_in_a_session(
