@@ -544,15 +544,17 @@ class ExportRecord(_message.Message):
     def __init__(self, schema_version: _Optional[int] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., exported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[_Union[SourceModel, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., manifest: _Optional[_Iterable[_Union[ManifestEntry, _Mapping]]] = ..., decision: _Optional[_Union[ExportDecision, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., pushed_model_uri: _Optional[str] = ..., recipe: _Optional[_Union[Recipe, _Mapping]] = ..., servable_checked: bool = ...) -> None: ...
 
 class Tombstone(_message.Message):
-    __slots__ = ("schema_version", "record", "retired_at", "why", "files_deleted")
+    __slots__ = ("schema_version", "record", "retired_at", "why", "files_deleted", "files")
     SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
     RECORD_FIELD_NUMBER: _ClassVar[int]
     RETIRED_AT_FIELD_NUMBER: _ClassVar[int]
     WHY_FIELD_NUMBER: _ClassVar[int]
     FILES_DELETED_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
     schema_version: int
     record: ExportRecord
     retired_at: _timestamp_pb2.Timestamp
     why: str
     files_deleted: bool
-    def __init__(self, schema_version: _Optional[int] = ..., record: _Optional[_Union[ExportRecord, _Mapping]] = ..., retired_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., why: _Optional[str] = ..., files_deleted: bool = ...) -> None: ...
+    files: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, schema_version: _Optional[int] = ..., record: _Optional[_Union[ExportRecord, _Mapping]] = ..., retired_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., why: _Optional[str] = ..., files_deleted: bool = ..., files: _Optional[_Iterable[str]] = ...) -> None: ...

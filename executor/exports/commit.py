@@ -33,6 +33,10 @@ On a disk, RenameCommit:
       |  remove(trash/<version>-<token>)
     retired     tombstone
 
+After the last state, the tombstone is written again with files_deleted. A version that appears next
+to a finished tombstone was restored by a person, and is never removed. Next to an unfinished one,
+only the files that the tombstone names are removed.
+
 Several versions are retired together. Each step is one batch for all of them, which syncs every
 directory once, and the next step begins when the batch is durable. A kill within a batch leaves
 some versions before the step and the others after it. The next run repairs each of them as above.
@@ -60,12 +64,12 @@ In an object store, MarkerCommit. A *marker* is saved_model.pb, or saved_model.p
       |                                                staging/<version>/: visible
       |  remove_files(staging/<version>/...), while the lock is released
     visible                          all               has nothing to repair: it is served
-      |  write(retired/<version>.json)
+      |  write(retired/<version>.json), with the names of all files
     condemned                        all; tombstone    ExportDirectory.recover removes the
       |                                                tombstone: visible
       |  remove_files(<version>/<marker>)              OUT OF SERVICE
-    deleting                         some; tombstone   ExportDirectory.recover removes the
-      |                                                rest: retired
+    deleting                         some; tombstone   ExportDirectory.recover removes the files
+      |                                                that the tombstone names: retired
       |  remove_files(<version>/...)
     retired                          tombstone
 
@@ -145,10 +149,22 @@ class Commit(Protocol):
         """
         ...
 
+    def files_to_delete(self, version: int) -> Sequence[str]:
+        """Returns the files that `retire` deletes one by one, for the tombstone.
+
+        Raises:
+            OSError: The files cannot be listed.
+        """
+        ...
+
     def retire(
-        self, versions: Sequence[int], check_lease: Callable[[], None]
+        self, versions: Mapping[int, Sequence[str]], check_lease: Callable[[], None]
     ) -> dict[int, OSError]:
         """Takes versions out of service, then deletes their files.
+
+        Args:
+            versions: Result of `files_to_delete` for each version.
+            check_lease: Called before each version is taken out of service.
 
         Returns:
             The error of each version that could not be taken out of service, or whose files could

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from tfx_best_exporter.executor.exports import (
     inspection,
-    pushed_model,
     records,
+    recovery,
     retiring,
     saved_model,
     versions,
@@ -38,7 +38,6 @@ from tfx_best_exporter.executor.exports.version_files import (
     VersionTakenError,
     explained,
     logged,
-    remove_leftover,
 )
 from tfx_best_exporter.executor.exports.versions import (
     MAX_VERSION,
@@ -246,14 +245,6 @@ class ExportDirectory:
         """
         return records.differences(self.record(export), export.location)
 
-    def proofs(self, export: Export) -> list[records.FileProof]:
-        """Returns the result of `verify` for each file, with the checksum that proves it.
-
-        Raises:
-            RecordError: The export has no record, or the record cannot be read.
-        """
-        return records.proofs(self.record(export), export.location)
-
     def tombstones(self, warnings: list[str] | None = None) -> Iterator[pb.Tombstone]:
         """Yields the tombstones of retired exports, newest version first; reads one at a time.
 
@@ -314,36 +305,18 @@ class ExportDirectory:
 
         Complete versions that a model server sees never change.
         """
-        # The listings do not depend on each other, and a store answers each in about 20 ms.
-        leftovers, entries, names, largest_given = at_once(
-            self.base.storage,
-            self._commit.leftovers,
-            self._children,
-            self._tombstones.names,
-            self._largest_version.read,
+        found = recovery.recover(
+            self.base,
+            self._commit,
+            self._tombstones,
+            self._largest_version,
+            children=self._children,
+            check_lease=self._check_lease,
         )
-        found = self._commit.recover(self._check_lease, leftovers)
-        present = {entry.name for entry in entries}
-        for version in records.tombstones_in(names):
-            if str(version) not in present or self._tombstones.is_finished(version):
-                continue
-            self._check_lease()
-            if self._commit.is_visible(version):
-                told = f"an earlier run was interrupted before it had retired version {version}"
-                found.append(remove_leftover(self._tombstones.location(version), told))
-            else:
-                told = f"removed the remaining files of version {version}, which is retired"
-                found.append(remove_leftover(self.base / str(version), told))
-                if found[-1] == told:
-                    self._tombstones.finish(version)
-        half_written = self._tombstones.half_written_in(names)
-        found.extend(remove_leftover(location) for location in half_written)
-        if not found:
-            self._fresh = self._listing_of(entries)
-            self._largest_seen = max(
-                [self._fresh.largest_version, largest_given, *records.tombstones_in(names)]
-            )
-        return tuple(found)
+        if not found.sentences:
+            self._fresh = self._listing_of(found.entries)
+            self._largest_seen = max(self._fresh.largest_version, found.largest_given)
+        return found.sentences
 
     @contextlib.contextmanager
     def work_directory(self) -> Iterator[Path]:
@@ -491,27 +464,6 @@ class ExportDirectory:
                 " need it."
             )
         return record
-
-    def copy_to(
-        self,
-        export: Export,
-        destination: Location,
-        model_files: Sequence[saved_model.ModelFile],
-    ) -> None:
-        """Copies an export with a record, or a foreign one; see `pushed_model.copy_export`."""
-        try:
-            record = self.record(export) if self.has_record(export) else None
-        except RecordError:
-            # The record of a foreign export need not be readable.
-            record = None
-        if record is not None:
-            sizes = export.location.sizes()
-            entries = [*record.manifest, pb.ManifestEntry(path=RECORD_PATH)]
-            # A person may have deleted a file that no model server reads.
-            manifest = [entry for entry in entries if entry.path in sizes]
-        else:
-            manifest = records.manifest_of(saved_model.files_of(export.location))
-        pushed_model.copy_export(export.location, manifest, destination, model_files)
 
     def _check_lease(self) -> None:
         if self._lease is None:

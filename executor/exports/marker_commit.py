@@ -17,6 +17,7 @@ from tfx_best_exporter.executor.exports.version_files import (
     not_removed,
     remove_files,
     remove_leftover,
+    remove_version_files,
     tolerated,
 )
 from tfx_best_exporter.executor.exports.versions import number_of
@@ -179,15 +180,19 @@ class MarkerCommit:
             # next run finds out, and nothing is removed now.
             raise error from None
 
+    def files_to_delete(self, version: int) -> Sequence[str]:
+        """Returns the files of the version; costs one listing."""
+        return sorted((self._base / str(version)).sizes())
+
     def retire(
-        self, versions: Sequence[int], check_lease: Callable[[], None]
+        self, versions: Mapping[int, Sequence[str]], check_lease: Callable[[], None]
     ) -> dict[int, OSError]:
         """Deletes the marker of each version, then its other files, one version at a time."""
         failures: dict[int, OSError] = {}
-        for version in versions:
+        for version, files in versions.items():
             try:
                 check_lease()
-                self._remove_version(version)
+                remove_version_files(self._base / str(version), files)
             except OSError as error:
                 failures[version] = error
         return failures
@@ -271,8 +276,7 @@ class MarkerCommit:
     def _remove_version(self, version: int) -> bool:
         """Removes the files of a version, the marker first; returns whether it had any."""
         destination = self._base / str(version)
-        paths = destination.sizes()
+        paths = [*destination.sizes()]
         if paths:
-            remove_files([destination / marker for marker in MARKERS])
-            remove_files([destination / path for path in paths if path not in MARKERS])
+            remove_version_files(destination, paths)
         return bool(paths)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from tfx_best_exporter.executor.exports import records, saved_model
 from tfx_best_exporter.executor.exports.saved_model import ModelFile
 from tfx_best_exporter.executor.exports.version_files import explained
 from tfx_best_exporter.executor.storage.location import Location
@@ -13,7 +14,6 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 def copy_export(
     export: Location,
-    manifest: Iterable[pb.ManifestEntry],
     destination: Location,
     model_files: Sequence[ModelFile],
 ) -> None:
@@ -24,8 +24,7 @@ def copy_export(
     files are never linked.
 
     Args:
-        export: Version directory of the export.
-        manifest: The files to copy.
+        export: Version directory of an export with a record, or of a foreign one.
         destination: Target directory; it may have files from a run that died.
         model_files: Files of the model that the export was made from.
 
@@ -34,7 +33,7 @@ def copy_export(
     """
     sources = {(file.path, file.digest.size, file.digest.crc32c): file for file in model_files}
     links, copies = [], []
-    for entry in manifest:
+    for entry in _manifest_of(export):
         source = sources.get((entry.path, entry.size, entry.crc32c))
         if source and source.source.storage is destination.storage:
             links.append((source.source, destination / entry.path))
@@ -48,3 +47,17 @@ def copy_export(
         link_files(links)
         copy_files(copies)
         destination.storage.sync(destination.path)
+
+
+def _manifest_of(export: Location) -> list[pb.ManifestEntry]:
+    try:
+        record = records.record_of(export) if records.has_record(export) else None
+    except records.RecordError:
+        # The record of a foreign export need not be readable.
+        record = None
+    if record is None:
+        return records.manifest_of(saved_model.files_of(export))
+    sizes = export.sizes()
+    entries = [*record.manifest, pb.ManifestEntry(path=records.RECORD_PATH)]
+    # A person may have deleted a file that no model server reads.
+    return [entry for entry in entries if entry.path in sizes]

@@ -92,8 +92,16 @@ def _parse(content: Mapping[str, Any], message: _Message) -> None:
             f"its schema_version is {foreign.shown(repr(schema_version), 50)}, not {SCHEMA_VERSION}"
         )
     json_format.ParseDict(dict(content), message, ignore_unknown_fields=True)
-    record = message if isinstance(message, pb.ExportRecord) else message.record
-    _check(record)
+    if isinstance(message, pb.ExportRecord):
+        _check(message)
+        return
+    _check(message.record)
+    for path in message.files:
+        if not _is_inside(path):
+            raise foreign.ForeignContentError(
+                f"it lists the file {foreign.shown(repr(path), 200)}, which is not inside the"
+                " export"
+            )
 
 
 def _check(record: pb.ExportRecord) -> None:
@@ -243,10 +251,17 @@ class Tombstones:
         """
         tombstone = self.read(version)
         tombstone.files_deleted = True
+        tombstone.ClearField("files")
         self.location(version).write(to_json(tombstone))
 
     def write(
-        self, record: pb.ExportRecord, *, why: str, now: float, files_deleted: bool = False
+        self,
+        record: pb.ExportRecord,
+        *,
+        why: str,
+        now: float,
+        files: Sequence[str] = (),
+        files_deleted: bool = False,
     ) -> None:
         """Writes the tombstone of an export: before its files are deleted, and again after that.
 
@@ -254,9 +269,10 @@ class Tombstones:
             record: Record of the export; the tombstone keeps all of it except the manifest.
             why: Reason for retiring the export.
             now: Seconds since the epoch.
+            files: Files that a run may delete to finish the retirement, relative to the export.
             files_deleted: True if no file of the export is left.
         """
-        tombstone = pb.Tombstone(schema_version=SCHEMA_VERSION, record=record, why=why)
+        tombstone = pb.Tombstone(schema_version=SCHEMA_VERSION, record=record, why=why, files=files)
         tombstone.record.ClearField("manifest")
         tombstone.retired_at.FromNanoseconds(int(now * 1e9))
         tombstone.files_deleted = files_deleted

@@ -75,8 +75,12 @@ class RenameCommit:
         if path is not None and base_path is not None:
             readable_as(path, base_path)
 
+    def files_to_delete(self, version: int) -> Sequence[str]:  # noqa: ARG002
+        """Returns nothing, because one rename takes all files away."""
+        return ()
+
     def retire(
-        self, versions: Sequence[int], check_lease: Callable[[], None]
+        self, versions: Mapping[int, Sequence[str]], check_lease: Callable[[], None]
     ) -> dict[int, OSError]:
         """Renames the versions into the trash, and deletes them there once all renames are durable.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from tfx_best_exporter.executor.exports.commit import Commit
 from tfx_best_exporter.executor.exports.records import Tombstones
@@ -36,10 +36,13 @@ def retire(
     Returns:
         The error of each export that was not retired, or not completely.
     """
+    files: dict[int, Sequence[str]] = {}
 
     def condemn(batch: Storage, export: Export) -> None:
         check_lease()
-        tombstones.on(batch).write(records[export], why=reasons[export], now=now)
+        # Files that appear after this listing are another program's, and stay.
+        files[export.version] = found = commit.files_to_delete(export.version)
+        tombstones.on(batch).write(records[export], why=reasons[export], now=now, files=found)
 
     def finish(batch: Storage, export: Export) -> None:
         check_lease()
@@ -53,7 +56,7 @@ def retire(
 
     problems = in_batch(condemn, records, storage)
     condemned = {export.version: export for export in records if export not in problems}
-    kept = commit.retire([*condemned], check_lease)
+    kept = commit.retire({version: files[version] for version in condemned}, check_lease)
     problems |= {condemned[version]: error for version, error in kept.items()}
     # A tombstone that is not finished is harmless: no file of the export is left.
     in_batch(finish, [export for export in records if export not in problems], storage)

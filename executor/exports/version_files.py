@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 
-from tfx_best_exporter.executor.exports.saved_model import ModelFile, total_size
+from tfx_best_exporter.executor.exports.saved_model import MARKERS, ModelFile, total_size
 from tfx_best_exporter.executor.redaction import shown
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import StorageError
@@ -55,6 +55,17 @@ def remove_files(files: Sequence[Location]) -> None:
     """Deletes files of one storage without a listing; skips absent files."""
     if files:
         files[0].storage.remove_files([file.path for file in files])
+
+
+def remove_version_files(version: Location, paths: Sequence[str]) -> None:
+    """Deletes files of a version in an object store, the marker first, without a listing.
+
+    Args:
+        version: The version directory.
+        paths: The files, relative to the directory.
+    """
+    remove_files([version / marker for marker in MARKERS])
+    remove_files([version / path for path in paths if path not in MARKERS])
 
 
 def below(destination: Location, files: Sequence[ModelFile]) -> list[tuple[ModelFile, Location]]:

@@ -12,6 +12,7 @@ from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
 from tfx_best_exporter.executor.evaluations.best import Reevaluated
+from tfx_best_exporter.executor.exports import pushed_model
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
@@ -197,7 +198,7 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
     if decision.reason == pb.ExportDecision.ALREADY_BEST:
         export = _pushed_export(observation, exports.base)
     if export is not None and request.pushed_model is not None:
-        exports.copy_to(export, request.pushed_model, source.files)
+        pushed_model.copy_export(export.location, request.pushed_model, source.files)
     if observation.being_written:
         # The version may become the best, and a person may need the others to repair it.
         outcome = Outcome()

@@ -256,6 +256,7 @@ PROTO = {
         "retired_at": 3,
         "why": 4,
         "files_deleted": 5,
+        "files": 6,
     },
     "tfx_best_exporter.MetricDirection": {
         "METRIC_DIRECTION_UNSPECIFIED": 0,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.executor.plain import FILES, files_of, publish, recover, retire
+from tfx_best_exporter.executor.exports import pushed_model
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.storage.registry import STORAGES, Registry, StorageRow
 
@@ -22,7 +23,7 @@ def test_exports_on_another_storage(tmp_path: Path):
     assert exports.verify(second) == []
     assert {name: (second.location / name).read(1000) for name in FILES} == FILES
 
-    exports.copy_to(second, root / "pushed_model", files_of(tmp_path / "model"))
+    pushed_model.copy_export(second.location, root / "pushed_model", files_of(tmp_path / "model"))
     assert (root / "pushed_model").sizes() == second.location.sizes()
 
     retire(exports, first, why="too old", now=0)

@@ -194,7 +194,7 @@ def test_publish_and_retire(commit: Commit, base_path: Path, model_path: Path):
     assert in_sight(base_path) == {"5": WHOLE, "6": WHOLE}
     assert commit.is_visible(5)
     commit.clean_up()
-    assert commit.retire([5], held) == {}
+    assert commit.retire({5: commit.files_to_delete(5)}, held) == {}
     assert in_sight(base_path) == {"6": WHOLE}
     assert (commit.is_visible(5), commit.is_visible(6)) == (False, True)
     assert left_in(base_path) == []
@@ -244,7 +244,9 @@ def test_without_the_lease_nothing_comes_into_sight(
 
 def test_without_the_lease_nothing_is_retired(commit: Commit, base_path: Path, model_path: Path):
     commit.publish(5, files_of(model_path), CONTENTS, held)
-    assert [type(error) for error in commit.retire([5], lost).values()] == [LeaseLostError]
+    assert [
+        type(error) for error in commit.retire({5: commit.files_to_delete(5)}, lost).values()
+    ] == [LeaseLostError]
     assert in_sight(base_path) == {"5": WHOLE}
 
 
@@ -259,7 +261,8 @@ def test_each_of_several_versions_is_retired_or_fails(
         if next(checks) == 1:
             raise LeaseLostError("lost")
 
-    failures = commit.retire([5, 6], lose_at_the_second)
+    files = {version: commit.files_to_delete(version) for version in (5, 6)}
+    failures = commit.retire(files, lose_at_the_second)
     assert [type(error) for error in failures.values()] == [LeaseLostError]
     (kept,) = failures
     assert in_sight(base_path) == {str(kept): WHOLE, "7": WHOLE}
@@ -356,11 +359,11 @@ def test_a_retired_version_is_out_of_sight_before_it_is_deleted(base_path: Path,
     commit = rename_commit(disk, base_path)
     commit.publish(5, files_of(model_path), CONTENTS, held)
     disk.steps.clear()
-    assert commit.retire([5], lambda: disk.steps.append("check")) == {}
+    assert commit.retire({5: ()}, lambda: disk.steps.append("check")) == {}
     assert disk.steps == ["check", "rename", "end of batch", "remove", "end of batch"]
     commit.publish(6, files_of(model_path), CONTENTS, held)
     disk.failures["remove"] = OSError(5, "Input/output error")
-    assert commit.retire([6], held) == {6: disk.failures["remove"]}
+    assert commit.retire({6: ()}, held) == {6: disk.failures["remove"]}
     assert not commit.is_visible(6)
     (left_path,) = (base_path / ".best_exporter" / "trash").iterdir()
     assert read_files(left_path) == WHOLE
@@ -374,7 +377,7 @@ def test_all_renames_are_durable_before_the_first_deletion(base_path: Path, mode
     for version in (5, 6):
         commit.publish(version, files_of(model_path), CONTENTS, held)
     disk.steps.clear()
-    assert commit.retire([5, 6], held) == {}
+    assert commit.retire({5: (), 6: ()}, held) == {}
     assert disk.steps == ["rename", "rename", "end of batch", "remove", "remove", "end of batch"]
 
 
@@ -386,7 +389,7 @@ def test_versions_whose_renames_may_not_be_durable_keep_their_files(
     for version in (5, 6):
         commit.publish(version, files_of(model_path), CONTENTS, held)
     disk.failures["end of batch"] = error = OSError(5, "Input/output error")
-    assert commit.retire([5, 6], held) == {5: error, 6: error}
+    assert commit.retire({5: (), 6: ()}, held) == {5: error, 6: error}
     assert len(left_in(base_path)) == 2 * len(WHOLE)
     del disk.failures["end of batch"]
     assert len(commit.recover(held)) == 2
@@ -483,8 +486,9 @@ def test_the_marker_is_deleted_first(
     model_path = write_files(tmp_path / "model", {**files, marker: b"graph"})
     marker_commit.publish(5, files_of(model_path), CONTENTS, held)
     assert marker_commit.is_visible(5)
+    listed = {5: marker_commit.files_to_delete(5)}
     bucket.steps.clear()
-    assert marker_commit.retire([5], lambda: bucket.steps.append("check the lease")) == {}
+    assert marker_commit.retire(listed, lambda: bucket.steps.append("check the lease")) == {}
     assert bucket.steps[:2] == ["check the lease", f"remove base/5/{marker}"]
     assert sorted(bucket.steps[2:]) == sorted(
         f"remove base/5/{name}" for name in (*files, RECORD_PATH)

@@ -1,6 +1,7 @@
 import contextlib
 import dataclasses
 import io
+import json
 import os
 import re
 import shutil
@@ -29,7 +30,7 @@ from tests.executor.plain import (
     write_files,
 )
 from tests.waiting import until
-from tfx_best_exporter.executor.exports import records, saved_model
+from tfx_best_exporter.executor.exports import pushed_model, records, saved_model
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError
 from tfx_best_exporter.executor.exports.saved_model import ModelFile
@@ -561,6 +562,57 @@ def test_publish_leaves_nothing_when_there_is_no_record(base: ExportDirectory, m
     assert state_of(base) == {"staging": []}
 
 
+def interrupted_retirement(bucket: Bucket, model_path: Path) -> ExportDirectory:
+    """Returns a base directory in which version 5 is out of service, but not yet deleted."""
+    base = ExportDirectory(bucket.location("base"))
+    for version in (5, 6):
+        publish(base, version, model_path)
+
+    def refuse(step: str) -> None:
+        if step.startswith("remove base/5/") and "saved_model.pb" not in step:
+            raise StorageError("no answer")
+
+    bucket.before = refuse
+    with base.lock(), pytest.raises(StorageError):
+        base.retire(base.exports()[0], why="too old", now=0)
+    bucket.before = lambda step: None
+    return base
+
+
+def test_only_files_that_the_tombstone_names_are_removed(tmp_path: Path, model_path: Path):
+    base = interrupted_retirement(Bucket(tmp_path), model_path)
+    export_path = tmp_path / "base" / "5"
+    theirs = {"notes.txt": b"theirs", "variables/variables.data-00000-of-00002": b"theirs"}
+    write_files(export_path, theirs)
+    assert recover(base) == ("removed the remaining files of version 5, which is retired",)
+    assert read_files(export_path) == theirs
+    tombstone = json.loads((tmp_path / "base/.best_exporter/retired/5.json").read_bytes())
+    assert tombstone["files_deleted"]
+    assert "files" not in tombstone
+    assert recover(base) == ()
+    assert read_files(export_path) == theirs
+
+
+@pytest.mark.parametrize(
+    "files", [[], ["../6/saved_model.pb"]], ids=["of an earlier release", "leads out"]
+)
+def test_a_tombstone_that_names_no_file_of_its_export(
+    tmp_path: Path, model_path: Path, files: list[str]
+):
+    base = interrupted_retirement(Bucket(tmp_path), model_path)
+    path = tmp_path / "base/.best_exporter/retired/5.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "files": files}))
+    before = {version: read_files(tmp_path / "base" / version) for version in ("5", "6")}
+    kept = (
+        "kept the files of version 5, which a release that recorded no file names has retired. If"
+        " no person is restoring the version, remove them."
+    )
+    assert recover(base) == (() if files else (kept,))
+    assert recover(base) == ()
+    for version, content in before.items():
+        assert read_files(tmp_path / "base" / version) == content
+
+
 def test_nothing_is_written_without_the_lock(
     base: ExportDirectory, base_path: Path, model_path: Path
 ):
@@ -718,7 +770,7 @@ def test_an_error_of_the_disk_says_what_to_do(base_path: Path, model_path: Path,
     disk.end = "/words.txt"
     pushed_model_path = tmp_path / "pushed_model"
     with pytest.raises(StorageError) as caught:
-        base.copy_to(export, Location(disk, str(pushed_model_path)), [])
+        pushed_model.copy_export(export.location, Location(disk, str(pushed_model_path)), [])
     assert str(caught.value) == (
         f"cannot write the artifact pushed_model to {pushed_model_path}: [Errno 28] No space left"
         f" on device: '{pushed_model_path}/assets/words.txt'. The served export is complete. Free"
@@ -1080,7 +1132,7 @@ def test_copy_to_links_the_model_and_copies_the_rest(
     with base.lock():
         export, _ = base.publish(5, files, record_of())
     copy_path = tmp_path / "pushed_model"
-    base.copy_to(export, location_of(copy_path), model_files)
+    pushed_model.copy_export(export.location, location_of(copy_path), model_files)
     assert read_files(copy_path) == read_files(Path(export.path))
     for name in FILES:
         assert (copy_path / name).samefile(model_path / name)
@@ -1090,7 +1142,7 @@ def test_copy_to_links_the_model_and_copies_the_rest(
     # A second copy repairs the leftovers of a run that died.
     (copy_path / "saved_model.pb").unlink()
     (copy_path / "saved_model.pb").write_bytes(b"half")
-    base.copy_to(export, location_of(copy_path), model_files)
+    pushed_model.copy_export(export.location, location_of(copy_path), model_files)
     assert read_files(copy_path) == read_files(Path(export.path))
 
 
@@ -1099,7 +1151,9 @@ def test_copy_to_copies_what_the_export_changed(
 ):
     export = publish(base, 5, model_path)
     other_path = write_files(tmp_path / "other", {**FILES, "saved_model.pb": b"other"})
-    base.copy_to(export, location_of(tmp_path / "pushed_model"), files_of(other_path))
+    pushed_model.copy_export(
+        export.location, location_of(tmp_path / "pushed_model"), files_of(other_path)
+    )
     assert (tmp_path / "pushed_model" / "saved_model.pb").read_bytes() == FILES["saved_model.pb"]
     assert (tmp_path / "pushed_model" / "assets/words.txt").samefile(
         other_path / "assets/words.txt"
@@ -1111,7 +1165,9 @@ def test_copy_to_of_a_foreign_export(
 ):
     write_files(base_path / "5")
     (export,) = base.exports()
-    base.copy_to(export, location_of(tmp_path / "pushed_model"), files_of(model_path))
+    pushed_model.copy_export(
+        export.location, location_of(tmp_path / "pushed_model"), files_of(model_path)
+    )
     assert read_files(tmp_path / "pushed_model") == FILES
 
 
@@ -1122,8 +1178,8 @@ def test_copy_to_another_storage(tmp_path: Path, model_path: Path):
     in_bucket = on(bucket, files_of(write_files(tmp_path / "model_in_bucket")))
     for model_files, verbs in ((files_of(model_path), {"copy"}), (in_bucket, {"copy"})):
         bucket.steps.clear()
-        base.copy_to(export, bucket.location("pushed_model"), model_files)
+        pushed_model.copy_export(export.location, bucket.location("pushed_model"), model_files)
         assert {step.partition(" ")[0] for step in bucket.steps} == verbs
         assert read_files(tmp_path / "pushed_model") == read_files(tmp_path / "base" / "5")
-    base.copy_to(export, location_of(tmp_path / "local"), in_bucket)
+    pushed_model.copy_export(export.location, location_of(tmp_path / "local"), in_bucket)
     assert read_files(tmp_path / "local") == read_files(tmp_path / "base" / "5")

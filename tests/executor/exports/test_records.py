@@ -374,7 +374,7 @@ def test_each_file_has_its_proof(tmp_path: Path, model_path: Path):
         "variables/variables.data-00000-of-00001": ("sha256", False),
         "variables/variables.index": ("sha256", False),
     }
-    assert exports.proofs(export)[-1].proof == "sha256"
+    assert records.proofs(exports.record(export), export.location)[-1].proof == "sha256"
 
 
 def test_a_copy_within_a_store_has_no_sha256(tmp_path: Path, model_path: Path):
@@ -384,5 +384,7 @@ def test_a_copy_within_a_store_has_no_sha256(tmp_path: Path, model_path: Path):
     with exports.lock():
         export, _ = exports.publish(5, files, record_of())
     assert {entry.sha256 for entry in exports.record(export).manifest} == {""}
-    assert {proof.proof for proof in exports.proofs(export)} == {"crc32c"}
+    assert {
+        proof.proof for proof in records.proofs(records.record_of(export.location), export.location)
+    } == {"crc32c"}
     assert exports.verify(export) == []

@@ -1,0 +1,94 @@
+"""Repairs a base directory after a run that died: the right column of the diagrams in commit.py."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from tfx_best_exporter.executor.exports import records
+from tfx_best_exporter.executor.exports.commit import Commit
+from tfx_best_exporter.executor.exports.largest_version import LargestVersion
+from tfx_best_exporter.executor.exports.records import Tombstones
+from tfx_best_exporter.executor.exports.version_files import (
+    not_removed,
+    remove_leftover,
+    remove_version_files,
+)
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import Entry
+from tfx_best_exporter.executor.storage.transfer import at_once
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What a repair has found.
+
+    Attributes:
+        sentences: A sentence for each leftover; empty if nothing has changed.
+        entries: Entries of the base directory before the repair.
+        largest_given: The largest version among the tombstones and in the note of the largest one.
+    """
+
+    sentences: tuple[str, ...]
+    entries: Sequence[Entry]
+    largest_given: int
+
+
+def recover(
+    base: Location,
+    commit: Commit,
+    tombstones: Tombstones,
+    largest_version: LargestVersion,
+    *,
+    children: Callable[[], Sequence[Entry]],
+    check_lease: Callable[[], None],
+) -> Recovery:
+    """Finishes or removes the leftovers of a run that died.
+
+    Args:
+        base: The base directory.
+        commit: Commit of the base directory.
+        tombstones: The tombstones of the base directory.
+        largest_version: Note of the largest version ever given.
+        children: Lists the base directory.
+        check_lease: Called before each change.
+
+    Raises:
+        LeaseLostError: Another writer took over the lock.
+        OSError: A directory cannot be listed.
+    """
+    # The listings do not depend on each other, and a store answers each in about 20 ms.
+    leftovers, entries, names, noted = at_once(
+        base.storage, commit.leftovers, children, tombstones.names, largest_version.read
+    )
+    found = commit.recover(check_lease, leftovers)
+    present = {entry.name for entry in entries}
+    retired = records.tombstones_in(names)
+    for version in retired:
+        if str(version) not in present or tombstones.is_finished(version):
+            continue
+        check_lease()
+        if commit.is_visible(version):
+            told = f"an earlier run was interrupted before it had retired version {version}"
+            found.append(remove_leftover(tombstones.location(version), told))
+        else:
+            found.append(_finish_retirement(version, base, tombstones))
+    found.extend(remove_leftover(location) for location in tombstones.half_written_in(names))
+    return Recovery(sentences=tuple(found), entries=entries, largest_given=max([noted, *retired]))
+
+
+def _finish_retirement(version: int, base: Location, tombstones: Tombstones) -> str:
+    """Deletes the files that an unfinished tombstone names; returns a sentence about them."""
+    location = base / str(version)
+    try:
+        files = tombstones.read(version).files
+        remove_version_files(location, files)
+        tombstones.finish(version)
+    except OSError as error:
+        return not_removed(location, error)
+    if not files:
+        return (
+            f"kept the files of version {version}, which a release that recorded no file names has"
+            " retired. If no person is restoring the version, remove them."
+        )
+    return f"removed the remaining files of version {version}, which is retired"
