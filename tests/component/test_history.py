@@ -20,6 +20,7 @@ from tests.tfx_runs import Candidate, PipelineRuns, exec_properties, keep_latest
 from tfx_best_exporter.component import history
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.protocol import StorageError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 DELETED = mlmd.Artifact.DELETED
@@ -603,7 +604,6 @@ NESTED = "[" * 20_000 + "]" * 20_000
         pytest.param(lambda path: path.write_text(NESTED), id="nested"),
         pytest.param(Path.mkdir, id="directory"),
         pytest.param(os.mkfifo, id="pipe"),
-        pytest.param(lambda path: path.symlink_to("nowhere"), id="dangling link"),
     ],
 )
 def test_a_tombstone_that_cannot_be_read_is_a_warning(
@@ -614,6 +614,20 @@ def test_a_tombstone_that_cannot_be_read_is_a_warning(
     make(tombstone_path(runs, version))
     [warning] = prior_of(runs)["warnings"]
     assert warning.startswith(f"the tombstone of version {version} is not used: cannot read ")
+    assert state_of(runs, pushed_model) == DELETED
+
+
+def test_a_tombstone_that_is_a_link_is_refused(runs: PipelineRuns):
+    """The executor fails with this error, which the driver passes to it."""
+    pushed_model, tombstone = retire_first(runs)
+    path = tombstone_path(runs, tombstone.record.version - 1)
+    path.symlink_to("nowhere")
+    with pytest.raises(StorageError) as caught:
+        prior_of(runs)
+    assert str(path) in str(caught.value)
+    assert state_of(runs, pushed_model) == LIVE
+    path.unlink()
+    assert prior_of(runs)["warnings"] == []
     assert state_of(runs, pushed_model) == DELETED
 
 
