@@ -166,15 +166,15 @@ def decide_only(
 
 def _logged_run(settings: Settings, source: CandidateModel, request: Request) -> pb.ExportDecision:
     """Runs with the lock, and adds a line to the decision log, for a failure too."""
-    log = settings.exports.decision_log
+    log, now = settings.exports.decision_log, settings.clock()
     try:
-        result = _run_locked(settings, source, request)
+        result = _run_locked(settings, source, request, now)
     except LeaseLostError:
         # The run starts again.
         raise
     except Exception as error:
         failure = redacted(f"{type(error).__name__}: {error}")
-        line = log_line.failure_line(failure, source, request.provenance, settings.clock())
+        line = log_line.failure_line(failure, source, request.provenance, now)
         with logged("add the failure to the decision log of", settings.exports.base):
             log.append(line)
         raise
@@ -186,9 +186,10 @@ def _logged_run(settings: Settings, source: CandidateModel, request: Request) ->
     return result
 
 
-def _run_locked(settings: Settings, source: CandidateModel, request: Request) -> pb.ExportDecision:
+def _run_locked(
+    settings: Settings, source: CandidateModel, request: Request, now: float
+) -> pb.ExportDecision:
     exports = settings.exports
-    now = settings.clock()
     warnings = exports.recover()
     instructions = exports.operators.instructions(now)
     needs = settings.policy.needs(source.candidate)
