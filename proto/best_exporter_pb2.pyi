@@ -109,7 +109,7 @@ class Guardrail(_message.Message):
     def __init__(self, metric: _Optional[_Union[MetricKey, _Mapping]] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., bound: _Optional[float] = ..., max_absolute_regression: _Optional[float] = ..., max_relative_regression: _Optional[float] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., every_slice_min_examples: _Optional[float] = ...) -> None: ...
 
 class ComparePolicy(_message.Message):
-    __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds")
+    __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds", "approval", "force_model")
     class OnUnknownBest(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ON_UNKNOWN_BEST_UNSPECIFIED: _ClassVar[ComparePolicy.OnUnknownBest]
@@ -130,6 +130,14 @@ class ComparePolicy(_message.Message):
     REQUIRE_SAME_DATA: ComparePolicy.Comparability
     PREFER_SAME_DATA: ComparePolicy.Comparability
     ANY: ComparePolicy.Comparability
+    class Approval(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        APPROVAL_UNSPECIFIED: _ClassVar[ComparePolicy.Approval]
+        NOT_REQUIRED: _ClassVar[ComparePolicy.Approval]
+        REQUIRED: _ClassVar[ComparePolicy.Approval]
+    APPROVAL_UNSPECIFIED: ComparePolicy.Approval
+    NOT_REQUIRED: ComparePolicy.Approval
+    REQUIRED: ComparePolicy.Approval
     METRIC_FIELD_NUMBER: _ClassVar[int]
     COMPARE_FN_FIELD_NUMBER: _ClassVar[int]
     ON_UNKNOWN_BEST_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +148,8 @@ class ComparePolicy(_message.Message):
     ALLOW_SIGNATURE_CHANGE_FIELD_NUMBER: _ClassVar[int]
     FORCE_FIELD_NUMBER: _ClassVar[int]
     MAX_BEST_EVALUATION_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    FORCE_MODEL_FIELD_NUMBER: _ClassVar[int]
     metric: MetricRule
     compare_fn: str
     on_unknown_best: ComparePolicy.OnUnknownBest
@@ -150,7 +160,9 @@ class ComparePolicy(_message.Message):
     allow_signature_change: bool
     force: str
     max_best_evaluation_age_seconds: int
-    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ...) -> None: ...
+    approval: ComparePolicy.Approval
+    force_model: str
+    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ..., approval: _Optional[_Union[ComparePolicy.Approval, str]] = ..., force_model: _Optional[str] = ...) -> None: ...
 
 class RetentionPolicy(_message.Message):
     __slots__ = ("keep_latest", "keep_younger_than_seconds", "keep_versions", "keep_best", "keep_every_seconds", "max_bytes")
@@ -384,6 +396,9 @@ class ExportDecision(_message.Message):
         BEST_EVALUATION_TOO_OLD: _ClassVar[ExportDecision.Reason]
         BEING_WRITTEN: _ClassVar[ExportDecision.Reason]
         REEXPORTED: _ClassVar[ExportDecision.Reason]
+        ON_HOLD: _ClassVar[ExportDecision.Reason]
+        REJECTED: _ClassVar[ExportDecision.Reason]
+        AWAITING_APPROVAL: _ClassVar[ExportDecision.Reason]
     REASON_UNSPECIFIED: ExportDecision.Reason
     FIRST_EXPORT: ExportDecision.Reason
     BETTER: ExportDecision.Reason
@@ -404,6 +419,9 @@ class ExportDecision(_message.Message):
     BEST_EVALUATION_TOO_OLD: ExportDecision.Reason
     BEING_WRITTEN: ExportDecision.Reason
     REEXPORTED: ExportDecision.Reason
+    ON_HOLD: ExportDecision.Reason
+    REJECTED: ExportDecision.Reason
+    AWAITING_APPROVAL: ExportDecision.Reason
     class Basis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         BASIS_UNSPECIFIED: _ClassVar[ExportDecision.Basis]
@@ -495,6 +513,106 @@ class ExportDecision(_message.Message):
     guardrail_count: int
     def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., basis: _Optional[_Union[ExportDecision.Basis, str]] = ..., guardrails: _Optional[_Iterable[_Union[GuardrailResult, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SliceChange, _Mapping]]] = ..., slice_count: _Optional[int] = ..., signature_changes: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ..., guardrail_count: _Optional[int] = ...) -> None: ...
 
+class OperatorAction(_message.Message):
+    __slots__ = ("operator", "reason", "at")
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    operator: str
+    reason: str
+    at: _timestamp_pb2.Timestamp
+    def __init__(self, operator: _Optional[str] = ..., reason: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Hold(_message.Message):
+    __slots__ = ("schema_version", "action", "until")
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    schema_version: int
+    action: OperatorAction
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, schema_version: _Optional[int] = ..., action: _Optional[_Union[OperatorAction, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Rejection(_message.Message):
+    __slots__ = ("schema_version", "action", "digest", "version", "model_uri")
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_URI_FIELD_NUMBER: _ClassVar[int]
+    schema_version: int
+    action: OperatorAction
+    digest: str
+    version: int
+    model_uri: str
+    def __init__(self, schema_version: _Optional[int] = ..., action: _Optional[_Union[OperatorAction, _Mapping]] = ..., digest: _Optional[str] = ..., version: _Optional[int] = ..., model_uri: _Optional[str] = ...) -> None: ...
+
+class Pin(_message.Message):
+    __slots__ = ("schema_version", "action", "version")
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    schema_version: int
+    action: OperatorAction
+    version: int
+    def __init__(self, schema_version: _Optional[int] = ..., action: _Optional[_Union[OperatorAction, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+
+class Release(_message.Message):
+    __slots__ = ("schema_version", "action", "version")
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    schema_version: int
+    action: OperatorAction
+    version: int
+    def __init__(self, schema_version: _Optional[int] = ..., action: _Optional[_Union[OperatorAction, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
+
+class Withdrawal(_message.Message):
+    __slots__ = ("schema_version", "action", "version", "state", "digest", "record", "files")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[Withdrawal.State]
+        WITHDRAWING: _ClassVar[Withdrawal.State]
+        WITHDRAWN: _ClassVar[Withdrawal.State]
+        RESTORING: _ClassVar[Withdrawal.State]
+        PURGED: _ClassVar[Withdrawal.State]
+    STATE_UNSPECIFIED: Withdrawal.State
+    WITHDRAWING: Withdrawal.State
+    WITHDRAWN: Withdrawal.State
+    RESTORING: Withdrawal.State
+    PURGED: Withdrawal.State
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    schema_version: int
+    action: OperatorAction
+    version: int
+    state: Withdrawal.State
+    digest: str
+    record: ExportRecord
+    files: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, schema_version: _Optional[int] = ..., action: _Optional[_Union[OperatorAction, _Mapping]] = ..., version: _Optional[int] = ..., state: _Optional[_Union[Withdrawal.State, str]] = ..., digest: _Optional[str] = ..., record: _Optional[_Union[ExportRecord, _Mapping]] = ..., files: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class AwaitingApproval(_message.Message):
+    __slots__ = ("schema_version", "record", "staged_at", "expires_at", "best_version", "best_digest")
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    STAGED_AT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    BEST_VERSION_FIELD_NUMBER: _ClassVar[int]
+    BEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    schema_version: int
+    record: ExportRecord
+    staged_at: _timestamp_pb2.Timestamp
+    expires_at: _timestamp_pb2.Timestamp
+    best_version: int
+    best_digest: str
+    def __init__(self, schema_version: _Optional[int] = ..., record: _Optional[_Union[ExportRecord, _Mapping]] = ..., staged_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., best_version: _Optional[int] = ..., best_digest: _Optional[str] = ...) -> None: ...
+
 class ExtraAsset(_message.Message):
     __slots__ = ("destination", "digest")
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -516,7 +634,7 @@ class Recipe(_message.Message):
     def __init__(self, as_text: bool = ..., assets_extra: _Optional[_Iterable[_Union[ExtraAsset, _Mapping]]] = ..., serving_signatures_fn: _Optional[str] = ..., resaved: bool = ...) -> None: ...
 
 class ExportRecord(_message.Message):
-    __slots__ = ("schema_version", "version", "name", "exported_at", "model", "evaluation", "manifest", "decision", "provenance", "pushed_model_uri", "recipe", "servable_checked")
+    __slots__ = ("schema_version", "version", "name", "exported_at", "model", "evaluation", "manifest", "decision", "provenance", "pushed_model_uri", "recipe", "servable_checked", "promotion", "approval", "adoption")
     SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -529,6 +647,9 @@ class ExportRecord(_message.Message):
     PUSHED_MODEL_URI_FIELD_NUMBER: _ClassVar[int]
     RECIPE_FIELD_NUMBER: _ClassVar[int]
     SERVABLE_CHECKED_FIELD_NUMBER: _ClassVar[int]
+    PROMOTION_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    ADOPTION_FIELD_NUMBER: _ClassVar[int]
     schema_version: int
     version: int
     name: str
@@ -541,7 +662,10 @@ class ExportRecord(_message.Message):
     pushed_model_uri: str
     recipe: Recipe
     servable_checked: bool
-    def __init__(self, schema_version: _Optional[int] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., exported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[_Union[SourceModel, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., manifest: _Optional[_Iterable[_Union[ManifestEntry, _Mapping]]] = ..., decision: _Optional[_Union[ExportDecision, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., pushed_model_uri: _Optional[str] = ..., recipe: _Optional[_Union[Recipe, _Mapping]] = ..., servable_checked: bool = ...) -> None: ...
+    promotion: OperatorAction
+    approval: OperatorAction
+    adoption: OperatorAction
+    def __init__(self, schema_version: _Optional[int] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., exported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[_Union[SourceModel, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., manifest: _Optional[_Iterable[_Union[ManifestEntry, _Mapping]]] = ..., decision: _Optional[_Union[ExportDecision, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., pushed_model_uri: _Optional[str] = ..., recipe: _Optional[_Union[Recipe, _Mapping]] = ..., servable_checked: bool = ..., promotion: _Optional[_Union[OperatorAction, _Mapping]] = ..., approval: _Optional[_Union[OperatorAction, _Mapping]] = ..., adoption: _Optional[_Union[OperatorAction, _Mapping]] = ...) -> None: ...
 
 class Tombstone(_message.Message):
     __slots__ = ("schema_version", "record", "retired_at", "why", "files_deleted", "files")

@@ -8,6 +8,9 @@
     <base>/.best_exporter/retired/<version>.json         tombstones
     <base>/.best_exporter/stamps/<version>.json          stamps of files whose content was checked
     <base>/.best_exporter/largest_version                the largest version ever given
+    <base>/.best_exporter/decisions.jsonl                one line for every run and operation
+
+operators.py lists the files of operators.
 
 commit.py describes how a version appears and disappears, all or nothing.
 """
@@ -29,9 +32,11 @@ from tfx_best_exporter.executor.exports import (
     versions,
 )
 from tfx_best_exporter.executor.exports.commit import commit_for
+from tfx_best_exporter.executor.exports.decision_log import DecisionLog
 from tfx_best_exporter.executor.exports.hashing import hashing
 from tfx_best_exporter.executor.exports.largest_version import LargestVersion
 from tfx_best_exporter.executor.exports.links import check_no_links
+from tfx_best_exporter.executor.exports.operators import Operators
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError, Tombstones
 from tfx_best_exporter.executor.exports.stamps import Stamps
 from tfx_best_exporter.executor.exports.version_files import (
@@ -47,16 +52,11 @@ from tfx_best_exporter.executor.exports.versions import (
     Served,
     Status,
 )
+from tfx_best_exporter.executor.exports.withdrawals import Withdrawals
 from tfx_best_exporter.executor.storage.local_modes import warn_if_unreadable
 from tfx_best_exporter.executor.storage.location import Location
-from tfx_best_exporter.executor.storage.protocol import (
-    Entry,
-    Lease,
-)
-from tfx_best_exporter.executor.storage.transfer import (
-    at_once,
-    in_background,
-)
+from tfx_best_exporter.executor.storage.protocol import Entry, Lease
+from tfx_best_exporter.executor.storage.transfer import at_once, in_background
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Name of the state directory in the base directory. Model servers ignore names other than numbers.
@@ -84,11 +84,14 @@ class ExportDirectory:
             base: Directory that the model server polls; it need not exist yet.
         """
         self.base = base
-        self._state = base / STATE_DIRECTORY
-        self._tombstones = Tombstones(self._state / "retired")
-        self._stamps = Stamps(self._state / "stamps")
-        self._largest_version = LargestVersion(self._state / "largest_version")
-        self._commit = commit_for(base, self._state)
+        self.state = base / STATE_DIRECTORY
+        self._tombstones = Tombstones(self.state / "retired")
+        self._stamps = Stamps(self.state / "stamps")
+        self._largest_version = LargestVersion(self.state / "largest_version")
+        self._commit = commit_for(base, self.state)
+        self.operators = Operators(self.state)
+        self.withdrawals = Withdrawals(base, self.state, self.check_lease)
+        self.decision_log = DecisionLog(self.state / "decisions.jsonl")
         self._lease: Lease | None = None
         # What `recover` has listed and read, for `served` and for `next_version` after it.
         self._fresh: Listing | None = None
@@ -105,7 +108,7 @@ class ExportDirectory:
             StorageError: The state directory, or an entry of it, is a link.
             OSError: The base directory cannot be written.
         """
-        check_no_links(self._state)
+        check_no_links(self.state)
         path = self.base.local_path()
         self._is_new = path is not None and not path.exists()
         with contextlib.ExitStack() as stack:
@@ -118,7 +121,7 @@ class ExportDirectory:
             ):
                 try:
                     self._lease = stack.enter_context(
-                        self.base.storage.lock((self._state / "lock").path, timeout_seconds)
+                        self.base.storage.lock((self.state / "lock").path, timeout_seconds)
                     )
                 except NotADirectoryError:
                     # A lock cannot be created below a file. The listing explains the error.
@@ -150,7 +153,7 @@ class ExportDirectory:
             RecordError: The best has a record that cannot be parsed, or a newer version has.
             OSError: The base directory cannot be read.
         """
-        check_no_links(self._state)
+        check_no_links(self.state)
         fresh, self._fresh = self._fresh, None
         listing = fresh or self._listing()
         warnings = [*listing.strays]
@@ -256,7 +259,7 @@ class ExportDirectory:
             warnings: List that gets a sentence for each tombstone that cannot be read; None to only
                 log it.
         """
-        check_no_links(self._state)
+        check_no_links(self.state)
         present = {*self._listing().versions}
         for version in reversed(self._tombstones.versions()):
             if version in present:
@@ -310,8 +313,9 @@ class ExportDirectory:
             self._commit,
             self._tombstones,
             self._largest_version,
+            self.withdrawals,
             children=self._children,
-            check_lease=self._check_lease,
+            check_lease=self.check_lease,
         )
         if not found.sentences:
             self._fresh = self._listing_of(found.entries)
@@ -321,7 +325,7 @@ class ExportDirectory:
     @contextlib.contextmanager
     def work_directory(self) -> Iterator[Path]:
         """Yields a temporary local directory, on the disk of a local base directory."""
-        parent = (self._state / "staging").local_path()
+        parent = (self.state / "staging").local_path()
         if parent:
             parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="work-", dir=parent) as path:
@@ -362,7 +366,7 @@ class ExportDirectory:
                     return records.content_of(record, self.base)
 
                 location = self.base / str(candidate_version)
-                self._check_lease()
+                self.check_lease()
                 try:
                     with explained(
                         "write the export",
@@ -375,7 +379,7 @@ class ExportDirectory:
                             candidate_version,
                             files,
                             {RECORD_PATH: make_content},
-                            self._check_lease,
+                            self.check_lease,
                         )
                 except VersionTakenError:
                     continue
@@ -392,11 +396,6 @@ class ExportDirectory:
     def retire(self, export: Export, *, why: str, now: float) -> None:
         """Takes an export out of service, and deletes its files.
 
-        Args:
-            export: An export with a record; never the best.
-            why: Reason, for the tombstone.
-            now: Seconds since the epoch.
-
         Raises:
             RecordError: The record cannot be read, or names another version; the export stays.
             OSError: The export could not be taken out of service and stays; or it is out of
@@ -408,7 +407,7 @@ class ExportDirectory:
 
     def restored_versions(self) -> frozenset[int]:
         """Returns the versions that were retired and that a person has restored."""
-        check_no_links(self._state)
+        check_no_links(self.state)
         present = {*self._listing().versions}
         return frozenset(
             version
@@ -423,7 +422,7 @@ class ExportDirectory:
         now: float,
         known_records: Mapping[Export, pb.ExportRecord] | None = None,
     ) -> dict[Export, OSError | RecordError]:
-        """Retires exports as `retire` does, at less cost than one call for each.
+        """Takes exports out of service and deletes their files, at less cost than one by one.
 
         Args:
             reasons: Exports with a record, and the reason for each; never the best.
@@ -450,7 +449,7 @@ class ExportDirectory:
             tombstones=self._tombstones,
             commit=self._commit,
             storage=self.base.storage,
-            check_lease=self._check_lease,
+            check_lease=self.check_lease,
             now=now,
         )
         return {**failures, **problems}
@@ -465,7 +464,8 @@ class ExportDirectory:
             )
         return record
 
-    def _check_lease(self) -> None:
+    def check_lease(self) -> None:
+        """Raises LeaseLostError if another writer took over, and RuntimeError without the lock."""
         if self._lease is None:
             raise RuntimeError(
                 f"cannot write to {self.base} without its lock. Call this method within"
@@ -480,7 +480,7 @@ class ExportDirectory:
             self._stamps.write(export.version, stamps)
 
     def _storage_time(self) -> float:
-        return self.base.storage.now((self._state / "lock").path, is_locked=self._lease is not None)
+        return self.base.storage.now((self.state / "lock").path, is_locked=self._lease is not None)
 
     def _listing(self) -> Listing:
         return self._listing_of(self._children())

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.exports.links import entries_of
@@ -46,7 +47,7 @@ _TOMBSTONE = re.compile(r"(0|[1-9][0-9]{0,18})\.json")
 # LocalStorage writes a file under a name of this form before it renames the file.
 _PARTIAL_TOMBSTONE = re.compile(r"\.[0-9]+\.json(\.[0-9a-f]+)?\.partial")
 
-_Message = TypeVar("_Message", pb.ExportRecord, pb.Tombstone)
+_Message = TypeVar("_Message", bound=Message)
 
 
 class RecordError(ValueError):
@@ -61,11 +62,11 @@ class UnreadableRecordError(RecordError):
 
 
 def read(location: Location, message: _Message, without: Sequence[str] = ()) -> _Message:
-    """Parses a record or a tombstone into an empty message, and returns the message.
+    """Parses a record, a tombstone or an operator's file into an empty message, and returns it.
 
     Args:
         location: The file.
-        message: An empty ExportRecord or Tombstone.
+        message: An empty message with the field schema_version.
         without: Fields to leave out. Most of the time goes into parsing the decision of a record.
 
     Raises:
@@ -85,7 +86,7 @@ def read(location: Location, message: _Message, without: Sequence[str] = ()) -> 
     return message
 
 
-def _parse(content: Mapping[str, Any], message: _Message) -> None:
+def _parse(content: Mapping[str, Any], message: Message) -> None:
     schema_version = content.get("schema_version")
     if schema_version != SCHEMA_VERSION:
         raise foreign.ForeignContentError(
@@ -94,9 +95,15 @@ def _parse(content: Mapping[str, Any], message: _Message) -> None:
     json_format.ParseDict(dict(content), message, ignore_unknown_fields=True)
     if isinstance(message, pb.ExportRecord):
         _check(message)
-        return
-    _check(message.record)
-    for path in message.files:
+    elif isinstance(message, (pb.Tombstone, pb.Withdrawal)):
+        _check(message.record)
+        _check_files(message.files)
+    elif isinstance(message, pb.AwaitingApproval):
+        _check(message.record)
+
+
+def _check_files(paths: Iterable[str]) -> None:
+    for path in paths:
         if not _is_inside(path):
             raise foreign.ForeignContentError(
                 f"it lists the file {foreign.shown(repr(path), 200)}, which is not inside the"
@@ -131,7 +138,7 @@ def _is_inside(path: str) -> bool:
     return "\\" not in path and "\0" not in path and not {"", ".", ".."}.intersection(parts)
 
 
-def to_json(message: pb.ExportRecord | pb.Tombstone) -> bytes:
+def to_json(message: Message) -> bytes:
     """Returns the content of a file that `read` parses into an equal message."""
     return json_format.MessageToJson(message, preserving_proto_field_name=True).encode()
 

@@ -14,6 +14,7 @@ from tfx_best_exporter.executor.exports.version_files import (
     remove_leftover,
     remove_version_files,
 )
+from tfx_best_exporter.executor.exports.withdrawals import Withdrawals
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Entry
 from tfx_best_exporter.executor.storage.transfer import at_once
@@ -39,6 +40,7 @@ def recover(
     commit: Commit,
     tombstones: Tombstones,
     largest_version: LargestVersion,
+    withdrawals: Withdrawals,
     *,
     children: Callable[[], Sequence[Entry]],
     check_lease: Callable[[], None],
@@ -50,6 +52,7 @@ def recover(
         commit: Commit of the base directory.
         tombstones: The tombstones of the base directory.
         largest_version: Note of the largest version ever given.
+        withdrawals: The withdrawn versions of the base directory.
         children: Lists the base directory.
         check_lease: Called before each change.
 
@@ -58,10 +61,15 @@ def recover(
         OSError: A directory cannot be listed.
     """
     # The listings do not depend on each other, and a store answers each in about 20 ms.
-    leftovers, entries, names, noted = at_once(
-        base.storage, commit.leftovers, children, tombstones.names, largest_version.read
+    leftovers, entries, names, noted, withdrawn = at_once(
+        base.storage,
+        commit.leftovers,
+        children,
+        tombstones.names,
+        largest_version.read,
+        withdrawals.all,
     )
-    found = commit.recover(check_lease, leftovers)
+    found = [*commit.recover(check_lease, leftovers), *withdrawals.recover(withdrawn)]
     present = {entry.name for entry in entries}
     retired = records.tombstones_in(names)
     for version in retired:
@@ -74,7 +82,8 @@ def recover(
         else:
             found.append(_finish_retirement(version, base, tombstones))
     found.extend(remove_leftover(location) for location in tombstones.half_written_in(names))
-    return Recovery(sentences=tuple(found), entries=entries, largest_given=max([noted, *retired]))
+    given = [noted, *retired, *(withdrawal.version for withdrawal in withdrawn)]
+    return Recovery(sentences=tuple(found), entries=entries, largest_given=max(given))
 
 
 def _finish_retirement(version: int, base: Location, tombstones: Tombstones) -> str:

@@ -1,0 +1,243 @@
+"""Withdrawals: versions that an operator takes out of service, and puts back.
+
+    .best_exporter/withdrawn/<version>.json   Withdrawal: who, when, why, and how far it has come
+    .best_exporter/withdrawn/<version>/       the files of the version
+
+A withdrawal first rejects the model and writes its own file, so that whoever takes the lock next
+can finish it. In the diagram, each arrow names the call that changes the state. `recover` repeats
+the arrows that are missing.
+
+    in service    <version>/
+      |  write(rejected/<digest>.json), write(withdrawn/<version>.json, WITHDRAWING)
+    WITHDRAWING   <version>/
+      |  a disk: rename(<version>, withdrawn/<version>)            OUT OF SERVICE
+      |  a store: copy all files, then delete the marker, then the other files
+      |  write(withdrawn/<version>.json, WITHDRAWN)
+    WITHDRAWN     withdrawn/<version>/
+      |  restore: write(withdrawn/<version>.json, RESTORING)
+    RESTORING     withdrawn/<version>/
+      |  a disk: rename(withdrawn/<version>, <version>)            IN SERVICE
+      |  a store: copy all files, the marker last
+      |  remove(rejected/<digest>.json), remove(withdrawn/<version>.json)
+    in service    <version>/
+
+A purge writes the state PURGED before it deletes the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tfx_best_exporter.executor.exports.operators import WITHDRAWN, Operators
+from tfx_best_exporter.executor.exports.saved_model import MARKERS
+from tfx_best_exporter.executor.exports.version_files import (
+    not_removed,
+    remove_files,
+    remove_version_files,
+)
+from tfx_best_exporter.executor.exports.versions import Export, number_of
+from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import Kind, StorageError
+from tfx_best_exporter.executor.storage.transfer import copy_files
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+_State = pb.Withdrawal.State
+
+
+class Withdrawals:
+    """The withdrawn versions of a base directory. All methods but `versions` require the lock."""
+
+    def __init__(self, base: Location, state: Location, check_lease: Callable[[], None]):
+        """Makes Withdrawals; reads and writes nothing.
+
+        Args:
+            base: The base directory.
+            state: The state directory.
+            check_lease: Called before each change; raises an error without the lock.
+        """
+        self._base = base
+        self._directory = state / WITHDRAWN
+        self._operators = Operators(state)
+        self._check_lease = check_lease
+
+    def withdraw(self, export: Export, withdrawal: pb.Withdrawal) -> None:
+        """Takes a version out of service, keeps its files, and rejects its model.
+
+        A link in the base directory is removed, and its target stays.
+
+        Args:
+            export: The version.
+            withdrawal: Action, digest and record; the other fields are set here.
+
+        Raises:
+            LeaseLostError: Another writer took over the lock.
+            OSError: The version could not be taken out of service; the next writer tries again.
+        """
+        withdrawal.version = export.version
+        withdrawal.state = _State.WITHDRAWING
+        if not self._base.storage.has_atomic_rename:
+            withdrawal.files[:] = sorted(export.location.sizes())
+        self._check_lease()
+        if withdrawal.digest:
+            self._operators.write_rejection(
+                pb.Rejection(
+                    action=withdrawal.action,
+                    digest=withdrawal.digest,
+                    version=export.version,
+                    model_uri=withdrawal.record.model.uri,
+                )
+            )
+        self._operators.write_withdrawal(withdrawal)
+        self._take_out(withdrawal, export)
+
+    def restore(self, version: int) -> None:
+        """Puts a withdrawn version back into service, and allows its model again.
+
+        Raises:
+            ValueError: The version is not withdrawn, its files were deleted, or it is there again.
+            LeaseLostError: Another writer took over the lock.
+            OSError: The version could not be put back; the next writer tries again.
+        """
+        withdrawal = self._operators.withdrawal(version)
+        if withdrawal.state not in (_State.WITHDRAWN, _State.RESTORING):
+            raise ValueError(
+                f"version must be a withdrawn one whose files are kept (got {version}, at"
+                f" {self._base}). `best-exporter history` lists them."
+            )
+        if withdrawal.state == _State.WITHDRAWN and _is_there(self._export(version).location):
+            raise ValueError(
+                f"version {version} must not be in the base directory (got one, at {self._base})."
+                " Remove it, or keep it and let the withdrawn one be purged."
+            )
+        self._check_lease()
+        withdrawal.state = _State.RESTORING
+        self._operators.write_withdrawal(withdrawal)
+        self._put_back(withdrawal)
+
+    def purge(self, version: int) -> None:
+        """Deletes the files of a withdrawn version; its model stays rejected.
+
+        Raises:
+            LeaseLostError: Another writer took over the lock.
+            OSError: Some files are left; the next writer deletes them.
+        """
+        withdrawal = self._operators.withdrawal(version)
+        if withdrawal.state != _State.WITHDRAWN:
+            return
+        self._check_lease()
+        withdrawal.state = _State.PURGED
+        withdrawal.ClearField("files")
+        self._operators.write_withdrawal(withdrawal)
+        self._kept(version).remove()
+
+    def all(self) -> list[pb.Withdrawal]:
+        """Returns the withdrawals by version; costs one listing, and one read for each.
+
+        Raises:
+            StorageError: An entry is a link.
+            OSError: The storage does not answer.
+        """
+        return self._operators.withdrawals()
+
+    def recover(self, withdrawals: Sequence[pb.Withdrawal]) -> list[str]:
+        """Finishes what an interrupted operator has begun; returns a sentence for each version.
+
+        Args:
+            withdrawals: Result of `all`.
+
+        Raises:
+            LeaseLostError: Another writer took over the lock.
+        """
+        found = []
+        for withdrawal in withdrawals:
+            version = withdrawal.version
+            try:
+                if withdrawal.state == _State.WITHDRAWING:
+                    self._take_out(withdrawal, self._export(version))
+                    found.append(f"finished the withdrawal of version {version}")
+                elif withdrawal.state == _State.RESTORING:
+                    self._put_back(withdrawal)
+                    found.append(f"finished the restore of version {version}")
+                elif withdrawal.state == _State.PURGED and self._kept(version).exists():
+                    self._kept(version).remove()
+                    found.append(f"deleted the remaining files of the withdrawn version {version}")
+            except OSError as error:
+                found.append(not_removed(self._kept(version), error))
+        return found
+
+    def _take_out(self, withdrawal: pb.Withdrawal, export: Export) -> None:
+        self._check_lease()
+        kept = self._kept(export.version)
+        state = _State.WITHDRAWN
+        if not self._base.storage.has_atomic_rename:
+            self._move_files(export.location, kept, withdrawal.files)
+        elif _is_there(export.location) and not _is_there(kept):
+            if export.kind is Kind.LINK:
+                export.location.remove()
+            else:
+                self._base.storage.rename(export.location.path, kept.path)
+        if not _is_there(kept):
+            # A link was removed, or a person has removed the version since.
+            state = _State.PURGED
+        withdrawal.state = state
+        self._operators.write_withdrawal(withdrawal)
+
+    def _put_back(self, withdrawal: pb.Withdrawal) -> None:
+        version = withdrawal.version
+        kept, place = self._kept(version), self._base / str(version)
+        self._check_lease()
+        if not self._base.storage.has_atomic_rename:
+            self._copy_marker_last(kept, place, withdrawal.files)
+        elif _is_there(kept):
+            self._base.storage.rename(kept.path, place.path)
+        if withdrawal.digest:
+            # A rejection that names another version is another operator's.
+            rejection = self._operators.rejection(withdrawal.digest)
+            if rejection.version == version:
+                self._operators.remove_rejection(withdrawal.digest)
+        self._operators.remove_withdrawal(version)
+        if not self._base.storage.has_atomic_rename:
+            remove_files([kept / path for path in withdrawal.files])
+
+    def _move_files(self, source: Location, destination: Location, files: Sequence[str]) -> None:
+        """Moves files within a store: copies them, then deletes the marker, then the others."""
+        sizes = source.sizes()
+        present = [path for path in files if path in sizes]
+        copy_files([(source / path, destination / path) for path in present])
+        copies = destination.sizes()
+        for path in present:
+            if copies.get(path) != sizes[path]:
+                raise StorageError(
+                    f"cannot withdraw {source}: the copy of {path} has another size. The version"
+                    " is still served. Try again."
+                )
+        self._check_lease()
+        remove_version_files(source, present)
+
+    def _copy_marker_last(
+        self, source: Location, destination: Location, files: Sequence[str]
+    ) -> None:
+        sizes = source.sizes()
+        present = [path for path in files if path in sizes]
+        markers = [path for path in present if path in MARKERS]
+        others = [path for path in present if path not in MARKERS]
+        for group in (others, markers):
+            self._check_lease()
+            copy_files([(source / path, destination / path) for path in group])
+
+    def _export(self, version: int) -> Export:
+        """Returns the version under the name that it has in the base directory."""
+        entries = [entry for entry in self._base.children() if number_of(entry.name) == version]
+        if len(entries) != 1 or entries[0].name == str(version):
+            kind = entries[0].kind if len(entries) == 1 else Kind.DIRECTORY
+            return Export(version=version, base=self._base, kind=kind)
+        return Export(version=version, base=self._base, name=entries[0].name, kind=entries[0].kind)
+
+    def _kept(self, version: int) -> Location:
+        return self._directory / str(version)
+
+
+def _is_there(location: Location) -> bool:
+    """Returns True if a path exists, even if it is an empty directory or a link to nowhere."""
+    parent = Location(location.storage, location.path.rpartition("/")[0])
+    return any(entry.name == location.name for entry in parent.children())
