@@ -173,7 +173,8 @@ def _rejection_of(exports: ExportDirectory, state: OperatorState, model: int | s
     version = version_of(model)
     if version in state.withdrawn:
         withdrawal = state.withdrawn[version]
-        digest, uri = withdrawal.digest, withdrawal.record.model.uri
+        model_of = withdrawal.record.model
+        digest, uri = withdrawal.digest or model_of.digest, model_of.uri
     else:
         digest, uri = _model_of(exports, version)
     if not digest:
