@@ -6,6 +6,7 @@ import math
 
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import hold_at
+from tfx_best_exporter.executor.exports.versions import Export, Inspection, Status
 from tfx_best_exporter.executor.operating.operation import (
     Change,
     OperationError,
@@ -13,6 +14,8 @@ from tfx_best_exporter.executor.operating.operation import (
     export_of,
     log,
     opened,
+    record_of,
+    served_of,
     time_of,
     version_of,
 )
@@ -74,38 +77,36 @@ def release(
     now: float,
     dry_run: bool = False,
 ) -> Change:
-    """Ends the hold; or allows any better candidate to replace a promoted version.
+    """Ends the hold; or allows any better candidate to replace a promoted or forced version.
 
     Args:
         exports: The base directory.
-        version: A promoted version; None to end the hold.
+        version: A promoted or forced version. None ends the hold; without a hold, it releases the
+            served version.
         reason: Reason, for everybody who asks later.
         operator: Name of the person.
         now: Seconds since the epoch.
         dry_run: True to change nothing.
 
     Raises:
-        OperationError: There is no hold, or the version was not promoted.
+        OperationError: There is no hold, and the version was neither promoted nor forced.
         LeaseLostError: Another writer took over the lock.
         OSError: The base directory cannot be read or written.
     """
     order = Order(operator=operator, reason=reason, now=now)
     number = None if version is None else version_of(version)
     with opened(exports, dry_run=dry_run):
-        known = exports.operators.hold()
+        known = exports.operators.hold() if number is None else None
         if number is not None:
-            _check_promoted(exports, number)
-            sentence = f"a better candidate may replace the promoted version {number} on any data"
+            _check_forced(exports, export_of(exports.exports(), number))
         elif known is None:
-            raise OperationError(
-                f"base directory must be on hold (got no hold, at {exports.base}). To release a"
-                " promoted version, name the version."
-            )
-        else:
-            sentence = f"the hold by {_author_of(known)} is over"
-        change = Change(
-            kind=RELEASE, sentences=(sentence,), versions=() if number is None else (number,)
-        )
+            number = _served_and_forced(exports)
+            if number is None:
+                raise OperationError(
+                    f"base directory must be on hold, or serve a promoted version (got neither, at"
+                    f" {exports.base}). `best-exporter status` shows both."
+                )
+        change = _released(exports, known, number)
         if not dry_run:
             exports.check_lease()
             if number is None:
@@ -155,11 +156,40 @@ def _author_of(found: pb.Hold) -> str:
     return f"{name} ({found.action.reason})"
 
 
-def _check_promoted(exports: ExportDirectory, version: int) -> None:
-    export = export_of(exports.exports(), version)
-    is_promoted = exports.has_record(export) and exports.record(export).HasField("promotion")
-    if not is_promoted:
-        raise OperationError(
-            f"version must be a promoted one (got {version}). Candidates may replace every other"
-            " version anyway."
+def _released(exports: ExportDirectory, known: pb.Hold | None, version: int | None) -> Change:
+    if known is None or version is not None:
+        sentence = f"a better candidate may replace version {version} by the recorded metrics again"
+        return Change(
+            kind=RELEASE, sentences=(sentence,), versions=() if version is None else (version,)
         )
+    sentences = [f"the hold by {_author_of(known)} is over"]
+    served = _served_and_forced(exports)
+    if served is not None:
+        sentences.append(
+            f"version {served} was promoted or forced and stays until a candidate beats it on the"
+            " same data; release it by its number"
+        )
+    return Change(kind=RELEASE, sentences=tuple(sentences))
+
+
+def _served_and_forced(exports: ExportDirectory) -> int | None:
+    """Returns the served version if it was promoted or forced, and was not released yet."""
+    served = served_of(exports)
+    if served is None or not _is_forced(record_of(exports, served)):
+        return None
+    version = served.export.version
+    return None if version in exports.operators.names().released else version
+
+
+def _check_forced(exports: ExportDirectory, export: Export) -> None:
+    if not _is_forced(record_of(exports, Inspection(export=export, status=Status.UNKNOWN))):
+        raise OperationError(
+            f"version must be a promoted or forced one (got {export.version}). Candidates may"
+            " replace every other version anyway."
+        )
+
+
+def _is_forced(record: pb.ExportRecord | None) -> bool:
+    if record is None:
+        return False
+    return record.HasField("promotion") or record.decision.reason == pb.ExportDecision.FORCED

@@ -19,6 +19,11 @@ NOW = 1_800_000_000.0
 WHO: dict[str, Any] = {"reason": "bad at night", "operator": "ann", "now": NOW}
 
 
+def who(**others: Any) -> dict[str, Any]:
+    """Returns the arguments that every operation has, and others."""
+    return WHO | others
+
+
 class ClockedDisk(LocalStorage):
     """A disk whose clock a test can set ahead."""
 

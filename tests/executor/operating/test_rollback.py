@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.executor import plain
-from tests.executor.operating.desk import NOW, WHO, Desk
+from tests.executor.operating.desk import NOW, WHO, Desk, who
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
 from tfx_best_exporter.executor.exports.versions import Export, Status
 from tfx_best_exporter.executor.operating.operation import OperationError
@@ -187,7 +187,7 @@ def test_refuses(desk: Desk, arguments: dict[str, Any], removed: list[int], text
         (desk.exports.base / str(version)).remove()
     before = desk.files
     with pytest.raises(OperationError, match=f"^{text}"):
-        rollback(desk.exports, **{**WHO, **arguments})
+        rollback(desk.exports, **who(**arguments))
     assert desk.files == before
 
 
