@@ -19,6 +19,7 @@ from tfx_best_exporter.executor.operating.operation import (
     record_of,
     time_of,
 )
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import LockOwner
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -34,6 +35,11 @@ HALF_WITHDRAWN = "HALF_WITHDRAWN"
 NOTHING_SERVED = "NOTHING_SERVED"
 
 HEALTHY, HAS_PROBLEMS, NOT_KNOWN = 0, 1, 2
+
+# Commands that make an older version the served one.
+_PUT_BACK = ("rollback", "restore")
+# Lines of the log that are searched for such a command. An older one matters to nobody.
+_LOOK_BACK = 200
 
 _HALF = (pb.Withdrawal.WITHDRAWING, pb.Withdrawal.RESTORING)
 
@@ -70,8 +76,9 @@ class ServedVersion:
         path: Path or URI of its directory.
         origin: "ours" with a record that its files match, "edited" if they differ from it,
             "foreign" without a record, "unknown" if it cannot be read.
-        since: Time of the export, or of the last change of another tool's files, in seconds since
-            the epoch; None if it is not known.
+        since: Time since which it is served: that of its export, of the rollback or restore that
+            made it the served version again, or of the last change of another tool's files; in
+            seconds since the epoch, None if it is not known.
         reason: Reason of the decision to export it, for example "BETTER"; empty without a record.
         explanation: Explanation of that decision.
         metrics: Recorded metrics, those that the decision compared first.
@@ -113,7 +120,7 @@ class DirectoryStatus:
     Attributes:
         base: Path or URI of the base directory.
         served: The version that is served; None if there is none.
-        versions: Number of versions in the base directory.
+        version_count: Number of versions in the base directory.
         hold: The hold; None if there is none, or it has ended.
         lock: The writer that is at work; None if there is none.
         awaiting: Content digests of candidates that wait for approval.
@@ -122,7 +129,7 @@ class DirectoryStatus:
 
     base: str
     served: ServedVersion | None
-    versions: int
+    version_count: int
     hold: Holding | None
     lock: LockOwner | None
     awaiting: tuple[str, ...]
@@ -154,6 +161,8 @@ def status(exports: ExportDirectory, now: float) -> DirectoryStatus:
     lock = exports.base.storage.lock_owner((exports.state / "lock").path)
     found, problems = _served(exports, listing)
     served = None if found is None else _served_version(exports, found, state)
+    if served is not None:
+        served = dataclasses.replace(served, since=_since(exports, served))
     if served is None:
         problems.append(
             Problem(
@@ -162,12 +171,12 @@ def status(exports: ExportDirectory, now: float) -> DirectoryStatus:
                 " its candidate, unless a version is being written.",
             )
         )
-    problems.extend(_problems_of(found, served, state, lock))
+    problems.extend(_problems_of(exports.base, found, served, state, lock))
     hold = hold_at(state.hold, now)
     return DirectoryStatus(
         base=exports.base.uri,
         served=served,
-        versions=len(listing),
+        version_count=len(listing),
         hold=_holding(hold) if hold is not None else None,
         lock=lock,
         awaiting=tuple(sorted(state.awaiting)),
@@ -241,6 +250,14 @@ def _served_version(
     )
 
 
+def _since(exports: ExportDirectory, served: ServedVersion) -> float | None:
+    """Returns the time of the newest line about the version if a command put it back."""
+    for line in reversed(exports.decision_log.read(newest=_LOOK_BACK).decisions):
+        if line.version == served.version and (line.exported or line.kind in _PUT_BACK):
+            return line.at
+    return served.since
+
+
 def _origin(found: Inspection) -> str:
     if found.status is Status.FOREIGN and found.problem:
         return "edited"
@@ -285,6 +302,7 @@ def _operator_of(record: pb.ExportRecord) -> str:
 
 
 def _problems_of(
+    base: Location,
     found: Inspection | None,
     served: ServedVersion | None,
     state: OperatorState,
@@ -295,21 +313,21 @@ def _problems_of(
             text = (
                 f"version {served.version} was edited in place: {found.problem}. Runs do not know"
                 " the evaluation of these files. Export the model again, or write a record with"
-                f" best-exporter adopt BASE {served.version}."
+                f" best-exporter adopt {base} {served.version}."
             )
             yield Problem(code=EDITED, text=text)
         if served.digest in state.rejected:
             action = state.rejected[served.digest].action
             text = (
                 f"version {served.version} is served, but {action.operator} rejected its model:"
-                f" {action.reason}. Take it out of service with best-exporter rollback BASE, or"
-                f" allow it with best-exporter unreject BASE {served.version}."
+                f" {action.reason}. Take it out of service with best-exporter rollback {base}, or"
+                f" allow it with best-exporter unreject {base} {served.version}."
             )
             yield Problem(code=REJECTED_BUT_SERVED, text=text)
     if lock is not None and lock.is_dead:
         text = (
             f"the lock belongs to {lock.name}, which no longer renews it. The next writer takes it"
-            " over; best-exporter lock BASE --break does so now."
+            f" over; best-exporter lock {base} --break does so now."
         )
         yield Problem(code=DEAD_LOCK, text=text)
     half = [v for v, each in sorted(state.withdrawn.items()) if each.state in _HALF]

@@ -67,7 +67,7 @@ def verify(
             )
         export = found.export
     if not exports.has_record(export):
-        raise OperationError(_no_record(export))
+        raise OperationError(_no_record(exports, export))
     yield from _checks_of(exports, export)
 
 
@@ -76,7 +76,7 @@ def _checks_of_any(exports: ExportDirectory, export: Export) -> Iterator[FileChe
         if exports.has_record(export):
             yield from _checks_of(exports, export)
             return
-        problem = _no_record(export)
+        problem = _no_record(exports, export)
     except RecordError as error:
         problem = str(error)
     yield FileCheck(version=export.version, path="", problem=problem, proof="")
@@ -89,8 +89,8 @@ def _checks_of(exports: ExportDirectory, export: Export) -> Iterator[FileCheck]:
         )
 
 
-def _no_record(export: Export) -> str:
+def _no_record(exports: ExportDirectory, export: Export) -> str:
     return (
         f"{export.label} must have a record (got none: another tool or a person wrote it)."
-        f" `best-exporter adopt BASE {export.version} --help` shows how to give it one."
+        f" `best-exporter adopt {exports.base} {export.version} --help` shows how to give it one."
     )

@@ -1,0 +1,7 @@
+"""Commands that report on many base directories or many runs: report, backtest."""
+
+from __future__ import annotations
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()
