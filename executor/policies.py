@@ -239,7 +239,9 @@ def compare_policy(
     on_unknown_best: str = "KEEP",
     allow_signature_change: bool = False,
     force: str = "",
+    force_model: str = "",
     max_best_evaluation_age_seconds: float = 0,
+    approval: str = "NOT_REQUIRED",
 ) -> pb.ComparePolicy:
     """Returns the policy by which a candidate is compared with the best.
 
@@ -255,14 +257,18 @@ def compare_policy(
             known.
         allow_signature_change: Export even if the serving signatures would break clients.
         force: Reason to export regardless of the comparison with the best; empty to compare.
+        force_model: The candidate that `force` is for: the content digest of its SavedModel, such
+            as "sha256:9f86d081884c7d65...", or the URI of its Model. Empty forces every candidate.
         max_best_evaluation_age_seconds: Maximum age of a recorded evaluation of the best, a whole
             number of seconds. Evaluations that are older, or as far in the future, are not used.
             0 allows any age.
+        approval: "REQUIRED" or "NOT_REQUIRED". If it is required, a run stages the candidate, and
+            `best-exporter approve` exports it.
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: comparability or on_unknown_best is unknown, a number is negative or not finite,
-            the age is not whole, or the reason has no visible characters.
+        ValueError: comparability, on_unknown_best or approval is unknown, a number is negative or
+            not finite, the age is not whole, or the reason has no visible characters.
     """
     if not isinstance(rule, (str, pb.MetricRule)):
         raise FieldTypeError(
@@ -288,10 +294,15 @@ def compare_policy(
             "allow_signature_change", checked_flag, allow_signature_change
         ),
         force=_argument("force", checked_text, force, "a reason in words"),
+        force_model=_argument(
+            "force_model", checked_text, force_model, "a content digest or a Model's URI"
+        ),
         max_best_evaluation_age_seconds=_argument(
             "max_best_evaluation_age_seconds", checked_seconds, max_best_evaluation_age_seconds
         ),
     )
+    if _argument("approval", checked_choice, approval, pb.ComparePolicy.Approval) != "NOT_REQUIRED":
+        policy.approval = pb.ComparePolicy.REQUIRED
     check_options(policy)
     if isinstance(rule, str):
         policy.compare_fn = _argument("rule", checked_text, rule, "the name of a compare function")

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 
-from tfx_best_exporter.executor.deciding import numbers, slices
+from tfx_best_exporter.executor.deciding import numbers, operator_gates, slices
 from tfx_best_exporter.executor.deciding.eval_result import (
     EXAMPLE_COUNT,
     EvaluatedData,
@@ -31,13 +31,10 @@ from tfx_best_exporter.executor.deciding.situation import Situation
 from tfx_best_exporter.executor.deciding.slices import SliceChange
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-_SAME_DATA = frozenset(
-    (
-        pb.ExportDecision.SAME_EVALUATION,
-        pb.ExportDecision.EVALUATED_AGAIN,
-        pb.ExportDecision.RECORDED_SAME_DATA,
-    )
+operator_gates.EVALUATED_NOW = frozenset(
+    (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN)
 )
+_SAME_DATA = operator_gates.EVALUATED_NOW | {pb.ExportDecision.RECORDED_SAME_DATA}
 
 
 def decide(
@@ -60,20 +57,30 @@ def decide(
             on_unknown_best is FAIL.
         TypeError: The compare function returned a value that is not a bool.
     """
+    candidate = observation.candidate
+    if not policy.forces(candidate):
+        policy = dataclasses.replace(policy, force="", force_model="")
     situation = Situation(
-        candidate=observation.candidate,
+        candidate=candidate,
         best=observation.best,
         being_written=observation.being_written,
-        policy=policy.for_candidate(observation.candidate.eval_result.model_name),
+        policy=policy.for_candidate(candidate.eval_result.model_name),
         now=now,
         known_compared=compared,
+        hold=observation.hold,
+        rejection=observation.rejection,
     )
     decision = next(filter(None, (gate.decide(situation) for gate in GATES)))
     warnings = [*decision.warnings, *_serving_warnings(observation)]
     if policy.force:
+        bound = (
+            ""
+            if policy.force_model
+            else " Set compare_policy.force_model too: without it, every candidate is exported."
+        )
         warnings.append(
             f"compare_policy.force is still set ({policy.force}). Remove it once this model has"
-            " been exported."
+            f" been exported.{bound}"
         )
     return dataclasses.replace(decision, warnings=tuple(warnings))
 
@@ -159,7 +166,11 @@ def _reexported(situation: Situation) -> Decision | None:
         explanation=f"the candidate is the same model as version {best.version}, {cause}",
         signature_changes=changes,
     )
-    return _signature_veto(situation, decision) or decision
+    return (
+        _signature_veto(situation, decision)
+        or operator_gates.approval(situation, decision)
+        or decision
+    )
 
 
 def _candidate_is_nan(situation: Situation) -> Decision | None:
@@ -237,10 +248,19 @@ def _why_unknown(best: Best) -> str:
 
 
 def _not_comparable(situation: Situation) -> Decision | None:
-    """Keeps a best that was evaluated on other data, under `REQUIRE_SAME_DATA`."""
+    """Keeps a best of other data if `REQUIRE_SAME_DATA` or an operator's promotion requires it."""
     best = situation.compared_best
+    if best is None:
+        return None
+    problem = operator_gates.why_not_replaceable(best, situation.candidate)
+    if problem:
+        return situation.decision(
+            pb.ExportDecision.NOT_COMPARABLE,
+            f"{problem}. Pass examples, so that both models are evaluated on the same data, or run"
+            f" `best-exporter release`: {situation.compared.verdict.explanation}",
+        )
     is_required = situation.policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA
-    if best is None or not is_required or best.basis in _SAME_DATA:
+    if not is_required or best.basis in operator_gates.SAME_DATA:
         return None
     return situation.decision(
         pb.ExportDecision.NOT_COMPARABLE,
@@ -255,7 +275,7 @@ def _best_evaluation_too_old(situation: Situation) -> Decision | None:
     known_best = situation.compared.known_best
     if best is None or known_best is None or not limit:
         return None
-    if best.basis in (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN):
+    if best.basis in operator_gates.EVALUATED_NOW:
         return None
     if known_best.evaluated_at is None:
         _, most = numbers.durations(limit, limit)
@@ -342,6 +362,11 @@ def _vetoed(export: Decision, reason: Reason, veto: str, *, obstacle: str) -> De
     return dataclasses.replace(export, reason=reason, explanation=explanation)
 
 
+def _awaiting_approval(situation: Situation) -> Decision | None:
+    """Stages the candidate instead of exporting it, if `approval` is `REQUIRED`."""
+    return operator_gates.approval(situation, _export(situation))
+
+
 def _export(situation: Situation) -> Decision:
     """Exports the candidate."""
     policy, best = situation.policy, situation.best
@@ -409,7 +434,9 @@ GATES: tuple[Gate, ...] = (
         reasons=(pb.ExportDecision.NOT_BLESSED, pb.ExportDecision.BLESSING_NOT_COMPUTED),
     ),
     Gate(decide=_being_written, reasons=(pb.ExportDecision.BEING_WRITTEN,)),
+    Gate(decide=operator_gates.rejected, reasons=(pb.ExportDecision.REJECTED,)),
     Gate(decide=_already_best, reasons=(pb.ExportDecision.ALREADY_BEST,)),
+    Gate(decide=operator_gates.on_hold, reasons=(pb.ExportDecision.ON_HOLD,)),
     Gate(decide=_reexported, reasons=(pb.ExportDecision.REEXPORTED,)),
     Gate(decide=_candidate_is_nan, reasons=(pb.ExportDecision.CANDIDATE_IS_NAN,)),
     Gate(decide=_too_few_examples, reasons=(pb.ExportDecision.TOO_FEW_EXAMPLES,)),
@@ -422,6 +449,7 @@ GATES: tuple[Gate, ...] = (
     ),
     Gate(decide=_signatures_changed, reasons=(pb.ExportDecision.SIGNATURES_CHANGED,)),
     Gate(decide=_guardrail_failed, reasons=(pb.ExportDecision.GUARDRAIL_FAILED,)),
+    Gate(decide=_awaiting_approval, reasons=(pb.ExportDecision.AWAITING_APPROVAL,)),
     Gate(
         decide=_export,
         reasons=(

@@ -27,7 +27,11 @@ _EXPORTING = frozenset(
     )
 )
 
-_VETOES = (pb.ExportDecision.SIGNATURES_CHANGED, pb.ExportDecision.GUARDRAIL_FAILED)
+_VETOES = (
+    pb.ExportDecision.SIGNATURES_CHANGED,
+    pb.ExportDecision.GUARDRAIL_FAILED,
+    pb.ExportDecision.AWAITING_APPROVAL,
+)
 
 
 class BlessingStatus(enum.Enum):
@@ -66,10 +70,12 @@ class Candidate:
             content.
         serving_problems: Reasons why a model server cannot run it as it is. An export of it is then
             saved again.
+        uri: URI of the Model artifact; empty if it is not known.
     """
 
     digest: str
     eval_result: EvalResult
+    uri: str = ""
     blessings: tuple[Blessing, ...] = ()
     signatures: Mapping[str, Signature] | None = None
     recipe: pb.Recipe | None = None
@@ -103,6 +109,8 @@ class Best:
         record: Record of the export; None for a foreign one.
         model_uri: URI of the Model that a foreign best was pushed from; empty if not known.
         serving_problems: Reasons why a model server cannot run it.
+        is_released: True if an operator allowed candidates to replace a forced or promoted model by
+            the usual rules.
     """
 
     version: int
@@ -119,6 +127,24 @@ class Best:
     record: pb.ExportRecord | None = None
     model_uri: str = ""
     serving_problems: tuple[str, ...] = ()
+    is_released: bool = False
+
+    @property
+    def promotion(self) -> pb.OperatorAction | None:
+        """The promotion by an operator; None if a run exported it, or a person released it."""
+        record = self.record
+        if record is None or self.is_released or not record.HasField("promotion"):
+            return None
+        return record.promotion
+
+    @property
+    def replaced_by_force(self) -> str:
+        """Content digest of the model that it replaced by force; empty if it was not forced."""
+        record = self.record
+        if record is None or self.is_released:
+            return ""
+        is_forced = record.decision.reason == pb.ExportDecision.FORCED
+        return record.decision.best.model.digest if is_forced else ""
 
     @property
     def recipe(self) -> pb.Recipe | None:
@@ -131,8 +157,8 @@ class Best:
 class Observation:
     """Everything that a run has read: all input of a decision except the policy and the time.
 
-    A decision depends only on candidate, best and being_written. The other fields are for acting
-    and reporting.
+    A decision depends only on candidate, best, being_written, hold and rejection. The other fields
+    are for acting and reporting.
 
     Attributes:
         candidate: The model that may be exported.
@@ -142,11 +168,15 @@ class Observation:
         latest_record: Record of the newest export with a record, the best's if it has one. It
             holds the history of the base directory.
         warnings: Entries that were skipped or could not be read.
+        hold: The hold of an operator that has not ended; None if there is none.
+        rejection: The rejection of the candidate by an operator; None if it is not rejected.
     """
 
     candidate: Candidate
     best: Best | None
     being_written: str = ""
+    hold: pb.Hold | None = None
+    rejection: pb.Rejection | None = None
     versions: tuple[int, ...] = ()
     latest_record: pb.ExportRecord | None = None
     warnings: tuple[str, ...] = ()
@@ -179,6 +209,8 @@ class Decision:
         compared: Results of the rule and the guardrails; None if an earlier gate decided.
         signature_changes: Changes that clients of the best would notice.
         warnings: Problems that a person should check.
+        awaited: The decision to export that waits for approval; None unless the reason is
+            AWAITING_APPROVAL.
     """
 
     reason: Reason
@@ -186,11 +218,17 @@ class Decision:
     compared: Compared | None = None
     signature_changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    awaited: Decision | None = None
 
     @property
     def is_export(self) -> bool:
         """True if the candidate is to be exported."""
         return self.reason in _EXPORTING
+
+    @property
+    def makes_files(self) -> bool:
+        """True if the files of an export are made, to publish or to stage them."""
+        return self.is_export or self.awaited is not None
 
     @property
     def is_favored(self) -> bool:

@@ -63,7 +63,9 @@ class Policy:
         comparability: pb.ComparePolicy.Comparability.
         allow_signature_change: True if an export may break clients of the best.
         force: Reason to export regardless of the comparison with the best; empty to compare.
+        force_model: Content digest or URI of the only candidate that `force` is for; empty for any.
         max_best_evaluation_age_seconds: Maximum age of a recorded evaluation; 0 for any.
+        requires_approval: True if a person must approve each export.
     """
 
     rule: Rule
@@ -73,7 +75,13 @@ class Policy:
     comparability: pb.ComparePolicy.Comparability = pb.ComparePolicy.PREFER_SAME_DATA
     allow_signature_change: bool = False
     force: str = ""
+    force_model: str = ""
     max_best_evaluation_age_seconds: float = 0.0
+    requires_approval: bool = False
+
+    def forces(self, candidate: Candidate) -> bool:
+        """Returns True if the candidate is exported regardless of the comparison with the best."""
+        return bool(self.force) and self.force_model in ("", candidate.digest, candidate.uri)
 
     def for_candidate(self, model_name: str) -> Policy:
         """Returns the policy with the model name removed from the candidate's own metrics.
@@ -167,7 +175,9 @@ def policy_from_proto(
         comparability=proto.comparability or pb.ComparePolicy.PREFER_SAME_DATA,
         allow_signature_change=proto.allow_signature_change,
         force=proto.force,
+        force_model=proto.force_model,
         max_best_evaluation_age_seconds=proto.max_best_evaluation_age_seconds,
+        requires_approval=proto.approval == pb.ComparePolicy.REQUIRED,
     )
 
 
@@ -233,4 +243,16 @@ def _check_choices(proto: pb.ComparePolicy) -> None:
         raise FieldValueError(
             "force",
             f"must be a reason (got {proto.force!r}). Give the reason in words, or leave it out.",
+        )
+    if proto.force_model and not proto.force:
+        raise FieldValueError(
+            "force_model",
+            f"must be left out without compare_policy.force (got {proto.force_model!r}). Set"
+            " compare_policy.force to the reason.",
+        )
+    if proto.approval not in pb.ComparePolicy.Approval.values():
+        raise FieldValueError(
+            "approval",
+            f"must be REQUIRED or NOT_REQUIRED (got {proto.approval!r}). Leave it out for"
+            " NOT_REQUIRED.",
         )

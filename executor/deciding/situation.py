@@ -18,6 +18,7 @@ from tfx_best_exporter.executor.deciding.models import (
 )
 from tfx_best_exporter.executor.deciding.policy import Policy
 from tfx_best_exporter.executor.deciding.significance import MissingIntervalError
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
 def compare(observation: Observation, policy: Policy) -> Compared:
@@ -80,6 +81,8 @@ class Situation:
         policy: Definition of "better".
         now: Seconds since the epoch.
         known_compared: The argument `compared` of `decide`.
+        hold: The hold of an operator that has not ended, or None.
+        rejection: The rejection of the candidate, or None.
     """
 
     candidate: Candidate
@@ -88,6 +91,8 @@ class Situation:
     now: float
     being_written: str = ""
     known_compared: Compared | None = None
+    hold: pb.Hold | None = None
+    rejection: pb.Rejection | None = None
 
     # The comparison is lazy: if one of the first gates decides, the evaluations may lack metrics.
     @functools.cached_property

@@ -10,9 +10,7 @@
     <base>/.best_exporter/largest_version                the largest version ever given
     <base>/.best_exporter/decisions.jsonl                one line for every run and operation
 
-operators.py lists the files of operators.
-
-commit.py describes how a version appears and disappears, all or nothing.
+commit.py describes how a version appears and disappears. operators.py lists other files.
 """
 
 from __future__ import annotations
@@ -31,6 +29,7 @@ from tfx_best_exporter.executor.exports import (
     saved_model,
     versions,
 )
+from tfx_best_exporter.executor.exports.awaiting import Awaiting
 from tfx_best_exporter.executor.exports.commit import commit_for
 from tfx_best_exporter.executor.exports.decision_log import DecisionLog
 from tfx_best_exporter.executor.exports.hashing import hashing
@@ -91,6 +90,7 @@ class ExportDirectory:
         self._commit = commit_for(base, self.state)
         self.operators = Operators(self.state)
         self.withdrawals = Withdrawals(base, self.state, self.check_lease)
+        self.awaiting = Awaiting(self.state, self.check_lease)
         self.decision_log = DecisionLog(self.state / "decisions.jsonl")
         self._lease: Lease | None = None
         # What `recover` has listed and read, for `served` and for `next_version` after it.

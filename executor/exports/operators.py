@@ -62,6 +62,19 @@ class OperatorNames:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Instructions:
+    """The files of operators that every run respects.
+
+    Attributes:
+        names: Names of the files.
+        hold: The hold if it has not ended; None if there is none.
+    """
+
+    names: OperatorNames = dataclasses.field(default_factory=OperatorNames)
+    hold: pb.Hold | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorState:
     """Everything that operators have said about a base directory.
 
@@ -117,6 +130,19 @@ class Operators:
             withdrawn=withdrawn,
             awaiting=awaiting,
         )
+
+    def instructions(self, now: float) -> Instructions:
+        """Returns the files that every run respects.
+
+        Args:
+            now: Seconds since the epoch.
+
+        Raises:
+            StorageError: An entry is a link.
+            OSError: The storage does not answer.
+        """
+        names, hold = at_once(self._state.storage, self.names, self.hold)
+        return Instructions(names=names, hold=hold_at(hold, now))
 
     def read(self) -> OperatorState:
         """Returns the content of all files except the staged candidates.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
+from tfx_best_exporter.executor.deciding.models import Best
 from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.exports import resave, retention, saved_model
@@ -91,30 +92,86 @@ def publish(
     """
 
     def make_record(version: int, manifest: Sequence[pb.ManifestEntry]) -> pb.ExportRecord:
-        decision = decision_for(version)
-        return pb.ExportRecord(
-            schema_version=SCHEMA_VERSION,
-            version=version,
-            name=settings.name,
-            exported_at=decision.decided_at,
-            model=decision.candidate,
-            evaluation=decision.candidate_evaluation,
-            manifest=manifest,
-            decision=message.recorded(decision),
-            provenance=decision.provenance,
-            pushed_model_uri=pushed_model_uri,
-            recipe=recipe,
-            servable_checked=True,
-        )
+        record = _record_of(settings, decision_for(version), recipe)
+        record.version = version
+        record.manifest.extend(manifest)
+        record.pushed_model_uri = pushed_model_uri
+        return record
 
+    return settings.exports.publish(version, _export_files(settings, model, work_path), make_record)
+
+
+def stage(
+    settings: Settings,
+    model: CandidateModel,
+    decision: pb.ExportDecision,
+    *,
+    best: Best | None,
+    recipe: pb.Recipe,
+    work_path: Path,
+) -> None:
+    """Stages the candidate for a person's approval, unless it is staged already.
+
+    Args:
+        settings: Settings of the run.
+        model: The candidate with the files to export.
+        decision: The decision to export it that waits for approval.
+        best: The best that the candidate was compared with; None if nothing is served.
+        recipe: The way in which the files were made from the model.
+        work_path: Local directory for temporary files.
+
+    Raises:
+        See `publish`.
+    """
+    awaiting = settings.exports.awaiting
+    staged = pb.AwaitingApproval(
+        record=_record_of(settings, decision, recipe), staged_at=decision.decided_at
+    )
+    if best is not None:
+        staged.best_version = best.version
+        staged.best_digest = best.digest
+    earlier = awaiting.get(model.candidate.digest)
+    if earlier is not None and _is_same_request(earlier, staged):
+        return
+    awaiting.stage(_export_files(settings, model, work_path), staged)
+
+
+def _is_same_request(one: pb.AwaitingApproval, other: pb.AwaitingApproval) -> bool:
+    """Returns True if two requests are for the same export in place of the same best."""
+    return (
+        one.HasField("best_version") == other.HasField("best_version")
+        and one.best_version == other.best_version
+        and one.record.recipe == other.record.recipe
+    )
+
+
+def _record_of(
+    settings: Settings, decision: pb.ExportDecision, recipe: pb.Recipe
+) -> pb.ExportRecord:
+    """Returns the record of an export without its version and its manifest."""
+    return pb.ExportRecord(
+        schema_version=SCHEMA_VERSION,
+        name=settings.name,
+        exported_at=decision.decided_at,
+        model=decision.candidate,
+        evaluation=decision.candidate_evaluation,
+        decision=message.recorded(decision),
+        provenance=decision.provenance,
+        recipe=recipe,
+        servable_checked=True,
+    )
+
+
+def _export_files(
+    settings: Settings, model: CandidateModel, work_path: Path
+) -> list[saved_model.ModelFile]:
     files = model.files
     if settings.as_text:
         files = resave.as_text(files, work_path / "text")
-    files = [
+    return [
         *with_assets_extra(files, settings.assets_extra),
         *_evaluation_files(model.candidate.eval_result.source, model.candidate.eval_result.uri),
     ]
-    return settings.exports.publish(version, files, make_record)
 
 
 def _evaluation_files(source: int, uri: str) -> list[saved_model.ModelFile]:
@@ -133,6 +190,7 @@ def retire(
     best_version: int | None,
     best_record: pb.ExportRecord | None,
     now: float,
+    pins: Collection[int] = (),
 ) -> Outcome:
     """Retires the exports that the policy does not keep.
 
@@ -141,6 +199,7 @@ def retire(
         best_version: Version of the best; None without one.
         best_record: Record of the best; None if the best is foreign.
         now: Seconds since the epoch.
+        pins: Versions that operators have pinned.
     """
     policy = settings.retention_policy
     if policy is None:
@@ -156,6 +215,7 @@ def retire(
             export,
             record=best_record if export.version == best_version else None,
             is_linked=export.version in linked,
+            is_pinned=export.version in pins,
             is_unique=numbers[export.version] == 1,
             warnings=warnings,
         )
@@ -213,6 +273,7 @@ def _retained(
     *,
     record: pb.ExportRecord | None,
     is_linked: bool,
+    is_pinned: bool,
     is_unique: bool,
     warnings: list[str],
 ) -> retention.RetainedExport:
@@ -223,11 +284,16 @@ def _retained(
         export: The export.
         record: Record of the export if it is the best, whose files were checked.
         is_linked: True if a link in the base directory leads to the export.
+        is_pinned: True if an operator has pinned the version.
         is_unique: False if a model server reads the same number from another name too.
         warnings: Gets a sentence if the export cannot be read.
     """
     foreign = retention.RetainedExport(
-        version=export.version, is_foreign=True, exported_at=None, is_linked=is_linked
+        version=export.version,
+        is_foreign=True,
+        exported_at=None,
+        is_linked=is_linked,
+        is_pinned=is_pinned,
     )
     if export.name or export.kind is not Kind.DIRECTORY or not is_unique:
         return foreign
@@ -245,6 +311,7 @@ def _retained(
         exported_at=record.exported_at.ToNanoseconds() / 1e9,
         is_as_recorded=not problem,
         is_linked=is_linked,
+        is_pinned=is_pinned,
         score=_score(record, settings.policy.rule.leading),
         size_bytes=sum(entry.size for entry in record.manifest),
     )

@@ -15,6 +15,7 @@ from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.evaluations.best import Reevaluated, with_evaluation
 from tfx_best_exporter.executor.exports import saved_model, servable
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.operators import Instructions
 from tfx_best_exporter.executor.exports.records import EVALUATION_DIRECTORY, RecordError
 from tfx_best_exporter.executor.exports.versions import Export, Inspection, Served, Status
 from tfx_best_exporter.executor.storage import location_of
@@ -93,7 +94,7 @@ def observe_candidate(
         InvalidModelError: The candidate is not a complete SavedModel.
         OSError: The candidate cannot be read.
     """
-    candidate = Candidate(digest="", eval_result=eval_result, blessings=tuple(blessings))
+    candidate = Candidate(digest="", eval_result=eval_result, uri=uri, blessings=tuple(blessings))
     if not candidate.is_blessed:
         return CandidateModel(model=model, uri=uri, files=(), candidate=candidate)
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
@@ -116,6 +117,7 @@ def observe(
     needs: Needs,
     *,
     comparability: pb.ComparePolicy.Comparability,
+    instructions: Instructions,
     foreign_best: ForeignBest | None = None,
     reevaluate: Callable[[Location], Reevaluated] | None = None,
 ) -> Observation:
@@ -126,6 +128,7 @@ def observe(
         candidate: The candidate.
         needs: The values that the decision needs.
         comparability: Under REQUIRE_SAME_DATA, a failure of `reevaluate` is an error.
+        instructions: What operators have said.
         foreign_best: Lineage of a best without a record; None if it is not known.
         reevaluate: Evaluates an export on the candidate's examples. It is called only if candidate
             and best will be compared and the candidate's own evaluation lacks the best's metrics.
@@ -137,12 +140,17 @@ def observe(
     """
     served = exports.served()
     warnings = list(served.warnings)
+    names, rejection = instructions.names, None
+    if candidate.digest in names.rejected:
+        rejection = exports.operators.rejection(candidate.digest)
     best = None
     if served.best is not None:
         best, found = _best(served.best, foreign_best)
         warnings.extend(found)
+        best = dataclasses.replace(best, is_released=best.version in names.released)
+        is_stopped = served.being_written or rejection is not None or instructions.hold is not None
         # An evaluation takes minutes to hours, so it runs only if the two will be compared.
-        is_compared = candidate.is_blessed and not served.being_written
+        is_compared = candidate.is_blessed and not is_stopped
         if is_compared and best.digest != candidate.digest:
             best, found = _compared_best(
                 best, served.best.export, candidate.eval_result, needs, comparability, reevaluate
@@ -153,6 +161,8 @@ def observe(
         candidate=candidate,
         best=best,
         being_written=served.being_written,
+        hold=instructions.hold,
+        rejection=rejection,
         versions=served.listing.versions,
         latest_record=latest,
         warnings=(*warnings, *found),

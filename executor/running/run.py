@@ -8,17 +8,21 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tfx_best_exporter.executor.deciding import operator_gates
 from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
 from tfx_best_exporter.executor.evaluations.best import Reevaluated
 from tfx_best_exporter.executor.exports import pushed_model
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.operators import Instructions
+from tfx_best_exporter.executor.exports.version_files import logged, not_removed
 from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
-from tfx_best_exporter.executor.redaction import redacted_message
+from tfx_best_exporter.executor.redaction import redacted, redacted_message
 from tfx_best_exporter.executor.reports import message, wording
-from tfx_best_exporter.executor.running import act, observe, serving
+from tfx_best_exporter.executor.running import act, log_line, observe, serving
 from tfx_best_exporter.executor.running.observe import CandidateModel, ForeignBest, Reevaluate
 from tfx_best_exporter.executor.running.outcome import Outcome
 from tfx_best_exporter.executor.running.places import check_outside
@@ -31,6 +35,8 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # A run fails after this number of attempts that each lost the lock.
 _MAX_ATTEMPTS = 5
+# An operator can restore a withdrawn version for this long.
+_WITHDRAWN_SECONDS = 30 * 24 * 3600
 
 _logger = logging.getLogger(__name__)
 
@@ -83,7 +89,7 @@ def export_if_better(
         attempts += 1
         try:
             with collected() as problems, settings.exports.lock():
-                result = _run_locked(settings, model, request)
+                result = _logged_run(settings, model, request)
         except LeaseLostError:
             # Another run may have exported in the meantime, so the best is read again.
             if attempts == _MAX_ATTEMPTS:
@@ -107,15 +113,20 @@ def retire_only(settings: Settings) -> pb.ExportDecision:
     with collected() as problems, settings.exports.lock():
         recovered = settings.exports.recover()
         served = settings.exports.served()
+        now = settings.clock()
+        instructions = settings.exports.operators.instructions(now)
         warnings = [*recovered, *served.warnings]
         if served.being_written:
             outcome = Outcome(warnings=(served.being_written,))
+        elif instructions.hold is not None:
+            outcome = Outcome(warnings=(operator_gates.on_hold_clause(instructions.hold),))
         else:
             outcome = act.retire(
                 settings,
                 best_version=served.export.version if served.export else None,
                 best_record=served.record,
-                now=settings.clock(),
+                now=now,
+                pins=instructions.names.pins,
             )
     result = pb.ExportDecision(
         schema_version=SCHEMA_VERSION,
@@ -142,6 +153,7 @@ def decide_only(
         model.candidate,
         needs,
         comparability=settings.policy.comparability,
+        instructions=settings.exports.operators.instructions(settings.clock()),
         foreign_best=foreign_best,
     )
     observation = serving.with_serving(observation, settings, model)
@@ -152,16 +164,41 @@ def decide_only(
     return decision
 
 
-def _run_locked(settings: Settings, source: CandidateModel, request: Request) -> pb.ExportDecision:
+def _logged_run(settings: Settings, source: CandidateModel, request: Request) -> pb.ExportDecision:
+    """Runs with the lock, and adds a line to the decision log, for a failure too."""
+    log, now = settings.exports.decision_log, settings.clock()
+    try:
+        result = _run_locked(settings, source, request, now)
+    except LeaseLostError:
+        # The run starts again.
+        raise
+    except Exception as error:
+        failure = redacted(f"{type(error).__name__}: {error}")
+        line = log_line.failure_line(failure, source, request.provenance, now)
+        with logged("add the failure to the decision log of", settings.exports.base):
+            log.append(line)
+        raise
+    try:
+        log.append(log_line.line_of(redacted_message(result)))
+    except OSError as error:
+        # The decision has been carried out, so the run is not failed for its history.
+        result.warnings.append(f"the decision log was not written: {error}")
+    return result
+
+
+def _run_locked(
+    settings: Settings, source: CandidateModel, request: Request, now: float
+) -> pb.ExportDecision:
     exports = settings.exports
-    now = settings.clock()
     warnings = exports.recover()
+    instructions = exports.operators.instructions(now)
     needs = settings.policy.needs(source.candidate)
     observation = observe.observe(
         exports,
         source.candidate,
         needs,
         comparability=settings.policy.comparability,
+        instructions=instructions,
         foreign_best=request.foreign_best,
         reevaluate=_reevaluation_of(request, source, needs),
     )
@@ -175,14 +212,25 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
         decided_at=now,
         warnings=request.warnings,
     )
-    export, record = None, None
+    export, record, recipe = None, None, pb.Recipe()
     with exports.work_directory() as work_path:
         model, decision = _decide(settings, source, observation, needs, now, work_path)
-        if decision.is_export:
+        if decision.makes_files:
             is_resaved = bool(observation.candidate.serving_problems)
+            recipe = serving.recipe_of(settings, is_resaved=is_resaved)
             if is_resaved:
                 model, found = act.saved_again(model, work_path)
                 warnings = (*warnings, *found)
+        if decision.awaited is not None:
+            act.stage(
+                settings,
+                model,
+                message.export_decision(origin, observation, decision.awaited, warnings=warnings),
+                best=observation.best,
+                recipe=recipe,
+                work_path=work_path,
+            )
+        elif decision.is_export:
             export, record = act.publish(
                 settings,
                 model,
@@ -190,27 +238,33 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
                     origin, observation, decision, version=version, warnings=warnings
                 ),
                 version=exports.next_version(now),
-                recipe=serving.recipe_of(settings, is_resaved=is_resaved),
+                recipe=recipe,
                 pushed_model_uri=request.pushed_model_uri,
                 work_path=work_path,
             )
-    best = observation.best
+    best, pins = observation.best, instructions.names.pins
     if decision.reason == pb.ExportDecision.ALREADY_BEST:
         export = _pushed_export(observation, exports.base)
     if export is not None and request.pushed_model is not None:
         pushed_model.copy_export(export.location, request.pushed_model, source.files)
-    if observation.being_written:
-        # The version may become the best, and a person may need the others to repair it.
+    if observation.being_written or observation.hold is not None:
+        # The version may become the best, and a person may need the others to repair it. A hold
+        # stops retirements too.
         outcome = Outcome()
     elif decision.is_export and export is not None:
-        outcome = act.retire(settings, best_version=export.version, best_record=record, now=now)
+        outcome = act.retire(
+            settings, best_version=export.version, best_record=record, now=now, pins=pins
+        )
     else:
         outcome = act.retire(
             settings,
             best_version=best.version if best else None,
             best_record=best.record if best else None,
             now=now,
+            pins=pins,
         )
+    if observation.hold is None:
+        warnings = (*warnings, *exports.awaiting.expire(now), *_purged(exports, instructions, now))
     return message.export_decision(
         origin,
         observation,
@@ -220,6 +274,23 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
         retired=outcome.retired,
         warnings=[*warnings, *outcome.warnings],
     )
+
+
+def _purged(exports: ExportDirectory, instructions: Instructions, now: float) -> list[str]:
+    """Deletes the files of versions that were withdrawn long ago; returns a sentence for each."""
+    names = instructions.names
+    found = []
+    for version in sorted(names.withdrawn - names.pins):
+        withdrawal = exports.operators.withdrawal(version)
+        age_seconds = now - withdrawal.action.at.ToNanoseconds() / 1e9
+        if withdrawal.state != pb.Withdrawal.WITHDRAWN or age_seconds < _WITHDRAWN_SECONDS:
+            continue
+        try:
+            exports.withdrawals.purge(version)
+            found.append(f"deleted the files of version {version}, withdrawn 30 days ago")
+        except OSError as error:
+            found.append(not_removed(exports.base / str(version), error))
+    return found
 
 
 def _pushed_export(observation: Observation, base: Location) -> Export | None:
@@ -260,7 +331,7 @@ def _decide(
         return model, decision
     if settings.serving_signatures_fn is not None:
         # Saving other signatures reads the whole model, so only an export is worth it.
-        if not decision.is_export:
+        if not decision.makes_files:
             return model, decision
         model = act.with_new_signatures(model, settings.serving_signatures_fn, work_path)
     observation = observe.observe_signatures(observation, settings.exports, model)

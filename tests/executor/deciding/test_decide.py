@@ -465,7 +465,7 @@ def test_force():
     (warning,) = decision.warnings
     assert warning == (
         "compare_policy.force is still set (labels were wrong). Remove it once this model has been"
-        " exported."
+        " exported. Set compare_policy.force_model too: without it, every candidate is exported."
     )
     # Force also exports a candidate that cannot be compared with the best.
     assert decide_by(FORCED, {"auc": 0.7}, {"loss": 0.9}).reason == R.FORCED
