@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
-from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.exports import records, saved_model, servable
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.hashing import hashing
 from tfx_best_exporter.executor.exports.records import (
-    EVALUATION_DIRECTORY,
     RECORD_DIRECTORY,
     RECORD_PATH,
 )
@@ -22,6 +20,7 @@ from tfx_best_exporter.executor.exports.saved_model import ModelFile
 from tfx_best_exporter.executor.exports.version_files import below, copy
 from tfx_best_exporter.executor.exports.versions import Export, Inspection, Status
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
+from tfx_best_exporter.executor.operating.defaults import NAME
 from tfx_best_exporter.executor.operating.operation import (
     LOADABLE,
     Change,
@@ -34,12 +33,11 @@ from tfx_best_exporter.executor.operating.operation import (
     served_of,
     version_of,
 )
-from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.running import act
 from tfx_best_exporter.executor.storage.protocol import Kind
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 ADOPT = "adopt"
-DEFAULT_NAME = "best-exporter"
 
 
 def adopt(
@@ -50,7 +48,7 @@ def adopt(
     reason: str,
     operator: str,
     now: float,
-    name: str = DEFAULT_NAME,
+    name: str = NAME,
     dry_run: bool = False,
 ) -> Change:
     """Gives a record with an evaluation to a version that another tool has written.
@@ -181,7 +179,7 @@ def _write(
 ) -> None:
     """Writes the evaluation, then the record, and checks that the version is as the record says."""
     location = export.location
-    added = _evaluation_files(evaluation)
+    added = act.evaluation_files(evaluation.source, evaluation.uri)
     # An interrupted adoption may have left the files of another evaluation.
     exports.check_lease()
     (location / RECORD_DIRECTORY).remove()
@@ -199,13 +197,3 @@ def _write(
             f"version must not change while it is adopted (got {export.version}: {found.problem})."
             " Check which program writes to it, then try again."
         )
-
-
-def _evaluation_files(evaluation: EvalResult) -> list[ModelFile]:
-    """Returns the files of a TFMA evaluation, which the version keeps byte for byte."""
-    if evaluation.source != pb.Evaluation.TFMA:
-        return []
-    return [
-        ModelFile.read(f"{EVALUATION_DIRECTORY}/{file.name}", file)
-        for file in tfma.tfma_files_of(location_of(evaluation.uri))
-    ]
