@@ -21,7 +21,8 @@ from tfx_best_exporter.executor.exports.decision_log import LoggedDecision
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RecordError
 from tfx_best_exporter.executor.exports.versions import Export, Inspection, Status, number_of
-from tfx_best_exporter.executor.redaction import redacted
+from tfx_best_exporter.executor.redaction import redacted, redacted_message
+from tfx_best_exporter.executor.running import log_line
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -142,11 +143,42 @@ def log(exports: ExportDirectory, change: Change, order: Order, **fields: Any) -
         LoggedDecision(
             kind=change.kind,
             at=order.now,
-            explanation=f"{order.reason}: {'; '.join(change.sentences)}",
+            explanation=_explanation(change, order),
             operator=order.operator,
             **fields,
         )
     )
+
+
+def log_decision(
+    exports: ExportDirectory, change: Change, order: Order, decision: pb.ExportDecision
+) -> None:
+    """Notes an export by an operator in the decision log, with the metrics of the model.
+
+    Args:
+        exports: The base directory; the caller holds its lock.
+        change: Effect of the operation.
+        order: Who ordered it, when and why.
+        decision: The decision in the record of the export.
+
+    Raises:
+        LeaseLostError: Another writer took over the lock.
+        OSError: The log cannot be written.
+    """
+    exports.check_lease()
+    exports.decision_log.append(
+        dataclasses.replace(
+            log_line.line_of(redacted_message(decision)),
+            kind=change.kind,
+            at=order.now,
+            explanation=_explanation(change, order),
+            operator=order.operator,
+        )
+    )
+
+
+def _explanation(change: Change, order: Order) -> str:
+    return f"{order.reason}: {'; '.join(change.sentences)}"
 
 
 def version_of(value: int | str) -> int:

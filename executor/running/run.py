@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import tempfile
@@ -101,8 +102,12 @@ def export_if_better(
             return result
 
 
-def retire_only(settings: Settings) -> pb.ExportDecision:
+def retire_only(settings: Settings, *, dry_run: bool = False) -> pb.ExportDecision:
     """Retires exports without deciding about a candidate.
+
+    Args:
+        settings: Settings of the run.
+        dry_run: True to take no lock and to write nothing.
 
     Returns:
         A decision in which only `kept`, `retired` and `warnings` are set.
@@ -110,23 +115,36 @@ def retire_only(settings: Settings) -> pb.ExportDecision:
     Raises:
         See ModelExporter.run.
     """
-    with collected() as problems, settings.exports.lock():
-        recovered = settings.exports.recover()
-        served = settings.exports.served()
+    exports = settings.exports
+    with collected() as problems, contextlib.nullcontext() if dry_run else exports.lock():
+        recovered = () if dry_run else exports.recover()
+        served = exports.served()
         now = settings.clock()
-        instructions = settings.exports.operators.instructions(now)
+        instructions = exports.operators.instructions(now)
         warnings = [*recovered, *served.warnings]
+        best_version = served.export.version if served.export else None
+        pins = instructions.names.pins
         if served.being_written:
             outcome = Outcome(warnings=(served.being_written,))
         elif instructions.hold is not None:
             outcome = Outcome(warnings=(operator_gates.on_hold_clause(instructions.hold),))
+        elif dry_run and settings.retention_policy is not None:
+            outcome = act.plan_retirement(
+                settings,
+                best_version=best_version,
+                best_record=served.record,
+                now=now,
+                pins=pins,
+            ).outcome()
+        elif dry_run:
+            outcome = Outcome()
         else:
             outcome = act.retire(
                 settings,
-                best_version=served.export.version if served.export else None,
+                best_version=best_version,
                 best_record=served.record,
                 now=now,
-                pins=instructions.names.pins,
+                pins=pins,
             )
     result = pb.ExportDecision(
         schema_version=SCHEMA_VERSION,
@@ -166,15 +184,15 @@ def decide_only(
 
 def _logged_run(settings: Settings, source: CandidateModel, request: Request) -> pb.ExportDecision:
     """Runs with the lock, and adds a line to the decision log, for a failure too."""
-    log = settings.exports.decision_log
+    log, now = settings.exports.decision_log, settings.clock()
     try:
-        result = _run_locked(settings, source, request)
+        result = _run_locked(settings, source, request, now)
     except LeaseLostError:
         # The run starts again.
         raise
     except Exception as error:
         failure = redacted(f"{type(error).__name__}: {error}")
-        line = log_line.failure_line(failure, source, request.provenance, settings.clock())
+        line = log_line.failure_line(failure, source, request.provenance, now)
         with logged("add the failure to the decision log of", settings.exports.base):
             log.append(line)
         raise
@@ -186,9 +204,10 @@ def _logged_run(settings: Settings, source: CandidateModel, request: Request) ->
     return result
 
 
-def _run_locked(settings: Settings, source: CandidateModel, request: Request) -> pb.ExportDecision:
+def _run_locked(
+    settings: Settings, source: CandidateModel, request: Request, now: float
+) -> pb.ExportDecision:
     exports = settings.exports
-    now = settings.clock()
     warnings = exports.recover()
     instructions = exports.operators.instructions(now)
     needs = settings.policy.needs(source.candidate)

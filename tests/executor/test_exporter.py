@@ -1208,8 +1208,8 @@ def test_an_object_store(model: Model, tmp_path: Path):
     assert serve(tmp_path / "base" / "1002") == {"y": [6.0]}
     assert new().verify(1002) == []
     left = sorted(read_files(tmp_path / "base" / ".best_exporter"))
-    assert left[:2] == ["largest_version", "retired/1000.json"]
-    assert all(name.startswith("stamps/") for name in left[2:])
+    assert left[:3] == ["decisions.jsonl", "largest_version", "retired/1000.json"]
+    assert all(name.startswith("stamps/") for name in left[3:])
     assert not (tmp_path / "base" / "1000" / "saved_model.pb").exists()
 
 
