@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tfx_best_exporter.cli import changing, cleaning, reading, reporting
+from tfx_best_exporter.cli import changing, cleaning, publishing, reading, reporting
 from tfx_best_exporter.cli.errors import CommandGroup
 from tfx_best_exporter.executor.version import VERSION
 
@@ -26,17 +26,13 @@ class _Sections(CommandGroup):
     ) -> None:
         """Writes one list for each section."""
         for title, names in _SECTIONS.items():
-            rows = [
-                (name, self.commands[name].get_short_help_str(90))
-                for name in names
-                if name in self.commands
-            ]
+            rows = [(name, self.commands[name].get_short_help_str(90)) for name in names]
             with formatter.section(title):
                 formatter.write_dl(rows)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Returns the names in the order of the help."""
-        return [name for names in _SECTIONS.values() for name in names if name in self.commands]
+        return [name for names in _SECTIONS.values() for name in names]
 
 
 @click.group(
@@ -62,6 +58,7 @@ for _command in (
     *reading.COMMANDS,
     *reporting.COMMANDS,
     *changing.COMMANDS,
+    *publishing.COMMANDS,
     *cleaning.COMMANDS,
 ):
     best_exporter.add_command(_command)

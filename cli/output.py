@@ -123,3 +123,21 @@ def facts(pairs: Iterable[tuple[str, str]], indent: str = "  ") -> None:
 def note(text: str) -> None:
     """Prints a sentence for the person on stderr, so that it does not mix with the output."""
     click.echo(wording.line(text), err=True)
+
+
+def size(value: int) -> str:
+    """Returns a number of bytes for a person, for example "1.5 GiB"."""
+    amount, unit = float(value), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.4g} {unit}"
+
+
+def date(seconds: float | None) -> str:
+    """Returns a time for a cell, in UTC; empty if it is not known."""
+    if seconds is None:
+        return ""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

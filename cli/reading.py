@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -71,7 +70,7 @@ def status(ctx: click.Context, bases: tuple[ExportDirectory, ...], form: str) ->
                 (
                     each.base,
                     str(each.served.version) if each.served else "none",
-                    date(each.served.since) if each.served else "",
+                    output.date(each.served.since) if each.served else "",
                     _until(each),
                     each.lock.name if each.lock else "",
                     ", ".join(problem.code for problem in each.problems),
@@ -119,7 +118,7 @@ _ORIGINS = {
 def _until(found: DirectoryStatus) -> str:
     if found.hold is None:
         return ""
-    return f"until {date(found.hold.until)}" if found.hold.until else "until released"
+    return f"until {output.date(found.hold.until)}" if found.hold.until else "until released"
 
 
 def metrics_text(metrics: Sequence[Metric]) -> str:
@@ -127,14 +126,6 @@ def metrics_text(metrics: Sequence[Metric]) -> str:
     shown = [f"{each.name} {wording.number(each.value)}" for each in metrics[:_MOST_METRICS]]
     more = len(metrics) - len(shown)
     return ", ".join([*shown, f"and {more} more"] if more else shown)
-
-
-def date(seconds: float | None) -> str:
-    """Returns a time for a cell, in UTC; empty if it is not known."""
-    if seconds is None:
-        return ""
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 @click.command(
@@ -189,7 +180,7 @@ def history(
                 *((each.base,) if front else ()),
                 str(each.version) if each.version is not None else "-",
                 f"{each.state}, pinned" if each.is_pinned else each.state,
-                date(each.at),
+                output.date(each.at),
                 each.reason,
                 metrics_text(each.metrics[:1]),
                 each.operator or each.run_id,

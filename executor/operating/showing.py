@@ -39,7 +39,7 @@ def show(exports: ExportDirectory, of: int | str | None = None) -> pb.ExportDeci
     text = str(of)
     for line in reversed(exports.decision_log.read().decisions):
         if line.run_id == text and text:
-            return _of_line(exports, line)
+            return of_line(exports, line)
     version = number_of(text)
     if version is not None:
         return of_record(exports, record_of_version(exports, version))
@@ -93,7 +93,7 @@ def of_record(exports: ExportDirectory, record: pb.ExportRecord) -> pb.ExportDec
 def _newest(exports: ExportDirectory) -> pb.ExportDecision:
     runs = [line for line in exports.decision_log.read().decisions if line.kind == RUN]
     if runs:
-        return _of_line(exports, runs[-1])
+        return of_line(exports, runs[-1])
     found = served_of(exports)
     if found is None:
         raise OperationError(
@@ -103,7 +103,7 @@ def _newest(exports: ExportDirectory) -> pb.ExportDecision:
     return of_record(exports, record_of_version(exports, found.export.version))
 
 
-def _of_line(exports: ExportDirectory, line: LoggedDecision) -> pb.ExportDecision:
+def of_line(exports: ExportDirectory, line: LoggedDecision) -> pb.ExportDecision:
     """Returns the decision of a line; that of its record, which has more, if it exported."""
     if line.exported and line.version is not None:
         try:
