@@ -37,6 +37,7 @@ print(*project["dependencies"], *project["optional-dependencies"]["s3"], sep="\n
 
 FROM installers AS wheel
 COPY LICENSE README.md best_exporter.py ./
+COPY cli cli
 COPY component component
 COPY executor executor
 COPY proto proto

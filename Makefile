@@ -55,7 +55,7 @@ $(SETUP): requirements.lock pyproject.toml Makefile
 	@echo '[4/4] tfx-best-exporter, as an editable install'
 	@PYTHONWARNINGS=ignore $(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
 	@mkdir -p .venv/links/tfx_best_exporter
-	@ln -sfn -t .venv/links/tfx_best_exporter ../../../component ../../../executor ../../../proto
+	@ln -sfn -t .venv/links/tfx_best_exporter ../../../cli ../../../component ../../../executor ../../../proto
 	@touch $@
 	@echo 'Ready. Next: make demo or make test'
 
@@ -176,5 +176,5 @@ test-wheel: wheel  ## Run the tests with the wheel instead of the checkout.
 clean:  ## Remove the files of all targets, except .venv.
 	rm -rf build dist demo_output pipeline_output htmlcov .coverage .coverage.* *.egg-info
 	rm -rf .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find component executor proto pipelines benchmarks tests .ci -name __pycache__ -prune \
+	find cli component executor proto pipelines benchmarks tests .ci -name __pycache__ -prune \
 	  -exec rm -rf {} + 2> /dev/null || :

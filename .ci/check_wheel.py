@@ -12,7 +12,7 @@ def expected_files() -> set[str]:
     """Returns the names that the files of the package have in a wheel."""
     return {"best_exporter.py"} | {
         f"tfx_best_exporter/{path.relative_to(ROOT).as_posix()}"
-        for folder in ("component", "executor", "proto")
+        for folder in ("cli", "component", "executor", "proto")
         for pattern in PATTERNS
         for path in (ROOT / folder).rglob(pattern)
     }

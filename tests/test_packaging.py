@@ -187,7 +187,7 @@ def test_every_package_is_mapped():
     setuptools: dict[str, Any] = PYPROJECT["tool"]["setuptools"]
     folders = [
         path.parent.relative_to(ROOT)
-        for top in ("component", "executor")
+        for top in ("cli", "component", "executor")
         for path in (ROOT / top).rglob("__init__.py")
     ]
     assert Path("component") in folders
@@ -197,6 +197,6 @@ def test_every_package_is_mapped():
     assert sorted(setuptools["packages"]) == sorted(mapping)
 
 
-@pytest.mark.parametrize("folder", ["component", "executor", "proto"])
+@pytest.mark.parametrize("folder", ["cli", "component", "executor", "proto"])
 def test_types_are_public(folder: str):
     assert (ROOT / folder / "py.typed").exists()

@@ -37,7 +37,7 @@ from tfx_best_exporter.executor.exports.version_files import (
 )
 from tfx_best_exporter.executor.exports.versions import Export, number_of
 from tfx_best_exporter.executor.storage.location import Location
-from tfx_best_exporter.executor.storage.protocol import Kind, StorageError
+from tfx_best_exporter.executor.storage.protocol import Kind, LeaseLostError, StorageError
 from tfx_best_exporter.executor.storage.transfer import copy_files
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -73,6 +73,18 @@ class Withdrawals:
             LeaseLostError: Another writer took over the lock.
             OSError: The version could not be taken out of service; the next writer tries again.
         """
+        self.begin(export, withdrawal)
+        self.finish(export, withdrawal)
+
+    def begin(self, export: Export, withdrawal: pb.Withdrawal) -> None:
+        """Rejects the model of a version, and notes that the version is to be withdrawn.
+
+        From now on, the next writer finishes the withdrawal if `finish` is not called.
+
+        Raises:
+            LeaseLostError: Another writer took over the lock.
+            OSError: A file cannot be written.
+        """
         withdrawal.version = export.version
         withdrawal.state = _State.WITHDRAWING
         if not self._base.storage.has_atomic_rename:
@@ -88,6 +100,14 @@ class Withdrawals:
                 )
             )
         self._operators.write_withdrawal(withdrawal)
+
+    def finish(self, export: Export, withdrawal: pb.Withdrawal) -> None:
+        """Takes a version out of service for which `begin` was called.
+
+        Raises:
+            LeaseLostError: Another writer took over the lock.
+            OSError: The version could not be taken out of service; the next writer tries again.
+        """
         self._take_out(withdrawal, export)
 
     def restore(self, version: int) -> None:
@@ -161,6 +181,8 @@ class Withdrawals:
                 elif withdrawal.state == _State.PURGED and self._kept(version).exists():
                     self._kept(version).remove()
                     found.append(f"deleted the remaining files of the withdrawn version {version}")
+            except LeaseLostError:
+                raise
             except OSError as error:
                 found.append(not_removed(self._kept(version), error))
         return found
@@ -195,9 +217,9 @@ class Withdrawals:
             rejection = self._operators.rejection(withdrawal.digest)
             if rejection.version == version:
                 self._operators.remove_rejection(withdrawal.digest)
-        self._operators.remove_withdrawal(version)
         if not self._base.storage.has_atomic_rename:
             remove_files([kept / path for path in withdrawal.files])
+        self._operators.remove_withdrawal(version)
 
     def _move_files(self, source: Location, destination: Location, files: Sequence[str]) -> None:
         """Moves files within a store: copies them, then deletes the marker, then the others."""

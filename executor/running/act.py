@@ -73,6 +73,7 @@ def publish(
     recipe: pb.Recipe,
     pushed_model_uri: str,
     work_path: Path,
+    promotion: pb.OperatorAction | None = None,
 ) -> tuple[Export, pb.ExportRecord]:
     """Publishes the candidate as a new version, and returns the export with its record.
 
@@ -84,6 +85,7 @@ def publish(
         recipe: The way in which the files were made from the model.
         pushed_model_uri: URI of the PushedModel artifact; empty without one.
         work_path: Local directory for temporary files.
+        promotion: Order of the operator who exports the candidate; None for a run.
 
     Raises:
         ValueError: A file changed since its digest was taken, or its copy differs.
@@ -96,6 +98,8 @@ def publish(
         record.version = version
         record.manifest.extend(manifest)
         record.pushed_model_uri = pushed_model_uri
+        if promotion is not None:
+            record.promotion.CopyFrom(promotion)
         return record
 
     return settings.exports.publish(version, _export_files(settings, model, work_path), make_record)
@@ -170,11 +174,11 @@ def _export_files(
         files = resave.as_text(files, work_path / "text")
     return [
         *with_assets_extra(files, settings.assets_extra),
-        *_evaluation_files(model.candidate.eval_result.source, model.candidate.eval_result.uri),
+        *evaluation_files(model.candidate.eval_result.source, model.candidate.eval_result.uri),
     ]
 
 
-def _evaluation_files(source: int, uri: str) -> list[saved_model.ModelFile]:
+def evaluation_files(source: int, uri: str) -> list[saved_model.ModelFile]:
     """Returns the files of a TFMA evaluation, which the export keeps byte for byte."""
     if source != pb.Evaluation.TFMA:
         return []
@@ -201,10 +205,84 @@ def retire(
         now: Seconds since the epoch.
         pins: Versions that operators have pinned.
     """
-    policy = settings.retention_policy
-    if policy is None:
+    if settings.retention_policy is None:
         # All exports are kept, so none is read.
         return Outcome()
+    planned = plan_retirement(
+        settings, best_version=best_version, best_record=best_record, now=now, pins=pins
+    )
+    problems = {
+        export.version: str(error)
+        for export, error in settings.exports.retire_all(
+            planned.doomed, now=now, known_records=planned.records
+        ).items()
+    }
+    failed = [
+        f"version {version} could not be deleted; the next run tries again: {problem}"
+        for version, problem in sorted(problems.items())
+    ]
+    return planned.outcome(problems, failed)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Retirement:
+    """The exports that a policy keeps and those that it does not.
+
+    Attributes:
+        plan: The plan.
+        doomed: The exports to retire, each with the reason.
+        records: Records of the exports to retire.
+        sizes: Size of each export of this exporter in bytes, by version.
+        warnings: Exports that cannot be read, and a cap that cannot be met.
+    """
+
+    plan: retention.Plan
+    doomed: Mapping[Export, str]
+    records: Mapping[Export, pb.ExportRecord]
+    sizes: Mapping[int, int]
+    warnings: tuple[str, ...]
+
+    def outcome(
+        self, problems: Mapping[int, str] | None = None, failed: Sequence[str] = ()
+    ) -> Outcome:
+        """Returns the outcome of carrying out this plan.
+
+        Args:
+            problems: Error of each export that was not retired completely, by version.
+            failed: Warnings about these exports.
+        """
+        return Outcome(
+            kept=tuple(
+                pb.ExportDecision.Kept(version=item.version, why=item.why)
+                for item in self.plan.keep
+            ),
+            retired=tuple(
+                pb.ExportDecision.Retired(
+                    version=export.version, why=why, error=(problems or {}).get(export.version, "")
+                )
+                for export, why in self.doomed.items()
+            ),
+            warnings=(*self.warnings, *failed),
+        )
+
+
+def plan_retirement(
+    settings: Settings,
+    *,
+    best_version: int | None,
+    best_record: pb.ExportRecord | None,
+    now: float,
+    pins: Collection[int] = (),
+) -> Retirement:
+    """Returns the exports that `retire` would retire now; writes nothing but stamps.
+
+    Args:
+        settings: Settings of the run.
+        best_version: Version of the best; None without one.
+        best_record: Record of the best; None if the best is foreign.
+        now: Seconds since the epoch.
+        pins: Versions that operators have pinned.
+    """
     exports = settings.exports.exports()
     warnings: list[str] = []
     linked = linked_versions(exports)
@@ -224,7 +302,10 @@ def retire(
     unchanged: dict[Export, pb.ExportRecord] = {}
     while True:
         plan = retention.plan(
-            [*retained.values()], best_version=best_version, policy=policy, now=now
+            [*retained.values()],
+            best_version=best_version,
+            policy=settings.retention_policy,
+            now=now,
         )
         doomed = {
             Export(version=item.version, base=settings.exports.base): item.why
@@ -242,28 +323,14 @@ def retire(
                 retained[version] = dataclasses.replace(retained[version], is_restored=True)
             elif not _check(settings, export, unchanged):
                 retained[version] = dataclasses.replace(retained[version], is_as_recorded=False)
-    warnings.extend(plan.warnings)
-    problems = {
-        export: str(error)
-        for export, error in settings.exports.retire_all(
-            doomed, now=now, known_records=unchanged
-        ).items()
-    }
-    warnings.extend(
-        f"version {export.version} could not be deleted; the next run tries again: {problem}"
-        for export, problem in sorted(problems.items(), key=lambda item: item[0].version)
-    )
-    return Outcome(
-        kept=tuple(
-            pb.ExportDecision.Kept(version=item.version, why=item.why) for item in plan.keep
-        ),
-        retired=tuple(
-            pb.ExportDecision.Retired(
-                version=export.version, why=why, error=problems.get(export, "")
-            )
-            for export, why in doomed.items()
-        ),
-        warnings=tuple(warnings),
+    return Retirement(
+        plan=plan,
+        doomed=doomed,
+        records=unchanged,
+        sizes={
+            version: each.size_bytes for version, each in retained.items() if not each.is_foreign
+        },
+        warnings=(*warnings, *plan.warnings),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import tempfile
@@ -101,8 +102,12 @@ def export_if_better(
             return result
 
 
-def retire_only(settings: Settings) -> pb.ExportDecision:
+def retire_only(settings: Settings, *, dry_run: bool = False) -> pb.ExportDecision:
     """Retires exports without deciding about a candidate.
+
+    Args:
+        settings: Settings of the run.
+        dry_run: True to take no lock and to write nothing.
 
     Returns:
         A decision in which only `kept`, `retired` and `warnings` are set.
@@ -110,23 +115,36 @@ def retire_only(settings: Settings) -> pb.ExportDecision:
     Raises:
         See ModelExporter.run.
     """
-    with collected() as problems, settings.exports.lock():
-        recovered = settings.exports.recover()
-        served = settings.exports.served()
+    exports = settings.exports
+    with collected() as problems, contextlib.nullcontext() if dry_run else exports.lock():
+        recovered = () if dry_run else exports.recover()
+        served = exports.served()
         now = settings.clock()
-        instructions = settings.exports.operators.instructions(now)
+        instructions = exports.operators.instructions(now)
         warnings = [*recovered, *served.warnings]
+        best_version = served.export.version if served.export else None
+        pins = instructions.names.pins
         if served.being_written:
             outcome = Outcome(warnings=(served.being_written,))
         elif instructions.hold is not None:
             outcome = Outcome(warnings=(operator_gates.on_hold_clause(instructions.hold),))
+        elif dry_run and settings.retention_policy is not None:
+            outcome = act.plan_retirement(
+                settings,
+                best_version=best_version,
+                best_record=served.record,
+                now=now,
+                pins=pins,
+            ).outcome()
+        elif dry_run:
+            outcome = Outcome()
         else:
             outcome = act.retire(
                 settings,
-                best_version=served.export.version if served.export else None,
+                best_version=best_version,
                 best_record=served.record,
                 now=now,
-                pins=instructions.names.pins,
+                pins=pins,
             )
     result = pb.ExportDecision(
         schema_version=SCHEMA_VERSION,

@@ -26,6 +26,7 @@ from tfx_best_exporter.executor.storage.protocol import (
     Entry,
     FileStatus,
     Kind,
+    LockOwner,
     StorageError,
     TooLargeError,
     Tree,
@@ -238,6 +239,10 @@ class FileioStorage:
         return lease.hold(
             _FileioLeaseStore(self, path), self.uri(path), timeout_seconds, self._lease_settings
         )
+
+    def lock_owner(self, path: str) -> LockOwner | None:
+        """Returns the writer that holds a lock file; a plug-in does not show whether it is dead."""
+        return lease.owner_of(_FileioLeaseStore(self, path), self._lease_settings)
 
     def _make_parent(self, path: str) -> None:
         fileio.makedirs(self.uri(posixpath.dirname(path)))

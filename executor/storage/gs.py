@@ -25,6 +25,7 @@ from tfx_best_exporter.executor.storage.digest import FileDigest, crc32c_to_int
 from tfx_best_exporter.executor.storage.protocol import (
     Entry,
     FileStatus,
+    LockOwner,
     StorageError,
     TooLargeError,
     Tree,
@@ -354,6 +355,10 @@ class GsStorage:
         return lease.hold(
             _GsLeaseStore(self, path), self.uri(path), timeout_seconds, self._lease_settings
         )
+
+    def lock_owner(self, path: str) -> LockOwner | None:
+        """Returns the writer that holds a lock object; None without one."""
+        return lease.owner_of(_GsLeaseStore(self, path), self._lease_settings)
 
     @contextlib.contextmanager
     def _translated(self, path: str) -> Iterator[None]:

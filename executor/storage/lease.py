@@ -27,7 +27,7 @@ from typing import Protocol
 
 from tfx_best_exporter.executor.redaction import shown
 from tfx_best_exporter.executor.storage import foreign
-from tfx_best_exporter.executor.storage.protocol import LeaseLostError
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError, LockOwner
 
 # Stores read at most this much of a lock object. A larger object is no claim of this exporter.
 MAX_LOCK_BYTES = 1 << 16
@@ -322,6 +322,22 @@ def hold(
         lease.wait_for_probe()
     finally:
         lease.release()
+
+
+def owner_of(store: LeaseStore, settings: LeaseSettings | None = None) -> LockOwner | None:
+    """Returns the writer that holds a lock object; None without one.
+
+    A store that does not report the age of an object does not show that its writer is dead.
+
+    Args:
+        store: Reads of the lock object.
+        settings: Duration of a lease whose claim cannot be read.
+    """
+    current = store.load()
+    if current is None:
+        return None
+    claim = _Claim.of(current.content, settings or LeaseSettings())
+    return LockOwner(name=claim.holder, is_dead=_is_expired(current, claim, unchanged_seconds=0.0))
 
 
 def _withdraw(store: LeaseStore, claim: _Claim) -> None:

@@ -22,6 +22,7 @@ from tfx_best_exporter.executor.storage.protocol import (
     Entry,
     FileStatus,
     Kind,
+    LockOwner,
     TooLargeError,
     Tree,
 )
@@ -303,6 +304,10 @@ class LocalStorage:
     ) -> contextlib.AbstractContextManager[local_lock.LocalLease]:
         """Holds an exclusive lock while the context lasts; the system frees it if a holder dies."""
         return local_lock.lock(Path(path), timeout_seconds)
+
+    def lock_owner(self, path: str) -> LockOwner | None:
+        """Returns the process that holds a lock; the system has freed the lock of a dead one."""
+        return local_lock.owner_of(Path(path))
 
 
 def _partial_path(path: Path) -> Path:

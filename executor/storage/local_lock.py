@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from tfx_best_exporter.executor.redaction import shown
-from tfx_best_exporter.executor.storage import errors
-from tfx_best_exporter.executor.storage.protocol import LeaseLostError, StorageError
+from tfx_best_exporter.executor.storage import errors, local_files
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError, LockOwner, StorageError
 
 _LOCK_POLL_SECONDS = 0.05
 
@@ -91,6 +91,44 @@ def lock(path: Path, timeout_seconds: float) -> Iterator[LocalLease]:
                         _unlock(file, owner, name)
                     return
         time.sleep(_LOCK_POLL_SECONDS)
+
+
+def owner_of(path: Path) -> LockOwner | None:
+    """Returns the process that holds a lock; None if the lock is free. Writes nothing.
+
+    A shared lock is taken for a moment, so a writer that asks in this moment asks again.
+
+    Args:
+        path: Lock file; it need not exist.
+
+    Raises:
+        StorageError: The path is not a regular file.
+        OSError: The lock file cannot be opened.
+    """
+    try:
+        file = local_files.open_regular(path, 0)
+    except FileNotFoundError:
+        return None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return LockOwner(name=_process_of(file))
+        fcntl.flock(file, fcntl.LOCK_UN)
+    return None
+
+
+def _process_of(file: IO[bytes]) -> str:
+    """Returns the process that holds the lock of a file, as far as the kernel shows it."""
+    inode = f":{os.fstat(file.fileno()).st_ino}"
+    # Each line is "<number>: FLOCK ADVISORY WRITE <process> <major>:<minor>:<inode> <start> <end>".
+    # A container does not see processes of others: https://man7.org/linux/man-pages/man5/proc_locks.5.html
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if fields[1:2] == ["FLOCK"] and fields[5].endswith(inode) and int(fields[4]) > 0:
+                return f"process {fields[4]}"
+    return "another process"
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -95,6 +95,19 @@ class Lease(Protocol):
         ...
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LockOwner:
+    """The writer that holds a lock, as another process finds it.
+
+    Attributes:
+        name: Process and host of the writer; "unknown" if they cannot be read.
+        is_dead: True if the writer has not renewed its lock in time. The next writer takes it over.
+    """
+
+    name: str
+    is_dead: bool = False
+
+
 class Storage(Protocol):
     """Files by path, on a disk or in an object store: one flat set of verbs.
 
@@ -323,5 +336,13 @@ class Storage(Protocol):
 
         Raises:
             TimeoutError: Another writer held the lock until the timeout.
+        """
+        ...
+
+    def lock_owner(self, path: str) -> LockOwner | None:
+        """Returns the writer that holds a lock, or None if the lock is free; writes nothing.
+
+        Args:
+            path: Lock file or object; it need not exist.
         """
         ...

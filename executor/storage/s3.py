@@ -37,6 +37,7 @@ from tfx_best_exporter.executor.storage.digest import (
 from tfx_best_exporter.executor.storage.protocol import (
     Entry,
     FileStatus,
+    LockOwner,
     StorageError,
     TooLargeError,
     Tree,
@@ -380,6 +381,10 @@ class S3Storage:
             self._lease_settings,
             probe=store.probe,
         )
+
+    def lock_owner(self, path: str) -> LockOwner | None:
+        """Returns the writer that holds a lock object; None without one."""
+        return lease.owner_of(_S3LeaseStore(self, path), self._lease_settings)
 
     @contextlib.contextmanager
     def _translated(self, path: str) -> Iterator[None]:

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor.storage.digest import FileDigest
-from tfx_best_exporter.executor.storage.protocol import Entry, Lease, Storage, Tree
+from tfx_best_exporter.executor.storage.protocol import (
+    Entry,
+    Lease,
+    LockOwner,
+    Storage,
+    Tree,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +152,9 @@ class SteppedStorage:
             yield lease
             with self._step("unlock", path):
                 stack.close()
+
+    def lock_owner(self, path: str) -> LockOwner | None:
+        return self._storage.lock_owner(path)
 
     def close(self) -> None:
         getattr(self._storage, "close", lambda: None)()

@@ -14,6 +14,7 @@ from tfx_best_exporter.executor.storage.digest import FileDigest, digest_of_byte
 from tfx_best_exporter.executor.storage.protocol import (
     Entry,
     FileStatus,
+    LockOwner,
     StorageError,
     TooLargeError,
     Tree,
@@ -151,6 +152,9 @@ class MemoryStorage:
         return lease.hold(
             MemoryLeaseStore(self, path), self.uri(path), timeout_seconds, self._lease_settings
         )
+
+    def lock_owner(self, path: str) -> LockOwner | None:
+        return lease.owner_of(MemoryLeaseStore(self, path), self._lease_settings)
 
 
 class MemoryLeaseStore:

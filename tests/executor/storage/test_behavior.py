@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import json
 import os
 import re
 import signal
@@ -446,6 +447,29 @@ def test_a_lock_excludes_until_it_is_released(place: Place) -> None:
         lease.check()
     if place.row.lock_is_lease:
         assert place.storage.children(place / "state") == []
+
+
+def test_the_owner_of_a_lock_is_known_to_others(place: Place) -> None:
+    path, other = place / "state/lock", place.again()
+    assert other.lock_owner(path) is None
+    with place.again(lease_settings=OFTEN_RENEWED).lock(path, 10) as lease:
+        owner = other.lock_owner(path)
+        lease.check()
+    assert owner is not None
+    assert re.match(rf"process {os.getpid()}\b", owner.name)
+    assert not owner.is_dead
+    assert other.lock_owner(path) is None
+
+
+def test_an_owner_that_renews_no_more_is_dead(leased: Place) -> None:
+    claim = {"token": "a", "holder": "process 7 on b", "lease_seconds": 1.0, "renewals": 0}
+    leased.storage.write(leased / "lock", json.dumps(claim).encode())
+    time.sleep(3.1)
+    owner = leased.storage.lock_owner(leased / "lock")
+    assert owner is not None
+    assert owner.name == "process 7 on b"
+    # Plug-ins of TFX and the example in memory report no age of a file.
+    assert owner.is_dead == (leased.kind in ("gs", "s3"))
 
 
 def test_a_lock_is_released_by_an_error(place: Place) -> None:

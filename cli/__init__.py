@@ -1,0 +1,1 @@
+"""The command best-exporter: what an operator does with a base directory."""

@@ -1,0 +1,64 @@
+"""The group of all commands, in the order of `best-exporter --help`."""
+
+from __future__ import annotations
+
+import click
+
+from tfx_best_exporter.cli import changing, cleaning, publishing, reading, reporting
+from tfx_best_exporter.cli.errors import CommandGroup
+from tfx_best_exporter.executor.version import VERSION
+
+_SECTIONS = {
+    "Look": ("status", "history", "show", "diff", "verify", "report", "backtest"),
+    "Serve another model": ("rollback", "restore", "promote", "approve", "adopt"),
+    "Tell runs what to do": ("hold", "release", "reject", "unreject", "pin", "unpin"),
+    "Clean up": ("retire", "lock"),
+}
+
+
+class _Sections(CommandGroup):
+    """Lists the commands by what an operator wants."""
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """Writes one list for each section."""
+        for title, names in _SECTIONS.items():
+            rows = [(name, self.commands[name].get_short_help_str(90)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Returns the names in the order of the help."""
+        return [name for names in _SECTIONS.values() for name in names]
+
+
+@click.group(
+    cls=_Sections,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Exit codes: 0 done and no problem, 1 a problem was found or nobody confirmed, 2 wrong arguments, or
+something cannot be read or written.
+
+\b
+Bad model served?   best-exporter rollback /serving/penguin --reason "wrong labels" --hold 24h
+""",
+)
+@click.version_option(VERSION, message="%(prog)s %(version)s")
+def best_exporter() -> None:
+    """Shows and changes what a base directory serves.
+
+    BASE is the directory that the model server polls: a path, or a URI such as s3://models/penguin.
+    """
+
+
+for _command in (
+    *reading.COMMANDS,
+    *reporting.COMMANDS,
+    *changing.COMMANDS,
+    *publishing.COMMANDS,
+    *cleaning.COMMANDS,
+):
+    best_exporter.add_command(_command)

@@ -1,0 +1,195 @@
+"""Hold and release: a base directory in which runs export and retire nothing for a while."""
+
+from __future__ import annotations
+
+import math
+
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.operators import hold_at
+from tfx_best_exporter.executor.exports.versions import Export, Inspection, Status
+from tfx_best_exporter.executor.operating.operation import (
+    Change,
+    OperationError,
+    Order,
+    export_of,
+    log,
+    opened,
+    record_of,
+    served_of,
+    time_of,
+    version_of,
+)
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+HOLD = "hold"
+RELEASE = "release"
+
+# A longer hold is a mistake in the unit. A hold without an end is possible.
+_LONGEST_HOLD_SECONDS = 10 * 366 * 86400.0
+
+
+def hold(
+    exports: ExportDirectory,
+    *,
+    until: float | None = None,
+    reason: str,
+    operator: str,
+    now: float,
+    dry_run: bool = False,
+) -> Change:
+    """Holds all exports and retirements by runs; operators can still change the directory.
+
+    A second hold replaces the first one.
+
+    Args:
+        exports: The base directory.
+        until: End of the hold in seconds since the epoch; None for no end.
+        reason: Reason, for everybody who asks later.
+        operator: Name of the person.
+        now: Seconds since the epoch.
+        dry_run: True to change nothing.
+
+    Raises:
+        OperationError: The end has passed, or an argument is invalid.
+        LeaseLostError: Another writer took over the lock.
+        OSError: The base directory cannot be read or written.
+    """
+    order = Order(operator=operator, reason=reason, now=now)
+    if until is not None:
+        checked_seconds(until - now)
+    with opened(exports, dry_run=dry_run):
+        known = hold_at(exports.operators.hold(), now)
+        replaced = [] if known is None else [f"this replaces the hold by {_author_of(known)}"]
+        change = Change(kind=HOLD, sentences=(sentence_of(until), *replaced))
+        if not dry_run:
+            exports.check_lease()
+            exports.operators.write_hold(hold_of(order, until))
+            log(exports, change, order)
+    return change
+
+
+def release(
+    exports: ExportDirectory,
+    *,
+    version: int | str | None = None,
+    reason: str,
+    operator: str,
+    now: float,
+    dry_run: bool = False,
+) -> Change:
+    """Ends the hold; or allows any better candidate to replace a promoted or forced version.
+
+    Args:
+        exports: The base directory.
+        version: A promoted or forced version. None ends the hold; without a hold, it releases the
+            served version.
+        reason: Reason, for everybody who asks later.
+        operator: Name of the person.
+        now: Seconds since the epoch.
+        dry_run: True to change nothing.
+
+    Raises:
+        OperationError: There is no hold, and the version was neither promoted nor forced.
+        LeaseLostError: Another writer took over the lock.
+        OSError: The base directory cannot be read or written.
+    """
+    order = Order(operator=operator, reason=reason, now=now)
+    number = None if version is None else version_of(version)
+    with opened(exports, dry_run=dry_run):
+        known = exports.operators.hold() if number is None else None
+        if number is not None:
+            _check_forced(exports, export_of(exports.exports(), number))
+        elif known is None:
+            number = _served_and_forced(exports)
+            if number is None:
+                raise OperationError(
+                    f"base directory must be on hold, or serve a promoted version (got neither, at"
+                    f" {exports.base}). `best-exporter status` shows both."
+                )
+        change = _released(exports, known, number)
+        if not dry_run:
+            exports.check_lease()
+            if number is None:
+                exports.operators.remove_hold()
+            else:
+                exports.operators.write_release(pb.Release(action=order.action, version=number))
+            log(exports, change, order, version=number)
+    return change
+
+
+def checked_seconds(seconds: float) -> float:
+    """Returns the duration of a hold.
+
+    Raises:
+        OperationError: It is not positive, or longer than ten years.
+    """
+    if isinstance(seconds, bool) or not 0 < seconds <= _LONGEST_HOLD_SECONDS:
+        text = f"{seconds:g}" if math.isfinite(seconds) else str(seconds)
+        raise OperationError(
+            f"hold must end in the future, within ten years (got {text} seconds from now). Leave"
+            " out the end for a hold until somebody releases it."
+        )
+    return seconds
+
+
+def hold_of(order: Order, until: float | None) -> pb.Hold:
+    """Returns the message of a hold.
+
+    Args:
+        order: Who holds, when and why.
+        until: End of the hold in seconds since the epoch; None for no end.
+    """
+    result = pb.Hold(action=order.action)
+    if until is not None:
+        result.until.FromNanoseconds(int(until * 1e9))
+    return result
+
+
+def sentence_of(until: float | None) -> str:
+    """Returns the sentence about the effect of a hold."""
+    end = "somebody releases it" if until is None else time_of(until)
+    return f"no run exports or retires anything until {end}"
+
+
+def _author_of(found: pb.Hold) -> str:
+    name = found.action.operator or "an unknown person"
+    return f"{name} ({found.action.reason})"
+
+
+def _released(exports: ExportDirectory, known: pb.Hold | None, version: int | None) -> Change:
+    if known is None or version is not None:
+        sentence = f"a better candidate may replace version {version} by the recorded metrics again"
+        return Change(
+            kind=RELEASE, sentences=(sentence,), versions=() if version is None else (version,)
+        )
+    sentences = [f"the hold by {_author_of(known)} is over"]
+    served = _served_and_forced(exports)
+    if served is not None:
+        sentences.append(
+            f"version {served} was promoted or forced and stays until a candidate beats it on the"
+            " same data; release it by its number"
+        )
+    return Change(kind=RELEASE, sentences=tuple(sentences))
+
+
+def _served_and_forced(exports: ExportDirectory) -> int | None:
+    """Returns the served version if it was promoted or forced, and was not released yet."""
+    served = served_of(exports)
+    if served is None or not _is_forced(record_of(exports, served)):
+        return None
+    version = served.export.version
+    return None if version in exports.operators.names().released else version
+
+
+def _check_forced(exports: ExportDirectory, export: Export) -> None:
+    if not _is_forced(record_of(exports, Inspection(export=export, status=Status.UNKNOWN))):
+        raise OperationError(
+            f"version must be a promoted or forced one (got {export.version}). Candidates may"
+            " replace every other version anyway."
+        )
+
+
+def _is_forced(record: pb.ExportRecord | None) -> bool:
+    if record is None:
+        return False
+    return record.HasField("promotion") or record.decision.reason == pb.ExportDecision.FORCED

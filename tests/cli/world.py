@@ -1,0 +1,86 @@
+"""Base directories as pipelines leave them, made by real runs on the smallest SavedModels."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from tests.executor import plain
+from tfx_best_exporter.cli.commands import best_exporter
+from tfx_best_exporter.executor.exporter import ModelExporter
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.policies import compare_policy, larger
+from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+# 2026-11-22 00:00 UTC. Runs follow each other by a day.
+START = datetime.datetime(2026, 11, 22, tzinfo=datetime.timezone.utc).timestamp()
+DAY = 86400.0
+MADE = compare_policy(larger("auc"))
+VARIABLES = "variables/variables.data-00000-of-00001"
+
+
+@dataclasses.dataclass(kw_only=True)
+class World:
+    """A base directory, the models that were offered to it, and the time of the next run."""
+
+    root: Path
+    now: float = START
+    runs: int = 0
+    versions: list[int] = dataclasses.field(default_factory=list)
+
+    @property
+    def base(self) -> Path:
+        return self.root / "serving"
+
+    @property
+    def exports(self) -> ExportDirectory:
+        return ExportDirectory(location_of(str(self.base)))
+
+    def model(self, name: str) -> Path:
+        """Returns a model that differs from all others; writes it if it does not exist."""
+        path = self.root / "models" / name
+        if not path.exists():
+            # An asset of its own makes the content another one.
+            plain.write_files(path, {**plain.FILES, "assets/name.txt": name.encode()})
+        return path
+
+    def run(self, name: str, metrics: Mapping[str, float], **arguments: Any) -> pb.ExportDecision:
+        """Offers a model to the base directory, a day after the run before."""
+        self.runs += 1
+        exporter = ModelExporter(
+            self.base,
+            compare_policy=arguments.pop("policy", MADE),
+            exports_to_keep=arguments.pop("exports_to_keep", None),
+            clock=lambda: self.now,
+        )
+        provenance = pb.Provenance(
+            pipeline_name="penguin", run_id=f"run-{self.runs}", node_id="BestExporter"
+        )
+        decision = exporter.run(
+            self.model(name),
+            metrics,
+            model_uri=f"/pipelines/penguin/Trainer/model/{self.runs}",
+            provenance=provenance,
+            **arguments,
+        )
+        if decision.exported:
+            self.versions.append(decision.version)
+        self.now += DAY
+        return decision
+
+
+def invoke(*words: object, **arguments: Any) -> Result:
+    """Runs a command line in this process; an unexpected error fails the test."""
+    return CliRunner().invoke(
+        best_exporter,
+        [str(word) for word in words],
+        catch_exceptions=False,
+        prog_name="best-exporter",
+        **arguments,
+    )
