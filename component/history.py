@@ -55,6 +55,7 @@ def look_up(
     pipeline_name: str,
     pushed_models_uri: str,
     clock: Callable[[], float] = time.monotonic,
+    now: float | None = None,
 ) -> dict[str, str]:
     """Returns the exec properties that the driver adds, and deletes copies of retired exports.
 
@@ -65,6 +66,7 @@ def look_up(
         pushed_models_uri: URI of the directory that contains this node's PushedModels, and nothing
             else.
         clock: Returns seconds, for the time limit of a search.
+        now: Seconds since the epoch, for the end of a hold; the current time by default.
 
     Raises:
         RecordError: The best's record cannot be read.
@@ -77,6 +79,7 @@ def look_up(
     # base directory, and the record of the best.
     with exports.lock():
         served = exports.served()
+        said = exports.operators.fingerprint(time.time() if now is None else now)
     newest = NewestPushedModels(store, clock)
     pushed_models = newest.first_page()
     problems = _unreachable(pushed_models, pushed_models_uri)
@@ -88,7 +91,7 @@ def look_up(
     prior = _prior_export(node, served, newest, warnings)
     prior = _with_warnings(prior, problems)
     return {
-        keys.BEST_FINGERPRINT_KEY: served.fingerprint,
+        keys.BEST_FINGERPRINT_KEY: ", ".join(filter(None, (served.fingerprint, said))),
         keys.PRIOR_EXPORT_KEY: json.dumps(
             dataclasses.asdict(prior) if prior else {}, sort_keys=True
         ),

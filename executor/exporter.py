@@ -19,6 +19,8 @@ from tfx_best_exporter.executor.deciding.models import Blessing, Decision
 from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.operating.desk import Desk, evaluation_of, location
+from tfx_best_exporter.executor.operating.operation import check_exists, export_of, version_of
 from tfx_best_exporter.executor.reports import message
 from tfx_best_exporter.executor.running.observe import (
     CandidateModel,
@@ -37,16 +39,11 @@ from tfx_best_exporter.executor.running.settings import (
     compare_policy_of,
     retention_policy_of,
 )
-from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
-def _location(path: str | Path | Location) -> Location:
-    return path if isinstance(path, Location) else location_of(str(path))
-
-
-class ModelExporter:
+class ModelExporter(Desk):
     """Exports a model if it is better than the model being served, and retires old exports.
 
     Example:
@@ -123,7 +120,7 @@ class ModelExporter:
             compare_fn, compare_policy, load_function
         )
         self._settings = Settings(
-            exports=ExportDirectory(_location(base_directory)),
+            exports=ExportDirectory(location(base_directory)),
             compare_policy=compare_policy_message,
             policy=policy,
             retention_policy=retention_policy_of(
@@ -189,8 +186,11 @@ class ModelExporter:
             foreign_best,
         )
 
-    def retire(self) -> pb.ExportDecision:
+    def retire(self, *, dry_run: bool = False) -> pb.ExportDecision:
         """Retires the exports that the policy does not keep.
+
+        Args:
+            dry_run: True to take no lock and to delete nothing.
 
         Returns:
             A decision in which only `kept`, `retired` and `warnings` are set.
@@ -198,7 +198,8 @@ class ModelExporter:
         Raises:
             See `run`.
         """
-        return retire_only(self._settings)
+        check_exists(self._settings.exports.base)
+        return retire_only(self._settings, dry_run=dry_run)
 
     def run(
         self,
@@ -253,33 +254,28 @@ class ModelExporter:
             Request(
                 foreign_best=foreign_best,
                 reevaluate=reevaluate,
-                pushed_model=_location(pushed_model_path) if pushed_model_path else None,
+                pushed_model=location(pushed_model_path) if pushed_model_path else None,
                 pushed_model_uri=str(pushed_model_path or ""),
                 provenance=provenance or pb.Provenance(),
                 warnings=tuple(warnings),
             ),
         )
 
-    def verify(self, version: int) -> list[str]:
+    def verify(self, version: int | str) -> list[str]:
         """Returns a sentence for each file of an export that differs from its record.
 
         Every file is read. Files that the record does not list are reported too.
 
         Args:
-            version: Version of an export with a record.
+            version: Version of an export with a record, as a number or as a text.
 
         Raises:
-            ValueError: The base directory has no such version.
+            OperationError: The base directory has no such version.
             RecordError: The version has no record, or its record cannot be read.
         """
         exports = self._settings.exports
-        for export in exports.exports():
-            if export.version == version:
-                return exports.verify(export)
-        raise ValueError(
-            f"version must be an export (got {version!r}, at {exports.base}). Use the name of a"
-            " version directory there."
-        )
+        check_exists(exports.base)
+        return exports.verify(export_of(exports.exports(), version_of(version)))
 
     def _candidate(
         self,
@@ -288,12 +284,10 @@ class ModelExporter:
         blessings: Sequence[Blessing],
         model_uri: str,
     ) -> CandidateModel:
-        model = _location(model_path)
-        if not isinstance(eval_result, EvalResult):
-            eval_result = EvalResult.from_mapping(eval_result)
+        model = location(model_path)
         return observe_candidate(
             model,
             model_uri or model.uri,
-            eval_result,
+            evaluation_of(eval_result),
             blessings,
         )

@@ -49,10 +49,12 @@ def on_hold_clause(hold: pb.Hold) -> str:
 
 def done_by(action: pb.OperatorAction, clause: str) -> str:
     """Returns a clause with the operator, the time and the reason, as far as they are known."""
-    who = f" by {action.operator}" if action.operator else ""
-    when = f" on {_time_of(action.at)}" if action.HasField("at") else ""
-    why = f" ({action.reason})" if action.reason else ""
-    return f"{clause}{who}{when}{why}"
+    who = [action.operator] if action.operator else []
+    when = [_time_of(action.at)] if action.HasField("at") else []
+    said = [", ".join([*who, *when])] if who or when else []
+    why = [action.reason] if action.reason else []
+    details = ": ".join([*said, *why])
+    return f"{clause} ({details})" if details else clause
 
 
 def _time_of(timestamp: Timestamp) -> str:

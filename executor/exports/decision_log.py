@@ -173,13 +173,15 @@ class ReadLog:
 class DecisionLog:
     """The decision log of one state directory."""
 
-    def __init__(self, location: Location):
+    def __init__(self, location: Location, max_lines: int = MAX_LINES):
         """Makes a DecisionLog; reads and writes nothing.
 
         Args:
             location: File of the log; it need not exist.
+            max_lines: Number of lines to keep.
         """
         self._location = location
+        self._max_lines = max_lines
 
     def read(self, newest: int | None = None) -> ReadLog:
         """Returns the decisions; costs one read.
@@ -200,7 +202,7 @@ class DecisionLog:
         return ReadLog(decisions=tuple(found), damaged=len(lines) - len(found))
 
     def append(self, decision: LoggedDecision) -> None:
-        """Adds a decision, and removes the oldest beyond 1,000 lines; requires the lock.
+        """Adds a decision, and removes the oldest beyond the limit; requires the lock.
 
         A file that is not a log of this form is replaced.
 
@@ -217,7 +219,7 @@ class DecisionLog:
             line = _encoded({**content, "evaluation": {}, "evaluation_is_cut": True})
         if len(line) > MAX_LINE_BYTES:
             line = _encoded({**content, "evaluation": {}, "metrics": [], "retired": []})
-        self._location.write(b"\n".join([*lines[-(MAX_LINES - 1) :], line, b""]))
+        self._location.write(b"\n".join([*lines[1 - self._max_lines :], line, b""]))
 
     def _lines(self) -> list[bytes]:
         try:

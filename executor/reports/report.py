@@ -53,6 +53,9 @@ _REASONS: Mapping[int, str] = {
     _Decision.BEST_EVALUATION_TOO_OLD: "the best's evaluation is too old",
     _Decision.BEING_WRITTEN: "a newer version is being copied",
     _Decision.REEXPORTED: "the same model as the best, exported another way",
+    _Decision.ON_HOLD: "an operator holds exports to this base directory",
+    _Decision.REJECTED: "an operator has rejected this model",
+    _Decision.AWAITING_APPROVAL: "staged until a person approves it",
 }
 # Results of ordinary runs. Every other reason not to export needs a person's attention.
 _ORDINARY = (_Decision.NOT_BETTER, _Decision.NOT_SIGNIFICANT)

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from google.protobuf import json_format
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from pipelines import command_line
 from tests.docs import examples
@@ -392,6 +393,16 @@ LOSS = policies.smaller("loss")
 NOISY = policies.smaller("loss", alpha=0.05)
 RECALLS = policies.at_least("auc", max_regression=0.02)
 DAY = 86400
+
+
+def at(day: int) -> Timestamp:
+    return Timestamp(seconds=1795305600 + day * DAY)
+
+
+def action(reason: str) -> pb.OperatorAction:
+    return pb.OperatorAction(operator="ana@serving-1", reason=reason, at=at(0))
+
+
 CASES: dict[str, SimpleNamespace] = {
     "FIRST_EXPORT": SimpleNamespace(loss=0.738),
     "BETTER": SimpleNamespace(loss=0.178, best=0.738),
@@ -406,6 +417,19 @@ CASES: dict[str, SimpleNamespace] = {
             "version 1795331999 is being written: variables/variables.index is missing or empty; it"
             " last changed 12 seconds ago"
         ),
+    ),
+    "REJECTED": SimpleNamespace(
+        loss=0.178,
+        best=0.738,
+        rejection=pb.Rejection(
+            action=action("wrong labels"), digest="sha256:candidate", version=1795331850
+        ),
+    ),
+    "ON_HOLD": SimpleNamespace(
+        loss=0.178, best=0.738, hold=pb.Hold(action=action("release freeze"), until=at(3))
+    ),
+    "AWAITING_APPROVAL": SimpleNamespace(
+        loss=0.178, best=0.738, policy=policies.compare_policy(LOSS, approval="REQUIRED")
     ),
     "ALREADY_BEST": SimpleNamespace(loss=0.178, best=0.178, digest="sha256:best"),
     "REEXPORTED": SimpleNamespace(
@@ -488,6 +512,8 @@ def decision_of(case: SimpleNamespace) -> Decision:
             ),
             best=best,
             being_written=getattr(case, "being_written", ""),
+            hold=getattr(case, "hold", None),
+            rejection=getattr(case, "rejection", None),
         ),
         policy_from_proto(proto, lambda name: min),
         31 * DAY,

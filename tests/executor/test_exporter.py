@@ -26,6 +26,7 @@ from tfx_best_exporter.executor.exporter import ForeignBest, ModelExporter
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError
 from tfx_best_exporter.executor.exports.saved_model import InvalidModelError
+from tfx_best_exporter.executor.operating.operation import OperationError
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location
@@ -906,17 +907,28 @@ def test_verify(new_exporter: NewExporter, model: Model, base_path: Path):
     assert "00000000" in problem
 
 
-@pytest.mark.parametrize("version", [999, -1])
-def test_verify_of_no_version(
-    new_exporter: NewExporter, model: Model, base_path: Path, version: int
-):
+def test_verify_takes_a_text(new_exporter: NewExporter, model: Model):
     new_exporter().export(model(1.0), {"loss": 0.5})
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    assert new_exporter().verify("1000") == []
+
+
+@pytest.mark.parametrize("version", [999, -1, "latest"])
+def test_verify_of_no_version(new_exporter: NewExporter, model: Model, version: int | str):
+    new_exporter().export(model(1.0), {"loss": 0.5})
+    with pytest.raises(OperationError, match=r"^version must be "):
         new_exporter().verify(version)
-    assert str(caught.value) == (
-        f"version must be an export (got {version}, at {base_path}). Use the name of a version"
-        " directory there."
-    )
+
+
+def test_a_mistyped_base_directory_is_not_created(new_exporter: NewExporter, base_path: Path):
+    for operation in (
+        lambda exporter: exporter.verify(1),
+        lambda exporter: exporter.retire(),
+        lambda exporter: exporter.retire(dry_run=True),
+        lambda exporter: exporter.hold(reason="R"),
+    ):
+        with pytest.raises(OperationError, match=r"^base directory must exist"):
+            operation(new_exporter())
+        assert not base_path.exists()
 
 
 def test_verify_of_a_foreign_version(new_exporter: NewExporter, model: Model, base_path: Path):
