@@ -19,7 +19,8 @@ from tests import waiting
 from tests.fault_proxy import FaultProxy, Request, fault_proxy
 from tests.image.inputs import INPUTS_SPEC, artifact
 from tests.servers import environment_of, s3_server
-from tfx_best_exporter.executor import container, termination
+from tfx_best_exporter.executor import container
+from tfx_best_exporter.executor.running import termination
 
 pytestmark = pytest.mark.slow
 
