@@ -42,10 +42,6 @@ from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
-def _location(path: str | Path | Location) -> Location:
-    return path if isinstance(path, Location) else location_of(str(path))
-
-
 class ModelExporter:
     """Exports a model if it is better than the model being served, and retires old exports.
 
@@ -123,7 +119,7 @@ class ModelExporter:
             compare_fn, compare_policy, load_function
         )
         self._settings = Settings(
-            exports=ExportDirectory(_location(base_directory)),
+            exports=ExportDirectory(location_of(base_directory)),
             compare_policy=compare_policy_message,
             policy=policy,
             retention_policy=retention_policy_of(
@@ -253,7 +249,7 @@ class ModelExporter:
             Request(
                 foreign_best=foreign_best,
                 reevaluate=reevaluate,
-                pushed_model=_location(pushed_model_path) if pushed_model_path else None,
+                pushed_model=location_of(pushed_model_path) if pushed_model_path else None,
                 pushed_model_uri=str(pushed_model_path or ""),
                 provenance=provenance or pb.Provenance(),
                 warnings=tuple(warnings),
@@ -288,12 +284,7 @@ class ModelExporter:
         blessings: Sequence[Blessing],
         model_uri: str,
     ) -> CandidateModel:
-        model = _location(model_path)
+        model = location_of(model_path)
         if not isinstance(eval_result, EvalResult):
             eval_result = EvalResult.from_mapping(eval_result)
-        return observe_candidate(
-            model,
-            model_uri or model.uri,
-            eval_result,
-            blessings,
-        )
+        return observe_candidate(model, model_uri or model.uri, eval_result, blessings)
