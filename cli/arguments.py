@@ -9,13 +9,13 @@ import getpass
 import os
 import re
 import socket
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
+from tfx_best_exporter.cli import clock
 from tfx_best_exporter.executor.arguments.destination import check_base_directory
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.versions import number_of
@@ -125,7 +125,7 @@ class TimeType(click.ParamType):
         text = str(value).strip()
         match = _DURATION.fullmatch(text)
         if match is not None:
-            return time.time() + float(match[1]) * _SECONDS[match[2]]
+            return clock.now() + float(match[1]) * _SECONDS[match[2]]
         try:
             # Python 3.10 does not read the letter for UTC.
             moment = datetime.datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from tfx_best_exporter.cli import output
+from tfx_best_exporter.cli import clock, output
 from tfx_best_exporter.cli.arguments import How
 from tfx_best_exporter.cli.errors import ERROR, PROBLEM, Failure, text_of
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -44,7 +43,7 @@ def run(
     Raises:
         Failure: Nobody confirmed, or the operation failed on a base directory.
     """
-    now = time.time()
+    now = clock.now()
 
     def planned(exports: ExportDirectory) -> Change:
         return operation(exports, operator=how.operator, now=now, dry_run=True)

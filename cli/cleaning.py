@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import time
 from typing import TYPE_CHECKING
 
 import click
 
-from tfx_best_exporter.cli import arguments, changes, output
+from tfx_best_exporter.cli import arguments, changes, clock, output
 from tfx_best_exporter.cli.arguments import How, help_of
 from tfx_best_exporter.cli.errors import ERROR, Command
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -93,7 +92,7 @@ def retire(
         withdrawn=withdrawn,
         reason=reason,
         operator=how.operator,
-        now=time.time(),
+        now=clock.now(),
     )
     plan = operation(dry_run=True)
     if how.dry_run or not plan.retired:

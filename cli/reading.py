@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from tfx_best_exporter.cli import arguments, output
+from tfx_best_exporter.cli import arguments, clock, output
 from tfx_best_exporter.cli.arguments import help_of
 from tfx_best_exporter.cli.errors import ERROR, PROBLEM, Command, text_of
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -45,7 +44,7 @@ def status(ctx: click.Context, bases: tuple[ExportDirectory, ...], form: str) ->
     """Prints the state of base directories."""
     from tfx_best_exporter.executor.operating.status import status as status_of
 
-    now = time.time()
+    now = clock.now()
     found: list[DirectoryStatus] = []
     exit_code = 0
     for exports in bases:

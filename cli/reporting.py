@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tfx_best_exporter.cli import arguments, output
+from tfx_best_exporter.cli import arguments, clock, output
 from tfx_best_exporter.cli.arguments import help_of
 from tfx_best_exporter.cli.errors import Command
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -114,7 +113,7 @@ def report(bases: tuple[ExportDirectory, ...], directory: Path) -> None:
     """Writes a site."""
     from tfx_best_exporter.executor.operating.site import write_site
 
-    click.echo(str(write_site(bases, directory, time.time())))
+    click.echo(str(write_site(bases, directory, clock.now())))
 
 
 COMMANDS = (backtest, report)

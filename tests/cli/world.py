@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from tests.executor import plain
+from tfx_best_exporter.cli.arguments import OPERATOR_VARIABLE
+from tfx_best_exporter.cli.clock import Clock
 from tfx_best_exporter.cli.commands import best_exporter
 from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -22,6 +25,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 START = datetime.datetime(2026, 11, 22, tzinfo=datetime.timezone.utc).timestamp()
 DAY = 86400.0
 MADE = compare_policy(larger("auc"))
+READING = ("status", "history", "show", "diff", "verify", "lock", "backtest")
 VARIABLES = "variables/variables.data-00000-of-00001"
 
 
@@ -75,12 +79,32 @@ class World:
         return decision
 
 
-def invoke(*words: object, **arguments: Any) -> Result:
-    """Runs a command line in this process; an unexpected error fails the test."""
-    return CliRunner().invoke(
+def invoke(*words: object, now: float | None = None, **arguments: Any) -> Result:
+    """Runs a command line in this process; an unexpected error fails the test.
+
+    Args:
+        words: Words of the command line without the program.
+        now: Time of the command; None for the time of this machine.
+        arguments: Arguments of CliRunner.invoke.
+    """
+    return CliRunner(env={OPERATOR_VARIABLE: "ana@desk"}).invoke(
         best_exporter,
         [str(word) for word in words],
         catch_exceptions=False,
         prog_name="best-exporter",
+        obj=Clock(now) if now is not None else None,
         **arguments,
     )
+
+
+def json_of(*words: object, **arguments: Any) -> list[dict[str, Any]]:
+    """Runs a command line with -o json, and returns the items."""
+    result = invoke(*words, "-o", "json", **arguments)
+    assert result.stdout, result.stderr
+    document = json.loads(result.stdout)
+    assert document["schema_version"] == 1
+    lines = invoke(*words, "-o", "jsonl", **arguments).stdout.splitlines()
+    if words[0] in READING:
+        # A command that changes something has another effect the second time.
+        assert [json.loads(line) for line in lines] == document["items"]
+    return document["items"]
