@@ -259,6 +259,7 @@ def test_the_next_run_need_not_wait(make_steps: Callable[..., Steps], tmp_path: 
         evicted.communicate(timeout=60)
 
 
+@pytest.mark.e2e
 def test_another_component(make_steps: Callable[..., Steps], tmp_path: Path):
     steps = make_steps(base_on_s3=True)
     marker = tmp_path / "working"
