@@ -14,6 +14,7 @@ so at most as many models as one run measured are connected with each other.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -116,11 +117,20 @@ def pool(rows: Sequence[Row], best: str, digests: Collection[str], noise: Noise)
         digests: Digests of at least one other model of the last row, without the best.
         noise: Noise of the measurements.
     """
+    row_counts = collections.Counter(digest for row in rows for digest in row.models)
     network = _Network()
     for row in rows:
-        network.add(row, noise.of_value(row.example_count))
+        # The level of a model that only one row has fits its value exactly, so it says nothing
+        # about other models.
+        values = {
+            digest: each.value
+            for digest, each in row.models.items()
+            if row_counts[digest] > 1 or digest in digests or digest == best
+        }
+        if len(values) > 1:
+            network.add(values, noise.of_value(row.example_count))
     for digest in _in_order_of_last_row(rows):
-        if digest != best and digest not in digests:
+        if digest in network and digest != best and digest not in digests:
             network.eliminate(digest)
     differences = {}
     explained = 0.0
@@ -133,11 +143,10 @@ def pool(rows: Sequence[Row], best: str, digests: Collection[str], noise: Noise)
         pair.eliminate(digest)
         # The order of elimination does not matter for this sum.
         explained = pair.explained
-    observations = sum(len(row.models) for row in rows)
     return Pooled(
         differences=differences,
         residual=max(network.total - explained, 0.0),
-        free=observations - len(network.models) - len(rows) + 1,
+        free=row_counts.total() - len(row_counts) - len(rows) + 1,
     )
 
 
@@ -154,13 +163,11 @@ class _Network:
     """The normal equations of the levels, as a network of conductances.
 
     Attributes:
-        models: Models that were added.
         total: Sum of the squared deviations from the mean of each row, divided by their variance.
         explained: Part of the total that the levels of the eliminated models explain.
     """
 
     def __init__(self):
-        self.models: set[str] = set()
         self.total = 0.0
         self.explained = 0.0
         self._conductances: dict[str, dict[str, float]] = {}
@@ -169,7 +176,6 @@ class _Network:
     def copied(self) -> _Network:
         """Returns an independent copy."""
         result = _Network()
-        result.models = self.models
         result.total, result.explained = self.total, self.explained
         result._conductances = {
             digest: {**conductances} for digest, conductances in self._conductances.items()
@@ -177,14 +183,15 @@ class _Network:
         result._flows = {**self._flows}
         return result
 
-    def add(self, row: Row, variance: float) -> None:
-        """Adds the values of a row, each with a variance."""
-        values = {digest: each.value for digest, each in row.models.items()}
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._flows
+
+    def add(self, values: Mapping[str, float], variance: float) -> None:
+        """Adds the values of a row by the digest of the model, each with the same variance."""
         mean = sum(values.values()) / len(values)
         conductance = 1 / (len(values) * variance)
         for digest, value in values.items():
             deviation = value - mean
-            self.models.add(digest)
             self.total += deviation * deviation / variance
             self._flows[digest] = self._flows.get(digest, 0.0) + deviation / variance
             conductances = self._conductances.setdefault(digest, {})
