@@ -240,6 +240,7 @@ def compare_policy(
     allow_signature_change: bool = False,
     force: str = "",
     max_best_evaluation_age_seconds: float = 0,
+    min_seconds_between_exports: float = 0,
 ) -> pb.ComparePolicy:
     """Returns the policy by which a candidate is compared with the best.
 
@@ -258,11 +259,13 @@ def compare_policy(
         max_best_evaluation_age_seconds: Maximum age of a recorded evaluation of the best, a whole
             number of seconds. Evaluations that are older, or as far in the future, are not used.
             0 allows any age.
+        min_seconds_between_exports: Minimum time between two exports, a whole number of seconds. A
+            better candidate that comes sooner is not exported. 0 allows any time.
 
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: comparability or on_unknown_best is unknown, a number is negative or not finite,
-            the age is not whole, or the reason has no visible characters.
+            a number of seconds is not whole, or the reason has no visible characters.
     """
     if not isinstance(rule, (str, pb.MetricRule)):
         raise FieldTypeError(
@@ -290,6 +293,9 @@ def compare_policy(
         force=_argument("force", checked_text, force, "a reason in words"),
         max_best_evaluation_age_seconds=_argument(
             "max_best_evaluation_age_seconds", checked_seconds, max_best_evaluation_age_seconds
+        ),
+        min_seconds_between_exports=_argument(
+            "min_seconds_between_exports", checked_seconds, min_seconds_between_exports
         ),
     )
     check_options(policy)

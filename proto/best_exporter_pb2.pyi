@@ -109,7 +109,7 @@ class Guardrail(_message.Message):
     def __init__(self, metric: _Optional[_Union[MetricKey, _Mapping]] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., bound: _Optional[float] = ..., max_absolute_regression: _Optional[float] = ..., max_relative_regression: _Optional[float] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., every_slice_min_examples: _Optional[float] = ...) -> None: ...
 
 class ComparePolicy(_message.Message):
-    __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds")
+    __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds", "min_seconds_between_exports")
     class OnUnknownBest(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ON_UNKNOWN_BEST_UNSPECIFIED: _ClassVar[ComparePolicy.OnUnknownBest]
@@ -140,6 +140,7 @@ class ComparePolicy(_message.Message):
     ALLOW_SIGNATURE_CHANGE_FIELD_NUMBER: _ClassVar[int]
     FORCE_FIELD_NUMBER: _ClassVar[int]
     MAX_BEST_EVALUATION_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MIN_SECONDS_BETWEEN_EXPORTS_FIELD_NUMBER: _ClassVar[int]
     metric: MetricRule
     compare_fn: str
     on_unknown_best: ComparePolicy.OnUnknownBest
@@ -150,7 +151,8 @@ class ComparePolicy(_message.Message):
     allow_signature_change: bool
     force: str
     max_best_evaluation_age_seconds: int
-    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ...) -> None: ...
+    min_seconds_between_exports: int
+    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ..., min_seconds_between_exports: _Optional[int] = ...) -> None: ...
 
 class RetentionPolicy(_message.Message):
     __slots__ = ("keep_latest", "keep_younger_than_seconds", "keep_versions", "keep_best", "keep_every_seconds", "max_bytes")
@@ -384,6 +386,7 @@ class ExportDecision(_message.Message):
         BEST_EVALUATION_TOO_OLD: _ClassVar[ExportDecision.Reason]
         BEING_WRITTEN: _ClassVar[ExportDecision.Reason]
         REEXPORTED: _ClassVar[ExportDecision.Reason]
+        EXPORTED_RECENTLY: _ClassVar[ExportDecision.Reason]
     REASON_UNSPECIFIED: ExportDecision.Reason
     FIRST_EXPORT: ExportDecision.Reason
     BETTER: ExportDecision.Reason
@@ -404,6 +407,7 @@ class ExportDecision(_message.Message):
     BEST_EVALUATION_TOO_OLD: ExportDecision.Reason
     BEING_WRITTEN: ExportDecision.Reason
     REEXPORTED: ExportDecision.Reason
+    EXPORTED_RECENTLY: ExportDecision.Reason
     class Basis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         BASIS_UNSPECIFIED: _ClassVar[ExportDecision.Basis]

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 
-from tfx_best_exporter.executor.deciding import numbers, slices
+from tfx_best_exporter.executor.deciding import numbers, slices, timing
 from tfx_best_exporter.executor.deciding.eval_result import (
     EXAMPLE_COUNT,
     EvaluatedData,
@@ -64,6 +64,7 @@ def decide(
         candidate=observation.candidate,
         best=observation.best,
         being_written=observation.being_written,
+        latest_record=observation.latest_record,
         policy=policy.for_candidate(observation.candidate.eval_result.model_name),
         now=now,
         known_compared=compared,
@@ -249,42 +250,6 @@ def _not_comparable(situation: Situation) -> Decision | None:
     )
 
 
-def _best_evaluation_too_old(situation: Situation) -> Decision | None:
-    """Keeps a best whose evaluation is older than `max_best_evaluation_age_seconds`."""
-    best, limit = situation.compared_best, situation.policy.max_best_evaluation_age_seconds
-    known_best = situation.compared.known_best
-    if best is None or known_best is None or not limit:
-        return None
-    if best.basis in (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN):
-        return None
-    if known_best.evaluated_at is None:
-        _, most = numbers.durations(limit, limit)
-        problem = (
-            f"the age of the best's evaluation (version {best.version}) is not known; at most"
-            f" {most} are allowed"
-        )
-    else:
-        age_seconds = situation.now - known_best.evaluated_at
-        if abs(age_seconds) <= limit:
-            return None
-        age, most = numbers.durations(abs(age_seconds), limit)
-        if age_seconds < 0:
-            problem = (
-                f"the best's evaluation (version {best.version}) is dated {age} in the future, so"
-                " a clock is wrong; evaluate the best again, or set"
-                " compare_policy.max_best_evaluation_age_seconds to 0"
-            )
-        else:
-            problem = (
-                f"the best's evaluation (version {best.version}) is {age} old; at most {most} are"
-                " allowed"
-            )
-    return situation.decision(
-        pb.ExportDecision.BEST_EVALUATION_TOO_OLD,
-        f"{problem}: {situation.compared.verdict.explanation}",
-    )
-
-
 def _not_better(situation: Situation) -> Decision | None:
     """Does not export a candidate that is not better by the rule, or not significantly better."""
     if situation.compared_best is None:
@@ -415,13 +380,17 @@ GATES: tuple[Gate, ...] = (
     Gate(decide=_too_few_examples, reasons=(pb.ExportDecision.TOO_FEW_EXAMPLES,)),
     Gate(decide=_unknown_best, reasons=(pb.ExportDecision.BEST_UNKNOWN_KEPT,)),
     Gate(decide=_not_comparable, reasons=(pb.ExportDecision.NOT_COMPARABLE,)),
-    Gate(decide=_best_evaluation_too_old, reasons=(pb.ExportDecision.BEST_EVALUATION_TOO_OLD,)),
+    Gate(
+        decide=timing.best_evaluation_too_old,
+        reasons=(pb.ExportDecision.BEST_EVALUATION_TOO_OLD,),
+    ),
     Gate(
         decide=_not_better,
         reasons=(pb.ExportDecision.NOT_BETTER, pb.ExportDecision.NOT_SIGNIFICANT),
     ),
     Gate(decide=_signatures_changed, reasons=(pb.ExportDecision.SIGNATURES_CHANGED,)),
     Gate(decide=_guardrail_failed, reasons=(pb.ExportDecision.GUARDRAIL_FAILED,)),
+    Gate(decide=timing.exported_recently, reasons=(pb.ExportDecision.EXPORTED_RECENTLY,)),
     Gate(
         decide=_export,
         reasons=(

@@ -27,7 +27,11 @@ _EXPORTING = frozenset(
     )
 )
 
-_VETOES = (pb.ExportDecision.SIGNATURES_CHANGED, pb.ExportDecision.GUARDRAIL_FAILED)
+_VETOES = (
+    pb.ExportDecision.SIGNATURES_CHANGED,
+    pb.ExportDecision.GUARDRAIL_FAILED,
+    pb.ExportDecision.EXPORTED_RECENTLY,
+)
 
 
 class BlessingStatus(enum.Enum):
@@ -131,8 +135,8 @@ class Best:
 class Observation:
     """Everything that a run has read: all input of a decision except the policy and the time.
 
-    A decision depends only on candidate, best and being_written. The other fields are for acting
-    and reporting.
+    A decision depends only on candidate, best, being_written and the time of latest_record. The
+    other fields are for acting and reporting.
 
     Attributes:
         candidate: The model that may be exported.

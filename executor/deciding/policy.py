@@ -64,6 +64,7 @@ class Policy:
         allow_signature_change: True if an export may break clients of the best.
         force: Reason to export regardless of the comparison with the best; empty to compare.
         max_best_evaluation_age_seconds: Maximum age of a recorded evaluation; 0 for any.
+        min_seconds_between_exports: Minimum time between two exports; 0 for any.
     """
 
     rule: Rule
@@ -74,6 +75,7 @@ class Policy:
     allow_signature_change: bool = False
     force: str = ""
     max_best_evaluation_age_seconds: float = 0.0
+    min_seconds_between_exports: float = 0.0
 
     def for_candidate(self, model_name: str) -> Policy:
         """Returns the policy with the model name removed from the candidate's own metrics.
@@ -168,6 +170,7 @@ def policy_from_proto(
         allow_signature_change=proto.allow_signature_change,
         force=proto.force,
         max_best_evaluation_age_seconds=proto.max_best_evaluation_age_seconds,
+        min_seconds_between_exports=proto.min_seconds_between_exports,
     )
 
 
@@ -207,7 +210,11 @@ def check_options(proto: pb.ComparePolicy) -> None:
 
 
 def _check_sizes(proto: pb.ComparePolicy) -> None:
-    for name in ("min_example_count", "max_best_evaluation_age_seconds"):
+    for name in (
+        "min_example_count",
+        "max_best_evaluation_age_seconds",
+        "min_seconds_between_exports",
+    ):
         value = getattr(proto, name)
         if not 0 <= value < math.inf:
             raise FieldValueError(

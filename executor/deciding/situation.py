@@ -18,6 +18,7 @@ from tfx_best_exporter.executor.deciding.models import (
 )
 from tfx_best_exporter.executor.deciding.policy import Policy
 from tfx_best_exporter.executor.deciding.significance import MissingIntervalError
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
 def compare(observation: Observation, policy: Policy) -> Compared:
@@ -77,6 +78,7 @@ class Situation:
         candidate: The model that may be exported.
         best: The model that is served, or None.
         being_written: Description of a newer version that is being copied; empty if there is none.
+        latest_record: Record of the newest export with a record, or None.
         policy: Definition of "better".
         now: Seconds since the epoch.
         known_compared: The argument `compared` of `decide`.
@@ -87,6 +89,7 @@ class Situation:
     policy: Policy
     now: float
     being_written: str = ""
+    latest_record: pb.ExportRecord | None = None
     known_compared: Compared | None = None
 
     # The comparison is lazy: if one of the first gates decides, the evaluations may lack metrics.

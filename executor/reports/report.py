@@ -53,9 +53,10 @@ _REASONS: Mapping[int, str] = {
     _Decision.BEST_EVALUATION_TOO_OLD: "the best's evaluation is too old",
     _Decision.BEING_WRITTEN: "a newer version is being copied",
     _Decision.REEXPORTED: "the same model as the best, exported another way",
+    _Decision.EXPORTED_RECENTLY: "the last export was too short a time ago",
 }
 # Results of ordinary runs. Every other reason not to export needs a person's attention.
-_ORDINARY = (_Decision.NOT_BETTER, _Decision.NOT_SIGNIFICANT)
+_ORDINARY = (_Decision.NOT_BETTER, _Decision.NOT_SIGNIFICANT, _Decision.EXPORTED_RECENTLY)
 
 
 def to_html(decision: pb.ExportDecision) -> str:

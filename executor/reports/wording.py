@@ -188,6 +188,9 @@ def policy(value: pb.ComparePolicy) -> Iterator[tuple[str, str]]:
     if value.max_best_evaluation_age_seconds:
         age = _duration(value.max_best_evaluation_age_seconds)
         yield "Age", f"The best's recorded evaluation is at most {age} old."
+    if value.min_seconds_between_exports:
+        interval = _duration(value.min_seconds_between_exports)
+        yield "Interval", f"At least {interval} between two exports."
     if value.force:
         yield "Force", f"The candidate is exported even if it is not better: {value.force}"
 

@@ -62,6 +62,7 @@ PROTO = {
         "allow_signature_change": 8,
         "force": 9,
         "max_best_evaluation_age_seconds": 10,
+        "min_seconds_between_exports": 80,
     },
     "tfx_best_exporter.ComparePolicy.OnUnknownBest": {
         "ON_UNKNOWN_BEST_UNSPECIFIED": 0,
@@ -211,6 +212,7 @@ PROTO = {
         "BEST_EVALUATION_TOO_OLD": 17,
         "BEING_WRITTEN": 18,
         "REEXPORTED": 19,
+        "EXPORTED_RECENTLY": 50,
     },
     "tfx_best_exporter.ExportDecision.Basis": {
         "BASIS_UNSPECIFIED": 0,

@@ -444,6 +444,12 @@ CASES: dict[str, SimpleNamespace] = {
         best=0.738,
         policy=policies.compare_policy(LOSS, max_best_evaluation_age_seconds=30 * DAY),
     ),
+    "EXPORTED_RECENTLY": SimpleNamespace(
+        loss=0.178,
+        best=0.738,
+        exported_at=31 * DAY - 7200,
+        policy=policies.compare_policy(LOSS, min_seconds_between_exports=DAY),
+    ),
 }
 
 
@@ -473,6 +479,8 @@ def decision_of(case: SimpleNamespace) -> Decision:
             signatures=signature_of(inputs),
             record=pb.ExportRecord(recipe=pb.Recipe()),
         )
+    latest_record = pb.ExportRecord(version=1795331909)
+    latest_record.exported_at.FromSeconds(getattr(case, "exported_at", 0))
     blessings = ()
     if hasattr(case, "blessing"):
         blessings = (Blessing(name="model_blessing", uri=BLESSING_URI, status=case.blessing),)
@@ -488,6 +496,7 @@ def decision_of(case: SimpleNamespace) -> Decision:
             ),
             best=best,
             being_written=getattr(case, "being_written", ""),
+            latest_record=latest_record,
         ),
         policy_from_proto(proto, lambda name: min),
         31 * DAY,

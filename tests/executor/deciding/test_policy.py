@@ -135,6 +135,11 @@ def no_choice(number: int) -> str:
             id="age",
         ),
         pytest.param(
+            pb.ComparePolicy(metric=RULE, min_seconds_between_exports=-1),
+            no_size("min_seconds_between_exports", "-1"),
+            id="interval",
+        ),
+        pytest.param(
             pb.ComparePolicy(metric=RULE, force=" "),
             no_reason(" "),
             id="force",
@@ -198,6 +203,7 @@ def test_a_policy_keeps_all_fields():
             force="why",
             min_example_count=3,
             max_best_evaluation_age_seconds=4,
+            min_seconds_between_exports=5,
             guardrails=[at_least("auc", 0.1)],
         ),
         lambda _: smaller_loss,
@@ -208,6 +214,7 @@ def test_a_policy_keeps_all_fields():
     )
     assert (policy.allow_signature_change, policy.force) == (True, "why")
     assert (policy.min_example_count, policy.max_best_evaluation_age_seconds) == (3, 4)
+    assert policy.min_seconds_between_exports == 5
     assert policy.guardrails == (
         MetricLimit(key=MetricKey(name="auc"), direction=pb.HIGHER_IS_BETTER, bound=0.1),
     )

@@ -1,0 +1,70 @@
+"""The gates of a decision that depend on the time."""
+
+from __future__ import annotations
+
+from tfx_best_exporter.executor.deciding import numbers
+from tfx_best_exporter.executor.deciding.models import Decision
+from tfx_best_exporter.executor.deciding.rules import Outcome
+from tfx_best_exporter.executor.deciding.situation import Situation
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+
+def best_evaluation_too_old(situation: Situation) -> Decision | None:
+    """Keeps a best whose evaluation is older than `max_best_evaluation_age_seconds`."""
+    best, limit = situation.compared_best, situation.policy.max_best_evaluation_age_seconds
+    known_best = situation.compared.known_best
+    if best is None or known_best is None or not limit:
+        return None
+    if best.basis in (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN):
+        return None
+    if known_best.evaluated_at is None:
+        _, most = numbers.durations(limit, limit)
+        problem = (
+            f"the age of the best's evaluation (version {best.version}) is not known; at most"
+            f" {most} are allowed"
+        )
+    else:
+        age_seconds = situation.now - known_best.evaluated_at
+        if abs(age_seconds) <= limit:
+            return None
+        age, most = numbers.durations(abs(age_seconds), limit)
+        if age_seconds < 0:
+            problem = (
+                f"the best's evaluation (version {best.version}) is dated {age} in the future, so"
+                " a clock is wrong; evaluate the best again, or set"
+                " compare_policy.max_best_evaluation_age_seconds to 0"
+            )
+        else:
+            problem = (
+                f"the best's evaluation (version {best.version}) is {age} old; at most {most} are"
+                " allowed"
+            )
+    return situation.decision(
+        pb.ExportDecision.BEST_EVALUATION_TOO_OLD,
+        f"{problem}: {situation.compared.verdict.explanation}",
+    )
+
+
+def exported_recently(situation: Situation) -> Decision | None:
+    """Does not export within `min_seconds_between_exports` of the last export."""
+    policy, record = situation.policy, situation.latest_record
+    limit = policy.min_seconds_between_exports
+    if situation.best is None or policy.force or not limit:
+        return None
+    if record is None or not record.HasField("exported_at"):
+        return None
+    # A best that is known to be useless must not be served for longer.
+    is_nan = situation.compared.verdict.outcome is Outcome.BETTER_THAN_NAN
+    if is_nan or situation.best.serving_problems:
+        return None
+    elapsed_seconds = situation.now - record.exported_at.ToNanoseconds() / 1e9
+    # A time in the future is a wrong clock, and must not stop exports for longer than the limit.
+    if abs(elapsed_seconds) >= limit:
+        return None
+    elapsed, least = numbers.durations(abs(elapsed_seconds), limit)
+    when = f"{elapsed} ago" if elapsed_seconds >= 0 else f"{elapsed} in the future"
+    return situation.decision(
+        pb.ExportDecision.EXPORTED_RECENTLY,
+        f"the last export (version {record.version}) is dated {when}; at least {least} must lie"
+        f" between exports: {situation.compared.verdict.explanation}",
+    )
