@@ -66,6 +66,8 @@ _ARGUMENTS_OF_RULE = {
 _ARGUMENTS_OF_GUARDRAIL = {
     "metric.name": "name",
     "max_absolute_regression": "max_regression",
+    "significance": "alpha",
+    "significance.alpha": "alpha",
 }
 _CONSTRUCTORS_OF_GUARDRAILS = {pb.HIGHER_IS_BETTER: "at_least", pb.LOWER_IS_BETTER: "at_most"}
 
@@ -174,6 +176,7 @@ def at_least(
     max_relative_regression: float | None = None,
     slices: Sequence[Mapping[str, object]] = (),
     every_slice_min_examples: float | None = None,
+    alpha: float | None = None,
 ) -> pb.Guardrail:
     """Returns the guardrail that a metric must not be too small.
 
@@ -187,11 +190,14 @@ def at_least(
         slices: Slices to check, for example [{"country": "nl"}].
         every_slice_min_examples: Check the overall slice and every slice with at least this many
             examples.
+        alpha: A larger regression than the allowed one must be excluded at a confidence of
+            1 - alpha, on every checked slice. The test needs confidence intervals. None compares
+            without a test.
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: No limit is set, a number is not finite, a regression is negative, or a name has
-            no visible characters.
+        ValueError: No limit is set, a number is not finite, a regression is negative, alpha is out
+            of range or set without a regression, or a name has no visible characters.
     """
     return _guardrail(
         name,
@@ -201,6 +207,7 @@ def at_least(
         max_relative_regression,
         slices,
         every_slice_min_examples,
+        alpha,
     )
 
 
@@ -212,6 +219,7 @@ def at_most(
     max_relative_regression: float | None = None,
     slices: Sequence[Mapping[str, object]] = (),
     every_slice_min_examples: float | None = None,
+    alpha: float | None = None,
 ) -> pb.Guardrail:
     """Returns the guardrail that a metric must not be too large.
 
@@ -226,6 +234,7 @@ def at_most(
         max_relative_regression,
         slices,
         every_slice_min_examples,
+        alpha,
     )
 
 
@@ -397,7 +406,9 @@ def _guardrail(
     max_relative_regression: float | None,
     slices: Sequence[Mapping[str, object]],
     every_slice_min_examples: float | None,
+    alpha: float | None,
 ) -> pb.Guardrail:
+    alpha_number = _argument("alpha", checked_number_or_none, alpha)
     guardrail = pb.Guardrail(
         metric=_argument("name", _key, name),
         direction=direction,
@@ -410,6 +421,7 @@ def _guardrail(
         every_slice_min_examples=_argument(
             "every_slice_min_examples", checked_number_or_none, every_slice_min_examples
         ),
+        significance=None if alpha_number is None else pb.Significance(alpha=alpha_number),
     )
     with _as_written({**_ARGUMENTS_OF_GUARDRAIL, "": _CONSTRUCTORS_OF_GUARDRAILS[direction]}):
         guardrail_kinds.from_proto(guardrail)

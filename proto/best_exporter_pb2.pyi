@@ -91,7 +91,7 @@ class Slice(_message.Message):
     def __init__(self, features: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Guardrail(_message.Message):
-    __slots__ = ("metric", "direction", "bound", "max_absolute_regression", "max_relative_regression", "slices", "every_slice_min_examples")
+    __slots__ = ("metric", "direction", "bound", "max_absolute_regression", "max_relative_regression", "slices", "every_slice_min_examples", "significance")
     METRIC_FIELD_NUMBER: _ClassVar[int]
     DIRECTION_FIELD_NUMBER: _ClassVar[int]
     BOUND_FIELD_NUMBER: _ClassVar[int]
@@ -99,6 +99,7 @@ class Guardrail(_message.Message):
     MAX_RELATIVE_REGRESSION_FIELD_NUMBER: _ClassVar[int]
     SLICES_FIELD_NUMBER: _ClassVar[int]
     EVERY_SLICE_MIN_EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    SIGNIFICANCE_FIELD_NUMBER: _ClassVar[int]
     metric: MetricKey
     direction: MetricDirection
     bound: float
@@ -106,7 +107,8 @@ class Guardrail(_message.Message):
     max_relative_regression: float
     slices: _containers.RepeatedCompositeFieldContainer[Slice]
     every_slice_min_examples: float
-    def __init__(self, metric: _Optional[_Union[MetricKey, _Mapping]] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., bound: _Optional[float] = ..., max_absolute_regression: _Optional[float] = ..., max_relative_regression: _Optional[float] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., every_slice_min_examples: _Optional[float] = ...) -> None: ...
+    significance: Significance
+    def __init__(self, metric: _Optional[_Union[MetricKey, _Mapping]] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., bound: _Optional[float] = ..., max_absolute_regression: _Optional[float] = ..., max_relative_regression: _Optional[float] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., every_slice_min_examples: _Optional[float] = ..., significance: _Optional[_Union[Significance, _Mapping]] = ...) -> None: ...
 
 class ComparePolicy(_message.Message):
     __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds", "min_seconds_between_exports")

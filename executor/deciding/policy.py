@@ -41,8 +41,8 @@ class Needs:
         metrics: Metrics that are compared; None if a compare function may read any.
         slices: True if the best's slices are read.
         signatures: True if the serving signatures are compared.
-        intervals: True if an improvement must be significant. Candidate and best are then
-            evaluated together.
+        intervals: True if a rule or a guardrail has a test. Candidate and best are then evaluated
+            together.
     """
 
     metrics: tuple[MetricKey, ...] | None
@@ -111,7 +111,9 @@ class Policy:
                 or any(each.needs_slices for each in self.guardrails)
             ),
             signatures=True,
-            intervals=self.rule.needs_intervals,
+            intervals=(
+                self.rule.needs_intervals or any(each.needs_intervals for each in self.guardrails)
+            ),
         )
 
 

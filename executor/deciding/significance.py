@@ -5,12 +5,31 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from tfx_best_exporter.executor.arguments.errors import PathError
+from tfx_best_exporter.executor.arguments.errors import FieldValueError, PathError
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # See docs/decisions/0012-default-alpha.md.
 DEFAULT_ALPHA = 0.05
+
+
+_LEAST_ALPHA = 1e-9
+
+
+def alpha_of(proto: pb.Significance) -> float:
+    """Returns the alpha in the field `significance` of a rule or a guardrail.
+
+    Raises:
+        FieldValueError: It is out of range.
+    """
+    alpha = proto.alpha if proto.HasField("alpha") else DEFAULT_ALPHA
+    if not _LEAST_ALPHA <= alpha < 0.5:
+        raise FieldValueError(
+            "significance.alpha",
+            f"must be at least {_LEAST_ALPHA} and smaller than 0.5 (got {alpha!r}). With 0.05,"
+            " at most one in twenty candidates that are not better passes.",
+        )
+    return alpha
 
 
 class MissingIntervalError(PathError, ValueError):

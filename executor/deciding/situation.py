@@ -33,12 +33,13 @@ def compare(observation: Observation, policy: Policy) -> Compared:
     """
     candidate, best = observation.candidate.eval_result, observation.best
     known_best = best.eval_result if best else None
+    together = best.together if best else None
     results: list[GuardrailResult] = []
     warnings: list[str] = []
     for index, guardrail in enumerate(policy.guardrails):
         path = f"compare_policy.guardrails[{index}]"
         with within(path):
-            check = guardrail.check(candidate=candidate, best=known_best)
+            check = guardrail.check(candidate=candidate, best=known_best, together=together)
         if check.problem is not None:
             if isinstance(check.problem, PathError):
                 check.problem.add_parent(path)
@@ -50,9 +51,7 @@ def compare(observation: Observation, policy: Policy) -> Compared:
                 check = guardrail.check(candidate=candidate, best=None)
         results.extend(check.results)
         warnings.extend(check.warnings)
-    verdict = policy.rule.compare(
-        best=known_best, candidate=candidate, together=best.together if best else None
-    )
+    verdict = policy.rule.compare(best=known_best, candidate=candidate, together=together)
     if verdict.problem is not None:
         problem = verdict.problem
         is_candidates = isinstance(problem, MissingIntervalError) and problem.is_candidates

@@ -50,6 +50,7 @@ PROTO = {
         "max_relative_regression": 5,
         "slices": 6,
         "every_slice_min_examples": 7,
+        "significance": 80,
     },
     "tfx_best_exporter.ComparePolicy": {
         "metric": 1,
