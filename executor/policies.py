@@ -250,6 +250,7 @@ def compare_policy(
     force: str = "",
     max_best_evaluation_age_seconds: float = 0,
     min_seconds_between_exports: float = 0,
+    allow_older_data: bool = False,
 ) -> pb.ComparePolicy:
     """Returns the policy by which a candidate is compared with the best.
 
@@ -270,6 +271,7 @@ def compare_policy(
             0 allows any age.
         min_seconds_between_exports: Minimum time between two exports, a whole number of seconds. A
             better candidate that comes sooner is not exported. 0 allows any time.
+        allow_older_data: Export even if the candidate was evaluated on an older span than the best.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -306,6 +308,7 @@ def compare_policy(
         min_seconds_between_exports=_argument(
             "min_seconds_between_exports", checked_seconds, min_seconds_between_exports
         ),
+        allow_older_data=_argument("allow_older_data", checked_flag, allow_older_data),
     )
     check_options(policy)
     if isinstance(rule, str):

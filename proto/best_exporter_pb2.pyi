@@ -111,7 +111,7 @@ class Guardrail(_message.Message):
     def __init__(self, metric: _Optional[_Union[MetricKey, _Mapping]] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., bound: _Optional[float] = ..., max_absolute_regression: _Optional[float] = ..., max_relative_regression: _Optional[float] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., every_slice_min_examples: _Optional[float] = ..., significance: _Optional[_Union[Significance, _Mapping]] = ...) -> None: ...
 
 class ComparePolicy(_message.Message):
-    __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds", "min_seconds_between_exports")
+    __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds", "min_seconds_between_exports", "allow_older_data")
     class OnUnknownBest(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ON_UNKNOWN_BEST_UNSPECIFIED: _ClassVar[ComparePolicy.OnUnknownBest]
@@ -143,6 +143,7 @@ class ComparePolicy(_message.Message):
     FORCE_FIELD_NUMBER: _ClassVar[int]
     MAX_BEST_EVALUATION_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     MIN_SECONDS_BETWEEN_EXPORTS_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_OLDER_DATA_FIELD_NUMBER: _ClassVar[int]
     metric: MetricRule
     compare_fn: str
     on_unknown_best: ComparePolicy.OnUnknownBest
@@ -154,7 +155,8 @@ class ComparePolicy(_message.Message):
     force: str
     max_best_evaluation_age_seconds: int
     min_seconds_between_exports: int
-    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ..., min_seconds_between_exports: _Optional[int] = ...) -> None: ...
+    allow_older_data: bool
+    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ..., min_seconds_between_exports: _Optional[int] = ..., allow_older_data: bool = ...) -> None: ...
 
 class RetentionPolicy(_message.Message):
     __slots__ = ("keep_latest", "keep_younger_than_seconds", "keep_versions", "keep_best", "keep_every_seconds", "max_bytes")
@@ -189,14 +191,16 @@ class MetricValue(_message.Message):
     def __init__(self, key: _Optional[_Union[MetricKey, _Mapping]] = ..., value: _Optional[float] = ..., lower_bound: _Optional[float] = ..., upper_bound: _Optional[float] = ..., standard_error: _Optional[float] = ..., degrees_of_freedom: _Optional[float] = ...) -> None: ...
 
 class EvaluatedData(_message.Message):
-    __slots__ = ("examples_uri", "splits", "eval_config_digest")
+    __slots__ = ("examples_uri", "splits", "eval_config_digest", "span")
     EXAMPLES_URI_FIELD_NUMBER: _ClassVar[int]
     SPLITS_FIELD_NUMBER: _ClassVar[int]
     EVAL_CONFIG_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SPAN_FIELD_NUMBER: _ClassVar[int]
     examples_uri: str
     splits: _containers.RepeatedScalarFieldContainer[str]
     eval_config_digest: str
-    def __init__(self, examples_uri: _Optional[str] = ..., splits: _Optional[_Iterable[str]] = ..., eval_config_digest: _Optional[str] = ...) -> None: ...
+    span: int
+    def __init__(self, examples_uri: _Optional[str] = ..., splits: _Optional[_Iterable[str]] = ..., eval_config_digest: _Optional[str] = ..., span: _Optional[int] = ...) -> None: ...
 
 class Evaluation(_message.Message):
     __slots__ = ("uri", "source", "metrics", "example_count", "model_name", "data", "evaluated_at")
@@ -389,6 +393,7 @@ class ExportDecision(_message.Message):
         BEING_WRITTEN: _ClassVar[ExportDecision.Reason]
         REEXPORTED: _ClassVar[ExportDecision.Reason]
         EXPORTED_RECENTLY: _ClassVar[ExportDecision.Reason]
+        OLDER_DATA: _ClassVar[ExportDecision.Reason]
     REASON_UNSPECIFIED: ExportDecision.Reason
     FIRST_EXPORT: ExportDecision.Reason
     BETTER: ExportDecision.Reason
@@ -410,6 +415,7 @@ class ExportDecision(_message.Message):
     BEING_WRITTEN: ExportDecision.Reason
     REEXPORTED: ExportDecision.Reason
     EXPORTED_RECENTLY: ExportDecision.Reason
+    OLDER_DATA: ExportDecision.Reason
     class Basis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         BASIS_UNSPECIFIED: _ClassVar[ExportDecision.Basis]

@@ -379,6 +379,7 @@ GATES: tuple[Gate, ...] = (
     Gate(decide=_candidate_is_nan, reasons=(pb.ExportDecision.CANDIDATE_IS_NAN,)),
     Gate(decide=_too_few_examples, reasons=(pb.ExportDecision.TOO_FEW_EXAMPLES,)),
     Gate(decide=_unknown_best, reasons=(pb.ExportDecision.BEST_UNKNOWN_KEPT,)),
+    Gate(decide=timing.older_data, reasons=(pb.ExportDecision.OLDER_DATA,)),
     Gate(decide=_not_comparable, reasons=(pb.ExportDecision.NOT_COMPARABLE,)),
     Gate(
         decide=timing.best_evaluation_too_old,

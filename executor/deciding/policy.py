@@ -65,6 +65,7 @@ class Policy:
         force: Reason to export regardless of the comparison with the best; empty to compare.
         max_best_evaluation_age_seconds: Maximum age of a recorded evaluation; 0 for any.
         min_seconds_between_exports: Minimum time between two exports; 0 for any.
+        allow_older_data: True if a candidate may be evaluated on an older span than the best.
     """
 
     rule: Rule
@@ -76,6 +77,7 @@ class Policy:
     force: str = ""
     max_best_evaluation_age_seconds: float = 0.0
     min_seconds_between_exports: float = 0.0
+    allow_older_data: bool = False
 
     def for_candidate(self, model_name: str) -> Policy:
         """Returns the policy with the model name removed from the candidate's own metrics.
@@ -173,6 +175,7 @@ def policy_from_proto(
         force=proto.force,
         max_best_evaluation_age_seconds=proto.max_best_evaluation_age_seconds,
         min_seconds_between_exports=proto.min_seconds_between_exports,
+        allow_older_data=proto.allow_older_data,
     )
 
 

@@ -9,6 +9,26 @@ from tfx_best_exporter.executor.deciding.situation import Situation
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
+def older_data(situation: Situation) -> Decision | None:
+    """Keeps a best that was evaluated on a newer span than the candidate."""
+    # A backfill trains and evaluates on old data. The best may be worse on these data, and better
+    # on the data that its clients send now.
+    best, policy = situation.best, situation.policy
+    span = situation.candidate.eval_result.data.span
+    if best is None or best.record is None or policy.force or policy.allow_older_data:
+        return None
+    # The best may have been evaluated again on the candidate's data; its record has its own.
+    recorded = best.record.evaluation.data
+    if span is None or not recorded.HasField("span") or span >= recorded.span:
+        return None
+    return situation.decision(
+        pb.ExportDecision.OLDER_DATA,
+        f"the candidate was evaluated on span {span}, and the best (version {best.version}) on the"
+        f" newer span {recorded.span}; set compare_policy.allow_older_data to allow it:"
+        f" {situation.compared.verdict.explanation}",
+    )
+
+
 def best_evaluation_too_old(situation: Situation) -> Decision | None:
     """Keeps a best whose evaluation is older than `max_best_evaluation_age_seconds`."""
     best, limit = situation.compared_best, situation.policy.max_best_evaluation_age_seconds

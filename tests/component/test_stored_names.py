@@ -64,6 +64,7 @@ PROTO = {
         "force": 9,
         "max_best_evaluation_age_seconds": 10,
         "min_seconds_between_exports": 80,
+        "allow_older_data": 81,
     },
     "tfx_best_exporter.ComparePolicy.OnUnknownBest": {
         "ON_UNKNOWN_BEST_UNSPECIFIED": 0,
@@ -93,7 +94,12 @@ PROTO = {
         "standard_error": 5,
         "degrees_of_freedom": 6,
     },
-    "tfx_best_exporter.EvaluatedData": {"examples_uri": 1, "splits": 2, "eval_config_digest": 3},
+    "tfx_best_exporter.EvaluatedData": {
+        "examples_uri": 1,
+        "splits": 2,
+        "eval_config_digest": 3,
+        "span": 80,
+    },
     "tfx_best_exporter.Evaluation": {
         "uri": 1,
         "source": 2,
@@ -214,6 +220,7 @@ PROTO = {
         "BEING_WRITTEN": 18,
         "REEXPORTED": 19,
         "EXPORTED_RECENTLY": 50,
+        "OLDER_DATA": 51,
     },
     "tfx_best_exporter.ExportDecision.Basis": {
         "BASIS_UNSPECIFIED": 0,

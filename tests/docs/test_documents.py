@@ -26,7 +26,12 @@ from tests.executor.deciding.decided import decide_by
 from tests.tfx_runs import write_evaluation
 from tfx_best_exporter.executor import keys, policies
 from tfx_best_exporter.executor.deciding.decide import GATES, decide
-from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.executor.deciding.eval_result import (
+    EvalResult,
+    EvaluatedData,
+    MetricKey,
+    MetricValue,
+)
 from tfx_best_exporter.executor.deciding.models import (
     Best,
     Blessing,
@@ -444,6 +449,7 @@ CASES: dict[str, SimpleNamespace] = {
         best=0.738,
         policy=policies.compare_policy(LOSS, max_best_evaluation_age_seconds=30 * DAY),
     ),
+    "OLDER_DATA": SimpleNamespace(loss=0.178, best=0.738, span=8),
     "EXPORTED_RECENTLY": SimpleNamespace(
         loss=0.178,
         best=0.738,
@@ -454,7 +460,7 @@ CASES: dict[str, SimpleNamespace] = {
 
 
 def decision_of(case: SimpleNamespace) -> Decision:
-    def result_of(loss: float, auc: float) -> EvalResult:
+    def result_of(loss: float, auc: float, span: int | None = None) -> EvalResult:
         return EvalResult(
             {
                 MetricKey(name="loss"): MetricValue(
@@ -464,6 +470,7 @@ def decision_of(case: SimpleNamespace) -> Decision:
             },
             example_count=300,
             evaluated_at=0,
+            data=EvaluatedData(span=span),
         )
 
     def signature_of(inputs: dict[str, TensorSpec]) -> dict[str, Signature]:
@@ -477,7 +484,9 @@ def decision_of(case: SimpleNamespace) -> Decision:
             digest="sha256:best",
             eval_result=None if case.best is None else result_of(case.best, 0.9),
             signatures=signature_of(inputs),
-            record=pb.ExportRecord(recipe=pb.Recipe()),
+            record=pb.ExportRecord(
+                recipe=pb.Recipe(), evaluation=pb.Evaluation(data=pb.EvaluatedData(span=9))
+            ),
         )
     latest_record = pb.ExportRecord(version=1795331909)
     latest_record.exported_at.FromSeconds(getattr(case, "exported_at", 0))
@@ -489,7 +498,7 @@ def decision_of(case: SimpleNamespace) -> Decision:
         Observation(
             candidate=Candidate(
                 digest=getattr(case, "digest", "sha256:candidate"),
-                eval_result=result_of(case.loss, 0.86),
+                eval_result=result_of(case.loss, 0.86, getattr(case, "span", None)),
                 blessings=blessings,
                 signatures=signature_of(getattr(case, "inputs", inputs)),
                 recipe=getattr(case, "recipe", pb.Recipe()),

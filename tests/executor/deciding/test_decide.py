@@ -452,6 +452,72 @@ def test_age(evaluated_at: float | None, basis: R.Basis, reason: int, explanatio
     assert explanation in (None, decision.explanation)
 
 
+def record_on_span(span: int | None) -> pb.ExportRecord:
+    return pb.ExportRecord(evaluation=pb.Evaluation(data=pb.EvaluatedData(span=span)))
+
+
+OLDER = "set compare_policy.allow_older_data to allow it"
+
+
+@pytest.mark.parametrize(
+    ("span", "best_span", "reason", "explanation"),
+    [
+        pytest.param(
+            8,
+            9,
+            R.OLDER_DATA,
+            "the candidate was evaluated on span 8, and the best (version 7) on the newer span 9;"
+            f" {OLDER}: {LARGER_AUC}",
+            id="older",
+        ),
+        pytest.param(-1, 0, R.OLDER_DATA, None, id="spans below 0"),
+        pytest.param(9, 9, R.BETTER, LARGER_AUC, id="the same"),
+        pytest.param(10, 9, R.BETTER, LARGER_AUC, id="newer"),
+        pytest.param(None, 9, R.BETTER, LARGER_AUC, id="unknown"),
+        pytest.param(8, None, R.BETTER, LARGER_AUC, id="the best's is unknown"),
+    ],
+)
+@pytest.mark.parametrize("basis", [R.SAME_EVALUATION, R.EVALUATED_AGAIN])
+def test_older_data(span, best_span, reason, explanation, basis):
+    data = EvaluatedData(examples_uri="/examples/1", eval_config_digest="1", span=span)
+    candidate = evaluation({"auc": 0.9}, data=data)
+    # The best's metrics may come from the candidate's data, and its record has its own span.
+    best = evaluation({"auc": 0.8}, data=data)
+    decision = decide_by(
+        compare_policy(RULE), candidate, best, basis=basis, record=record_on_span(best_span)
+    )
+    assert decision.reason == reason
+    assert explanation in (None, decision.explanation)
+    assert decision.was_compared
+
+
+@pytest.mark.parametrize(
+    ("policy", "best", "fields", "reason"),
+    [
+        pytest.param(compare_policy(RULE, allow_older_data=True), 0.8, {}, R.BETTER, id="allowed"),
+        pytest.param(compare_policy(RULE, force="why"), 0.8, {}, R.FORCED, id="force"),
+        pytest.param(compare_policy(RULE), NAN, {}, R.OLDER_DATA, id="NaN"),
+        pytest.param(compare_policy(RULE), 0.8, {"record": None}, R.BETTER, id="no record"),
+        pytest.param(compare_policy(RULE), 0.8, {"is_served": False}, R.FIRST_EXPORT, id="no best"),
+        pytest.param(
+            compare_policy(RULE, comparability="REQUIRE_SAME_DATA"),
+            0.8,
+            {},
+            R.OLDER_DATA,
+            id="before comparability",
+        ),
+    ],
+)
+def test_older_data_and_other_gates(
+    policy: pb.ComparePolicy, best: float, fields: dict[str, Any], reason: int
+):
+    candidate = evaluation({"auc": 0.9}, data=EvaluatedData(span=8))
+    every: dict[str, Any] = {"record": record_on_span(9)}
+    every.update(fields)
+    decision = decide_by(policy, candidate, {"auc": best}, **every)
+    assert decision.reason == reason
+
+
 def record_of(exported_at: float | None) -> pb.ExportRecord:
     record = pb.ExportRecord(version=6)
     if exported_at is not None:

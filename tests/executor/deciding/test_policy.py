@@ -204,6 +204,7 @@ def test_a_policy_keeps_all_fields():
             min_example_count=3,
             max_best_evaluation_age_seconds=4,
             min_seconds_between_exports=5,
+            allow_older_data=True,
             guardrails=[at_least("auc", 0.1)],
         ),
         lambda _: smaller_loss,
@@ -215,6 +216,7 @@ def test_a_policy_keeps_all_fields():
     assert (policy.allow_signature_change, policy.force) == (True, "why")
     assert (policy.min_example_count, policy.max_best_evaluation_age_seconds) == (3, 4)
     assert policy.min_seconds_between_exports == 5
+    assert policy.allow_older_data
     assert policy.guardrails == (
         MetricLimit(key=MetricKey(name="auc"), direction=pb.HIGHER_IS_BETTER, bound=0.1),
     )

@@ -56,6 +56,7 @@ VERDICTS = {
     "BEST_EVALUATION_TOO_OLD": "Not exported: the best's evaluation is too old",
     "BEING_WRITTEN": "Not exported: a newer version is being copied",
     "REEXPORTED": "Exported: the same model as the best, exported another way",
+    "OLDER_DATA": "Not exported: the best was evaluated on newer data",
     "EXPORTED_RECENTLY": "Not exported: the last export was too short a time ago",
 }
 
@@ -938,6 +939,7 @@ def test_provenance():
             f"{pipelines}/CsvExampleGen/examples/1",
         ],
         ["Splits", "eval", "eval"],
+        ["Span", "15", "7"],
         ["Examples", "10,000", "10,000"],
         ["Eval config", decisions.CONFIG_DIGEST, decisions.CONFIG_DIGEST],
         ["Directory", "none", f"/serving/penguin/{SERVED}"],
