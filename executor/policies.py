@@ -251,6 +251,8 @@ def compare_policy(
     max_best_evaluation_age_seconds: float = 0,
     min_seconds_between_exports: float = 0,
     allow_older_data: bool = False,
+    max_best_age_seconds: float = 0,
+    old_best_margin: float = 0.0,
 ) -> pb.ComparePolicy:
     """Returns the policy by which a candidate is compared with the best.
 
@@ -272,6 +274,11 @@ def compare_policy(
         min_seconds_between_exports: Minimum time between two exports, a whole number of seconds. A
             better candidate that comes sooner is not exported. 0 allows any time.
         allow_older_data: Export even if the candidate was evaluated on an older span than the best.
+        max_best_age_seconds: Maximum age of the best since its export, a whole number of seconds.
+            An older best is replaced by a candidate that is not worse by more than
+            old_best_margin. 0 allows any age.
+        old_best_margin: The largest regression from a best that is too old, in the unit of the
+            rule's metric. If the rule has alpha, a larger one must be excluded at that level.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -309,6 +316,10 @@ def compare_policy(
             "min_seconds_between_exports", checked_seconds, min_seconds_between_exports
         ),
         allow_older_data=_argument("allow_older_data", checked_flag, allow_older_data),
+        max_best_age_seconds=_argument(
+            "max_best_age_seconds", checked_seconds, max_best_age_seconds
+        ),
+        old_best_margin=_argument("old_best_margin", checked_number, old_best_margin),
     )
     check_options(policy)
     if isinstance(rule, str):

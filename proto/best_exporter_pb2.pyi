@@ -111,7 +111,7 @@ class Guardrail(_message.Message):
     def __init__(self, metric: _Optional[_Union[MetricKey, _Mapping]] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., bound: _Optional[float] = ..., max_absolute_regression: _Optional[float] = ..., max_relative_regression: _Optional[float] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., every_slice_min_examples: _Optional[float] = ..., significance: _Optional[_Union[Significance, _Mapping]] = ...) -> None: ...
 
 class ComparePolicy(_message.Message):
-    __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds", "min_seconds_between_exports", "allow_older_data")
+    __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds", "min_seconds_between_exports", "allow_older_data", "max_best_age_seconds", "old_best_margin")
     class OnUnknownBest(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ON_UNKNOWN_BEST_UNSPECIFIED: _ClassVar[ComparePolicy.OnUnknownBest]
@@ -144,6 +144,8 @@ class ComparePolicy(_message.Message):
     MAX_BEST_EVALUATION_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     MIN_SECONDS_BETWEEN_EXPORTS_FIELD_NUMBER: _ClassVar[int]
     ALLOW_OLDER_DATA_FIELD_NUMBER: _ClassVar[int]
+    MAX_BEST_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    OLD_BEST_MARGIN_FIELD_NUMBER: _ClassVar[int]
     metric: MetricRule
     compare_fn: str
     on_unknown_best: ComparePolicy.OnUnknownBest
@@ -156,7 +158,9 @@ class ComparePolicy(_message.Message):
     max_best_evaluation_age_seconds: int
     min_seconds_between_exports: int
     allow_older_data: bool
-    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ..., min_seconds_between_exports: _Optional[int] = ..., allow_older_data: bool = ...) -> None: ...
+    max_best_age_seconds: int
+    old_best_margin: float
+    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ..., min_seconds_between_exports: _Optional[int] = ..., allow_older_data: bool = ..., max_best_age_seconds: _Optional[int] = ..., old_best_margin: _Optional[float] = ...) -> None: ...
 
 class RetentionPolicy(_message.Message):
     __slots__ = ("keep_latest", "keep_younger_than_seconds", "keep_versions", "keep_best", "keep_every_seconds", "max_bytes")
@@ -394,6 +398,7 @@ class ExportDecision(_message.Message):
         REEXPORTED: _ClassVar[ExportDecision.Reason]
         EXPORTED_RECENTLY: _ClassVar[ExportDecision.Reason]
         OLDER_DATA: _ClassVar[ExportDecision.Reason]
+        BEST_TOO_OLD: _ClassVar[ExportDecision.Reason]
     REASON_UNSPECIFIED: ExportDecision.Reason
     FIRST_EXPORT: ExportDecision.Reason
     BETTER: ExportDecision.Reason
@@ -416,6 +421,7 @@ class ExportDecision(_message.Message):
     REEXPORTED: ExportDecision.Reason
     EXPORTED_RECENTLY: ExportDecision.Reason
     OLDER_DATA: ExportDecision.Reason
+    BEST_TOO_OLD: ExportDecision.Reason
     class Basis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         BASIS_UNSPECIFIED: _ClassVar[ExportDecision.Basis]

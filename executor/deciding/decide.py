@@ -255,12 +255,14 @@ def _not_better(situation: Situation) -> Decision | None:
     if situation.compared_best is None:
         return None
     outcome = situation.compared.verdict.outcome
-    if outcome in (Outcome.BETTER, Outcome.BETTER_THAN_NAN):
+    old_best = situation.old_best
+    if outcome in (Outcome.BETTER, Outcome.BETTER_THAN_NAN) or (old_best and old_best.is_replaced):
         return None
     is_noise = outcome is Outcome.NOT_SIGNIFICANT
+    by_age = f"; {old_best.explanation}" if old_best else ""
     return situation.decision(
         pb.ExportDecision.NOT_SIGNIFICANT if is_noise else pb.ExportDecision.NOT_BETTER,
-        _by_rule(situation),
+        f"{_by_rule(situation)}{by_age}",
     )
 
 
@@ -326,6 +328,11 @@ def _export(situation: Situation) -> Decision:
             pb.ExportDecision.BEST_UNKNOWN_EXPORTED,
             f"{problem}, so the candidate is exported",
             f"{problem}, so the candidate was not compared with it",
+        )
+    if situation.old_best is not None:
+        return situation.export_decision(
+            pb.ExportDecision.BEST_TOO_OLD,
+            f"{_by_rule(situation)}; {situation.old_best.explanation}",
         )
     is_nan = situation.compared.verdict.outcome is Outcome.BETTER_THAN_NAN
     return situation.export_decision(
@@ -399,6 +406,7 @@ GATES: tuple[Gate, ...] = (
             pb.ExportDecision.FORCED,
             pb.ExportDecision.BEST_UNKNOWN_EXPORTED,
             pb.ExportDecision.BEST_IS_NAN,
+            pb.ExportDecision.BEST_TOO_OLD,
             pb.ExportDecision.BETTER,
         ),
     ),

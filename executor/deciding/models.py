@@ -24,6 +24,7 @@ _EXPORTING = frozenset(
         pb.ExportDecision.BEST_UNKNOWN_EXPORTED,
         pb.ExportDecision.FORCED,
         pb.ExportDecision.REEXPORTED,
+        pb.ExportDecision.BEST_TOO_OLD,
     )
 )
 

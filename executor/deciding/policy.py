@@ -65,6 +65,9 @@ class Policy:
         force: Reason to export regardless of the comparison with the best; empty to compare.
         max_best_evaluation_age_seconds: Maximum age of a recorded evaluation; 0 for any.
         min_seconds_between_exports: Minimum time between two exports; 0 for any.
+        max_best_age_seconds: Age above which the best loses to a candidate that is not worse by
+            more than old_best_margin; 0 for any.
+        old_best_margin: The largest regression from a best that is too old.
         allow_older_data: True if a candidate may be evaluated on an older span than the best.
     """
 
@@ -77,6 +80,8 @@ class Policy:
     force: str = ""
     max_best_evaluation_age_seconds: float = 0.0
     min_seconds_between_exports: float = 0.0
+    max_best_age_seconds: float = 0.0
+    old_best_margin: float = 0.0
     allow_older_data: bool = False
 
     def for_candidate(self, model_name: str) -> Policy:
@@ -165,6 +170,12 @@ def policy_from_proto(
         found = guardrails.from_policy(proto, guardrail_kinds)
         _check_against(rule, found)
         check_options(proto)
+        if proto.max_best_age_seconds and rule.leading is None:
+            raise FieldValueError(
+                "max_best_age_seconds",
+                "must be left out if compare_fn is set (got"
+                f" {proto.max_best_age_seconds!r}). Use metric: the margin is about its value.",
+            )
     return Policy(
         rule=rule,
         on_unknown_best=proto.on_unknown_best or pb.ComparePolicy.KEEP,
@@ -175,6 +186,8 @@ def policy_from_proto(
         force=proto.force,
         max_best_evaluation_age_seconds=proto.max_best_evaluation_age_seconds,
         min_seconds_between_exports=proto.min_seconds_between_exports,
+        max_best_age_seconds=proto.max_best_age_seconds,
+        old_best_margin=proto.old_best_margin,
         allow_older_data=proto.allow_older_data,
     )
 
@@ -219,6 +232,8 @@ def _check_sizes(proto: pb.ComparePolicy) -> None:
         "min_example_count",
         "max_best_evaluation_age_seconds",
         "min_seconds_between_exports",
+        "max_best_age_seconds",
+        "old_best_margin",
     ):
         value = getattr(proto, name)
         if not 0 <= value < math.inf:
@@ -226,6 +241,12 @@ def _check_sizes(proto: pb.ComparePolicy) -> None:
                 name,
                 f"must be a finite number, 0 or larger (got {value!r}). Leave it out for no limit.",
             )
+    if proto.old_best_margin and not proto.max_best_age_seconds:
+        raise FieldValueError(
+            "old_best_margin",
+            "must be left out without max_best_age_seconds (got"
+            f" {proto.old_best_margin!r}). Set both: the margin is for an old best.",
+        )
 
 
 def _check_choices(proto: pb.ComparePolicy) -> None:

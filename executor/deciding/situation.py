@@ -16,6 +16,7 @@ from tfx_best_exporter.executor.deciding.models import (
     Observation,
     Reason,
 )
+from tfx_best_exporter.executor.deciding.old_best import OldBest, old_best_of
 from tfx_best_exporter.executor.deciding.policy import Policy
 from tfx_best_exporter.executor.deciding.significance import MissingIntervalError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -104,6 +105,14 @@ class Situation:
         """The best if its evaluation decides; None if that is not known, or force is set."""
         is_compared = self.compared.known_best is not None and not self.policy.force
         return self.best if is_compared else None
+
+    @functools.cached_property
+    def old_best(self) -> OldBest | None:
+        """The result for a best that is too old; None if its age does not matter."""
+        best = self.compared_best
+        if best is None:
+            return None
+        return old_best_of(self.candidate, best, self.compared, self.policy, self.now)
 
     @functools.cached_property
     def recipe_changes(self) -> list[str]:

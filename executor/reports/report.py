@@ -54,6 +54,7 @@ _REASONS: Mapping[int, str] = {
     _Decision.BEING_WRITTEN: "a newer version is being copied",
     _Decision.REEXPORTED: "the same model as the best, exported another way",
     _Decision.EXPORTED_RECENTLY: "the last export was too short a time ago",
+    _Decision.BEST_TOO_OLD: "the best is too old, and the candidate is not much worse",
     _Decision.OLDER_DATA: "the best was evaluated on newer data",
 }
 # Results of ordinary runs. Every other reason not to export needs a person's attention.

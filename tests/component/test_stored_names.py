@@ -65,6 +65,8 @@ PROTO = {
         "max_best_evaluation_age_seconds": 10,
         "min_seconds_between_exports": 80,
         "allow_older_data": 81,
+        "max_best_age_seconds": 82,
+        "old_best_margin": 83,
     },
     "tfx_best_exporter.ComparePolicy.OnUnknownBest": {
         "ON_UNKNOWN_BEST_UNSPECIFIED": 0,
@@ -221,6 +223,7 @@ PROTO = {
         "REEXPORTED": 19,
         "EXPORTED_RECENTLY": 50,
         "OLDER_DATA": 51,
+        "BEST_TOO_OLD": 52,
     },
     "tfx_best_exporter.ExportDecision.Basis": {
         "BASIS_UNSPECIFIED": 0,

@@ -449,6 +449,11 @@ CASES: dict[str, SimpleNamespace] = {
         best=0.738,
         policy=policies.compare_policy(LOSS, max_best_evaluation_age_seconds=30 * DAY),
     ),
+    "BEST_TOO_OLD": SimpleNamespace(
+        loss=0.741,
+        best=0.738,
+        policy=policies.compare_policy(LOSS, max_best_age_seconds=30 * DAY, old_best_margin=0.005),
+    ),
     "OLDER_DATA": SimpleNamespace(loss=0.178, best=0.738, span=8),
     "EXPORTED_RECENTLY": SimpleNamespace(
         loss=0.178,
@@ -479,14 +484,16 @@ def decision_of(case: SimpleNamespace) -> Decision:
     inputs = {"x": TensorSpec(dtype="DT_FLOAT", shape=(None,))}
     best = None
     if hasattr(case, "best"):
+        record = pb.ExportRecord(
+            recipe=pb.Recipe(), evaluation=pb.Evaluation(data=pb.EvaluatedData(span=9))
+        )
+        record.exported_at.FromSeconds(0)
         best = Best(
             version=1795331909,
             digest="sha256:best",
             eval_result=None if case.best is None else result_of(case.best, 0.9),
             signatures=signature_of(inputs),
-            record=pb.ExportRecord(
-                recipe=pb.Recipe(), evaluation=pb.Evaluation(data=pb.EvaluatedData(span=9))
-            ),
+            record=record,
         )
     latest_record = pb.ExportRecord(version=1795331909)
     latest_record.exported_at.FromSeconds(getattr(case, "exported_at", 0))

@@ -56,6 +56,7 @@ VERDICTS = {
     "BEST_EVALUATION_TOO_OLD": "Not exported: the best's evaluation is too old",
     "BEING_WRITTEN": "Not exported: a newer version is being copied",
     "REEXPORTED": "Exported: the same model as the best, exported another way",
+    "BEST_TOO_OLD": "Exported: the best is too old, and the candidate is not much worse",
     "OLDER_DATA": "Not exported: the best was evaluated on newer data",
     "EXPORTED_RECENTLY": "Not exported: the last export was too short a time ago",
 }
