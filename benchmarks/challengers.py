@@ -11,6 +11,7 @@ import argparse
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import multiprocessing
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +21,19 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.decision_quality import Interval, mean_of, ratio_of
+from benchmarks.rules import ACCURACY, ours
 from benchmarks.streams import BUCKETS, Array, Estimates, jackknife
 from benchmarks.worlds import DIFFICULT, FRESH, Drawn, World
+from tfx_best_exporter.executor.deciding import decide
 from tfx_best_exporter.executor.deciding.challengers import Form, choose
+from tfx_best_exporter.executor.deciding.eval_result import (
+    EvalResult,
+    EvaluatedData,
+    MetricValue,
+)
 from tfx_best_exporter.executor.deciding.ledger import Measured, Row
+from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 SECTION = "Quality of decisions with challengers"
 SEED = 20261125
@@ -46,6 +56,7 @@ class Measurements:
         run: Index of the run, which is also the candidate.
         data: Identity of the run's examples.
         example_count: Number of examples.
+        spans: Span of each run.
         candidate: Accuracy of the candidate.
         best: Accuracy of the best on the same examples.
         difference: Candidate minus best.
@@ -58,6 +69,7 @@ class Measurements:
     run: int
     data: str
     example_count: int
+    spans: Array
     candidate: Estimates
     best: Estimates
     difference: Estimates
@@ -126,7 +138,13 @@ class Challengers:
         """See `Rule.choose`."""
         serve = measurements.best_models.copy()
         kept = np.full((len(serve), self.slots), -1)
+        spans = measurements.spans
         for stream, row in enumerate(_rows(measurements)):
+            if _is_older(int(spans[measurements.run]), int(spans[serve[stream]])):
+                # Such a run decides nothing, and its values are no evidence about newer data.
+                for slot, (models, _, _) in enumerate(measurements.challengers[: self.slots]):
+                    kept[stream, slot] = models[stream]
+                continue
             ledger = self._ledgers[stream]
             ledger.append(row)
             del ledger[:-LEDGER_ROWS]
@@ -162,6 +180,24 @@ def _rows(measurements: Measurements) -> Iterator[Row]:
         )
 
 
+@functools.cache
+def _is_older(span: int, best_span: int) -> bool:
+    """Returns True if decide() keeps the best because of the spans."""
+    metrics = {ACCURACY: MetricValue(value=0.8)}
+    record = pb.ExportRecord(evaluation={"data": {"span": best_span}})
+    decision = decide.decide(
+        Observation(
+            candidate=Candidate(
+                digest="candidate", eval_result=EvalResult(metrics, data=EvaluatedData(span=span))
+            ),
+            best=Best(version=1, digest="best", eval_result=EvalResult(metrics), record=record),
+        ),
+        ours(pb.ExportDecision.RECORDED_OTHER_DATA).policy,
+        0.0,
+    )
+    return decision.reason == pb.ExportDecision.OLDER_DATA
+
+
 def _measured(values: Estimates, differences: Estimates, stream: int) -> Measured:
     return Measured(
         value=float(values.value[stream]),
@@ -181,6 +217,7 @@ class Replay:
         worse: Number of promotions of a model that was truly worse than the best at the time.
         measured_again: Mean number of challengers that a run measured.
         candidates: Number of candidates that could replace a best.
+        older: Number of promotions in runs on an older span than that of the best.
     """
 
     regret: Array
@@ -188,6 +225,7 @@ class Replay:
     worse: Array
     measured_again: Array
     candidates: Array
+    older: Array
 
     @classmethod
     def joined(cls, replays: Sequence[Replay]) -> Replay:
@@ -210,7 +248,8 @@ class _Serving:
         self._best = np.zeros(count, dtype=np.intp)
         self._recorded = np.zeros(count)
         self._kept = np.full((count, rule.slots), -1)
-        self._sums = {name: np.zeros(count) for name in ("regret", "promotions", "worse", "again")}
+        names = ("regret", "promotions", "worse", "again", "older")
+        self._sums = {name: np.zeros(count) for name in names}
 
     def decide(self, run: int, answers: _Answers) -> None:
         """Applies the rule to the models of a run."""
@@ -225,6 +264,8 @@ class _Serving:
         gain = self._drawn.truth(run, serve) - self._drawn.truth(run, self._best)
         self._sums["promotions"] += is_promoted
         self._sums["worse"] += is_promoted & (gain < 0)
+        spans = self._drawn.spans
+        self._sums["older"] += is_promoted & (spans[run] < spans[self._best])
         # Only tf.estimator's rule reads the recorded value, and it promotes only the candidate.
         self._recorded = np.where(is_promoted, answers.candidate.value, self._recorded)
         self._best = serve
@@ -239,6 +280,7 @@ class _Serving:
             worse=self._sums["worse"],
             measured_again=self._sums["again"] / (runs - 1),
             candidates=np.full(self._drawn.count, runs - 1.0),
+            older=self._sums["older"],
         )
 
 
@@ -247,6 +289,7 @@ class _Answers:
 
     def __init__(self, drawn: Drawn, run: int, slots: int):
         self._world = drawn.world
+        self._spans = drawn.spans
         self._run = run
         self._drawn = drawn.run(run, slots)
         self._right = self._drawn.candidate_right()
@@ -267,6 +310,7 @@ class _Answers:
             run=self._run,
             data="the same" if is_same else str(self._run),
             example_count=self._world.scenario.examples,
+            spans=self._spans,
             candidate=self.candidate,
             best=self._estimates(best_right),
             difference=self._estimates(self._right - best_right),
@@ -297,7 +341,8 @@ class Policy:
     def name(self) -> str:
         """Name in the results."""
         guarantee = ", with a guarantee" if self.form is Form.GUARANTEED else ""
-        return f"alpha {self.alpha:g}, {self.challengers} challengers{guarantee}"
+        noun = "challenger" if self.challengers == 1 else "challengers"
+        return f"alpha {self.alpha:g}, {self.challengers} {noun}{guarantee}"
 
 
 TF_ESTIMATOR = "tf.estimator BestExporter"
@@ -422,6 +467,11 @@ def promotions_per_candidate(replays: Mapping[str, Replay], rule: str) -> Interv
     return ratio_of(replays[rule].promotions, replays[rule].candidates)
 
 
+def exports_of_older_models(replays: Mapping[str, Replay], rule: str) -> Interval:
+    """Returns the mean number of promotions on older data than the best's, for each stream."""
+    return mean_of(replays[rule].older)
+
+
 def measured_again(replays: Mapping[str, Replay], rule: str) -> Interval:
     """Returns the mean number of challengers that a run measured."""
     return mean_of(replays[rule].measured_again)
@@ -469,6 +519,7 @@ _MEASURES = {
     "wrong promotions": wrong_promotions,
     "promotions per candidate": promotions_per_candidate,
     "evaluations of challengers per run": measured_again,
+    "exports after a rerun of old data": exports_of_older_models,
 }
 # Each limit with its figure, policy and scenarios.
 _LIMITS: tuple[tuple[str, Policy, Sequence[str], float], ...] = (
@@ -484,6 +535,7 @@ _LIMITS: tuple[tuple[str, Policy, Sequence[str], float], ...] = (
     ("promotions per candidate", DEFAULT, ["equal quality"], 0.055),
     ("evaluations of challengers per run", DEFAULT, _LARGE, 1.1),
     ("wrong promotions", DEFAULT, ["same examples each run"], 0.03),
+    ("exports after a rerun of old data", DEFAULT, ["reruns of old data"], 0.0),
     ("wrong promotions", STRICT, ["sd 0.003"], 0.07),
     ("regret", STRICT, _EVERY, 0.50),
     ("wrong promotions", GUARANTEED, _EVERY, 0.03),
@@ -529,9 +581,10 @@ def show_world(replays: Mapping[str, Replay]) -> str:
         (
             "| rule | streams | regret relative to tf.estimator"
             " | promotions that made serving worse"
-            " | promotions per candidate | challengers measured per run |"
+            " | promotions per candidate | challengers measured per run"
+            " | exports after a rerun of old data |"
         ),
-        "|---|---:|---:|---:|---:|---:|",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for rule, replayed in replays.items():
         ratio, wrong = regret_ratio(replays, rule), wrong_promotions(replays, rule)
@@ -539,7 +592,8 @@ def show_world(replays: Mapping[str, Replay]) -> str:
         lines.append(
             f"| {rule} | {len(replayed.regret):,} | {ratio.text(3) if ratio else ''}"
             f" | {wrong.percent() if wrong else ''} | {promoted.percent() if promoted else ''}"
-            f" | {measured_again(replays, rule).text(2)} |"
+            f" | {measured_again(replays, rule).text(2)}"
+            f" | {exports_of_older_models(replays, rule).text(2)} |"
         )
     return "\n".join(lines)
 

@@ -35,6 +35,9 @@ class World:
         ageing: Accuracy that each model loses in each run after its own.
         interaction: Standard deviation of the shift that the examples of a run add to the accuracy
             of each model alone.
+        reruns: Probability that a run is a rerun of an earlier one: its candidate is as good as
+            candidates were then, and it is evaluated on the span of that run. The examples are
+            drawn anew.
     """
 
     scenario: Scenario
@@ -46,6 +49,7 @@ class World:
     broken: float = 0.0
     ageing: float = 0.0
     interaction: float = 0.0
+    reruns: float = 0.0
 
     @property
     def name(self) -> str:
@@ -59,6 +63,7 @@ class Drawn:
     Attributes:
         world: The world.
         count: Number of streams.
+        spans: Span of each run's examples: the index of the run, or an earlier one in a rerun.
     """
 
     def __init__(self, world: World, count: int, rng: np.random.Generator):
@@ -75,8 +80,14 @@ class Drawn:
         scenario, runs = world.scenario, world.runs
         drawn = draw_streams(scenario, count, rng)
         self._shift = drawn.shift
+        self.spans = np.arange(streams.CANDIDATES)
+        if world.reruns:
+            is_rerun = rng.random(streams.CANDIDATES) < world.reruns
+            earlier = rng.integers(np.maximum(self.spans, 1))
+            self.spans = np.where(is_rerun, earlier, self.spans)
         means = streams.mean_accuracies(scenario)
         deviations = drawn.quality - means
+        means = means[self.spans]
         if world.has_heavy_tails:
             deviations = scenario.sd * rng.standard_t(3, deviations.shape) / math.sqrt(3)
         if world.carry:
@@ -196,4 +207,5 @@ DIFFICULT = (
     World(scenario=Scenario(name="broken candidates"), broken=0.1),
     World(scenario=Scenario(name="ageing"), ageing=0.0005),
     World(scenario=Scenario(name="interaction"), interaction=0.005),
+    World(scenario=Scenario(name="reruns of old data", rise=0.05), reruns=0.1),
 )

@@ -28,6 +28,7 @@ def measurements(**changed: Any) -> simulation.Measurements:
         "run": 5,
         "data": "5",
         "example_count": 2000,
+        "spans": np.arange(60),
         "candidate": estimates(0.82, 0.80),
         "best": estimates(0.80, 0.81),
         "difference": estimates(0.02, -0.01, error=0.004),
@@ -45,6 +46,7 @@ def replayed(**changed: Any) -> Replay:
         "worse": np.array([0, 1, 0]),
         "measured_again": np.array([1.0, 0.5, 0.6]),
         "candidates": np.array([59.0, 59.0, 59.0]),
+        "older": np.array([0, 0, 3]),
     }
     return Replay(**{**fields, **changed})
 
@@ -90,6 +92,20 @@ class TestChallengers:
         assert later[0] == [1, 2]
         assert later[-1] == [5, 2]
 
+    def test_a_run_on_older_data_decides_nothing(self):
+        rule = self.rule(2)
+        spans = np.arange(60)
+        spans[5] = 1
+        challengers = [(np.array([3, -1]), estimates(0.9, 0.9), estimates(0.1, 0.1, error=0.004))]
+        serve, kept = rule.choose(measurements(spans=spans, challengers=challengers))
+        # The best of the first stream is of span 1 too, and that of the second of span 2.
+        assert serve.tolist() == [3, 2]
+        assert kept[1].tolist() == [-1, -1]
+        spans[5] = 0
+        serve, kept = self.rule(2).choose(measurements(spans=spans, challengers=challengers))
+        assert serve.tolist() == [1, 2]
+        assert kept.tolist() == [[3, -1], [-1, -1]]
+
 
 class TestReplay:
     def test_without_challengers_it_is_the_simulation_of_decide(self):
@@ -119,6 +135,13 @@ class TestReplay:
         for each in simulation.replay(world, (DEFAULT,), 10, (4,)).values():
             assert not each.regret.any()
             assert not each.worse.any()
+
+    def test_reruns_of_old_data_export_nothing(self):
+        world = World(scenario=Scenario(name="", examples=200), reruns=0.3)
+        found = simulation.replay(world, (DEFAULT,), 10, (6,))
+        assert not found[DEFAULT.name].older.any()
+        assert found[TF_ESTIMATOR].older.any()
+        assert found[DEFAULT.name].promotions.any()
 
     def test_the_larger_of_the_same_examples_is_a_fixed_choice(self):
         """With the same examples each run, the recorded value is the value."""
@@ -183,7 +206,7 @@ class TestFigures:
         names = {world.name for world in (*simulation.FRESH, *simulation.DIFFICULT)}
         every = {name: {**self.OUTCOMES["stationary"]} for name in names}
         found = simulation.figures_of(every)
-        assert len(found) == 41
+        assert len(found) == 42
         assert {each.scenario for each in found} <= names
 
     def test_the_section_has_a_table_for_each_world(self):

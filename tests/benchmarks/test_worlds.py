@@ -63,6 +63,15 @@ class TestDrawn:
         assert [each.std() for each in shifts] == pytest.approx([0.02, 0.02], rel=0.1)
         assert abs(np.corrcoef(*shifts)[0, 1]) < 0.1
 
+    def test_a_rerun_has_an_earlier_span_and_a_candidate_of_that_time(self):
+        scenario = dataclasses.replace(SMALL.scenario, rise=0.1, sd=0.0)
+        found = drawn(count=2, scenario=scenario, reruns=0.3)
+        is_rerun = found.spans < np.arange(60)
+        assert 5 < is_rerun.sum() < 35
+        assert (found.spans[~is_rerun] == np.arange(60)[~is_rerun]).all()
+        assert quality(found)[0] == pytest.approx(0.8 + 0.1 * found.spans / 59)
+        assert drawn(count=2).spans.tolist() == [*range(60)]
+
 
 class TestDrawnRun:
     @pytest.mark.parametrize(
