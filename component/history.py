@@ -26,6 +26,9 @@ from tfx.types import standard_component_specs as tfx_keys
 from tfx_best_exporter.component.newest import PUSHED_MODEL, SCAN_SECONDS, NewestPushedModels
 from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.arguments import destination
+from tfx_best_exporter.executor.arguments.errors import FieldValueError
+from tfx_best_exporter.executor.deciding import timing
+from tfx_best_exporter.executor.deciding.policy import policy_message_of
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RecordError
 from tfx_best_exporter.executor.exports.versions import Export, Served
@@ -55,6 +58,7 @@ def look_up(
     pipeline_name: str,
     pushed_models_uri: str,
     clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], float] = time.time,
 ) -> dict[str, str]:
     """Returns the exec properties that the driver adds, and deletes copies of retired exports.
 
@@ -65,6 +69,7 @@ def look_up(
         pushed_models_uri: URI of the directory that contains this node's PushedModels, and nothing
             else.
         clock: Returns seconds, for the time limit of a search.
+        now: Returns seconds since the epoch, for the limits of time in a policy.
 
     Raises:
         RecordError: The best's record cannot be read.
@@ -87,12 +92,27 @@ def look_up(
     warnings = _disagreements(node, exports, served.export, pushed_models, retired)
     prior = _prior_export(node, served, newest, warnings)
     prior = _with_warnings(prior, problems)
+    policy = _policy_of(exec_properties)
+    passed = timing.passed_limits(policy, served.record, now()) if policy else ""
     return {
-        keys.BEST_FINGERPRINT_KEY: served.fingerprint,
+        keys.BEST_FINGERPRINT_KEY: (
+            f"{served.fingerprint}, after {passed}" if passed else served.fingerprint
+        ),
         keys.PRIOR_EXPORT_KEY: json.dumps(
             dataclasses.asdict(prior) if prior else {}, sort_keys=True
         ),
     }
+
+
+def _policy_of(exec_properties: Mapping[str, Any]) -> pb.ComparePolicy | None:
+    """Returns the policy; None without one, or if it is invalid, which the executor reports."""
+    stored = exec_properties.get(keys.COMPARE_POLICY_KEY)
+    if isinstance(stored, pb.ComparePolicy):
+        return stored
+    try:
+        return policy_message_of(stored) if isinstance(stored, str) and stored else None
+    except FieldValueError:
+        return None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

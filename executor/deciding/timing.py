@@ -88,3 +88,24 @@ def exported_recently(situation: Situation) -> Decision | None:
         f"the last export (version {record.version}) is dated {when}; at least {least} must lie"
         f" between exports: {situation.compared.verdict.explanation}",
     )
+
+
+def passed_limits(policy: pb.ComparePolicy, record: pb.ExportRecord | None, now: float) -> str:
+    """Returns the limits of time that the best has passed, as text for a cache key.
+
+    A candidate that was refused before may be exported after one of them. Without it, a cache would
+    repeat the refusal.
+
+    Args:
+        policy: The policy.
+        record: Record of the best, or None.
+        now: Seconds since the epoch.
+    """
+    if record is None or not record.HasField("exported_at"):
+        return ""
+    elapsed_seconds = now - record.exported_at.ToNanoseconds() / 1e9
+    return ", ".join(
+        name
+        for name in ("min_seconds_between_exports", "max_best_age_seconds")
+        if 0 < getattr(policy, name) <= elapsed_seconds
+    )
