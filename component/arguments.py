@@ -20,7 +20,7 @@ from tfx_best_exporter.executor.arguments import destination, messages
 from tfx_best_exporter.executor.arguments import user_functions as functions
 from tfx_best_exporter.executor.arguments.errors import FieldTypeError, FieldValueError, within
 from tfx_best_exporter.executor.deciding import policy as policy_lib
-from tfx_best_exporter.executor.deciding import rules
+from tfx_best_exporter.executor.deciding import rules, significance
 from tfx_best_exporter.executor.deciding.compare_function import (
     COMPARE_FN_PARAMETERS,
     check_one_policy,
@@ -324,6 +324,10 @@ def _check_guardrail_for_event_files(guardrail: pb.Guardrail) -> None:
     if guardrail.HasField("every_slice_min_examples"):
         with within("every_slice_min_examples"):
             raise _never_met(guardrail.every_slice_min_examples, "have no slices")
+    if guardrail.HasField("significance"):
+        with within("significance"):
+            alpha = significance.alpha_of(guardrail.significance)
+            raise _never_met(alpha, "have no confidence intervals")
 
 
 def _never_met(value: object, why: str) -> FieldValueError:

@@ -24,6 +24,7 @@ _EXPORTING = frozenset(
         pb.ExportDecision.BEST_UNKNOWN_EXPORTED,
         pb.ExportDecision.FORCED,
         pb.ExportDecision.REEXPORTED,
+        pb.ExportDecision.BEST_TOO_OLD,
     )
 )
 
@@ -31,6 +32,7 @@ _VETOES = (
     pb.ExportDecision.SIGNATURES_CHANGED,
     pb.ExportDecision.GUARDRAIL_FAILED,
     pb.ExportDecision.AWAITING_APPROVAL,
+    pb.ExportDecision.EXPORTED_RECENTLY,
 )
 
 
@@ -157,8 +159,8 @@ class Best:
 class Observation:
     """Everything that a run has read: all input of a decision except the policy and the time.
 
-    A decision depends only on candidate, best, being_written, hold and rejection. The other fields
-    are for acting and reporting.
+    A decision depends only on candidate, best, being_written, hold, rejection and the time of
+    latest_record. The other fields are for acting and reporting.
 
     Attributes:
         candidate: The model that may be exported.

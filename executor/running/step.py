@@ -395,6 +395,7 @@ def _eval_result_of(inputs: StepInputs) -> EvalResult:
         uri,
         examples_uri=uri_of(inputs.artifacts[keys.EXAMPLES_KEY]),
         splits=inputs.exec_properties.example_splits,
+        span=artifacts.span_of(inputs.artifacts[keys.EXAMPLES_KEY]),
     )
 
 

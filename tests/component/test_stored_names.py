@@ -61,6 +61,7 @@ PROTO = {
         "max_relative_regression": 5,
         "slices": 6,
         "every_slice_min_examples": 7,
+        "significance": 80,
     },
     "tfx_best_exporter.ComparePolicy": {
         "metric": 1,
@@ -75,6 +76,10 @@ PROTO = {
         "max_best_evaluation_age_seconds": 10,
         "approval": 11,
         "force_model": 12,
+        "min_seconds_between_exports": 80,
+        "allow_older_data": 81,
+        "max_best_age_seconds": 82,
+        "old_best_margin": 83,
     },
     "tfx_best_exporter.ComparePolicy.OnUnknownBest": {
         "ON_UNKNOWN_BEST_UNSPECIFIED": 0,
@@ -108,6 +113,7 @@ PROTO = {
         "examples_uri": 1,
         "splits": 2,
         "eval_config_digest": 3,
+        "span": 80,
     },
     "tfx_best_exporter.Evaluation": {
         "uri": 1,
@@ -244,6 +250,9 @@ PROTO = {
         "ON_HOLD": 20,
         "REJECTED": 21,
         "AWAITING_APPROVAL": 22,
+        "EXPORTED_RECENTLY": 50,
+        "OLDER_DATA": 51,
+        "BEST_TOO_OLD": 52,
     },
     "tfx_best_exporter.ExportDecision.Basis": {
         "BASIS_UNSPECIFIED": 0,
