@@ -11,7 +11,7 @@ from typing import Any
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.evaluations import tfma
-from tfx_best_exporter.executor.exports import resave, retention, saved_model
+from tfx_best_exporter.executor.exports import links, resave, retention, saved_model
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.records import (
     EVALUATION_DIRECTORY,
@@ -148,7 +148,7 @@ def retire(
         return Outcome()
     exports = settings.exports.exports()
     warnings: list[str] = []
-    linked = linked_versions(exports)
+    linked = linked_versions(exports, links.targets_in(settings.exports.base))
     numbers = collections.Counter(export.version for export in exports)
     retained = {
         export.version: _retained(
@@ -176,10 +176,14 @@ def retire(
         if not unchecked:
             break
         restored = settings.exports.restored_versions()
+        others = (export.location for export in exports if export not in doomed)
+        linked = linked_versions(doomed, links.targets_below(others))
         for export in unchecked:
             version = export.version
             if version in restored:
                 retained[version] = dataclasses.replace(retained[version], is_restored=True)
+            elif version in linked:
+                retained[version] = dataclasses.replace(retained[version], is_linked=True)
             elif not _check(settings, export, unchanged):
                 retained[version] = dataclasses.replace(retained[version], is_as_recorded=False)
     warnings.extend(plan.warnings)
