@@ -110,6 +110,8 @@ class Best:
             had one.
         record: Record of the export; None for a foreign one.
         model_uri: URI of the Model that a foreign best was pushed from; empty if not known.
+        is_unknown: True if it is not known which content is served: the version cannot be read, or
+            two names have its number. No evaluation can be of a content that is not known.
         serving_problems: Reasons why a model server cannot run it.
         is_released: True if an operator allowed candidates to replace a forced or promoted model by
             the usual rules.
@@ -128,6 +130,7 @@ class Best:
     problem: str = ""
     record: pb.ExportRecord | None = None
     model_uri: str = ""
+    is_unknown: bool = False
     serving_problems: tuple[str, ...] = ()
     is_released: bool = False
 
