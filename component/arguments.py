@@ -221,7 +221,7 @@ def compare_policy_of(
 ) -> Any:
     """Returns the policy of both arguments, or a RuntimeParameter or placeholder unchanged.
 
-    None means the default: a smaller "loss" is better.
+    None means the default rule, which the executor chooses.
 
     Args:
         compare_fn: A function, its name, or None.

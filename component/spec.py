@@ -22,8 +22,10 @@ class BestExporterSpec(ComponentSpec):
 
     PARAMETERS: Mapping[str, ExecutionParameter] = {
         tfx_keys.PUSH_DESTINATION_KEY: ExecutionParameter(type=pusher_pb2.PushDestination),
-        # Default if not set: a smaller "loss" is better.
+        # Default if not set: a rule by the evaluation and its EvalConfig.
         keys.COMPARE_POLICY_KEY: ExecutionParameter(type=pb.ComparePolicy, optional=True),
+        # Default rule by Evaluator's EvalConfig, as the author of the pipeline wrote it.
+        keys.DEFAULT_RULE_KEY: ExecutionParameter(type=pb.DefaultRule, optional=True),
         # Default if not set: every export is kept.
         keys.RETENTION_POLICY_KEY: ExecutionParameter(type=pb.RetentionPolicy, optional=True),
         # JSON list. Default if not set: ["eval"].

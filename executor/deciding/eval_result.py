@@ -14,6 +14,7 @@ from tfx_best_exporter.executor.arguments.errors import (
     PathError,
     within,
 )
+from tfx_best_exporter.executor.deciding.configured import Configured
 from tfx_best_exporter.executor.deciding.metric_key import (
     EXAMPLE_COUNT,
     LEAST_SUB_KEYS,
@@ -24,7 +25,7 @@ from tfx_best_exporter.executor.deciding.metric_key import (
 from tfx_best_exporter.executor.deciding.metric_mapping import checked_metrics
 from tfx_best_exporter.executor.deciding.metric_source import (
     MemorySource,
-    Metrics,
+    MetricsByKey,
     MetricSource,
     model_names_of,
 )
@@ -69,6 +70,7 @@ class MissingMetricError(PathError, KeyError):
 
 
 _UNKNOWN_DATA = EvaluatedData()
+_NOT_CONFIGURED = Configured()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ class Provenance:
         data: Examples and eval config of the evaluation.
         evaluated_at: Time of the evaluation, in seconds since the epoch, or None if not known.
         model_paths: Path of each SavedModel that was evaluated, by its name in the evaluation.
+        configured: Content of the EvalConfig; empty without one.
     """
 
     uri: str = ""
@@ -92,6 +95,7 @@ class Provenance:
     model_paths: Mapping[str, str] = dataclasses.field(
         default_factory=lambda: types.MappingProxyType({})
     )
+    configured: Configured = _NOT_CONFIGURED
 
 
 class EvalResult(Mapping[str, float]):
@@ -121,6 +125,7 @@ class EvalResult(Mapping[str, float]):
         baseline: EvalResult | None = None,
         differences: Mapping[MetricKey, MetricValue] | None = None,
         model_paths: Mapping[str, str] | None = None,
+        configured: Configured = _NOT_CONFIGURED,
     ):
         """Makes an EvalResult of metrics that are in memory.
 
@@ -138,6 +143,7 @@ class EvalResult(Mapping[str, float]):
             baseline: Metrics of the baseline in the same evaluation.
             differences: Candidate minus baseline on the overall slice.
             model_paths: Path of each SavedModel that was evaluated, by its name.
+            configured: Content of the EvalConfig.
         """
         self._set(
             MemorySource(
@@ -156,6 +162,7 @@ class EvalResult(Mapping[str, float]):
                 data=data or _UNKNOWN_DATA,
                 evaluated_at=evaluated_at,
                 model_paths=types.MappingProxyType(dict(model_paths or {})),
+                configured=configured,
             ),
         )
 
@@ -245,6 +252,11 @@ class EvalResult(Mapping[str, float]):
         return self._provenance.model_paths
 
     @property
+    def configured(self) -> Configured:
+        """Content of the EvalConfig."""
+        return self._provenance.configured
+
+    @property
     def model_name(self) -> str:
         """Name of the evaluated model in the evaluation; often empty."""
         return self._metrics.model_name
@@ -252,7 +264,7 @@ class EvalResult(Mapping[str, float]):
     @property
     def metrics(self) -> Mapping[MetricKey, MetricValue]:
         """Metrics of the overall slice by MetricKey, with confidence bounds."""
-        return _MetricsByKey(self._metrics)
+        return MetricsByKey(self._metrics)
 
     @property
     def differences(self) -> Mapping[MetricKey, MetricValue]:
@@ -260,7 +272,7 @@ class EvalResult(Mapping[str, float]):
 
         Empty if there are none. Their intervals allow a paired test.
         """
-        return _MetricsByKey(self._metrics.differences())
+        return MetricsByKey(self._metrics.differences())
 
     @property
     def example_count(self) -> float | None:
@@ -464,27 +476,3 @@ _DETAILS = ("model_name", "output_name", "sub_key", "aggregation", "example_weig
 
 def _in_order(details: Collection[str]) -> str:
     return " and ".join(each for each in _DETAILS if each in details)
-
-
-class _MetricsByKey(Mapping[MetricKey, MetricValue]):
-    """Metrics as a read-only mapping."""
-
-    __slots__ = ("_metrics",)
-
-    def __init__(self, metrics: Metrics):
-        self._metrics = metrics
-
-    def __getitem__(self, key: MetricKey) -> MetricValue:
-        value = self._metrics.get(key)
-        if value is None:
-            raise KeyError(key)
-        return value
-
-    def __bool__(self) -> bool:
-        return any(True for _ in self)
-
-    def __iter__(self) -> Iterator[MetricKey]:
-        return (key for key, _ in self._metrics.items())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)

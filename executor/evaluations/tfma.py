@@ -101,6 +101,7 @@ def from_tfma(
             examples_uri=examples_uri, splits=tuple(splits), eval_config_digest=run.digest
         ),
         model_paths=types.MappingProxyType(run.model_paths),
+        configured=run.configured,
     )
     return EvalResult.from_source(_Row(overall, table, "candidate", provenance), provenance)
 

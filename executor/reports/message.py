@@ -35,6 +35,7 @@ class Origin:
         candidate_uri: URI of the Model artifact, or the path of the candidate.
         compare_policy: The policy as the author wrote it.
         policy: The same policy as a value.
+        default_rule: The rule that was chosen because the author set none, or None.
         provenance: Pipeline and run.
         decided_at: Time at which the run read the base directory; seconds since the epoch.
         warnings: Problems that were tolerated before the run began.
@@ -46,6 +47,7 @@ class Origin:
     policy: Policy
     provenance: pb.Provenance
     decided_at: float
+    default_rule: pb.DefaultRule | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -85,6 +87,7 @@ def export_decision(
         kept=kept,
         provenance=origin.provenance,
         compare_policy=origin.compare_policy,
+        default_rule=origin.default_rule,
         signature_changes=decision.signature_changes,
         guardrail_count=len(decision.guardrails),
         # Failures come first, so that the limit drops none of them before the others.

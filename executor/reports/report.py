@@ -108,7 +108,10 @@ def _page(decision: pb.ExportDecision) -> dict[str, Any]:
         "history": history.section(decision),
         "signatures": Rows.of(decision.signature_changes),
         "exports": history.exports(decision),
-        "policy": list(wording.policy(decision.compare_policy)),
+        "policy": [
+            *wording.policy(decision.compare_policy),
+            *wording.default_rule(decision),
+        ],
         "policy_json": _policy_json(decision.compare_policy),
         "provenance": provenance.section(decision),
         "exporter_version": decision.provenance.exporter_version,

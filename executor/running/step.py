@@ -253,6 +253,8 @@ def _settings_of(inputs: StepInputs) -> Settings:
         unservable=properties.unservable,
         name=inputs.provenance.node_id or _DEFAULT_NAME,
         clock=time.time,
+        chooses_rule=properties.compare_policy is None,
+        built_rule=properties.default_rule,
     )
 
 

@@ -26,6 +26,7 @@ DESTINATION = {"filesystem": {"base_directory": "/serving/model"}}
 DEFAULTS: dict[str, Any] = {
     "push_destination": {"filesystem": {"base_directory": "/serving/model"}},
     "compare_policy": None,
+    "default_rule": None,
     "retention_policy": {"keep_latest": 5},
     "example_splits": None,
     "event_file_pattern": "eval/*.tfevents.*",

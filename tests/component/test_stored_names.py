@@ -75,6 +75,7 @@ PROTO = {
         "PREFER_SAME_DATA": 2,
         "ANY": 3,
     },
+    "tfx_best_exporter.DefaultRule": {"rule": 1, "why": 2},
     "tfx_best_exporter.RetentionPolicy": {
         "keep_latest": 1,
         "keep_younger_than_seconds": 2,
@@ -189,6 +190,7 @@ PROTO = {
         "history": 21,
         "compare_policy": 22,
         "guardrail_count": 23,
+        "default_rule": 60,
     },
     "tfx_best_exporter.ExportDecision.Reason": {
         "REASON_UNSPECIFIED": 0,
@@ -334,6 +336,7 @@ def test_stored_names():
             "as_text",
             "assets_extra",
             "compare_policy",
+            "default_rule",
             "event_file_pattern",
             "example_splits",
             "module_file",
@@ -362,6 +365,7 @@ def test_stored_names():
         "MODULE_FILE_KEY": "module_file",
         "MODULE_PATH_KEY": "module_path",
         "COMPARE_POLICY_KEY": "compare_policy",
+        "DEFAULT_RULE_KEY": "default_rule",
         "RETENTION_POLICY_KEY": "retention_policy",
         "EVENT_FILE_PATTERN_KEY": "event_file_pattern",
         "SERVING_SIGNATURES_FN_KEY": "serving_signatures_fn",

@@ -59,6 +59,24 @@ HOSTS = {"keepachangelog.com", "semver.org"}
 EXAMPLE_ROOTS = {"data", "eval", "minio", "mlpipeline", "models", "pipelines", "serving"}
 
 
+# The EvalConfig of the pipeline that the snippets extend.
+EVAL_CONFIG = {
+    "slicing_specs": [{}, {"feature_keys": ["country"]}],
+    "metrics_specs": [
+        {
+            "metrics": [
+                {"class_name": "ExampleCount"},
+                {"class_name": "AUC", "threshold": {"value_threshold": {"lower_bound": 0.6}}},
+                {"class_name": "Recall"},
+                {"class_name": "BinaryCrossentropy", "config": '"name": "loss"'},
+                {"class_name": "SparseCategoricalAccuracy"},
+            ]
+        }
+    ],
+    "options": {"compute_confidence_intervals": True},
+}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Block:
     """A fenced block of a document; `comment` is the HTML comment directly above it."""
@@ -143,7 +161,7 @@ def names() -> Mapping[str, Any]:
     trainer = tfx.components.Trainer(
         run_fn="training.run_fn", examples=example_gen.outputs["examples"]
     )
-    eval_config = tfma.EvalConfig()
+    eval_config = json_format.ParseDict(EVAL_CONFIG, tfma.EvalConfig())
     evaluator = tfx.components.Evaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
@@ -226,9 +244,39 @@ def test_python_snippets_say_why_they_do_not_run(block: Block):
     assert not block.comment or re.fullmatch(r"not run: .+", block.comment)
 
 
+def is_about(block: Block, name: str) -> bool:
+    return block.language == "diff" and f"+    strategy_class={name}" in block.text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "block", [block for block in BLOCKS if block.language == "diff"], ids=block_ids
+    "block",
+    [block for block in BLOCKS if is_about(block, "BestExportedModelStrategy")],
+    ids=block_ids,
+)
+def test_diffs_of_a_resolver(block: Block, names: Mapping[str, Any], workdir: Path):
+    from tfx.v1.dsl.experimental import LatestBlessedModelStrategy
+
+    from tfx_best_exporter.component import BestExportedModelStrategy
+
+    lines = block.text.splitlines()
+    strategies = {"-": LatestBlessedModelStrategy, "+": BestExportedModelStrategy}
+    for sign, strategy in strategies.items():
+        namespace: dict[str, Any] = {"__name__": "snippet", **names}
+        text = "\n".join(line[1:] for line in lines if line[:1] in (" ", sign, ""))
+        run(block, text, namespace, workdir)
+        resolver = namespace["model_resolver"]
+        assert resolver.exec_properties["strategy_class_list"] == [strategy]
+        assert set(resolver.outputs) == {"model", "model_blessing"}
+    added = [line for line in lines if line.startswith("+    ")]
+    assert len(added) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "block",
+    [block for block in BLOCKS if block.language == "diff" and "BestExporter(" in block.text],
+    ids=block_ids,
 )
 def test_diffs_turn_a_pusher_into_a_best_exporter(
     block: Block, names: Mapping[str, Any], workdir: Path
@@ -244,13 +292,15 @@ def test_diffs_turn_a_pusher_into_a_best_exporter(
         text = "\n".join(line[1:] for line in lines if line[:1] in (" ", sign, ""))
         run(block, text, namespace, workdir)
         assert type(namespace[target]) is component
-    # Apart from the import, one line changes.
+    # Apart from the import, only the call changes.
     assert [line for line in lines if line.startswith("-")] == [
         f"-{target} = tfx.components.Pusher("
     ]
-    assert [line for line in lines if line.startswith("+") and "import" not in line] == [
+    assert [line for line in lines if line.startswith("+") and " import " not in line] == [
         "+",
-        f'+{target} = BestExporter(evaluation=evaluator.outputs["evaluation"],',
+        f"+{target} = BestExporter(",
+        '+    evaluation=evaluator.outputs["evaluation"],',
+        '+    examples=example_gen.outputs["examples"],',
     ]
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.docs import examples
 from tests.executor.deciding.decided import decide_by
-from tfx_best_exporter.executor.deciding import signatures
+from tfx_best_exporter.executor.deciding import default_rule, signatures
+from tfx_best_exporter.executor.deciding.configured import Configured, ConfiguredMetric
 from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
 from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.versions import listing_of
@@ -72,6 +73,9 @@ def generated() -> dict[str, str]:
     )
     (change,) = signatures.changes(before, after)
     retired, kept = retired_and_kept()
+    metric = ConfiguredMetric(name="auc", has_threshold=True, direction=pb.HIGHER_IS_BETTER)
+    by_threshold = default_rule.by_threshold(Configured(metrics=(metric,)))
+    assert by_threshold is not None
     return {
         "GuardrailResult.explanation": guarded.guardrails[0].explanation,
         "ExportDecision.Retired.why": retired,
@@ -79,6 +83,7 @@ def generated() -> dict[str, str]:
         "ExportDecision.explanation": decide_by(
             compare_policy(larger("auc")), {"auc": 0.91}, {"auc": 0.93}
         ).explanation,
+        "DefaultRule.why": by_threshold.why,
         "ExportDecision.warnings": stray,
         "ExportDecision.signature_changes": change.text,
         "Tombstone.why": retired,
