@@ -15,7 +15,14 @@ from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as tfx_keys
 
-from tfx_best_exporter.component import arguments, artifacts, driver, eval_config, spec
+from tfx_best_exporter.component import (
+    arguments,
+    artifacts,
+    conditions,
+    driver,
+    eval_config,
+    spec,
+)
 from tfx_best_exporter.executor import executor, keys
 from tfx_best_exporter.executor.arguments.errors import within
 from tfx_best_exporter.executor.arguments.unservable import DEFAULT_UNSERVABLE, checked_unservable
@@ -184,6 +191,7 @@ class BestExporter(base_component.BaseComponent):
             assets_extra=json.dumps(check_assets_extra(assets_extra), sort_keys=True),
             as_text=int(as_text),
             unservable=checked_unservable(unservable),
+            is_gated=1 if conditions.is_gated_by_blessing() else None,
             module_file=module_file,
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             decision=types.Channel(type=artifacts.ExportDecision),

@@ -37,6 +37,8 @@ class BestExporterSpec(ComponentSpec):
         keys.AS_TEXT_KEY: ExecutionParameter(type=int, optional=True),
         # Default if not set: "resave".
         keys.UNSERVABLE_KEY: ExecutionParameter(type=str, optional=True),
+        # 1 if the component is in a Cond on a blessing.
+        keys.IS_GATED_KEY: ExecutionParameter(type=int, optional=True),
         tfx_keys.MODULE_FILE_KEY: ExecutionParameter(type=str, optional=True),
         tfx_keys.MODULE_PATH_KEY: ExecutionParameter(type=str, optional=True),
     }

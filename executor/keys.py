@@ -26,6 +26,7 @@ SERVING_SIGNATURES_FN_KEY = "serving_signatures_fn"
 ASSETS_EXTRA_KEY = "assets_extra"
 AS_TEXT_KEY = "as_text"
 UNSERVABLE_KEY = "unservable"
+IS_GATED_KEY = "is_gated"
 
 # Exec properties that the driver sets; absent if no driver runs.
 BEST_FINGERPRINT_KEY = "best_fingerprint"

@@ -334,6 +334,24 @@ class GuardrailResult(_message.Message):
     example_count: float
     def __init__(self, metric: _Optional[str] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., slice: _Optional[_Union[Slice, _Mapping]] = ..., candidate: _Optional[float] = ..., best: _Optional[float] = ..., worst_allowed: _Optional[float] = ..., holds: bool = ..., explanation: _Optional[str] = ..., example_count: _Optional[float] = ...) -> None: ...
 
+class FailedThreshold(_message.Message):
+    __slots__ = ("metric", "slice", "value", "is_change", "lower_bound", "upper_bound", "explanation")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    IS_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    slice: Slice
+    value: float
+    is_change: bool
+    lower_bound: float
+    upper_bound: float
+    explanation: str
+    def __init__(self, metric: _Optional[str] = ..., slice: _Optional[_Union[Slice, _Mapping]] = ..., value: _Optional[float] = ..., is_change: bool = ..., lower_bound: _Optional[float] = ..., upper_bound: _Optional[float] = ..., explanation: _Optional[str] = ...) -> None: ...
+
 class SliceChange(_message.Message):
     __slots__ = ("slice", "metric", "candidate", "best", "improvement", "example_count")
     SLICE_FIELD_NUMBER: _ClassVar[int]
@@ -369,7 +387,7 @@ class HistoryEntry(_message.Message):
     def __init__(self, version: _Optional[int] = ..., exported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metric: _Optional[str] = ..., value: _Optional[float] = ..., lower_bound: _Optional[float] = ..., upper_bound: _Optional[float] = ..., retired: bool = ...) -> None: ...
 
 class ExportDecision(_message.Message):
-    __slots__ = ("schema_version", "exported", "reason", "explanation", "base_directory", "version", "candidate", "candidate_evaluation", "best", "comparisons", "retired", "kept", "warnings", "decided_at", "provenance", "basis", "guardrails", "slices", "slice_count", "signature_changes", "history", "compare_policy", "guardrail_count", "default_rule")
+    __slots__ = ("schema_version", "exported", "reason", "explanation", "base_directory", "version", "candidate", "candidate_evaluation", "best", "comparisons", "retired", "kept", "warnings", "decided_at", "provenance", "basis", "guardrails", "slices", "slice_count", "signature_changes", "history", "compare_policy", "guardrail_count", "default_rule", "failed_thresholds")
     class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         REASON_UNSPECIFIED: _ClassVar[ExportDecision.Reason]
@@ -479,6 +497,7 @@ class ExportDecision(_message.Message):
     COMPARE_POLICY_FIELD_NUMBER: _ClassVar[int]
     GUARDRAIL_COUNT_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_RULE_FIELD_NUMBER: _ClassVar[int]
+    FAILED_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     schema_version: int
     exported: bool
     reason: ExportDecision.Reason
@@ -503,7 +522,8 @@ class ExportDecision(_message.Message):
     compare_policy: ComparePolicy
     guardrail_count: int
     default_rule: DefaultRule
-    def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., basis: _Optional[_Union[ExportDecision.Basis, str]] = ..., guardrails: _Optional[_Iterable[_Union[GuardrailResult, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SliceChange, _Mapping]]] = ..., slice_count: _Optional[int] = ..., signature_changes: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ..., guardrail_count: _Optional[int] = ..., default_rule: _Optional[_Union[DefaultRule, _Mapping]] = ...) -> None: ...
+    failed_thresholds: _containers.RepeatedCompositeFieldContainer[FailedThreshold]
+    def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., basis: _Optional[_Union[ExportDecision.Basis, str]] = ..., guardrails: _Optional[_Iterable[_Union[GuardrailResult, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SliceChange, _Mapping]]] = ..., slice_count: _Optional[int] = ..., signature_changes: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ..., guardrail_count: _Optional[int] = ..., default_rule: _Optional[_Union[DefaultRule, _Mapping]] = ..., failed_thresholds: _Optional[_Iterable[_Union[FailedThreshold, _Mapping]]] = ...) -> None: ...
 
 class ExtraAsset(_message.Message):
     __slots__ = ("destination", "digest")

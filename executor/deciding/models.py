@@ -11,6 +11,7 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.guardrail import GuardrailResult
 from tfx_best_exporter.executor.deciding.rules import Comparison, Verdict
 from tfx_best_exporter.executor.deciding.signatures import Signature
+from tfx_best_exporter.executor.deciding.thresholds import FailedThreshold
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 Reason: TypeAlias = pb.ExportDecision.Reason
@@ -46,11 +47,15 @@ class Blessing:
         name: Name of the channel, "model_blessing" or "infra_blessing".
         uri: URI of the artifact.
         status: Status of the model.
+        why: Reason for a status other than BLESSED, one or two sentences; empty if not known.
+        failed_thresholds: Thresholds of Evaluator that the model does not meet, if they are known.
     """
 
     name: str
     uri: str
     status: BlessingStatus
+    why: str = ""
+    failed_thresholds: tuple[FailedThreshold, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

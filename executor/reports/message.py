@@ -17,6 +17,8 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 MAX_SLICES = 100
 # Results of guardrails on slices.
 MAX_GUARDRAILS = 200
+# Thresholds of Evaluator that failed.
+MAX_FAILED_THRESHOLDS = 200
 # Latest exports.
 MAX_HISTORY = 200
 
@@ -95,6 +97,7 @@ def export_decision(
             pb.GuardrailResult(**_fields(each))
             for each in sorted(decision.guardrails, key=lambda each: each.holds)[:MAX_GUARDRAILS]
         ],
+        failed_thresholds=_failed_thresholds(observation, decision),
         warnings=origin.warnings,
     )
     result.decided_at.FromNanoseconds(int(origin.decided_at * 1e9))
@@ -121,6 +124,15 @@ def export_decision(
         [*observation.warnings, *candidate.eval_result.warnings, *decision.warnings, *warnings]
     )
     return result
+
+
+def _failed_thresholds(
+    observation: Observation, decision: Decision
+) -> Sequence[pb.FailedThreshold]:
+    if decision.reason != pb.ExportDecision.NOT_BLESSED:
+        return ()
+    failed = [each for item in observation.candidate.blessings for each in item.failed_thresholds]
+    return [each.to_proto() for each in failed[:MAX_FAILED_THRESHOLDS]]
 
 
 def version_of(decision: pb.ExportDecision) -> int | None:

@@ -106,6 +106,7 @@ def _page(decision: pb.ExportDecision) -> dict[str, Any]:
         "guardrails": guardrails.section(decision),
         "slices": slices.section(decision),
         "history": history.section(decision),
+        "thresholds": Rows.of([each.explanation for each in decision.failed_thresholds]),
         "signatures": Rows.of(decision.signature_changes),
         "exports": history.exports(decision),
         "policy": [

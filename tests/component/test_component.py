@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "assets_extra": {},
     "as_text": 0,
     "unservable": "resave",
+    "is_gated": None,
     "module_file": None,
 }
 

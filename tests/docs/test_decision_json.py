@@ -204,7 +204,7 @@ def keys_of(value: object) -> Iterator[str]:
 def test_example_has_every_field_of_a_decision():
     example = json.loads(EXAMPLE)
     names = {field.name for field in pb.ExportDecision.DESCRIPTOR.fields}
-    # The policy of the example is its author's.
-    assert set(example) == names - {"default_rule"}
+    # The policy of the example is its author's, and the candidate is blessed.
+    assert set(example) == names - {"default_rule", "failed_thresholds"}
     for message in ("MetricComparison", "SignificanceTest", "GuardrailResult", "SliceChange"):
         assert {field.name for field in MESSAGES[message].fields} <= set(keys_of(example))

@@ -25,6 +25,8 @@ from tests.docs import examples
 from tests.executor.deciding.decided import decide_by
 from tests.tfx_runs import write_evaluation
 from tfx_best_exporter.executor import keys, policies
+from tfx_best_exporter.executor.deciding import thresholds
+from tfx_best_exporter.executor.deciding.configured import Configured, ConfiguredMetric
 from tfx_best_exporter.executor.deciding.decide import GATES, decide
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
 from tfx_best_exporter.executor.deciding.models import (
@@ -442,6 +444,12 @@ LOSS = policies.smaller("loss")
 NOISY = policies.smaller("loss", alpha=0.05)
 RECALLS = policies.at_least("auc", max_regression=0.02)
 DAY = 86400
+TOO_SMALL = thresholds.FailedThreshold(
+    key=MetricKey(name="auc"),
+    slice_key=(("country", "nl"),),
+    value=0.58,
+    threshold=thresholds.Threshold(lower_bound=0.6),
+)
 CASES: dict[str, SimpleNamespace] = {
     "FIRST_EXPORT": SimpleNamespace(loss=0.738),
     "BETTER": SimpleNamespace(loss=0.178, best=0.738),
@@ -465,8 +473,16 @@ CASES: dict[str, SimpleNamespace] = {
         recipe=pb.Recipe(as_text=True),
     ),
     "NOT_BETTER": SimpleNamespace(loss=0.946, best=0.738),
-    "NOT_BLESSED": SimpleNamespace(loss=0.178, blessing=BlessingStatus.NOT_BLESSED),
-    "BLESSING_NOT_COMPUTED": SimpleNamespace(loss=0.178, blessing=BlessingStatus.NOT_COMPUTED),
+    "NOT_BLESSED": SimpleNamespace(
+        loss=0.178,
+        blessing=BlessingStatus.NOT_BLESSED,
+        why=thresholds.text_of([TOO_SMALL, TOO_SMALL]),
+    ),
+    "BLESSING_NOT_COMPUTED": SimpleNamespace(
+        loss=0.178,
+        blessing=BlessingStatus.NOT_COMPUTED,
+        why=thresholds.missing_text(Configured(metrics=(ConfiguredMetric(name="auc"),))),
+    ),
     "CANDIDATE_IS_NAN": SimpleNamespace(loss=NAN, best=0.738),
     "BEST_UNKNOWN_KEPT": SimpleNamespace(
         loss=0.178, best=None, policy=policies.compare_policy(LOSS, on_unknown_best="KEEP")
@@ -525,7 +541,9 @@ def decision_of(case: SimpleNamespace) -> Decision:
         )
     blessings = ()
     if hasattr(case, "blessing"):
-        blessings = (Blessing(name="model_blessing", uri=BLESSING_URI, status=case.blessing),)
+        blessings = (
+            Blessing(name="model_blessing", uri=BLESSING_URI, status=case.blessing, why=case.why),
+        )
     proto = getattr(case, "policy", DEFAULT_COMPARE_POLICY)
     return decide(
         Observation(

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def named_by_libraries() -> Iterator[tuple[str, str]]:
     # TFMA uses its own class if both have one of that name.
     for name, each in {**classes, **metric_types.registered_metrics()}.items():
         try:
-            metric = each()
+            metric: Any = each()
         except (TypeError, ValueError):
             continue
         # TFMA names some kinds of plots and statistics by their parts.

@@ -172,6 +172,7 @@ SECTIONS: dict[str, D] = {
     "Metrics": D(comparisons=[pb.MetricComparison(metric="auc", candidate=0.9)]),
     "Guardrails": D(guardrails=[pb.GuardrailResult(metric="auc", holds=True)]),
     "Slices": D(slices=[pb.SliceChange(metric="auc", improvement=0.1)]),
+    "Thresholds": D(failed_thresholds=[pb.FailedThreshold(explanation="auc 0.5 is too small")]),
     "Signatures": D(signature_changes=["input 'x' is gone"]),
     "History": D(history=[pb.HistoryEntry(version=7)]),
     "Retired and kept": D(kept=[D.Kept(version=7, why="the best")]),
