@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -197,6 +198,15 @@ class BestExporter(base_component.BaseComponent):
             decision=types.Channel(type=artifacts.ExportDecision),
             blessing=types.Channel(type=standard_artifacts.ModelBlessing),
         )
+        for warning in arguments.warnings_of(
+            policy,
+            configured,
+            model_blessing=model_blessing,
+            evaluation=evaluation,
+            examples=examples,
+            push_destination=push_destination,
+        ):
+            warnings.warn(warning, stacklevel=2)
         # TFX passes beam_pipeline_args only to a BeamExecutorSpec. They are needed to evaluate the
         # best again.
         beam_spec = executor_spec.BeamExecutorSpec(executor.Executor) if examples else None

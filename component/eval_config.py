@@ -13,17 +13,25 @@ from tfx_best_exporter.executor.deciding.configured import Configured
 from tfx_best_exporter.executor.evaluations.configured import configured_of
 
 
-def configured_for(evaluation: types.BaseChannel | None) -> Configured | None:
+def has_baseline(channel: types.BaseChannel | None) -> bool:
+    """Returns True if the Evaluator behind a channel has a baseline model."""
+    spec = _evaluator_spec_of(channel)
+    return spec is not None and tfx_keys.BASELINE_MODEL_KEY in spec.inputs
+
+
+def configured_for(channel: types.BaseChannel | None) -> Configured | None:
     """Returns the content of the EvalConfig behind a channel, or None if it is not known.
 
     Args:
-        evaluation: Channel of ModelEvaluation, or None.
+        channel: Channel of ModelEvaluation or ModelBlessing, or None.
 
     Returns:
         The content of the EvalConfig. None if the channel is not an output of an Evaluator, or if
         its EvalConfig is known only when the pipeline runs.
     """
-    text = _eval_config_of(evaluation)
+    spec = _evaluator_spec_of(channel)
+    # A RuntimeParameter or a placeholder is known only when the pipeline runs.
+    text = None if spec is None else spec.exec_properties.get(tfx_keys.EVAL_CONFIG_KEY)
     if not isinstance(text, str) or not text:
         return None
     try:
@@ -33,12 +41,9 @@ def configured_for(evaluation: types.BaseChannel | None) -> Configured | None:
         return None
 
 
-def _eval_config_of(evaluation: types.BaseChannel | None) -> Any:
-    """Returns the EvalConfig as an exec property: JSON, a RuntimeParameter or a placeholder."""
-    if not isinstance(evaluation, types.OutputChannel):
+def _evaluator_spec_of(channel: types.BaseChannel | None) -> Any:
+    """Returns the spec of the Evaluator that a channel comes from, or None."""
+    if not isinstance(channel, types.OutputChannel):
         return None
-    producer = evaluation.producer_component
-    spec = getattr(producer, "spec", None)
-    if not isinstance(spec, tfx_keys.EvaluatorSpec):
-        return None
-    return spec.exec_properties.get(tfx_keys.EVAL_CONFIG_KEY)
+    spec = getattr(channel.producer_component, "spec", None)
+    return spec if isinstance(spec, tfx_keys.EvaluatorSpec) else None

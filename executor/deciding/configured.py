@@ -15,6 +15,7 @@ class ConfiguredMetric:
         name: Name of the metric in the evaluation, for example "binary_accuracy".
         output_names: Outputs of the model for which it is computed; empty for a model with one.
         has_threshold: True if Evaluator blesses a model only if the metric meets a threshold.
+        has_value_threshold: True if one of its thresholds needs no baseline model.
         direction: Direction of its change threshold, otherwise the side of a value threshold with
             one bound; METRIC_DIRECTION_UNSPECIFIED without either.
     """
@@ -22,6 +23,7 @@ class ConfiguredMetric:
     name: str
     output_names: tuple[str, ...] = ()
     has_threshold: bool = False
+    has_value_threshold: bool = False
     direction: pb.MetricDirection = pb.METRIC_DIRECTION_UNSPECIFIED
 
 
@@ -56,6 +58,11 @@ class Configured:
     def has_thresholds(self) -> bool:
         """True if any metric has a threshold. Without one, Evaluator computes no blessing."""
         return any(each.has_threshold for each in self.metrics)
+
+    @property
+    def has_value_thresholds(self) -> bool:
+        """True if any metric has a threshold that needs no baseline model."""
+        return any(each.has_value_threshold for each in self.metrics)
 
     def find(self, name: str) -> ConfiguredMetric | None:
         """Returns the metric of a name, or None."""

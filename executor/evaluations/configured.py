@@ -98,6 +98,8 @@ def _merged(
         name=name,
         output_names=tuple(dict.fromkeys((*before.output_names, *spec.output_names))),
         has_threshold=before.has_threshold or bool(thresholds),
+        has_value_threshold=before.has_value_threshold
+        or any(each.HasField("value_threshold") for each in thresholds),
         direction=before.direction
         or (directions[0] if len(set(directions)) == 1 else pb.METRIC_DIRECTION_UNSPECIFIED),
     )

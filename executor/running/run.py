@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tfx_best_exporter.executor.deciding import default_rule
+from tfx_best_exporter.executor.deciding import default_rule, foresight
 from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
@@ -153,7 +153,8 @@ def decide_only(
         _, decision = _decide(
             settings, model, observation, needs, settings.clock(), Path(work_path)
         )
-    return dataclasses.replace(decision, warnings=(*found, *decision.warnings))
+    directions = foresight.direction_warnings(settings.compare_policy)
+    return dataclasses.replace(decision, warnings=(*found, *directions, *decision.warnings))
 
 
 def _run_locked(settings: Settings, source: CandidateModel, request: Request) -> pb.ExportDecision:
@@ -162,7 +163,8 @@ def _run_locked(settings: Settings, source: CandidateModel, request: Request) ->
     warnings = exports.recover()
     served = exports.served()
     settings, found = settings.with_default_rule(source.candidate.eval_result, served.record)
-    warnings = (*warnings, *found)
+    directions = foresight.direction_warnings(settings.compare_policy)
+    warnings = (*warnings, *found, *directions)
     needs = settings.policy.needs(source.candidate)
     observation = observe.observe(
         exports,

@@ -257,6 +257,7 @@ def is_about(block: Block, name: str) -> bool:
     ids=block_ids,
 )
 def test_diffs_of_a_resolver(block: Block, names: Mapping[str, Any], workdir: Path):
+    from tfx.dsl.components.common.resolver import RESOLVER_STRATEGY_CLASS
     from tfx.v1.dsl.experimental import LatestBlessedModelStrategy
 
     from tfx_best_exporter.component import BestExportedModelStrategy
@@ -268,7 +269,7 @@ def test_diffs_of_a_resolver(block: Block, names: Mapping[str, Any], workdir: Pa
         text = "\n".join(line[1:] for line in lines if line[:1] in (" ", sign, ""))
         run(block, text, namespace, workdir)
         resolver = namespace["model_resolver"]
-        assert resolver.exec_properties["strategy_class_list"] == [strategy]
+        assert resolver.exec_properties[RESOLVER_STRATEGY_CLASS] is strategy
         assert set(resolver.outputs) == {"model", "model_blessing"}
     added = [line for line in lines if line.startswith("+    ")]
     assert len(added) == 2

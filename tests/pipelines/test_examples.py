@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import importlib.resources
 import re
+import sys
 import textwrap
 import types
 from collections.abc import Callable
@@ -46,7 +47,7 @@ class Example:
     steps: tuple[int, int]
 
 
-def changed(path: Path) -> types.ModuleType:
+def changed(path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """Returns a module of TFX with the changes of both diffs in README.md.
 
     A diff changes the calls and the imports. The arguments that it shows as context, and the base
@@ -59,6 +60,8 @@ def changed(path: Path) -> types.ModuleType:
     source = with_change(source, call, r"pusher = (?:tfx\.components\.)?Pusher\(")
     source = with_change(source, resolver, r"strategy_class=[\w.]+\.LatestBlessedModel\w+,")
     module = types.ModuleType(f"changed_{path.stem}")
+    # TFX looks up the annotations of components that are functions in their module.
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(compile(source, str(path), "exec"), module.__dict__)
     return module
 
@@ -83,12 +86,12 @@ def with_change(source: str, diff: str, old: str) -> str:
     return source.replace("\nimport os\n", f"\nimport os\n{imported}\n", 1)
 
 
-def taxi(tmp_path: Path) -> Example:
+def taxi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Example:
     folder = EXAMPLES / "chicago_taxi_pipeline"
     rows = (folder / "data" / "simple" / "data.csv").read_text().splitlines(keepends=True)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "data.csv").write_text("".join(rows[:3001]))
-    module = changed(folder / "taxi_pipeline_native_keras.py")
+    module = changed(folder / "taxi_pipeline_native_keras.py", monkeypatch)
     return Example(
         make=lambda: module._create_pipeline(
             pipeline_name="taxi",
@@ -104,9 +107,9 @@ def taxi(tmp_path: Path) -> Example:
     )
 
 
-def penguin(tmp_path: Path) -> Example:
+def penguin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Example:
     write_penguins(tmp_path / "data" / "labelled" / "penguins.csv")
-    module = changed(EXAMPLES / "penguin" / "penguin_pipeline_local.py")
+    module = changed(EXAMPLES / "penguin" / "penguin_pipeline_local.py", monkeypatch)
     return Example(
         make=lambda: module.create_pipeline(
             pipeline_name="penguin",
@@ -193,9 +196,11 @@ def check_answers(exported: Path, model_path: Path, records: list[bytes]) -> Non
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("example_of", [penguin, taxi], ids=["penguin", "taxi"])
 def test_three_runs_with_the_change_of_readme(
-    tmp_path: Path, example_of: Callable[[Path], Example]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    example_of: Callable[[Path, pytest.MonkeyPatch], Example],
 ):
-    example = example_of(tmp_path)
+    example = example_of(tmp_path, monkeypatch)
     first = run(example, tmp_path / "metadata.sqlite", example.steps[0])
     assert first.reason == pb.ExportDecision.FIRST_EXPORT
     assert first.default_rule.rule.metric.name == example.metric

@@ -66,6 +66,13 @@ def test_thresholds(fields: dict[str, Any], has_threshold: bool, direction: int)
     assert (metric.has_threshold, metric.direction) == (has_threshold, direction)
 
 
+def test_thresholds_that_need_no_baseline():
+    assert metric_of(threshold={**AT_LEAST, **UP}).has_value_threshold
+    assert metric_of(per_slice_thresholds=[{"threshold": AT_MOST}]).has_value_threshold
+    assert not metric_of(threshold=UP).has_value_threshold
+    assert not metric_of(threshold={}).has_value_threshold
+
+
 def test_thresholds_of_metrics_that_are_saved_in_the_model():
     spec = {
         "metrics": [{"class_name": "ExampleCount"}],
@@ -117,6 +124,7 @@ def test_outputs_and_models():
             name="auc",
             output_names=("click", "buy"),
             has_threshold=True,
+            has_value_threshold=True,
             direction=pb.HIGHER_IS_BETTER,
         ),
         ConfiguredMetric(name="precision"),
