@@ -23,6 +23,7 @@ from tfx_best_exporter.component import (
     driver,
     eval_config,
     spec,
+    visualization,
 )
 from tfx_best_exporter.executor import executor, keys
 from tfx_best_exporter.executor.arguments.errors import within
@@ -32,6 +33,8 @@ from tfx_best_exporter.executor.evaluations import event_files
 from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+visualization.register()
 
 
 class BestExporter(base_component.BaseComponent):

@@ -112,8 +112,10 @@ def when_built(configured: Configured) -> pb.DefaultRule | None:
         configured: The EvalConfig that the pipeline's author passes to Evaluator.
 
     Returns:
-        The rule, or None if no rule fits.
+        The rule, or None if no rule fits, or if the EvalConfig has a loss, which goes first.
     """
+    if configured.find(_LOSS.name) is not None:
+        return None
     rule = by_threshold(configured)
     if rule is not None:
         return rule

@@ -59,6 +59,7 @@ def rule_and_why(found: pb.DefaultRule | None) -> tuple[str, str] | None:
             id="two bounds",
         ),
         pytest.param(configured(gated("auc"), gated("recall")), None, id="two thresholds"),
+        pytest.param(configured(plain("loss"), gated("auc")), None, id="loss goes first"),
         pytest.param(
             configured(gated("auc"), gated("mine")), ("a larger auc", DIRECTION), id="one known"
         ),
