@@ -245,13 +245,13 @@ def test_inputs(name: str, artifact_type: type[types.Artifact], without: str | N
             {
                 "module_file": "default_names.py",
                 "compare_policy": {
-                    "metric": {"metric": {"name": "auc"}, "direction": "LOWER_IS_BETTER"}
+                    "metric": {"metric": {"name": "auc"}, "direction": "HIGHER_IS_BETTER"}
                 },
             },
             {
                 "module_file": "default_names.py",
                 "compare_policy": {
-                    "metric": {"metric": {"name": "auc"}, "direction": "LOWER_IS_BETTER"}
+                    "metric": {"metric": {"name": "auc"}, "direction": "HIGHER_IS_BETTER"}
                 },
                 "serving_signatures_fn": "serving_signatures_fn",
             },
