@@ -695,14 +695,14 @@ BOTH = elsewhere("compare_fn", "both")
         ),
         fails(
             ValueError,
-            elsewhere("compare_policy", "{'metrics': {}}"),
+            elsewhere("compare_policy", "'metrics'"),
             "compare_policy with an unknown field",
             compare_policy={"metrics": {}},
         ),
         fails(
             ValueError,
             "compare_policy must have a rule (got none). Set metric or compare_fn, or leave out"
-            " compare_policy for a smaller 'loss'.",
+            " compare_policy for the default rule.",
             "compare_policy without a rule",
             compare_policy=pb.ComparePolicy(on_unknown_best=pb.ComparePolicy.KEEP),
         ),
