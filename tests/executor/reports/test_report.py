@@ -152,7 +152,8 @@ def test_facts():
         "Pipeline penguin Run 2026-11-22T06:38:39.000000 Decided 2026-11-22 06:40:12 UTC"
     )
     assert page.one("dl", class_="facts").text == (
-        f"Served now version {EXPORTED} Served before version {SERVED}"
+        f"Served now version {EXPORTED} exported 2026-11-22 06:40:12 UTC"
+        f" Served before version {SERVED} exported 2026-11-22 07:18:29 UTC"
         " Compared on the same data one evaluation of both models"
         " Candidate evaluated on 10,000 examples"
     )
@@ -266,6 +267,12 @@ def test_metrics_that_the_rule_does_not_compare():
 def test_metrics_of_a_candidate_that_is_not_compared():
     section = section_of(D(candidate_evaluation=evaluation_of(auc=0.5)), "Metrics")
     assert section.rows == [["auc", "0.5"]]
+
+
+def test_a_served_version_whose_time_is_not_known():
+    for history in ((), (pb.HistoryEntry(version=6),), (pb.HistoryEntry(version=7),)):
+        decision = D(best=D.Best(version=7), history=history)
+        assert page_of(decision).one("dl", class_="facts").text == "Served now version 7"
 
 
 def percent(element: Element, name: str) -> float:
