@@ -174,6 +174,14 @@ class ComparePolicy(_message.Message):
     old_best_margin: float
     def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ..., approval: _Optional[_Union[ComparePolicy.Approval, str]] = ..., force_model: _Optional[str] = ..., min_seconds_between_exports: _Optional[int] = ..., allow_older_data: bool = ..., max_best_age_seconds: _Optional[int] = ..., old_best_margin: _Optional[float] = ...) -> None: ...
 
+class DefaultRule(_message.Message):
+    __slots__ = ("rule", "why")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    rule: MetricRule
+    why: str
+    def __init__(self, rule: _Optional[_Union[MetricRule, _Mapping]] = ..., why: _Optional[str] = ...) -> None: ...
+
 class RetentionPolicy(_message.Message):
     __slots__ = ("keep_latest", "keep_younger_than_seconds", "keep_versions", "keep_best", "keep_every_seconds", "max_bytes")
     KEEP_LATEST_FIELD_NUMBER: _ClassVar[int]
@@ -350,6 +358,24 @@ class GuardrailResult(_message.Message):
     example_count: float
     def __init__(self, metric: _Optional[str] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., slice: _Optional[_Union[Slice, _Mapping]] = ..., candidate: _Optional[float] = ..., best: _Optional[float] = ..., worst_allowed: _Optional[float] = ..., holds: bool = ..., explanation: _Optional[str] = ..., example_count: _Optional[float] = ...) -> None: ...
 
+class FailedThreshold(_message.Message):
+    __slots__ = ("metric", "slice", "value", "is_change", "lower_bound", "upper_bound", "explanation")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    IS_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    slice: Slice
+    value: float
+    is_change: bool
+    lower_bound: float
+    upper_bound: float
+    explanation: str
+    def __init__(self, metric: _Optional[str] = ..., slice: _Optional[_Union[Slice, _Mapping]] = ..., value: _Optional[float] = ..., is_change: bool = ..., lower_bound: _Optional[float] = ..., upper_bound: _Optional[float] = ..., explanation: _Optional[str] = ...) -> None: ...
+
 class SliceChange(_message.Message):
     __slots__ = ("slice", "metric", "candidate", "best", "improvement", "example_count")
     SLICE_FIELD_NUMBER: _ClassVar[int]
@@ -403,7 +429,7 @@ class Refusal(_message.Message):
     def __init__(self, decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., explanation: _Optional[str] = ..., metric: _Optional[str] = ..., value: _Optional[float] = ..., digest: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class ExportDecision(_message.Message):
-    __slots__ = ("schema_version", "exported", "reason", "explanation", "base_directory", "version", "candidate", "candidate_evaluation", "best", "comparisons", "retired", "kept", "warnings", "decided_at", "provenance", "basis", "guardrails", "slices", "slice_count", "signature_changes", "history", "compare_policy", "guardrail_count", "refusals")
+    __slots__ = ("schema_version", "exported", "reason", "explanation", "base_directory", "version", "candidate", "candidate_evaluation", "best", "comparisons", "retired", "kept", "warnings", "decided_at", "provenance", "basis", "guardrails", "slices", "slice_count", "signature_changes", "history", "compare_policy", "guardrail_count", "refusals", "default_rule", "failed_thresholds")
     class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         REASON_UNSPECIFIED: _ClassVar[ExportDecision.Reason]
@@ -525,6 +551,8 @@ class ExportDecision(_message.Message):
     COMPARE_POLICY_FIELD_NUMBER: _ClassVar[int]
     GUARDRAIL_COUNT_FIELD_NUMBER: _ClassVar[int]
     REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_RULE_FIELD_NUMBER: _ClassVar[int]
+    FAILED_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     schema_version: int
     exported: bool
     reason: ExportDecision.Reason
@@ -549,7 +577,9 @@ class ExportDecision(_message.Message):
     compare_policy: ComparePolicy
     guardrail_count: int
     refusals: _containers.RepeatedCompositeFieldContainer[Refusal]
-    def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., basis: _Optional[_Union[ExportDecision.Basis, str]] = ..., guardrails: _Optional[_Iterable[_Union[GuardrailResult, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SliceChange, _Mapping]]] = ..., slice_count: _Optional[int] = ..., signature_changes: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ..., guardrail_count: _Optional[int] = ..., refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ...) -> None: ...
+    default_rule: DefaultRule
+    failed_thresholds: _containers.RepeatedCompositeFieldContainer[FailedThreshold]
+    def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., basis: _Optional[_Union[ExportDecision.Basis, str]] = ..., guardrails: _Optional[_Iterable[_Union[GuardrailResult, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SliceChange, _Mapping]]] = ..., slice_count: _Optional[int] = ..., signature_changes: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ..., guardrail_count: _Optional[int] = ..., refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ..., default_rule: _Optional[_Union[DefaultRule, _Mapping]] = ..., failed_thresholds: _Optional[_Iterable[_Union[FailedThreshold, _Mapping]]] = ...) -> None: ...
 
 class OperatorAction(_message.Message):
     __slots__ = ("operator", "reason", "at")

@@ -116,9 +116,10 @@ def _blessings(situation: Situation) -> Decision | None:
     ):
         for blessing in situation.candidate.blessings:
             if blessing.status is status:
+                why = f": {blessing.why}" if blessing.why else ""
                 return Decision(
                     reason=reason,
-                    explanation=f"{blessing.name} at {blessing.uri} {verdict}",
+                    explanation=f"{blessing.name} at {blessing.uri} {verdict}{why}",
                 )
     return None
 

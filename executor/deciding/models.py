@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import html
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.guardrail import GuardrailResult
 from tfx_best_exporter.executor.deciding.rules import Comparison, Verdict
 from tfx_best_exporter.executor.deciding.signatures import Signature
+from tfx_best_exporter.executor.deciding.thresholds import FailedThreshold
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 Reason: TypeAlias = pb.ExportDecision.Reason
@@ -52,11 +54,15 @@ class Blessing:
         name: Name of the channel, "model_blessing" or "infra_blessing".
         uri: URI of the artifact.
         status: Status of the model.
+        why: Reason for a status other than BLESSED, one or two sentences; empty if not known.
+        failed_thresholds: Thresholds of Evaluator that the model does not meet, if they are known.
     """
 
     name: str
     uri: str
     status: BlessingStatus
+    why: str = ""
+    failed_thresholds: tuple[FailedThreshold, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +235,15 @@ class Decision:
     def is_export(self) -> bool:
         """True if the candidate is to be exported."""
         return self.reason in _EXPORTING
+
+    def _repr_html_(self) -> str:
+        """Returns the decision for a notebook."""
+        verdict = "Would be exported" if self.is_export else "Would not be exported"
+        warnings = "".join(f"<li>{html.escape(each)}</li>" for each in self.warnings)
+        return (
+            f"<p><b>{verdict}</b> ({pb.ExportDecision.Reason.Name(self.reason)}):"
+            f" {html.escape(self.explanation)}</p>{f'<ul>{warnings}</ul>' if warnings else ''}"
+        )
 
     @property
     def makes_files(self) -> bool:

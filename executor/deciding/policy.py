@@ -172,7 +172,7 @@ def policy_from_proto(
             raise FieldValueError(
                 "",
                 "must have a rule (got none). Set metric or compare_fn, or leave out"
-                " compare_policy for a smaller 'loss'.",
+                " compare_policy for the default rule.",
             )
         rule = rule_kinds[kind](proto, load_function)
         found = guardrails.from_policy(proto, guardrail_kinds)

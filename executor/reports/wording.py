@@ -206,6 +206,13 @@ def policy(value: pb.ComparePolicy) -> Iterator[tuple[str, str]]:
         yield "Force", f"The candidate is exported even if it is not better: {value.force}"
 
 
+def default_rule(decision: pb.ExportDecision) -> Iterator[tuple[str, str]]:
+    """Yields a label and a sentence if the pipeline sets no rule."""
+    if decision.HasField("default_rule"):
+        no_rule = "The pipeline sets neither compare_fn nor compare_policy"
+        yield "Default", f"{no_rule}. This rule was chosen because {decision.default_rule.why}."
+
+
 def _on_unknown_best(value: pb.ComparePolicy) -> str:
     is_export = value.on_unknown_best == pb.ComparePolicy.EXPORT
     if is_export and value.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:

@@ -113,6 +113,7 @@ def observe_candidate(
 
 def observe(
     exports: ExportDirectory,
+    served: Served,
     candidate: Candidate,
     needs: Needs,
     *,
@@ -125,6 +126,7 @@ def observe(
 
     Args:
         exports: The base directory.
+        served: The versions of the base directory, and the best among them.
         candidate: The candidate.
         needs: The values that the decision needs.
         comparability: Under REQUIRE_SAME_DATA, a failure of `reevaluate` is an error.
@@ -134,11 +136,9 @@ def observe(
             and best will be compared and the candidate's own evaluation lacks the best's metrics.
 
     Raises:
-        RecordError: The best's record cannot be read.
         RuntimeError: The best could not be evaluated again, and comparability requires it.
         OSError: A file of the base directory or of the candidate cannot be read.
     """
-    served = exports.served()
     warnings = list(served.warnings)
     names, rejection = instructions.names, None
     if candidate.digest in names.rejected:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tfx_best_exporter.executor.deciding import operator_gates
+from tfx_best_exporter.executor.deciding import default_rule, foresight, operator_gates
 from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
@@ -173,9 +173,12 @@ def decide_only(
         See ModelExporter.run.
     """
     serving.check_candidate(settings, model)
+    served = settings.exports.served()
+    settings, found = settings.with_default_rule(model.candidate.eval_result, served.record)
     needs = settings.policy.needs(model.candidate)
     observation = observe.observe(
         settings.exports,
+        served,
         model.candidate,
         needs,
         comparability=settings.policy.comparability,
@@ -187,7 +190,8 @@ def decide_only(
         _, decision = _decide(
             settings, model, observation, needs, settings.clock(), Path(work_path)
         )
-    return decision
+    directions = foresight.direction_warnings(settings.compare_policy)
+    return dataclasses.replace(decision, warnings=(*found, *directions, *decision.warnings))
 
 
 def _logged_run(settings: Settings, source: CandidateModel, request: Request) -> pb.ExportDecision:
@@ -219,9 +223,14 @@ def _run_locked(
     exports = settings.exports
     warnings = exports.recover()
     instructions = exports.operators.instructions(now)
+    served = exports.served()
+    settings, found = settings.with_default_rule(source.candidate.eval_result, served.record)
+    directions = foresight.direction_warnings(settings.compare_policy)
+    warnings = (*warnings, *found, *directions)
     needs = settings.policy.needs(source.candidate)
     observation = observe.observe(
         exports,
+        served,
         source.candidate,
         needs,
         comparability=settings.policy.comparability,
@@ -235,6 +244,7 @@ def _run_locked(
         candidate_uri=source.uri,
         compare_policy=settings.compare_policy,
         policy=settings.policy,
+        default_rule=settings.default_rule,
         provenance=request.provenance,
         decided_at=now,
         warnings=request.warnings,
@@ -337,7 +347,8 @@ def _reevaluation_of(
 ) -> Callable[[Location], Reevaluated] | None:
     """Returns the function that evaluates an export again; None without examples."""
     reevaluate = request.reevaluate
-    if reevaluate is None:
+    # Without any metric to compare, no rule fits, and the decision is an error.
+    if reevaluate is None or needs.metrics == ():
         return None
     # A second model doubles the work; only the interval of the difference needs it.
     beside = source.model if needs.intervals else None
@@ -366,6 +377,12 @@ def _decide(
 
 
 def _log(result: pb.ExportDecision) -> None:
+    if result.HasField("default_rule"):
+        _logger.info(
+            "no compare_policy is set: %s is better, because %s",
+            wording.line(default_rule.text_of(result.default_rule.rule)),
+            wording.line(result.default_rule.why),
+        )
     _logger.info(
         "%s: %s: %s (base directory %s, version %s)",
         "exported" if result.exported else "not exported",

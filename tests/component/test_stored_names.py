@@ -225,6 +225,8 @@ PROTO = {
         "compare_policy": 22,
         "guardrail_count": 23,
         "refusals": 24,
+        "default_rule": 60,
+        "failed_thresholds": 61,
     },
     "tfx_best_exporter.ExportDecision.Reason": {
         "REASON_UNSPECIFIED": 0,
@@ -382,6 +384,19 @@ PROTO = {
         "WITHDRAWN": 2,
         "RESTORING": 3,
         "PURGED": 4,
+    },
+    "tfx_best_exporter.DefaultRule": {
+        "rule": 1,
+        "why": 2,
+    },
+    "tfx_best_exporter.FailedThreshold": {
+        "metric": 1,
+        "slice": 2,
+        "value": 3,
+        "is_change": 4,
+        "lower_bound": 5,
+        "upper_bound": 6,
+        "explanation": 7,
     },
 }
 

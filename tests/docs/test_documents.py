@@ -26,6 +26,8 @@ from tests.docs import examples
 from tests.executor.deciding.decided import decide_by
 from tests.tfx_runs import write_evaluation
 from tfx_best_exporter.executor import keys, policies
+from tfx_best_exporter.executor.deciding import thresholds
+from tfx_best_exporter.executor.deciding.configured import Configured, ConfiguredMetric
 from tfx_best_exporter.executor.deciding.decide import GATES, decide
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
@@ -63,6 +65,24 @@ RUNNERS = ROOT / "docs" / "runners.md"
 HOSTS = {"keepachangelog.com", "semver.org"}
 # First folders of the absolute paths in examples.
 EXAMPLE_ROOTS = {"data", "eval", "minio", "mlpipeline", "models", "pipelines", "serving"}
+
+
+# The EvalConfig of the pipeline that the snippets extend.
+EVAL_CONFIG = {
+    "slicing_specs": [{}, {"feature_keys": ["country"]}],
+    "metrics_specs": [
+        {
+            "metrics": [
+                {"class_name": "ExampleCount"},
+                {"class_name": "AUC", "threshold": {"value_threshold": {"lower_bound": 0.6}}},
+                {"class_name": "Recall"},
+                {"class_name": "BinaryCrossentropy", "config": '"name": "loss"'},
+                {"class_name": "SparseCategoricalAccuracy"},
+            ]
+        }
+    ],
+    "options": {"compute_confidence_intervals": True},
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,7 +169,7 @@ def names() -> Mapping[str, Any]:
     trainer = tfx.components.Trainer(
         run_fn="training.run_fn", examples=example_gen.outputs["examples"]
     )
-    eval_config = tfma.EvalConfig()
+    eval_config = json_format.ParseDict(EVAL_CONFIG, tfma.EvalConfig())
     evaluator = tfx.components.Evaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
@@ -232,9 +252,40 @@ def test_python_snippets_say_why_they_do_not_run(block: Block):
     assert not block.comment or re.fullmatch(r"not run: .+", block.comment)
 
 
+def is_about(block: Block, name: str) -> bool:
+    return block.language == "diff" and f"+    strategy_class={name}" in block.text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "block", [block for block in BLOCKS if block.language == "diff"], ids=block_ids
+    "block",
+    [block for block in BLOCKS if is_about(block, "BestExportedModelStrategy")],
+    ids=block_ids,
+)
+def test_diffs_of_a_resolver(block: Block, names: Mapping[str, Any], workdir: Path):
+    from tfx.dsl.components.common.resolver import RESOLVER_STRATEGY_CLASS
+    from tfx.v1.dsl.experimental import LatestBlessedModelStrategy
+
+    from tfx_best_exporter.component import BestExportedModelStrategy
+
+    lines = block.text.splitlines()
+    strategies = {"-": LatestBlessedModelStrategy, "+": BestExportedModelStrategy}
+    for sign, strategy in strategies.items():
+        namespace: dict[str, Any] = {"__name__": "snippet", **names}
+        text = "\n".join(line[1:] for line in lines if line[:1] in (" ", sign, ""))
+        run(block, text, namespace, workdir)
+        resolver = namespace["model_resolver"]
+        assert resolver.exec_properties[RESOLVER_STRATEGY_CLASS] is strategy
+        assert set(resolver.outputs) == {"model", "model_blessing"}
+    added = [line for line in lines if line.startswith("+    ")]
+    assert len(added) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "block",
+    [block for block in BLOCKS if block.language == "diff" and "BestExporter(" in block.text],
+    ids=block_ids,
 )
 def test_diffs_turn_a_pusher_into_a_best_exporter(
     block: Block, names: Mapping[str, Any], workdir: Path
@@ -250,13 +301,15 @@ def test_diffs_turn_a_pusher_into_a_best_exporter(
         text = "\n".join(line[1:] for line in lines if line[:1] in (" ", sign, ""))
         run(block, text, namespace, workdir)
         assert type(namespace[target]) is component
-    # Apart from the import, one line changes.
+    # Apart from the import, only the call changes.
     assert [line for line in lines if line.startswith("-")] == [
         f"-{target} = tfx.components.Pusher("
     ]
-    assert [line for line in lines if line.startswith("+") and "import" not in line] == [
+    assert [line for line in lines if line.startswith("+") and " import " not in line] == [
         "+",
-        f'+{target} = BestExporter(evaluation=evaluator.outputs["evaluation"],',
+        f"+{target} = BestExporter(",
+        '+    evaluation=evaluator.outputs["evaluation"],',
+        '+    examples=example_gen.outputs["examples"],',
     ]
 
 
@@ -398,6 +451,12 @@ LOSS = policies.smaller("loss")
 NOISY = policies.smaller("loss", alpha=0.05)
 RECALLS = policies.at_least("auc", max_regression=0.02)
 DAY = 86400
+TOO_SMALL = thresholds.FailedThreshold(
+    key=MetricKey(name="auc"),
+    slice_key=(("country", "nl"),),
+    value=0.58,
+    threshold=thresholds.Threshold(lower_bound=0.6),
+)
 
 
 def at(day: int) -> Timestamp:
@@ -444,8 +503,16 @@ CASES: dict[str, SimpleNamespace] = {
         recipe=pb.Recipe(as_text=True),
     ),
     "NOT_BETTER": SimpleNamespace(loss=0.946, best=0.738),
-    "NOT_BLESSED": SimpleNamespace(loss=0.178, blessing=BlessingStatus.NOT_BLESSED),
-    "BLESSING_NOT_COMPUTED": SimpleNamespace(loss=0.178, blessing=BlessingStatus.NOT_COMPUTED),
+    "NOT_BLESSED": SimpleNamespace(
+        loss=0.178,
+        blessing=BlessingStatus.NOT_BLESSED,
+        why=thresholds.text_of([TOO_SMALL, TOO_SMALL]),
+    ),
+    "BLESSING_NOT_COMPUTED": SimpleNamespace(
+        loss=0.178,
+        blessing=BlessingStatus.NOT_COMPUTED,
+        why=thresholds.missing_text(Configured(metrics=(ConfiguredMetric(name="auc"),))),
+    ),
     "CANDIDATE_IS_NAN": SimpleNamespace(loss=NAN, best=0.738),
     "BEST_UNKNOWN_KEPT": SimpleNamespace(
         loss=0.178, best=None, policy=policies.compare_policy(LOSS, on_unknown_best="KEEP")
@@ -523,7 +590,9 @@ def decision_of(case: SimpleNamespace) -> Decision:
     latest_record.exported_at.FromSeconds(getattr(case, "exported_at", 0))
     blessings = ()
     if hasattr(case, "blessing"):
-        blessings = (Blessing(name="model_blessing", uri=BLESSING_URI, status=case.blessing),)
+        blessings = (
+            Blessing(name="model_blessing", uri=BLESSING_URI, status=case.blessing, why=case.why),
+        )
     proto = getattr(case, "policy", DEFAULT_COMPARE_POLICY)
     return decide(
         Observation(

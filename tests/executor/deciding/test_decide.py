@@ -74,6 +74,13 @@ NO_BLESSING = 'model_blessing at /blessing/5 is "not blessed"'
             id="not blessed",
         ),
         pytest.param(
+            (dataclasses.replace(NOT_BLESSED, why="auc is too small"),),
+            R.NOT_BLESSED,
+            f"{NO_BLESSING}: auc is too small",
+            (),
+            id="not blessed, for a reason",
+        ),
+        pytest.param(
             (BLESSED, NOT_COMPUTED),
             R.BLESSING_NOT_COMPUTED,
             "infra_blessing at /infra/6 was not computed",

@@ -206,7 +206,7 @@ def no_choice(number: int) -> str:
         pytest.param(
             pb.ComparePolicy(on_unknown_best=pb.ComparePolicy.KEEP),
             "compare_policy must have a rule (got none). Set metric or compare_fn, or leave out"
-            " compare_policy for a smaller 'loss'.",
+            " compare_policy for the default rule.",
             id="no rule",
         ),
     ],
