@@ -120,8 +120,15 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         if job["go"]:
             while not Path(job["go"]).exists():
                 time.sleep(0.001)
-        if not job["rounds"]:
+        if not job["rounds"] and not job["operations"]:
             decisions.append(exporter.retire())
+        for name, arguments in job["operations"]:
+            # Every operation takes locations as its only other values.
+            given = {
+                key: places(value) if key == "model_path" else value
+                for key, value in arguments.items()
+            }
+            getattr(exporter, name)(reason="a fault", operator="ann", **given)
         for model, loss in job["rounds"]:
             pushed_model = places(job["pushed_model"]) if job["pushed_model"] else None
             decisions.append(

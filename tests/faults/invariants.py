@@ -60,7 +60,7 @@ def state_of(base: Location, pushed_model: Location | None = None) -> State:
         leftovers=sorted(
             name
             for name in state_names
-            if name not in ("lock", "largest_version")
+            if name not in ("lock", "largest_version", "decisions.jsonl")
             and not name.startswith(("retired/", "stamps/"))
         ),
         strays=strays,
@@ -82,11 +82,11 @@ def _loss(record: Any) -> float:
 
 
 def assert_nothing_lost(base: Location, versions: Collection[int]) -> None:
-    """Checks that each version that was visible is still there or has a tombstone."""
+    """Checks that each version that was visible is still there, withdrawn, or has a tombstone."""
     directory = ExportDirectory(base)
     present = {export.version for export in directory.exports()}
     retired = {tombstone.record.version for tombstone in directory.tombstones()}
-    assert set(versions) <= present | retired
+    assert set(versions) <= present | retired | directory.operators.names().withdrawn
 
 
 def assert_best_is_whole(base: Location) -> None:

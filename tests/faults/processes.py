@@ -38,8 +38,10 @@ class Job:
 
     Attributes:
         base: URI of the base directory.
-        rounds: Path or URI of a model, and its loss, for each export. Without rounds, the process
-            only retires exports.
+        rounds: Path or URI of a model, and its loss, for each export. Without rounds and
+            operations, the process only retires exports.
+        operations: Name of a method of ModelExporter, and its arguments besides reason and
+            operator, for each operation of a person; they come before the rounds.
         options: Keyword arguments of ModelExporter.
         pushed_model: URI of the PushedModel.
         fault: Signal that the process sends to itself: {"at": step, "when": "before" or "after",
@@ -56,6 +58,7 @@ class Job:
 
     base: str
     rounds: Sequence[tuple[str, float]] = ()
+    operations: Sequence[tuple[str, dict[str, Any]]] = ()
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     pushed_model: str | None = None
     fault: dict[str, Any] | None = None

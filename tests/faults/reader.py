@@ -4,7 +4,7 @@ Every integer is a version, and the largest one is served. This reader also chec
 
 - every visible version is complete by its record, to the byte, and TensorFlow can load it;
 - a visible version never changes;
-- the largest version never disappears.
+- the largest version never disappears, unless a person withdraws it.
 
 On a disk, a version is visible when its directory exists. In an object store, it is visible when
 its saved_model.pb exists. Without that file TensorFlow Serving finds no model, continues to serve
@@ -88,14 +88,18 @@ class Reader:
     _loaded: ClassVar[set[frozenset[tuple[str, int, int]]]] = set()
     _loading: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, base: Location, foreign: tuple[int, ...] = ()):
+    def __init__(
+        self, base: Location, foreign: tuple[int, ...] = (), *, is_rolled_back: bool = False
+    ):
         """Makes a reader.
 
         Args:
             base: Base directory to poll.
             foreign: Versions without a record.
+            is_rolled_back: True if a person may withdraw the largest version.
         """
         self._base = base
+        self._is_rolled_back = is_rolled_back
         self._exports = ExportDirectory(base)
         self._foreign = foreign
         self._signatures: dict[int, Any] = {}
@@ -162,7 +166,8 @@ class Reader:
             if signature:
                 self._look(Export(version=version, base=self._base), signature)
         # The largest version may have been published after the listing, so it is checked again.
-        if max(in_sight, default=-1) < self.largest and not self._is_visible(self.largest):
+        is_smaller = max(in_sight, default=-1) < self.largest and not self._is_rolled_back
+        if is_smaller and not self._is_visible(self.largest):
             self.violations.append(f"version {self.largest} was the largest, and disappeared")
         self.largest = max([self.largest, *in_sight])
 
