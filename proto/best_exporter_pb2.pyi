@@ -372,8 +372,26 @@ class HistoryEntry(_message.Message):
     retired: bool
     def __init__(self, version: _Optional[int] = ..., exported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metric: _Optional[str] = ..., value: _Optional[float] = ..., lower_bound: _Optional[float] = ..., upper_bound: _Optional[float] = ..., retired: bool = ...) -> None: ...
 
+class Refusal(_message.Message):
+    __slots__ = ("decided_at", "reason", "explanation", "metric", "value", "digest", "run_id")
+    DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    decided_at: _timestamp_pb2.Timestamp
+    reason: str
+    explanation: str
+    metric: str
+    value: float
+    digest: str
+    run_id: str
+    def __init__(self, decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., explanation: _Optional[str] = ..., metric: _Optional[str] = ..., value: _Optional[float] = ..., digest: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
+
 class ExportDecision(_message.Message):
-    __slots__ = ("schema_version", "exported", "reason", "explanation", "base_directory", "version", "candidate", "candidate_evaluation", "best", "comparisons", "retired", "kept", "warnings", "decided_at", "provenance", "basis", "guardrails", "slices", "slice_count", "signature_changes", "history", "compare_policy", "guardrail_count")
+    __slots__ = ("schema_version", "exported", "reason", "explanation", "base_directory", "version", "candidate", "candidate_evaluation", "best", "comparisons", "retired", "kept", "warnings", "decided_at", "provenance", "basis", "guardrails", "slices", "slice_count", "signature_changes", "history", "compare_policy", "guardrail_count", "refusals")
     class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         REASON_UNSPECIFIED: _ClassVar[ExportDecision.Reason]
@@ -488,6 +506,7 @@ class ExportDecision(_message.Message):
     HISTORY_FIELD_NUMBER: _ClassVar[int]
     COMPARE_POLICY_FIELD_NUMBER: _ClassVar[int]
     GUARDRAIL_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
     schema_version: int
     exported: bool
     reason: ExportDecision.Reason
@@ -511,7 +530,8 @@ class ExportDecision(_message.Message):
     history: _containers.RepeatedCompositeFieldContainer[HistoryEntry]
     compare_policy: ComparePolicy
     guardrail_count: int
-    def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., basis: _Optional[_Union[ExportDecision.Basis, str]] = ..., guardrails: _Optional[_Iterable[_Union[GuardrailResult, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SliceChange, _Mapping]]] = ..., slice_count: _Optional[int] = ..., signature_changes: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ..., guardrail_count: _Optional[int] = ...) -> None: ...
+    refusals: _containers.RepeatedCompositeFieldContainer[Refusal]
+    def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., basis: _Optional[_Union[ExportDecision.Basis, str]] = ..., guardrails: _Optional[_Iterable[_Union[GuardrailResult, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SliceChange, _Mapping]]] = ..., slice_count: _Optional[int] = ..., signature_changes: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ..., guardrail_count: _Optional[int] = ..., refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ...) -> None: ...
 
 class OperatorAction(_message.Message):
     __slots__ = ("operator", "reason", "at")

@@ -109,6 +109,7 @@ def _page(decision: pb.ExportDecision) -> dict[str, Any]:
         "guardrails": guardrails.section(decision),
         "slices": slices.section(decision),
         "history": history.section(decision),
+        "refusals": history.refusals(decision),
         "signatures": Rows.of(decision.signature_changes),
         "exports": history.exports(decision),
         "policy": list(wording.policy(decision.compare_policy)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf import json_format
@@ -10,6 +11,7 @@ from tfx_best_exporter.executor.deciding.metric_key import MetricKey
 from tfx_best_exporter.executor.exports.decision_log import (
     FAILED,
     MAX_METRICS,
+    RUN,
     LoggedDecision,
     LoggedMetric,
 )
@@ -74,6 +76,30 @@ def failure_line(
         run_id=provenance.run_id,
         node_id=provenance.node_id,
     )
+
+
+def refusals(decisions: Iterable[LoggedDecision]) -> list[pb.Refusal]:
+    """Returns the runs among lines of the log that exported nothing, oldest first.
+
+    A run that found its candidate served already is none of them.
+    """
+    found = []
+    for line in decisions:
+        if line.kind != RUN or line.exported or line.version is not None:
+            continue
+        refusal = pb.Refusal(
+            reason=line.reason,
+            explanation=line.explanation,
+            digest=line.candidate_digest,
+            run_id=line.run_id,
+        )
+        refusal.decided_at.FromNanoseconds(int(line.at * 1e9))
+        if line.metrics:
+            refusal.metric = line.metrics[0].name
+            if line.metrics[0].candidate is not None:
+                refusal.value = line.metrics[0].candidate
+        found.append(refusal)
+    return found
 
 
 def _evaluation(evaluation: pb.Evaluation, first: set[str]) -> tuple[dict[str, Any], bool]:

@@ -36,6 +36,8 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # A run fails after this number of attempts that each lost the lock.
 _MAX_ATTEMPTS = 5
+# Number of lines of the decision log that a run reads.
+_MAX_REFUSALS = 50
 # An operator can restore a withdrawn version for this long.
 _WITHDRAWN_SECONDS = 30 * 24 * 3600
 
@@ -197,6 +199,7 @@ def _logged_run(settings: Settings, source: CandidateModel, request: Request) ->
             log.append(line)
         raise
     try:
+        result.refusals.extend(log_line.refusals(log.read(newest=_MAX_REFUSALS).decisions))
         log.append(log_line.line_of(redacted_message(result)))
     except OSError as error:
         # The decision has been carried out, so the run is not failed for its history.

@@ -16,7 +16,11 @@ from tfx_best_exporter.executor.exports import directory, records
 from tfx_best_exporter.proto import best_exporter_pb2
 
 PROTO = {
-    "tfx_best_exporter.SubKey": {"class_id": 1, "k": 2, "top_k": 3},
+    "tfx_best_exporter.SubKey": {
+        "class_id": 1,
+        "k": 2,
+        "top_k": 3,
+    },
     "tfx_best_exporter.MetricKey": {
         "name": 1,
         "model_name": 2,
@@ -39,9 +43,16 @@ PROTO = {
         "significance": 5,
         "tie_tolerance": 6,
     },
-    "tfx_best_exporter.Significance": {"alpha": 1},
-    "tfx_best_exporter.Slice": {"features": 1},
-    "tfx_best_exporter.Slice.FeaturesEntry": {"key": 1, "value": 2},
+    "tfx_best_exporter.Significance": {
+        "alpha": 1,
+    },
+    "tfx_best_exporter.Slice": {
+        "features": 1,
+    },
+    "tfx_best_exporter.Slice.FeaturesEntry": {
+        "key": 1,
+        "value": 2,
+    },
     "tfx_best_exporter.Guardrail": {
         "metric": 1,
         "direction": 2,
@@ -62,6 +73,8 @@ PROTO = {
         "allow_signature_change": 8,
         "force": 9,
         "max_best_evaluation_age_seconds": 10,
+        "approval": 11,
+        "force_model": 12,
     },
     "tfx_best_exporter.ComparePolicy.OnUnknownBest": {
         "ON_UNKNOWN_BEST_UNSPECIFIED": 0,
@@ -91,7 +104,11 @@ PROTO = {
         "standard_error": 5,
         "degrees_of_freedom": 6,
     },
-    "tfx_best_exporter.EvaluatedData": {"examples_uri": 1, "splits": 2, "eval_config_digest": 3},
+    "tfx_best_exporter.EvaluatedData": {
+        "examples_uri": 1,
+        "splits": 2,
+        "eval_config_digest": 3,
+    },
     "tfx_best_exporter.Evaluation": {
         "uri": 1,
         "source": 2,
@@ -107,8 +124,16 @@ PROTO = {
         "EVENT_FILES": 2,
         "MAPPING": 3,
     },
-    "tfx_best_exporter.ManifestEntry": {"path": 1, "size": 2, "crc32c": 3, "sha256": 4},
-    "tfx_best_exporter.SourceModel": {"uri": 1, "digest": 2},
+    "tfx_best_exporter.ManifestEntry": {
+        "path": 1,
+        "size": 2,
+        "crc32c": 3,
+        "sha256": 4,
+    },
+    "tfx_best_exporter.SourceModel": {
+        "uri": 1,
+        "digest": 2,
+    },
     "tfx_best_exporter.Provenance": {
         "pipeline_name": 1,
         "run_id": 2,
@@ -136,7 +161,11 @@ PROTO = {
         "lower_bound": 5,
         "is_significant": 6,
     },
-    "tfx_best_exporter.SignificanceTest.Method": {"METHOD_UNSPECIFIED": 0, "PAIRED": 1, "WELCH": 2},
+    "tfx_best_exporter.SignificanceTest.Method": {
+        "METHOD_UNSPECIFIED": 0,
+        "PAIRED": 1,
+        "WELCH": 2,
+    },
     "tfx_best_exporter.GuardrailResult": {
         "metric": 1,
         "direction": 2,
@@ -189,6 +218,7 @@ PROTO = {
         "history": 21,
         "compare_policy": 22,
         "guardrail_count": 23,
+        "refusals": 24,
     },
     "tfx_best_exporter.ExportDecision.Reason": {
         "REASON_UNSPECIFIED": 0,
@@ -211,6 +241,9 @@ PROTO = {
         "BEST_EVALUATION_TOO_OLD": 17,
         "BEING_WRITTEN": 18,
         "REEXPORTED": 19,
+        "ON_HOLD": 20,
+        "REJECTED": 21,
+        "AWAITING_APPROVAL": 22,
     },
     "tfx_best_exporter.ExportDecision.Basis": {
         "BASIS_UNSPECIFIED": 0,
@@ -227,8 +260,15 @@ PROTO = {
         "pushed_model_uri": 5,
         "has_record": 6,
     },
-    "tfx_best_exporter.ExportDecision.Retired": {"version": 1, "why": 2, "error": 3},
-    "tfx_best_exporter.ExportDecision.Kept": {"version": 1, "why": 2},
+    "tfx_best_exporter.ExportDecision.Retired": {
+        "version": 1,
+        "why": 2,
+        "error": 3,
+    },
+    "tfx_best_exporter.ExportDecision.Kept": {
+        "version": 1,
+        "why": 2,
+    },
     "tfx_best_exporter.ExportRecord": {
         "schema_version": 1,
         "version": 2,
@@ -242,8 +282,14 @@ PROTO = {
         "pushed_model_uri": 10,
         "recipe": 11,
         "servable_checked": 12,
+        "promotion": 13,
+        "approval": 14,
+        "adoption": 15,
     },
-    "tfx_best_exporter.ExtraAsset": {"destination": 1, "digest": 2},
+    "tfx_best_exporter.ExtraAsset": {
+        "destination": 1,
+        "digest": 2,
+    },
     "tfx_best_exporter.Recipe": {
         "as_text": 1,
         "assets_extra": 2,
@@ -262,6 +308,71 @@ PROTO = {
         "METRIC_DIRECTION_UNSPECIFIED": 0,
         "LOWER_IS_BETTER": 1,
         "HIGHER_IS_BETTER": 2,
+    },
+    "tfx_best_exporter.Refusal": {
+        "decided_at": 1,
+        "reason": 2,
+        "explanation": 3,
+        "metric": 4,
+        "value": 5,
+        "digest": 6,
+        "run_id": 7,
+    },
+    "tfx_best_exporter.OperatorAction": {
+        "operator": 1,
+        "reason": 2,
+        "at": 3,
+    },
+    "tfx_best_exporter.Hold": {
+        "schema_version": 1,
+        "action": 2,
+        "until": 3,
+    },
+    "tfx_best_exporter.Rejection": {
+        "schema_version": 1,
+        "action": 2,
+        "digest": 3,
+        "version": 4,
+        "model_uri": 5,
+    },
+    "tfx_best_exporter.Pin": {
+        "schema_version": 1,
+        "action": 2,
+        "version": 3,
+    },
+    "tfx_best_exporter.Release": {
+        "schema_version": 1,
+        "action": 2,
+        "version": 3,
+    },
+    "tfx_best_exporter.Withdrawal": {
+        "schema_version": 1,
+        "action": 2,
+        "version": 3,
+        "state": 4,
+        "digest": 5,
+        "record": 6,
+        "files": 7,
+    },
+    "tfx_best_exporter.AwaitingApproval": {
+        "schema_version": 1,
+        "record": 2,
+        "staged_at": 3,
+        "expires_at": 4,
+        "best_version": 5,
+        "best_digest": 6,
+    },
+    "tfx_best_exporter.ComparePolicy.Approval": {
+        "APPROVAL_UNSPECIFIED": 0,
+        "NOT_REQUIRED": 1,
+        "REQUIRED": 2,
+    },
+    "tfx_best_exporter.Withdrawal.State": {
+        "STATE_UNSPECIFIED": 0,
+        "WITHDRAWING": 1,
+        "WITHDRAWN": 2,
+        "RESTORING": 3,
+        "PURGED": 4,
     },
 }
 

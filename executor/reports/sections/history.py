@@ -168,6 +168,33 @@ def _state(entry: pb.HistoryEntry, served: int) -> str:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Refusal:
+    decided_at: str
+    reason: str
+    explanation: str
+    metric: str
+    value: str
+    run_id: str
+
+
+def refusals(decision: pb.ExportDecision) -> Rows[_Refusal] | None:
+    """Returns the earlier runs that exported nothing, newest first; None if there are none."""
+    if not decision.refusals:
+        return None
+    return Rows.of(
+        _Refusal(
+            decided_at=fields.time(each, "decided_at"),
+            reason=each.reason,
+            explanation=each.explanation,
+            metric=each.metric,
+            value=wording.number(each.value) if each.HasField("value") else "",
+            run_id=each.run_id,
+        )
+        for each in reversed(decision.refusals)
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Export:
     version: int
     outcome: str

@@ -56,6 +56,9 @@ VERDICTS = {
     "BEST_EVALUATION_TOO_OLD": "Not exported: the best's evaluation is too old",
     "BEING_WRITTEN": "Not exported: a newer version is being copied",
     "REEXPORTED": "Exported: the same model as the best, exported another way",
+    "ON_HOLD": "Not exported: an operator holds exports to this base directory",
+    "REJECTED": "Not exported: an operator has rejected this model",
+    "AWAITING_APPROVAL": "Not exported: staged until a person approves it",
 }
 
 
@@ -717,6 +720,22 @@ def test_history_as_a_table_the_newest_first():
     rows = section.rows
     assert rows[0] == [str(EXPORTED), "served", "2026-11-23 07:18:29 UTC", "0.951 0.944 to 0.958"]
     assert [row[0] for row in rows] == sorted((row[0] for row in rows), reverse=True)
+
+
+def test_earlier_runs_without_an_export_the_newest_first():
+    decision = decisions.better()
+    assert "Earlier runs without an export" not in sections_of(page_of(decision))
+    for day, reason in enumerate(["NOT_BETTER", "FAILED"], start=21):
+        refusal = decision.refusals.add(reason=reason, explanation=HOSTILE)
+        refusal.decided_at.FromJsonString(f"2026-11-{day}T06:38:39Z")
+    decision.refusals[0].metric, decision.refusals[0].value = "auc", 0.91
+    decision.refusals[0].run_id = "5"
+    rows = section_of(decision, "Earlier runs without an export").rows
+    assert [row[:3] for row in rows] == [
+        ["2026-11-22 06:38:39 UTC", "FAILED", "none"],
+        ["2026-11-21 06:38:39 UTC run 5", "NOT_BETTER", "0.91 auc"],
+    ]
+    assert all("<script>" in row[3] for row in rows)
 
 
 def test_history_with_a_candidate_that_is_not_exported():

@@ -96,6 +96,23 @@ def test_every_run_is_logged(desk: Desk):
     assert failed.candidate_digest == desk.digest("c")
 
 
+def test_a_decision_has_the_earlier_refusals(desk: Desk):
+    desk.run("a", 0.5)
+    refused = desk.run("b", 0.9)
+    desk.run("a", 0.5)
+    with pytest.raises(MissingMetricError):
+        desk.run("c", 0.1, compare_policy=compare_policy(smaller("no_such_metric")))
+    decision = desk.run("d", 0.1)
+    assert [(each.reason, each.metric, each.value) for each in decision.refusals] == [
+        ("NOT_BETTER", "loss", 0.9),
+        ("FAILED", "", 0.0),
+    ]
+    assert decision.refusals[0].decided_at == refused.decided_at
+    assert decision.refusals[0].explanation == refused.explanation
+    record = desk.exports.record(Export(version=decision.version, base=desk.base))
+    assert [*record.decision.refusals] == []
+
+
 def test_a_log_that_cannot_be_written_is_a_warning(tmp_path: Path):
     desk = Desk(base=location_of(tmp_path / "base"), directory=tmp_path)
     (tmp_path / "base" / ".best_exporter" / "decisions.jsonl").mkdir(parents=True)
