@@ -25,7 +25,7 @@ PROTO_GENERATE = rm -rf build/proto && mkdir -p build/proto && \
 
 .PHONY: help
 help:  ## List the targets.
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 20
 
 # --- environment ----------------------------------------------------------------------------------
 
@@ -83,6 +83,10 @@ bench-decisions: $(SETUP)  ## Simulate the quality of each decision rule: 3 minu
 .PHONY: test
 test: $(SETUP)  ## Run the tests in two processes; PYTEST_ARGS="-k retention" for some, "-n 0" for one process.
 	@$(BIN)/python -m pytest --numprocesses=2 $(PYTEST_ARGS)
+
+.PHONY: test-e2e
+test-e2e: $(SETUP)  ## Run whole pipelines, and the longer evaluations: 3 minutes.
+	@$(BIN)/python -m pytest --numprocesses=2 -m "e2e and not kubeflow" tests $(PYTEST_ARGS)
 
 .PHONY: test-kubeflow
 test-kubeflow: $(SETUP)  ## Run the demo's pipeline in pods of Kubeflow Pipelines: writes to /minio, 4 minutes.

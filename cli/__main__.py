@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from tfx_best_exporter.cli.commands import best_exporter
-from tfx_best_exporter.executor import termination
+from tfx_best_exporter.executor.running import termination
 
 PROGRAM = "best-exporter"
 

@@ -5,7 +5,7 @@ parse the ExecutorInput of any release of Kubeflow Pipelines 2. It imports every
 and with them TensorFlow, Apache Beam, TFMA and a client of Kubernetes. This module accepts the same
 arguments and writes the same output. It repairs the ExecutorInput for every component; see
 `kubeflow.places`. It runs a step of BestExporter without these imports, and all other components by
-TFX's entry point. SIGTERM ends every component as `termination` describes.
+TFX's entry point. SIGTERM ends every component as `running.termination` describes.
 
 Example:
     KubeflowV2DagRunnerConfig(
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from absl import app, logging
 from absl.flags import argparse_flags
 
-from tfx_best_exporter.executor import termination
+from tfx_best_exporter.executor.running import termination
 
 if TYPE_CHECKING:
     from tfx_best_exporter.executor.kubeflow.places import Invocation

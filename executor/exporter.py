@@ -19,7 +19,7 @@ from tfx_best_exporter.executor.deciding.models import Blessing, Decision
 from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
-from tfx_best_exporter.executor.operating.desk import Desk, evaluation_of, location
+from tfx_best_exporter.executor.operating.desk import Desk, evaluation_of
 from tfx_best_exporter.executor.operating.operation import check_exists, export_of, version_of
 from tfx_best_exporter.executor.operating.view import View
 from tfx_best_exporter.executor.reports import message
@@ -40,6 +40,7 @@ from tfx_best_exporter.executor.running.settings import (
     compare_policy_of,
     retention_policy_of,
 )
+from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -121,7 +122,7 @@ class ModelExporter(Desk, View):
             compare_fn, compare_policy, load_function
         )
         self._settings = Settings(
-            exports=ExportDirectory(location(base_directory)),
+            exports=ExportDirectory(location_of(base_directory)),
             compare_policy=compare_policy_message,
             policy=policy,
             retention_policy=retention_policy_of(
@@ -255,7 +256,7 @@ class ModelExporter(Desk, View):
             Request(
                 foreign_best=foreign_best,
                 reevaluate=reevaluate,
-                pushed_model=location(pushed_model_path) if pushed_model_path else None,
+                pushed_model=location_of(pushed_model_path) if pushed_model_path else None,
                 pushed_model_uri=str(pushed_model_path or ""),
                 provenance=provenance or pb.Provenance(),
                 warnings=tuple(warnings),
@@ -285,10 +286,7 @@ class ModelExporter(Desk, View):
         blessings: Sequence[Blessing],
         model_uri: str,
     ) -> CandidateModel:
-        model = location(model_path)
+        model = location_of(model_path)
         return observe_candidate(
-            model,
-            model_uri or model.uri,
-            evaluation_of(eval_result),
-            blessings,
+            model, model_uri or model.uri, evaluation_of(eval_result), blessings
         )

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.containers import processes
 from tests.containers.processes import Containers
-from tests.evaluations import EVAL_CONFIGS, write_evaluations
+from tests.evaluations import write_evaluations
 
 # TensorFlow reads these when it is imported: log only errors, and do not search for GPUs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -32,9 +32,9 @@ WriteModel = Callable[..., Path]
 # pytest calls this hook only if pytest-xdist is installed.
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    from tests.halves import Halves
+    from tests.distribution import Distribution
 
-    return Halves(config, log)
+    return Distribution(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -100,15 +100,25 @@ def other_file_system(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(path)
 
 
+class _Evaluations(dict[str, Path]):
+    """Paths of the evaluations by name, each written when it is first looked up."""
+
+    def __init__(self, directory: Path):
+        super().__init__()
+        self._directory = directory
+
+    def __missing__(self, name: str) -> Path:
+        with warnings.catch_warnings(), _quiet():
+            # TFMA and Beam cause warnings that these tests do not check.
+            warnings.simplefilter("ignore")
+            write_evaluations(self._directory, [name])
+        return self.setdefault(name, self._directory / name)
+
+
 @pytest.fixture(scope="session")
 def evaluations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Returns the evaluations of tests/evaluations.py by name. Tests must not modify them."""
-    directory = tmp_path_factory.mktemp("evaluations")
-    with warnings.catch_warnings(), _quiet():
-        # TFMA and Beam cause warnings that these tests do not check.
-        warnings.simplefilter("ignore")
-        write_evaluations(directory)
-    return {name: directory / name for name in EVAL_CONFIGS}
+    return _Evaluations(tmp_path_factory.mktemp("evaluations"))
 
 
 @contextlib.contextmanager

@@ -50,7 +50,7 @@ def s3_server(bucket: str) -> Iterator[str]:
     command = [sys.executable, "-W", "ignore", "-c", _S3_PROGRAM, str(port)]
     with _running(command, port):
         url = f"http://127.0.0.1:{port}"
-        requests.put(f"{url}/{bucket}", timeout=10).raise_for_status()
+        requests.put(f"{url}/{bucket}", timeout=_START_SECONDS).raise_for_status()
         yield url
 
 
@@ -63,7 +63,9 @@ def gs_server(bucket: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     command = [str(_gs_binary()), "-scheme", "http", "-backend", "memory", "-host", "127.0.0.1"]
     with _running([*command, "-port", str(port), "-external-url", url], port):
-        requests.post(f"{url}/storage/v1/b", json={"name": bucket}, timeout=10).raise_for_status()
+        requests.post(
+            f"{url}/storage/v1/b", json={"name": bucket}, timeout=_START_SECONDS
+        ).raise_for_status()
         yield url
 
 

@@ -234,10 +234,12 @@ def _unknown_best(situation: Situation) -> Decision | None:
     is_required = policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA
     if policy.on_unknown_best == pb.ComparePolicy.EXPORT and not is_required:
         return None
+    # Only a version without a record can be adopted.
+    adopt = "" if best.problem else "run `best-exporter adopt` with its evaluation, "
     return situation.decision(
         pb.ExportDecision.BEST_UNKNOWN_KEPT,
-        f"{problem}, so the best is kept. To go on, pass examples, so that the best is evaluated on"
-        " them, or set compare_policy.on_unknown_best to EXPORT for one run",
+        f"{problem}, so the best is kept. To go on, {adopt}pass examples, so that the best is"
+        " evaluated on them, or set compare_policy.on_unknown_best to EXPORT for one run",
         problem,
     )
 

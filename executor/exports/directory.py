@@ -317,9 +317,9 @@ class ExportDirectory:
             children=self._children,
             check_lease=self.check_lease,
         )
-        if not found.sentences:
-            self._fresh = self._listing_of(found.entries)
-            self._largest_seen = max(self._fresh.largest_version, found.largest_given)
+        listing = self._listing_of(found.entries)
+        self._largest_seen = max(listing.largest_version, found.largest_given)
+        self._fresh = None if found.sentences else listing
         return found.sentences
 
     @contextlib.contextmanager

@@ -184,7 +184,7 @@ class Desk:
         """
         return promoting.promote(
             self._settings.exports,
-            location(model_path),
+            location_of(model_path),
             evaluation_of(eval_result),
             hold_seconds=hold_seconds,
             settings=self._settings,
@@ -269,11 +269,6 @@ def this_operator(user: Callable[[], str] = getpass.getuser) -> str:
     except (ImportError, KeyError, OSError):
         name = "unknown"
     return f"{name}@{socket.gethostname()}"
-
-
-def location(path: str | Path | Location) -> Location:
-    """Returns the location of a path or a URI."""
-    return path if isinstance(path, Location) else location_of(str(path))
 
 
 def evaluation_of(eval_result: EvalResult | Mapping[str, float]) -> EvalResult:

@@ -299,30 +299,10 @@ def plan_retirement(
         )
         for export in exports
     }
-    unchanged: dict[Export, pb.ExportRecord] = {}
-    while True:
-        plan = retention.plan(
-            [*retained.values()],
-            best_version=best_version,
-            policy=settings.retention_policy,
-            now=now,
-        )
-        doomed = {
-            Export(version=item.version, base=settings.exports.base): item.why
-            for item in plan.retire
-        }
-        # Some exports are never retired. Tombstones and contents are looked at last, because this
-        # may read files. If one is kept for this reason, the policy may retire another one.
-        unchecked = [export for export in doomed if export not in unchanged]
-        if not unchecked:
-            break
-        restored = settings.exports.restored_versions()
-        for export in unchecked:
-            version = export.version
-            if version in restored:
-                retained[version] = dataclasses.replace(retained[version], is_restored=True)
-            elif not _check(settings, export, unchanged):
-                retained[version] = dataclasses.replace(retained[version], is_as_recorded=False)
+    plan, unchanged = _checked_plan(settings, retained, best_version, now)
+    doomed = {
+        Export(version=item.version, base=settings.exports.base): item.why for item in plan.retire
+    }
     return Retirement(
         plan=plan,
         doomed=doomed,
@@ -332,6 +312,50 @@ def plan_retirement(
         },
         warnings=(*warnings, *plan.warnings),
     )
+
+
+def _checked_plan(
+    settings: Settings,
+    retained: Mapping[int, retention.RetainedExport],
+    best_version: int | None,
+    now: float,
+) -> tuple[retention.Plan, Mapping[Export, pb.ExportRecord]]:
+    """Returns a plan that retires only exports that are as their records say, with the records.
+
+    Tombstones and contents are looked at last, because this may read files. If an export is kept
+    for this reason, the policy may retire another one, which is then checked too. Each round checks
+    exports that no earlier round has checked, so there are at most as many rounds as exports.
+
+    Args:
+        settings: Settings of the run, with a retention policy.
+        retained: All exports by version, before this check.
+        best_version: Version of the best; None without one.
+        now: Seconds since the epoch.
+    """
+    exports = dict(retained)
+    checked: set[int] = set()
+    unchanged: dict[Export, pb.ExportRecord] = {}
+
+    def plan_of() -> retention.Plan:
+        return retention.plan(
+            [*exports.values()],
+            best_version=best_version,
+            policy=settings.retention_policy,
+            now=now,
+        )
+
+    plan = plan_of()
+    while unchecked := {item.version for item in plan.retire} - checked:
+        restored = settings.exports.restored_versions()
+        for version in sorted(unchecked):
+            export = Export(version=version, base=settings.exports.base)
+            if version in restored:
+                exports[version] = dataclasses.replace(exports[version], is_restored=True)
+            elif not _check(settings, export, unchanged):
+                exports[version] = dataclasses.replace(exports[version], is_as_recorded=False)
+        checked |= unchecked
+        plan = plan_of()
+    return plan, unchanged
 
 
 def _retained(

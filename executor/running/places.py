@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from tfx_best_exporter.executor.arguments.errors import FieldValueError
@@ -24,22 +23,9 @@ def check_outside(base: Location, places: Mapping[str, Location]) -> None:
         FieldValueError: The base directory is one of these directories, or is below one.
     """
     for name, place in places.items():
-        if _is_within(base, place):
+        if base.is_within(place):
             raise FieldValueError(
                 "push_destination.filesystem.base_directory",
                 f"must be outside the artifacts of the run (got {str(base)!r}, in {name} at"
                 f" {str(place)!r}). Use a directory that only this exporter writes to.",
             )
-
-
-def _is_within(location: Location, directory: Location) -> bool:
-    if location.storage is not directory.storage:
-        return False
-    path, parent = _real_path(location), _real_path(directory)
-    return path == parent or path.startswith(f"{parent}/")
-
-
-def _real_path(location: Location) -> str:
-    """Returns the path after links, which can lead into another directory."""
-    path = location.local_path()
-    return location.path if path is None else os.path.realpath(path)

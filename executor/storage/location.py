@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 from tfx_best_exporter.executor.redaction import shown
@@ -43,6 +44,17 @@ class Location:
     def local_path(self) -> Path | None:
         """Returns the path on the local file system, or None if the storage has none."""
         return self.storage.local_path(self.path)
+
+    def is_within(self, directory: Location) -> bool:
+        """Returns True if this is a directory, or is below it; links of a disk are followed."""
+        if self.storage is not directory.storage:
+            return False
+        path, parent = self._real_path(), directory._real_path()
+        return path == parent or path.startswith(f"{parent}/")
+
+    def _real_path(self) -> str:
+        path = self.local_path()
+        return self.path if path is None else os.path.realpath(path)
 
     def exists(self) -> bool:
         """Returns True if the path is a file, or a directory with a file below it."""

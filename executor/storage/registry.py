@@ -108,9 +108,9 @@ class Registry:
             )
         return self._made_once(scheme, text), path
 
-    def location_of(self, uri: str | os.PathLike[str]) -> Location:
-        """Returns the location of a URI; see `storage_of`."""
-        return Location(*self.storage_of(uri))
+    def location_of(self, uri: str | os.PathLike[str] | Location) -> Location:
+        """Returns the location of a URI; see `storage_of`. A location is returned unchanged."""
+        return uri if isinstance(uri, Location) else Location(*self.storage_of(uri))
 
     def mount(self, uri: str, directory: str) -> None:
         """Makes a local directory serve a URI and everything below it.

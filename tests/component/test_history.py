@@ -2,14 +2,12 @@ import itertools
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from google.protobuf import text_format
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx import types
 from tfx.dsl.io import filesystem_registry
@@ -18,8 +16,9 @@ from tfx.types import standard_artifacts
 
 from tests.tfx_runs import Candidate, PipelineRuns, exec_properties, keep_latest
 from tfx_best_exporter.component import history
+from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
-from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage import location_of, registry
 from tfx_best_exporter.executor.storage.protocol import StorageError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -671,20 +670,9 @@ def test_an_old_record_that_cannot_be_read_keeps_all_copies(runs: PipelineRuns):
     assert state_of(runs, pushed_model) == DELETED
 
 
-WITHOUT_BOTO3 = """
-import json, sys
-sys.modules["boto3"] = None
-from ml_metadata.metadata_store import MetadataStore
-from ml_metadata.proto import metadata_store_pb2
-from google.protobuf import text_format
-from tfx_best_exporter.component import history
-config, arguments = json.loads(sys.argv[1])
-store = MetadataStore(text_format.Parse(config, metadata_store_pb2.ConnectionConfig()))
-print(history.look_up(store, **arguments)["prior_export"])
-"""
-
-
-def test_a_pushed_model_in_a_storage_whose_client_is_not_installed(runs: PipelineRuns):
+def test_a_pushed_model_in_a_storage_whose_client_is_not_installed(
+    runs: PipelineRuns, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
     candidate = runs.candidate(scale=1.0, loss=0.5)
     exported = runs.export(candidate)
     # Pusher pushed another model to S3, and its Model was moved there.
@@ -698,24 +686,19 @@ def test_a_pushed_model_in_a_storage_whose_client_is_not_installed(runs: Pipelin
     moved = runs.stored(candidate.model)
     moved.uri = "s3://models/Trainer/model/1"
     runs.store.put_artifacts([moved])
-    arguments = {
-        "exec_properties": exec_properties(runs.base_directory),
-        "pipeline_name": runs.name,
-        "pushed_models_uri": runs.pushed_models_uri,
-    }
-    words = json.dumps([text_format.MessageToString(runs.connection_config), arguments])
-    child = subprocess.run(
-        [sys.executable, "-c", WITHOUT_BOTO3, words], check=True, capture_output=True, text=True
-    )
     warning = (
         "2 PushedModels in ML Metadata cannot be read: cannot access s3://models/penguin/9: s3://"
         " needs the package boto3, which is not installed. Run: pip install boto3"
     )
     lineage = {**lineage_of(candidate, exported.pushed_model), "model_uri": ""}
-    assert json.loads(child.stdout) == prior(
-        exported.decision.version, warnings=[warning], **lineage
-    )
-    assert "an artifact is passed over: cannot access s3://models/Trainer/model/1" in child.stderr
+    with monkeypatch.context() as patch:
+        # The module of this storage imports boto3. Importing None fails as without the package.
+        registry._default.forget()
+        patch.delitem(sys.modules, "tfx_best_exporter.executor.storage.s3", raising=False)
+        patch.setitem(sys.modules, "boto3", None)
+        found = prior_of(runs)
+    assert found == prior(exported.decision.version, warnings=[warning], **lineage)
+    assert "an artifact is passed over: cannot access s3://models/Trainer/model/1" in caplog.text
     # Installed, as the warning says.
     assert prior_of(runs)["warnings"] == []
 
@@ -818,3 +801,46 @@ def test_what_newer_ml_metadata_cannot_do_is_not_asked_of_it():
     sources = [path.read_text() for path in package.glob("*.py")]
     assert len(sources) > 3
     assert not any("filter_query" in source for source in sources)
+
+
+# Operations of persons.
+
+
+def test_the_operations_of_persons_are_followed(runs: PipelineRuns):
+    first = runs.export(runs.candidate(1.0, 0.5))
+    second = runs.export(runs.candidate(2.0, 0.4))
+    exporter = ModelExporter(runs.base_directory)
+    exporter.rollback(reason="R", operator="ann")
+    found = prior_of(runs)
+    # The rollback is no disagreement between ML Metadata and the base directory.
+    assert found["warnings"] == []
+    assert found["version"] == first.decision.version
+    assert state_of(runs, second.pushed_model) == mlmd.Artifact.MARKED_FOR_DELETION
+    exporter.restore(second.decision.version, reason="R", operator="ann")
+    look_up(runs)
+    assert state_of(runs, second.pushed_model) == LIVE
+    exporter.rollback(reason="R", operator="ann")
+    exports = ExportDirectory(location_of(runs.base_directory))
+    with exports.lock():
+        exports.withdrawals.purge(second.decision.version)
+    look_up(runs)
+    assert state_of(runs, second.pushed_model) == DELETED
+    assert not Path(second.pushed_model.uri).exists()
+    assert Path(first.pushed_model.uri).exists()
+
+
+def test_a_promoted_model_is_registered(runs: PipelineRuns):
+    runs.export(runs.candidate(1.0, 0.5))
+    hotfix = runs.train(3.0)
+    (version,) = (
+        ModelExporter(runs.base_directory)
+        .promote(f"{hotfix.uri}/Format-Serving", {"loss": 0.9}, reason="R", operator="ann")
+        .versions
+    )
+    look_up(runs)
+    found = prior_of(runs)
+    assert (found["version"], found["warnings"]) == (version, [])
+    uri = str(runs.base_directory / str(version))
+    assert found["pushed_model_uri"] == uri
+    [registered] = runs.store.get_artifacts_by_uri(uri)
+    assert registered.state == LIVE

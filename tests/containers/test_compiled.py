@@ -145,13 +145,16 @@ class Answers(http.server.BaseHTTPRequestHandler):
         else:
             answer = {key: answer[key] for key in ("name", "state")}
         content = json.dumps(answer).encode()
-        self.send_response(200)
+        # The client creates the bucket of a pipeline root. It would ask Google, and not this
+        # server, whose bucket it is if it existed.
+        is_bucket = self.command == "GET" and self.path.startswith("/storage/v1/b/elsewhere?")
+        self.send_response(404 if is_bucket else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = _answer  # noqa: N815
+    do_GET = do_POST = do_PUT = _answer  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:
         """Logs nothing."""
@@ -213,6 +216,8 @@ def test_submit_to_vertex_ai(
     assert capsys.readouterr().out.splitlines()[-1] == (
         "Job:  projects/1/locations/europe-west4/pipelineJobs/penguin-7"
     )
+    buckets = [request for request, _ in requests if request.startswith("POST /storage/v1/b")]
+    assert buckets == (["POST /storage/v1/b"] if root else [])
     [(request, job)] = [each for each in requests if "pipelineJobs" in each[0]]
     assert request.endswith("/projects/p/locations/europe-west4/pipelineJobs")
     assert job["displayName"] == "penguin"

@@ -3,9 +3,10 @@
     python -m tests.faults.child
 
 reads one line of JSON for each request, and answers with one line of JSON. Slow work that all jobs
-share is done once, before a fork. TensorFlow is imported, which starts no thread before its first
-computation, and the clients of a store are made, which connect to nothing before their first use.
-The process of a job writes its result to a file; a killed process leaves no result.
+share is done once, before a fork: the clients of a store are made, which connect to nothing before
+their first use. If the jobs need TensorFlow, a request imports it before the first fork; it starts
+no thread before its first computation. The process of a job writes its result to a file; a killed
+process leaves no result.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,6 @@ from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Storage
 
 IMPORTED_ONCE = (
-    "tensorflow",
     "tfx_best_exporter.executor.storage.gs",
     "tfx_best_exporter.executor.storage.s3",
 )
@@ -190,15 +191,24 @@ def look(process_id: int) -> dict[str, Any] | None:
     return {"code": os.WEXITSTATUS(status)}
 
 
+def load(name: str) -> None:
+    """Imports a module before later forks."""
+    importlib.import_module(name)
+    gc.freeze()
+
+
+# Each request has one of these names, and one argument.
+ANSWERS: dict[str, Callable[[Any], Any]] = {"start": start, "look": look, "import": load}
+
+
 def main() -> None:
     """Answers requests until the input ends."""
     for name in IMPORTED_ONCE:
-        importlib.import_module(name)
-    gc.freeze()
+        load(name)
     for line in sys.stdin:
         request = json.loads(line)
-        answer = start(request["start"]) if "start" in request else look(request["look"])
-        print(json.dumps(answer), flush=True)  # noqa: T201
+        [(kind, argument)] = request.items()
+        print(json.dumps(ANSWERS[kind](argument)), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def model(write_model: WriteModel, tmp_path: Path) -> Model:
     return make
 
 
-# The server starts with the session, and imports TensorFlow while the first tests run.
+# The server starts with the session, and imports the exporter while the first tests are set up.
 @pytest.fixture(scope="session", autouse=True)
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[processes.Server]:
     """Returns the server that starts processes."""

@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -115,25 +115,25 @@ def _end_of(process_id: int) -> Iterator[Callable[[float], bool]]:
 class Process:
     """One started job."""
 
-    def __init__(self, server: Server, process_id: int, result_path: Path):
-        self._server = server
+    def __init__(self, parent: _Parent, process_id: int, result_path: Path):
+        self._parent = parent
         self.process_id = process_id
         self._result_path = result_path
 
     def wait(self) -> Outcome:
         """Returns when the process has ended or stopped."""
-        # The wait is not in the server, which answers other requests meanwhile. The end of the
+        # The wait is not in the parent, which answers other requests meanwhile. The end of the
         # process interrupts the wait, and a stop does not.
         pause_seconds = _FIRST_LOOK_SECONDS
         with _end_of(self.process_id) as has_ended:
-            while (status := self._server.ask({"look": self.process_id})) is None:
+            while (status := self._parent.ask({"look": self.process_id})) is None:
                 if has_ended(pause_seconds):
                     # Under strace, the parent learns of the end later than the tracer.
                     time.sleep(_FIRST_LOOK_SECONDS)
                 pause_seconds = min(2 * pause_seconds, _LONGEST_LOOK_SECONDS)
         if "code" not in status:
             return Outcome(signal=status.get("signal", 0), is_stopped=status.get("stopped", False))
-        assert status["code"] == 0, self._server.log_path.read_text()
+        assert status["code"] == 0, self._parent.log_path.read_text()
         return Outcome(**json.loads(self._result_path.read_text()))
 
     def send(self, number: signal.Signals) -> None:
@@ -141,17 +141,16 @@ class Process:
         os.kill(self.process_id, number)
 
 
-class Server:
-    """Starts processes; safe to use from several threads."""
+class _Parent:
+    """A process that forks the processes of jobs; safe to use from several threads."""
 
-    def __init__(self, process: subprocess.Popen[str], directory: Path):
+    def __init__(self, process: subprocess.Popen[str], log_path: Path):
         self._process = process
-        self._directory = directory
         self._guard = threading.Lock()
-        self.log_path = directory / "log"
+        self.log_path = log_path
 
     def ask(self, request: dict[str, Any]) -> Any:
-        """Returns the answer to a request; waits until the server has started."""
+        """Returns the answer to a request; waits until the process has started."""
         assert self._process.stdin
         assert self._process.stdout
         with self._guard:
@@ -161,15 +160,50 @@ class Server:
         assert line, "the server of processes has ended"
         return json.loads(line)
 
+
+class Server:
+    """Starts processes; safe to use from several threads.
+
+    Only the jobs that need TensorFlow are forks of a process that has imported it: the fork of a
+    process with so much memory takes as long as many an export.
+    """
+
+    def __init__(self, stack: contextlib.ExitStack, directory: Path):
+        self._stack = stack
+        self._directory = directory
+        self._guard = threading.Lock()
+        self._parents: dict[str, _Parent] = {}
+        # The process imports the exporter while the first tests are set up.
+        self._parent_of("plain")
+
+    def parent_for(self, options: Mapping[str, Any]) -> _Parent:
+        """Returns the process that forks jobs with these options, after its imports.
+
+        Args:
+            options: Keyword arguments of ModelExporter.
+        """
+        return self._parent_of("tensorflow" if options.get("as_text") else "plain")
+
+    def _parent_of(self, name: str) -> _Parent:
+        with self._guard:
+            if name not in self._parents:
+                directory = self._directory / name
+                process = self._stack.enter_context(child("tests.faults.child", directory))
+                self._parents[name] = parent = _Parent(process, directory / "log")
+                if name == "tensorflow":
+                    parent.ask({"import": name})
+            return self._parents[name]
+
     def start(self, job: Job) -> Process:
         """Starts a process for a job."""
+        parent = self.parent_for(job.options)
         result_path = self._directory / uuid.uuid4().hex
         is_disturbed = job.fault is not None or job.is_stopped
         lease_seconds = SHORT_LEASE_SECONDS if is_disturbed else LONG_LEASE_SECONDS
         request = dataclasses.asdict(job)
-        request |= {"result": str(result_path), "log": str(self.log_path)}
+        request |= {"result": str(result_path), "log": str(parent.log_path)}
         request["lease_seconds"] = job.lease_seconds or lease_seconds
-        return Process(self, self.ask({"start": request}), result_path)
+        return Process(parent, parent.ask({"start": request}), result_path)
 
     def run(self, job: Job) -> Outcome:
         """Runs a job to its end."""
@@ -179,8 +213,8 @@ class Server:
 @contextlib.contextmanager
 def server(directory: Path) -> Iterator[Server]:
     """Runs a server of processes."""
-    with child("tests.faults.child", directory) as process:
-        yield Server(process, directory)
+    with contextlib.ExitStack() as stack:
+        yield Server(stack, directory)
 
 
 def at_once(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:

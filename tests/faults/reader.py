@@ -99,6 +99,7 @@ class Reader:
             is_rolled_back: True if a person may withdraw the largest version.
         """
         self._base = base
+        self._is_local = base.local_path() is not None
         self._is_rolled_back = is_rolled_back
         self._exports = ExportDirectory(base)
         self._foreign = foreign
@@ -133,8 +134,8 @@ class Reader:
             assert not self.violations, self.violations
 
     def _poll_until_stopped(self) -> None:
-        is_local = self._base.local_path() is not None
-        while not self._stopped.wait(_LOCAL_POLL_SECONDS if is_local else _STORE_POLL_SECONDS):
+        seconds = _LOCAL_POLL_SECONDS if self._is_local else _STORE_POLL_SECONDS
+        while not self._stopped.wait(seconds):
             self.poll()
 
     def forgive_largest(self) -> None:
@@ -158,9 +159,8 @@ class Reader:
 
     def _poll(self) -> None:
         in_sight = []
-        for name, signature in self._listing():
-            version = version_of(name)
-            if version is None or not self._is_marked(signature):
+        for version, signature in self._listing():
+            if not self._is_marked(signature):
                 continue
             in_sight.append(version)
             if signature:
@@ -175,12 +175,13 @@ class Reader:
         entries = (self._base / str(version)).children()
         return any(entry.name in MARKERS for entry in entries)
 
-    def _listing(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
-        """Returns the names of directories in the base directory, and their signatures."""
-        if self._base.local_path():
+    def _listing(self) -> Iterable[tuple[int, Mapping[str, Any]]]:
+        """Returns the versions with a directory in the base directory, and their signatures."""
+        if self._is_local:
             for entry in self._base.children():
-                if entry.kind is Kind.DIRECTORY:
-                    yield entry.name, self._signature(self._base / entry.name)
+                version = version_of(entry.name)
+                if version is not None and entry.kind is Kind.DIRECTORY:
+                    yield version, self._signature(self._base / entry.name)
             return
         # A single listing shows a single moment of the store.
         directories: dict[str, dict[str, int]] = {}
@@ -188,7 +189,9 @@ class Reader:
             name, slash, rest = path.partition("/")
             if slash:
                 directories.setdefault(name, {})[rest] = size
-        yield from directories.items()
+        for name, signature in directories.items():
+            if (version := version_of(name)) is not None:
+                yield version, signature
 
     def _look(self, export: Export, signature: Mapping[str, Any]) -> None:
         """Records the problem of a visible version, if it has one."""
@@ -203,11 +206,11 @@ class Reader:
 
     def _is_marked(self, signature: Mapping[str, Any]) -> bool:
         # Every directory in a listing of a disk was visible, even if it has been retired since.
-        return self._base.local_path() is not None or any(marker in signature for marker in MARKERS)
+        return self._is_local or any(marker in signature for marker in MARKERS)
 
     def _signature(self, location: Location) -> Mapping[str, Any]:
         """Returns values that change when a version changes; empty if it does not exist."""
-        if not self._base.local_path():
+        if not self._is_local:
             return location.sizes()
         result: dict[str, Any] = {}
         with contextlib.suppress(FileNotFoundError):

@@ -52,6 +52,8 @@ class Scenario:
 
     def prepare(self, world: World, model: Model, server: Server, name: str) -> None:
         """Makes the exports before the run."""
+        # A run after a long import would find files that are old enough for a stamp.
+        server.parent_for(self.options)
         if self.before:
             rounds = [(model(f"before-{loss}"), loss) for loss in self.before]
             outcome = server.run(

@@ -217,6 +217,7 @@ def test_the_best_is_evaluated_again_on_other_examples(node: Node):
     assert decision.slice_count == 2
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("names", [None, ("mine", "theirs")])
 def test_noise_is_that_of_the_difference_though_the_best_was_no_baseline(
     node: Node, names: tuple[str, str] | None
@@ -258,6 +259,7 @@ def test_noise_is_that_of_the_difference_though_the_best_was_no_baseline(
     assert node.record().evaluation.uri == evaluated.uri
 
 
+@pytest.mark.e2e
 def test_two_models_that_are_not_the_baseline_are_not_evaluated_together(node: Node):
     """Evaluator accepts at most two models, so the best is evaluated alone for both names."""
     shared = node.shared
@@ -307,6 +309,7 @@ def test_without_examples_the_recorded_evaluation_is_compared_with(node: Node):
     assert decision.basis == pb.ExportDecision.RECORDED_OTHER_DATA
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("has_same_examples", [True, False])
 def test_a_best_that_cannot_be_evaluated(node: Node, has_same_examples: bool):
     shared = node.shared
@@ -411,6 +414,7 @@ def test_an_export_that_tensorflow_cannot_read_where_it_lies(
     assert evaluate(export, None) is reevaluated
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("executor", container.OUR_EXECUTORS)
 def test_a_container_evaluates_the_best_again(
     shared: Shared, tmp_path: Path, containers: Containers, executor: str

@@ -830,7 +830,7 @@ def test_killed_in_the_middle_of_a_file(
         publisher.wait()
     assert versions_of(base) == [8]
     (left,) = state_of(base)["staging"]
-    with base.lock(timeout_seconds=5):
+    with base.lock(timeout_seconds=60):
         (found,) = base.recover()
         assert left in found
         base.publish(9, files_of(model_path), record_of())

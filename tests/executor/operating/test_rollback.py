@@ -162,6 +162,20 @@ def test_the_next_writer_finishes_a_rollback(desk: Desk) -> None:
     assert desk.state.withdrawn[9].state == pb.Withdrawal.WITHDRAWN
 
 
+def test_no_number_is_given_twice(desk: Desk) -> None:
+    """The clock is behind, and the note of the largest version is lost."""
+    with desk.exports.lock():
+        desk.exports.withdrawals.begin(
+            Export(version=9, base=desk.exports.base), pb.Withdrawal(digest=desk.digest(9))
+        )
+    for _ in range(2):
+        (desk.exports.state / "largest_version").remove()
+        with desk.exports.lock():
+            # The first one finishes the withdrawal.
+            desk.exports.recover()
+            assert desk.exports.next_version(0.0) == 10
+
+
 def test_a_link_is_removed_and_its_target_stays(disk: Desk) -> None:
     base_path = plain.path_of(disk.exports.base)
     os.symlink(disk.model("elsewhere"), base_path / "12")

@@ -141,15 +141,18 @@ def test_a_file_that_no_server_reads_may_change(disk: LaterDisk, exports: Path):
     assert decision.warnings == []
 
 
-def test_a_changed_export_counts_for_no_cap(disk: LaterDisk, exports: Path):
+@pytest.mark.parametrize("changed", [[1000], [1000, 1001], [1000, 1001, 1002, 1003]])
+def test_a_changed_export_counts_for_no_cap(disk: LaterDisk, exports: Path, changed: list[int]):
     size = sum(map(len, read_files(exports / "1005").values()))
     manifest_size = size - len((exports / "1005" / RECORD_PATH).read_bytes())
-    overwrite(DATA, b"DATA")(exports / "1000")
-    # The oldest export goes first. It was changed, so the one after it goes in its place.
+    for version in changed:
+        overwrite(DATA, b"DATA")(exports / str(version))
+    # The oldest export goes first. It was changed, so the next unchanged one goes in its place.
     policy = retention_policy(max_bytes=5 * manifest_size)
     decision = exporter_of(disk, exports, policy).retire()
-    assert retired(decision) == [1001]
-    assert CHANGED in why_kept(decision)[1000]
+    assert retired(decision) == [changed[-1] + 1]
+    for version in changed:
+        assert CHANGED in why_kept(decision)[version]
 
 
 @pytest.mark.parametrize("content", [b"{", b"", b"[]"], ids=["damaged", "empty", "another"])

@@ -567,7 +567,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(common: Place) -> None:
             pass
         process.kill()
         process.wait()
-        with common.storage.lock(path, 10 if common.row.lock_is_lease else 0) as lease:
+        with common.storage.lock(path, 60 if common.row.lock_is_lease else 0) as lease:
             lease.check()
 
 
@@ -579,7 +579,7 @@ def test_a_process_that_slept_through_its_lease_knows(common: Place) -> None:
         assert process.stdin
         assert process.stdout
         process.send_signal(signal.SIGSTOP)
-        with common.again(lease_settings=OFTEN_RENEWED).lock(path, 10) as lease:
+        with common.again(lease_settings=OFTEN_RENEWED).lock(path, 60) as lease:
             process.send_signal(signal.SIGCONT)
             process.stdin.write("?\n")
             process.stdin.flush()

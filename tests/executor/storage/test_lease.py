@@ -112,7 +112,7 @@ def test_an_object_that_does_not_change_is_taken_over_after_its_own_lease() -> N
         thread.join(0.2)
         assert thread.is_alive()
     clock.now = 1101.0
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert b'"holder": "other"' not in (store.content or b"")
     waiter.__exit__(None, None, None)
@@ -170,7 +170,7 @@ def test_an_unreadable_object_that_does_not_age_is_taken_over_after_our_lease() 
         thread.join(0.2)
         assert thread.is_alive()
     clock.now = 1061.0
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     waiter.__exit__(None, None, None)
 
@@ -265,7 +265,7 @@ class Probe:
         self.problem = problem
 
     def __call__(self) -> None:
-        assert self.may_end.wait(10)
+        assert self.may_end.wait(60)
         if self.problem:
             raise self.problem
 
@@ -278,7 +278,7 @@ def test_a_check_waits_for_the_probe() -> None:
         checking.join(0.2)
         assert checking.is_alive()
         probe.may_end.set()
-        checking.join(10)
+        checking.join(60)
         assert not checking.is_alive()
     assert store.content is None
 

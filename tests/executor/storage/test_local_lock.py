@@ -48,7 +48,7 @@ def test_lock_excludes_other_processes_and_is_freed_when_they_are_killed(tmp_pat
         finally:
             holder.send_signal(signal.SIGKILL)
         holder.wait()
-    with local_lock.lock(path, 5):
+    with local_lock.lock(path, 60):
         pass
 
 

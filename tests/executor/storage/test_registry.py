@@ -11,6 +11,7 @@ import pytest
 from tests.executor.storage.memory import MemoryStorage
 from tfx_best_exporter.executor.storage import location_of, storage_of
 from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.registry import STORAGES, Registry, StorageRow
 
 
@@ -169,3 +170,8 @@ print(sorted({"tensorflow", "tfx", "google.cloud.storage"} & set(sys.modules)))
         "cannot access s3://bucket/model: s3:// needs the package boto3, which is not installed."
         " Run: pip install boto3\n[]\n"
     )
+
+
+def test_the_location_of_a_location_is_itself() -> None:
+    location = Location(MemoryStorage(), "b/model")
+    assert location_of(location) is location

@@ -127,7 +127,7 @@ def test_calls_at_once_wait_for_each_other():
     meeting = threading.Barrier(2)
 
     def arrive(number: int) -> int:
-        meeting.wait(10)
+        meeting.wait(60)
         return number
 
     assert transfer.at_once(Wide(), lambda: arrive(1), lambda: arrive(2)) == [1, 2]
@@ -137,7 +137,7 @@ def test_a_call_in_the_background_ends_with_its_context():
     may_end, ended = threading.Event(), []
 
     def work() -> None:
-        assert may_end.wait(10)
+        assert may_end.wait(60)
         ended.append(True)
 
     with transfer.in_background(work) as start:

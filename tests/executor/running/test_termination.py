@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tfx_best_exporter.executor import termination
+from tfx_best_exporter.executor.running import termination
 
 PROGRAM = """
 import contextlib, logging, os, sys, threading, time
-from tfx_best_exporter.executor import termination
+from tfx_best_exporter.executor.running import termination
 
 def say(word):
     print(word, flush=True)
