@@ -35,6 +35,7 @@ from tfx_best_exporter.executor.operating.operation import (
     newest_first,
     opened,
     record_of,
+    served_of,
     version_of,
 )
 from tfx_best_exporter.executor.storage.protocol import Kind
@@ -111,7 +112,7 @@ def rollback(
     target = None if to is None else version_of(to)
     unfinished = _unfinished(exports)
     with opened(exports, dry_run=dry_run):
-        if target is None and unfinished:
+        if unfinished and target in (None, _served_version(exports)):
             # The operator types the command of an interrupted rollback again. Without a target, a
             # second rollback would withdraw one version more.
             change = _finished(exports, unfinished)
@@ -196,6 +197,11 @@ def _unfinished(exports: ExportDirectory) -> list[int]:
         for version, withdrawal in sorted(withdrawn.items())
         if withdrawal.state == pb.Withdrawal.WITHDRAWING
     ]
+
+
+def _served_version(exports: ExportDirectory) -> int | None:
+    served = served_of(exports)
+    return served.export.version if served else None
 
 
 def _finished(exports: ExportDirectory, versions: Sequence[int]) -> Change:
