@@ -117,6 +117,8 @@ def rollback(
             # second rollback would withdraw one version more.
             change = _finished(exports, unfinished)
         else:
+            if not dry_run:
+                _check_repaired(exports)
             plan = _plan(exports, target)
             holds = () if until is None else (holding.sentence_of(until),)
             change = Change(
@@ -197,6 +199,20 @@ def _unfinished(exports: ExportDirectory) -> list[int]:
         for version, withdrawal in sorted(withdrawn.items())
         if withdrawal.state == pb.Withdrawal.WITHDRAWING
     ]
+
+
+def _check_repaired(exports: ExportDirectory) -> None:
+    """Checks that the repair has finished every operation that was interrupted."""
+    unfinished = [
+        withdrawal.version
+        for withdrawal in exports.withdrawals.all()
+        if withdrawal.state in (pb.Withdrawal.WITHDRAWING, pb.Withdrawal.RESTORING)
+    ]
+    if unfinished:
+        raise OperationError(
+            f"base directory must have no unfinished operation (got one on {listed(unfinished)})."
+            " `best-exporter status` shows the problem; try again once the storage answers."
+        )
 
 
 def _served_version(exports: ExportDirectory) -> int | None:

@@ -254,6 +254,30 @@ def test_refuses_a_base_directory_that_does_not_exist(desk: Desk) -> None:
     assert not other.exports.base.exists()
 
 
+def test_a_version_that_a_person_copied_back(desk: Desk) -> None:
+    rollback(desk.exports, **WHO)
+    kept = desk.exports.state / "withdrawn/9"
+    for path in kept.sizes():
+        desk.put(f"9/{path}", (kept / path).read(1 << 20))
+    assert desk.served == 9
+    rollback(desk.exports, **WHO)
+    assert desk.served == 8
+    restore(desk.exports, 9, **WHO)
+    assert desk.served == 9
+    assert desk.exports.verify(desk.exports.exports()[-1]) == []
+
+
+def test_refuses_while_an_operation_cannot_be_finished(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with desk.exports.lock():
+        desk.exports.withdrawals.begin(Export(version=9, base=desk.exports.base), pb.Withdrawal())
+    monkeypatch.setattr(desk.exports.withdrawals, "recover", lambda _: ["cannot finish"])
+    with pytest.raises(OperationError, match=r"must have no unfinished .* on version 9\)"):
+        rollback(desk.exports, to=7, **WHO)
+    assert desk.served == 9
+
+
 def test_restores(desk: Desk) -> None:
     before = {name: size for name, size in desk.files.items() if name[0].isdigit()}
     rollback(desk.exports, **WHO)
