@@ -128,6 +128,7 @@ def rollback(
             )
             if not dry_run:
                 if until is not None:
+                    exports.check_lease()
                     exports.operators.write_hold(holding.hold_of(order, until))
                 _withdraw(exports, plan, order)
                 log(exports, change, order, version=plan.target.version, best_version=plan.served)
