@@ -24,6 +24,8 @@ SCHEMA_VERSION = 1
 
 # Names of fields whose numbers are versions, or seconds since the epoch.
 _VERSIONS = frozenset({"version", "versions", "first", "second", "best_version", "to"})
+# Columns whose cells are wrapped if a terminal is too narrow.
+_WIDE = frozenset({"BASE", "FILE", "PROBLEM", "PROBLEMS", "WHY", "BY", "HOLD"})
 _TIMES = frozenset({"at", "since", "until"})
 
 
@@ -101,7 +103,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
             column.removesuffix(">"),
             justify="right" if is_number else "left",
             overflow="fold",
-            no_wrap=is_number or column in ("VERSION", "STATE", "DATE"),
+            no_wrap=is_number or column not in _WIDE,
         )
     for row in rows:
         grid.add_row(*(Text(wording.line(cell)) for cell in row))
