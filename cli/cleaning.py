@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,21 @@ from tfx_best_exporter.executor.exports.directory import ExportDirectory
 if TYPE_CHECKING:
     from tfx_best_exporter.executor.exports import retention
     from tfx_best_exporter.executor.operating.retiring import RetirePlan, RetireRow
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LockItem:
+    """The lock of a base directory.
+
+    Attributes:
+        base: Path or URI of the base directory.
+        owner: Process that holds the lock; None if it is free.
+        is_dead: True if the owner no longer renews the lock.
+    """
+
+    base: str
+    owner: str | None
+    is_dead: bool
 
 
 @click.command(
@@ -195,22 +211,22 @@ def lock(bases: tuple[ExportDirectory, ...], is_broken: bool, reason: str, how: 
         check_exists(exports.base)
         owner = exports.base.storage.lock_owner((exports.state / locking.LOCK).path)
         items.append(
-            {
-                "base": exports.base.uri,
-                "owner": owner.name if owner else None,
-                "is_dead": owner.is_dead if owner else False,
-            }
+            LockItem(
+                base=exports.base.uri,
+                owner=owner.name if owner else None,
+                is_dead=owner is not None and owner.is_dead,
+            )
         )
     if how.form != "table":
-        output.emit(how.form, "lock", items)
+        output.emit(how.form, "lock", [output.plain(item) for item in items])
         return
     output.table(
         ("BASE", "OWNER", "STATE"),
         (
             (
-                item["base"],
-                item["owner"] or "-",
-                "free" if item["owner"] is None else "dead" if item["is_dead"] else "held",
+                item.base,
+                item.owner or "-",
+                "free" if item.owner is None else "dead" if item.is_dead else "held",
             )
             for item in items
         ),

@@ -171,7 +171,7 @@ def history(
         output.emit(form, "history", [output.plain(each) for each in items])
         return
     front = ("BASE",) if len(bases) > 1 else ()
-    columns = (*front, "VERSION>", "STATE", "DATE", "REASON", "METRIC", "RUN OR OPERATOR")
+    columns = (*front, "VERSION>", "STATE", "DATE", "REASON", "METRIC", "BY")
     output.table(
         (*columns, "WHY") if why else columns,
         (

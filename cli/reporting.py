@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,35 @@ if TYPE_CHECKING:
     from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _MAX_POLICY_BYTES = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestItem:
+    """One logged run, beside the decision of another policy.
+
+    Attributes:
+        base: Path or URI of the base directory.
+        at: Time of the run, in seconds since the epoch.
+        run_id: Id of the run; empty if it is not known.
+        version: Version that the run exported or found served; None if there is none.
+        exported: True if the run exported its candidate.
+        reason: Reason of the decision.
+        would_export: True if the other policy exports the candidate; None if nobody can tell.
+        other_reason: Reason by the other policy, or "CANNOT_TELL".
+        other_explanation: Explanation by the other policy, or the value that is missing.
+        differs: True if the other policy is known to decide otherwise.
+    """
+
+    base: str
+    at: float
+    run_id: str
+    version: int | None
+    exported: bool
+    reason: str
+    would_export: bool | None
+    other_reason: str
+    other_explanation: str
+    differs: bool
 
 
 @click.command(
@@ -39,40 +69,40 @@ def backtest(base: ExportDirectory, policy: str, form: str) -> None:
 
     rows = replay.backtest(base, policy_of(policy))
     items = [
-        {
-            "base": base.base.uri,
-            "at": output.plain(row.logged.at, "at"),
-            "run_id": row.logged.run_id,
-            "version": output.plain(row.logged.version, "version"),
-            "exported": row.logged.exported,
-            "reason": row.logged.reason,
-            "would_export": row.would_export,
-            "other_reason": row.reason,
-            "other_explanation": row.explanation,
-            "differs": row.differs,
-        }
+        BacktestItem(
+            base=base.base.uri,
+            at=row.logged.at,
+            run_id=row.logged.run_id,
+            version=row.logged.version,
+            exported=row.logged.exported,
+            reason=row.logged.reason,
+            would_export=row.would_export,
+            other_reason=row.reason,
+            other_explanation=row.explanation,
+            differs=row.differs,
+        )
         for row in rows
     ]
     if form != "table":
-        output.emit(form, "backtest", items)
+        output.emit(form, "backtest", [output.plain(item) for item in items])
         return
     output.table(
         ("RUN", "DATE", "DECIDED", "OTHER POLICY", "DIFFERS", "WHY"),
         (
             (
-                row.logged.run_id or "-",
-                output.date(row.logged.at),
-                row.logged.reason,
-                row.reason,
-                "yes" if row.differs else "",
-                row.explanation,
+                item.run_id or "-",
+                output.date(item.at),
+                item.reason,
+                item.other_reason,
+                "yes" if item.differs else "",
+                item.other_explanation,
             )
-            for row in rows
+            for item in items
         ),
     )
-    differing = sum(row.differs for row in rows)
-    unknown = sum(row.would_export is None for row in rows)
-    click.echo(f"{differing} of {len(rows)} decisions differ; {unknown} cannot be told")
+    differing = sum(item.differs for item in items)
+    unknown = sum(item.would_export is None for item in items)
+    click.echo(f"{differing} of {len(items)} decisions differ; {unknown} cannot be told")
 
 
 def policy_of(path: str) -> pb.ComparePolicy:

@@ -23,6 +23,7 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.types import standard_component_specs as tfx_keys
 
+from tfx_best_exporter.component import operated
 from tfx_best_exporter.component.newest import PUSHED_MODEL, SCAN_SECONDS, NewestPushedModels
 from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.arguments import destination
@@ -93,7 +94,10 @@ def look_up(
         store, exports, pushed_models, pipeline_name, pushed_models_uri, problems
     )
     node = _Node(store=store, pipeline_name=pipeline_name, pushed_models_uri=pushed_models_uri)
-    warnings = _disagreements(node, exports, served.export, pushed_models, retired)
+    withdrawn = operated.follow(
+        node.operated(exports, problems), exports, served, _by_destination(pushed_models)
+    )
+    warnings = _disagreements(node, exports, served.export, pushed_models, retired | withdrawn)
     prior = _prior_export(node, served, newest, warnings)
     prior = _with_warnings(prior, problems)
     policy = _policy_of(exec_properties)
@@ -136,6 +140,27 @@ class _Node:
     def is_of_pipeline(self, artifact: mlmd.Artifact) -> bool:
         """Returns True if an artifact belongs to the pipeline; reads all attributions."""
         return _is_of_pipeline(self.store, artifact, self.pipeline_name)
+
+    def operated(self, exports: ExportDirectory, warnings: list[str]) -> operated.Node:
+        """Returns the same node for following the operations of persons.
+
+        Args:
+            exports: The base directory.
+            warnings: List that gets a warning for each copy that is kept.
+        """
+
+        def delete(artifact: mlmd.Artifact) -> None:
+            for each in _not_named([artifact], exports, warnings):
+                _delete(self.store, each)
+
+        return operated.Node(
+            store=self.store,
+            pipeline_name=self.pipeline_name,
+            owns=self.is_of_pipeline,
+            is_copy=lambda artifact: _is_below(artifact.uri, self.pushed_models_uri),
+            delete=delete,
+            at=lambda uri: _pushed_model_at(self.store, uri),
+        )
 
     def owns(self, artifact: mlmd.Artifact) -> bool:
         """Returns True if an artifact lies in the node's directory, or belongs to the pipeline."""
@@ -321,6 +346,15 @@ def _disagreements(
 def _pushed_model_at(store: MetadataStore, uri: str) -> mlmd.Artifact | None:
     artifacts = store.get_artifacts_by_uri(uri) if uri else []
     return next((item for item in artifacts if item.type == PUSHED_MODEL), None)
+
+
+def _by_destination(pushed_models: Sequence[mlmd.Artifact]) -> dict[str, list[mlmd.Artifact]]:
+    """Returns the PushedModels that were pushed, by the URI of their version."""
+    found: dict[str, list[mlmd.Artifact]] = {}
+    for artifact in pushed_models:
+        if destination_uri := _destination_of(artifact):
+            found.setdefault(destination_uri, []).append(artifact)
+    return found
 
 
 def _destination_of(artifact: mlmd.Artifact) -> str:
@@ -544,7 +578,7 @@ def _delete(store: MetadataStore, artifact: mlmd.Artifact) -> None:
         )
         return
     _set_state(store, artifact, mlmd.Artifact.DELETED)
-    _logger.info("deleted %s: its export was retired", shown(artifact.uri))
+    _logger.info("deleted %s: its export was deleted", shown(artifact.uri))
 
 
 def _set_state(store: MetadataStore, artifact: mlmd.Artifact, state: int) -> None:

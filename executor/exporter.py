@@ -21,6 +21,7 @@ from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.operating.desk import Desk, evaluation_of
 from tfx_best_exporter.executor.operating.operation import check_exists, export_of, version_of
+from tfx_best_exporter.executor.operating.view import View
 from tfx_best_exporter.executor.reports import message
 from tfx_best_exporter.executor.running.observe import (
     CandidateModel,
@@ -44,7 +45,7 @@ from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
-class ModelExporter(Desk):
+class ModelExporter(Desk, View):
     """Exports a model if it is better than the model being served, and retires old exports.
 
     Example:

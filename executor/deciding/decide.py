@@ -236,12 +236,13 @@ def _unknown_best(situation: Situation) -> Decision | None:
     is_required = policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA
     if policy.on_unknown_best == pb.ComparePolicy.EXPORT and not is_required:
         return None
+    # Only a version without a record can be adopted.
+    adopt = "" if best.problem else "run `best-exporter adopt` with its evaluation, "
     # An evaluation needs a version whose content is known, and REQUIRE_SAME_DATA overrides EXPORT.
     first = (
         "repair this version"
         if best.is_unknown
-        else "pass examples, so that the best is evaluated on them, record its evaluation with"
-        " `best-exporter adopt`"
+        else f"{adopt}pass examples, so that the best is evaluated on them"
     )
     setting = (
         "set compare_policy.on_unknown_best to EXPORT and compare_policy.comparability to"

@@ -79,7 +79,8 @@ class Withdrawals:
     def begin(self, export: Export, withdrawal: pb.Withdrawal) -> None:
         """Rejects the model of a version, and notes that the version is to be withdrawn.
 
-        From now on, the next writer finishes the withdrawal if `finish` is not called.
+        From now on, the next writer finishes the withdrawal if `finish` is not called. No earlier
+        withdrawal of the version may be unfinished.
 
         Raises:
             LeaseLostError: Another writer took over the lock.
@@ -90,6 +91,10 @@ class Withdrawals:
         if not self._base.storage.has_atomic_rename:
             withdrawal.files[:] = sorted(export.location.sizes())
         self._check_lease()
+        kept = self._kept(export.version)
+        if _is_there(kept):
+            # A person has copied these files back, and now takes the copy out of service.
+            kept.remove()
         if withdrawal.digest:
             self._operators.write_rejection(
                 pb.Rejection(

@@ -36,6 +36,7 @@ from tfx_best_exporter.executor.operating.operation import (
     newest_first,
     opened,
     record_of,
+    served_of,
     version_of,
 )
 from tfx_best_exporter.executor.storage.protocol import Kind
@@ -112,11 +113,13 @@ def rollback(
     target = None if to is None else version_of(to)
     unfinished = _unfinished(exports)
     with opened(exports, dry_run=dry_run):
-        if target is None and unfinished:
+        if unfinished and target in (None, _served_version(exports)):
             # The operator types the command of an interrupted rollback again. Without a target, a
             # second rollback would withdraw one version more.
             change = _finished(exports, unfinished)
         else:
+            if not dry_run:
+                _check_repaired(exports)
             plan = _plan(exports, target)
             holds = () if until is None else (holding.sentence_of(until),)
             change = Change(
@@ -126,6 +129,7 @@ def rollback(
             )
             if not dry_run:
                 if until is not None:
+                    exports.check_lease()
                     exports.operators.write_hold(holding.hold_of(order, until))
                 _withdraw(exports, plan, order)
                 log(exports, change, order, version=plan.target.version, best_version=plan.served)
@@ -197,6 +201,25 @@ def _unfinished(exports: ExportDirectory) -> list[int]:
         for version, withdrawal in sorted(withdrawn.items())
         if withdrawal.state == pb.Withdrawal.WITHDRAWING
     ]
+
+
+def _check_repaired(exports: ExportDirectory) -> None:
+    """Checks that the repair has finished every operation that was interrupted."""
+    unfinished = [
+        withdrawal.version
+        for withdrawal in exports.withdrawals.all()
+        if withdrawal.state in (pb.Withdrawal.WITHDRAWING, pb.Withdrawal.RESTORING)
+    ]
+    if unfinished:
+        raise OperationError(
+            f"base directory must have no unfinished operation (got one on {listed(unfinished)})."
+            " `best-exporter status` shows the problem; try again once the storage answers."
+        )
+
+
+def _served_version(exports: ExportDirectory) -> int | None:
+    served = served_of(exports)
+    return served.export.version if served else None
 
 
 def _finished(exports: ExportDirectory, versions: Sequence[int]) -> Change:

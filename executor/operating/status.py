@@ -49,7 +49,7 @@ class Problem:
     """One problem of a base directory.
 
     Attributes:
-        code: One of the codes of this module.
+        code: Code that programs can compare with, for example "BROKEN".
         text: One sentence, and another one that says what to do.
     """
 
@@ -59,7 +59,14 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One recorded metric of the overall slice, with the ends of its confidence interval."""
+    """One recorded metric of the overall slice.
+
+    Attributes:
+        name: Name with output, sub key and aggregation.
+        value: The value.
+        lower: Lower end of the confidence interval; None without one.
+        upper: Upper end of the confidence interval; None without one.
+    """
 
     name: str
     value: float
@@ -105,7 +112,14 @@ class ServedVersion:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """A hold: who, why, since when and until when, in seconds since the epoch."""
+    """A hold of a base directory.
+
+    Attributes:
+        operator: Operator who gave the command.
+        reason: Reason in the operator's own words.
+        since: Time of the command, in seconds since the epoch; None if it is not known.
+        until: End of the hold, in seconds since the epoch; None until somebody releases it.
+    """
 
     operator: str
     reason: str
@@ -312,8 +326,8 @@ def _problems_of(
         if served.origin == "edited":
             text = (
                 f"version {served.version} was edited in place: {found.problem}. Runs do not know"
-                " the evaluation of these files. Export the model again, or write a record with"
-                f" best-exporter adopt {base} {served.version}."
+                " the evaluation of these files. Publish the model again with best-exporter promote"
+                f" {base} MODEL, or take it out of service with best-exporter rollback {base}."
             )
             yield Problem(code=EDITED, text=text)
         if served.digest in state.rejected:

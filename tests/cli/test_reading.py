@@ -79,7 +79,7 @@ def test_status_shows_who_holds_and_who_works(world: World) -> None:
 
 def test_history(world: World) -> None:
     assert invoke("history", world.base).stdout == (
-        "   VERSION  STATE    DATE                  REASON        METRIC    RUN OR OPERATOR\n"
+        "   VERSION  STATE    DATE                  REASON        METRIC    BY\n"
         "         -  refused  2026-11-24 00:00 UTC  NOT_BETTER    auc 0.91  run-3\n"
         "1795392000  SERVED   2026-11-23 00:00 UTC  BETTER        auc 0.93  run-2\n"
         "1795305600  kept     2026-11-22 00:00 UTC  FIRST_EXPORT  auc 0.9   run-1\n"

@@ -31,9 +31,13 @@ VARIABLES = "variables/variables.data-00000-of-00001"
 
 @dataclasses.dataclass(kw_only=True)
 class World:
-    """A base directory, the models that were offered to it, and the time of the next run."""
+    """A base directory, the models that were offered to it, and the time of the next run.
+
+    `uri` is the URI of the base directory if it is mounted; see `executor.storage.mount`.
+    """
 
     root: Path
+    uri: str = ""
     now: float = START
     runs: int = 0
     versions: list[int] = dataclasses.field(default_factory=list)
@@ -44,7 +48,7 @@ class World:
 
     @property
     def exports(self) -> ExportDirectory:
-        return ExportDirectory(location_of(str(self.base)))
+        return ExportDirectory(location_of(self.uri or str(self.base)))
 
     def model(self, name: str) -> Path:
         """Returns a model that differs from all others; writes it if it does not exist."""
@@ -58,7 +62,7 @@ class World:
         """Offers a model to the base directory, a day after the run before."""
         self.runs += 1
         exporter = ModelExporter(
-            self.base,
+            self.uri or self.base,
             compare_policy=arguments.pop("policy", MADE),
             exports_to_keep=arguments.pop("exports_to_keep", None),
             clock=lambda: self.now,

@@ -17,6 +17,7 @@ from tfx.types import standard_artifacts
 
 from tests.tfx_runs import Candidate, PipelineRuns, exec_properties, keep_latest
 from tfx_best_exporter.component import history
+from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.policies import compare_policy, smaller
 from tfx_best_exporter.executor.storage import location_of, registry
@@ -825,3 +826,46 @@ def test_what_newer_ml_metadata_cannot_do_is_not_asked_of_it():
     sources = [path.read_text() for path in package.glob("*.py")]
     assert len(sources) > 3
     assert not any("filter_query" in source for source in sources)
+
+
+# Operations of persons.
+
+
+def test_the_operations_of_persons_are_followed(runs: PipelineRuns):
+    first = runs.export(runs.candidate(1.0, 0.5))
+    second = runs.export(runs.candidate(2.0, 0.4))
+    exporter = ModelExporter(runs.base_directory)
+    exporter.rollback(reason="R", operator="ann")
+    found = prior_of(runs)
+    # The rollback is no disagreement between ML Metadata and the base directory.
+    assert found["warnings"] == []
+    assert found["version"] == first.decision.version
+    assert state_of(runs, second.pushed_model) == mlmd.Artifact.MARKED_FOR_DELETION
+    exporter.restore(second.decision.version, reason="R", operator="ann")
+    look_up(runs)
+    assert state_of(runs, second.pushed_model) == LIVE
+    exporter.rollback(reason="R", operator="ann")
+    exports = ExportDirectory(location_of(runs.base_directory))
+    with exports.lock():
+        exports.withdrawals.purge(second.decision.version)
+    look_up(runs)
+    assert state_of(runs, second.pushed_model) == DELETED
+    assert not Path(second.pushed_model.uri).exists()
+    assert Path(first.pushed_model.uri).exists()
+
+
+def test_a_promoted_model_is_registered(runs: PipelineRuns):
+    runs.export(runs.candidate(1.0, 0.5))
+    hotfix = runs.train(3.0)
+    (version,) = (
+        ModelExporter(runs.base_directory)
+        .promote(f"{hotfix.uri}/Format-Serving", {"loss": 0.9}, reason="R", operator="ann")
+        .versions
+    )
+    look_up(runs)
+    found = prior_of(runs)
+    assert (found["version"], found["warnings"]) == (version, [])
+    uri = str(runs.base_directory / str(version))
+    assert found["pushed_model_uri"] == uri
+    [registered] = runs.store.get_artifacts_by_uri(uri)
+    assert registered.state == LIVE

@@ -36,6 +36,7 @@ from tfx_best_exporter.executor.operating.rollback import restore, rollback
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 EVALUATION = EvalResult.from_mapping({"loss": 0.5})
@@ -236,3 +237,26 @@ def test_killed_at_every_step(case: Case, is_disk: bool, tmp_path: Path) -> None
         number += 1
     # The file of the operator and the log.
     assert number >= 2
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_lost_lock_changes_nothing(case: Case, tmp_path: Path) -> None:
+    """Another writer takes over right after the repair."""
+    desk = Desk(base_of(False, tmp_path / "desk", None), tmp_path)
+    for version in (7, 8, 9):
+        desk.publish(version)
+    case.prepare(desk)
+    before = desk.files
+    bucket = Bucket(tmp_path / "desk")
+    exports = ExportDirectory(bucket.location("base"))
+    recover = exports.recover
+
+    def recovered() -> tuple[str, ...]:
+        result = recover()
+        bucket.lease = None
+        return result
+
+    exports.recover = recovered
+    with pytest.raises(LeaseLostError):
+        case.act(desk, exports)
+    assert desk.files == before

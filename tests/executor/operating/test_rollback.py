@@ -8,6 +8,8 @@ import pytest
 
 from tests.executor import plain
 from tests.executor.operating.desk import NOW, WHO, Desk, who
+from tests.faults.storages import SteppedStorage
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
 from tfx_best_exporter.executor.exports.versions import Export, Status
 from tfx_best_exporter.executor.operating.operation import OperationError
@@ -61,6 +63,15 @@ def test_serves_no_version_between(disk: Desk, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(disk.exports.withdrawals, "finish", watched)
     rollback(disk.exports, to=7, **WHO)
     assert served == [9, 7]
+
+
+def test_is_one_rename_on_a_disk(disk: Desk) -> None:
+    storage = SteppedStorage(disk.exports.base.storage)
+    rollback(ExportDirectory(Location(storage, disk.exports.base.path)), **WHO)
+    names = [step.name for step in storage.steps]
+    assert names.count("rename") == 1
+    # The others are small files: the rejection, the withdrawal before and after, stamps, the log.
+    assert {*names} == {"lock", "write", "rename", "unlock"}
 
 
 @pytest.mark.parametrize("to", [None, 7, 8])
@@ -140,17 +151,27 @@ def test_another_recipe_of_the_served_model_is_rejected(desk: Desk) -> None:
     assert {*desk.state.rejected} == {desk.digest(10)}
 
 
-def test_an_interrupted_rollback_is_finished_and_not_repeated(desk: Desk) -> None:
+@pytest.mark.parametrize("to", [None, 8])
+def test_an_interrupted_rollback_is_finished_and_not_repeated(desk: Desk, to: int | None) -> None:
     export = Export(version=9, base=desk.exports.base)
     with desk.exports.lock():
         desk.exports.withdrawals.begin(
             export, pb.Withdrawal(digest=desk.digest(9), action=pb.OperatorAction(operator="bob"))
         )
     assert desk.served == 9
-    change = rollback(desk.exports, **WHO)
+    change = rollback(desk.exports, to=to, **WHO)
     assert change.versions == (9,)
     assert "bob" in change.sentences[0]
     assert desk.served == 8
+
+
+def test_an_older_target_than_that_of_the_interrupted_rollback(desk: Desk) -> None:
+    with desk.exports.lock():
+        desk.exports.withdrawals.begin(
+            Export(version=9, base=desk.exports.base), pb.Withdrawal(digest=desk.digest(9))
+        )
+    assert rollback(desk.exports, to=7, **WHO).versions == (8,)
+    assert (desk.versions, desk.served) == ([7], 7)
 
 
 def test_the_next_writer_finishes_a_rollback(desk: Desk) -> None:
@@ -231,6 +252,30 @@ def test_refuses_a_base_directory_that_does_not_exist(desk: Desk) -> None:
     with pytest.raises(OperationError, match=r"^base directory must exist"):
         rollback(other.exports, **WHO)
     assert not other.exports.base.exists()
+
+
+def test_a_version_that_a_person_copied_back(desk: Desk) -> None:
+    rollback(desk.exports, **WHO)
+    kept = desk.exports.state / "withdrawn/9"
+    for path in kept.sizes():
+        desk.put(f"9/{path}", (kept / path).read(1 << 20))
+    assert desk.served == 9
+    rollback(desk.exports, **WHO)
+    assert desk.served == 8
+    restore(desk.exports, 9, **WHO)
+    assert desk.served == 9
+    assert desk.exports.verify(desk.exports.exports()[-1]) == []
+
+
+def test_refuses_while_an_operation_cannot_be_finished(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with desk.exports.lock():
+        desk.exports.withdrawals.begin(Export(version=9, base=desk.exports.base), pb.Withdrawal())
+    monkeypatch.setattr(desk.exports.withdrawals, "recover", lambda _: ["cannot finish"])
+    with pytest.raises(OperationError, match=r"must have no unfinished .* on version 9\)"):
+        rollback(desk.exports, to=7, **WHO)
+    assert desk.served == 9
 
 
 def test_restores(desk: Desk) -> None:

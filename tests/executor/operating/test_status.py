@@ -132,7 +132,7 @@ def test_a_version_that_was_edited(desk: Desk) -> None:
     assert codes(desk) == (1, [statuses.EDITED])
     assert result.served is not None
     assert result.served.origin == "edited"
-    assert f"best-exporter adopt {desk.exports.base} 9" in result.problems[0].text
+    assert f"best-exporter promote {desk.exports.base} MODEL" in result.problems[0].text
 
 
 def test_a_rejected_version_that_is_served(desk: Desk) -> None:
