@@ -43,7 +43,8 @@ class BaseType(click.ParamType):
             return value
         try:
             check_base_directory(str(value))
-            return ExportDirectory(location_of(str(value)))
+            state = ctx.find_root().params.get("state_directory") if ctx else None
+            return ExportDirectory(location_of(str(value)), location_of(state) if state else None)
         except (ValueError, ModuleNotFoundError) as error:
             self.fail(str(error), param, ctx)
 

@@ -20,7 +20,7 @@ from tfx_best_exporter.executor.arguments import destination, messages
 from tfx_best_exporter.executor.arguments import user_functions as functions
 from tfx_best_exporter.executor.arguments.errors import FieldTypeError, FieldValueError, within
 from tfx_best_exporter.executor.deciding import policy as policy_lib
-from tfx_best_exporter.executor.deciding import rules
+from tfx_best_exporter.executor.deciding import rules, significance
 from tfx_best_exporter.executor.deciding.compare_function import (
     COMPARE_FN_PARAMETERS,
     check_one_policy,
@@ -73,6 +73,25 @@ def check_channels(**channels: object) -> None:
                 f"{name} must be a channel (got {channel!r}). Pass an output of a component, for"
                 f" example {_USUAL_OUTPUTS[name]}."
             )
+
+
+def state_directory_of(state_directory: str | None) -> str | None:
+    """Returns the argument state_directory, checked as far as that is possible without storage.
+
+    Raises:
+        TypeError: The argument is no str.
+        ValueError: The argument is no path or URI.
+    """
+    if state_directory is None:
+        return None
+    if not isinstance(state_directory, str) or not state_directory:
+        raise TypeError(
+            f"state_directory must be a path or a URI (got {state_directory!r}). Leave it out for"
+            " .best_exporter in the base directory."
+        )
+    with within("state_directory"):
+        destination.check_base_directory(state_directory)
+    return state_directory
 
 
 def splits_of(example_splits: object, examples: object) -> str | None:
@@ -305,6 +324,10 @@ def _check_guardrail_for_event_files(guardrail: pb.Guardrail) -> None:
     if guardrail.HasField("every_slice_min_examples"):
         with within("every_slice_min_examples"):
             raise _never_met(guardrail.every_slice_min_examples, "have no slices")
+    if guardrail.HasField("significance"):
+        with within("significance"):
+            alpha = significance.alpha_of(guardrail.significance)
+            raise _never_met(alpha, "have no confidence intervals")
 
 
 def _never_met(value: object, why: str) -> FieldValueError:

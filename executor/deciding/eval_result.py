@@ -14,6 +14,7 @@ from tfx_best_exporter.executor.arguments.errors import (
     PathError,
     within,
 )
+from tfx_best_exporter.executor.deciding.evaluated_data import EvaluatedData
 from tfx_best_exporter.executor.deciding.metric_key import (
     EXAMPLE_COUNT,
     LEAST_SUB_KEYS,
@@ -42,26 +43,6 @@ __all__ = [
     "Provenance",
     "SliceKey",
 ]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluatedData:
-    """The data of an evaluation; empty fields are not known.
-
-    Attributes:
-        examples_uri: URI of the Examples artifact.
-        splits: Names of the evaluated splits.
-        eval_config_digest: Digest of the eval config without its models. The same metrics, slices
-            and labels have the same digest.
-    """
-
-    examples_uri: str = ""
-    splits: tuple[str, ...] = ()
-    eval_config_digest: str = ""
-
-    def is_same(self, other: EvaluatedData) -> bool:
-        """Returns True if both are known and have the same examples and eval config."""
-        return bool(self.examples_uri and self.eval_config_digest) and self == other
 
 
 class MissingMetricError(PathError, KeyError):
@@ -421,11 +402,7 @@ class EvalResult(Mapping[str, float]):
             example_count=proto.example_count if proto.HasField("example_count") else None,
             model_name=proto.model_name,
             slices=slices,
-            data=EvaluatedData(
-                examples_uri=proto.data.examples_uri,
-                splits=tuple(proto.data.splits),
-                eval_config_digest=proto.data.eval_config_digest,
-            ),
+            data=EvaluatedData.from_proto(proto.data),
             evaluated_at=(
                 proto.evaluated_at.ToNanoseconds() / 1e9 if proto.HasField("evaluated_at") else None
             ),
@@ -439,10 +416,8 @@ class EvalResult(Mapping[str, float]):
             example_count=self.example_count,
             model_name=self.model_name,
         )
-        if self.data != _UNKNOWN_DATA:
-            proto.data.examples_uri = self.data.examples_uri
-            proto.data.splits.extend(self.data.splits)
-            proto.data.eval_config_digest = self.data.eval_config_digest
+        if self.data != _UNKNOWN_DATA or self.data.span is not None:
+            proto.data.CopyFrom(self.data.to_proto())
         if self.evaluated_at is not None:
             proto.evaluated_at.FromNanoseconds(int(self.evaluated_at * 1e9))
         for key, value in sorted(self._metrics.items(), key=lambda item: str(item[0])):
@@ -463,7 +438,9 @@ _DETAILS = ("model_name", "output_name", "sub_key", "aggregation", "example_weig
 
 
 def _in_order(details: Collection[str]) -> str:
-    return " and ".join(each for each in _DETAILS if each in details)
+    # The function `metric` has one argument for each kind of sub_key.
+    names = {"sub_key": "sub_key (class_id, k or top_k)"}
+    return " and ".join(names.get(each, each) for each in _DETAILS if each in details)
 
 
 class _MetricsByKey(Mapping[MetricKey, MetricValue]):

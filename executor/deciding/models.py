@@ -24,6 +24,7 @@ _EXPORTING = frozenset(
         pb.ExportDecision.BEST_UNKNOWN_EXPORTED,
         pb.ExportDecision.FORCED,
         pb.ExportDecision.REEXPORTED,
+        pb.ExportDecision.BEST_TOO_OLD,
     )
 )
 
@@ -31,6 +32,7 @@ _VETOES = (
     pb.ExportDecision.SIGNATURES_CHANGED,
     pb.ExportDecision.GUARDRAIL_FAILED,
     pb.ExportDecision.AWAITING_APPROVAL,
+    pb.ExportDecision.EXPORTED_RECENTLY,
 )
 
 
@@ -108,6 +110,8 @@ class Best:
             had one.
         record: Record of the export; None for a foreign one.
         model_uri: URI of the Model that a foreign best was pushed from; empty if not known.
+        is_unknown: True if it is not known which content is served: the version cannot be read, or
+            two names have its number. No evaluation can be of a content that is not known.
         serving_problems: Reasons why a model server cannot run it.
         is_released: True if an operator allowed candidates to replace a forced or promoted model by
             the usual rules.
@@ -126,6 +130,7 @@ class Best:
     problem: str = ""
     record: pb.ExportRecord | None = None
     model_uri: str = ""
+    is_unknown: bool = False
     serving_problems: tuple[str, ...] = ()
     is_released: bool = False
 
@@ -157,8 +162,8 @@ class Best:
 class Observation:
     """Everything that a run has read: all input of a decision except the policy and the time.
 
-    A decision depends only on candidate, best, being_written, hold and rejection. The other fields
-    are for acting and reporting.
+    A decision depends only on candidate, best, being_written, hold, rejection and the time of
+    latest_record. The other fields are for acting and reporting.
 
     Attributes:
         candidate: The model that may be exported.

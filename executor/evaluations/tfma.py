@@ -43,6 +43,7 @@ def from_tfma(
     *,
     examples_uri: str = "",
     splits: Sequence[str] = (),
+    span: int | None = None,
     work_path: Path | None = None,
 ) -> EvalResult:
     """Returns the candidate's metrics from a TFMA evaluation, as Evaluator writes it.
@@ -62,6 +63,7 @@ def from_tfma(
         examples_uri: URI of the evaluated examples; empty if the caller does not know it. TFMA
             does not record it.
         splits: Names of the evaluated splits.
+        span: Span of the evaluated examples; None if the caller does not know it.
         work_path: Directory for copies of files that are not on this machine; it must be used for
             this evaluation only. None removes the copies after reading.
 
@@ -72,7 +74,11 @@ def from_tfma(
     if work_path is None:
         with tempfile.TemporaryDirectory(prefix="best_exporter-") as directory:
             return from_tfma(
-                evaluation_uri, examples_uri=examples_uri, splits=splits, work_path=Path(directory)
+                evaluation_uri,
+                examples_uri=examples_uri,
+                splits=splits,
+                span=span,
+                work_path=Path(directory),
             )
     uri = str(evaluation_uri)
     location = location_of(uri)
@@ -98,7 +104,10 @@ def from_tfma(
         uri=uri,
         source=pb.Evaluation.TFMA,
         data=EvaluatedData(
-            examples_uri=examples_uri, splits=tuple(splits), eval_config_digest=run.digest
+            examples_uri=examples_uri,
+            splits=tuple(splits),
+            eval_config_digest=run.digest,
+            span=span,
         ),
         model_paths=types.MappingProxyType(run.model_paths),
     )

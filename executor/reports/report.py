@@ -56,9 +56,12 @@ _REASONS: Mapping[int, str] = {
     _Decision.ON_HOLD: "an operator holds exports to this base directory",
     _Decision.REJECTED: "an operator has rejected this model",
     _Decision.AWAITING_APPROVAL: "staged until a person approves it",
+    _Decision.EXPORTED_RECENTLY: "the last export was too short a time ago",
+    _Decision.BEST_TOO_OLD: "the best is too old, and the candidate is not much worse",
+    _Decision.OLDER_DATA: "the best was evaluated on newer data",
 }
 # Results of ordinary runs. Every other reason not to export needs a person's attention.
-_ORDINARY = (_Decision.NOT_BETTER, _Decision.NOT_SIGNIFICANT)
+_ORDINARY = (_Decision.NOT_BETTER, _Decision.NOT_SIGNIFICANT, _Decision.EXPORTED_RECENTLY)
 
 
 def to_html(decision: pb.ExportDecision) -> str:

@@ -188,6 +188,20 @@ def policy(value: pb.ComparePolicy) -> Iterator[tuple[str, str]]:
     if value.max_best_evaluation_age_seconds:
         age = _duration(value.max_best_evaluation_age_seconds)
         yield "Age", f"The best's recorded evaluation is at most {age} old."
+    if value.max_best_age_seconds:
+        age = _duration(value.max_best_age_seconds)
+        yield (
+            "Old best",
+            (
+                f"A best that is more than {age} old is replaced by a candidate that is not worse"
+                f" by more than {number(value.old_best_margin)}."
+            ),
+        )
+    if value.allow_older_data:
+        yield "Older data", "The candidate's data may be older than the best's."
+    if value.min_seconds_between_exports:
+        interval = _duration(value.min_seconds_between_exports)
+        yield "Interval", f"At least {interval} between two exports."
     if value.force:
         yield "Force", f"The candidate is exported even if it is not better: {value.force}"
 

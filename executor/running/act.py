@@ -12,7 +12,7 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Best
 from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.evaluations import tfma
-from tfx_best_exporter.executor.exports import resave, retention, saved_model
+from tfx_best_exporter.executor.exports import links, resave, retention, saved_model
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.records import (
     EVALUATION_DIRECTORY,
@@ -285,7 +285,7 @@ def plan_retirement(
     """
     exports = settings.exports.exports()
     warnings: list[str] = []
-    linked = linked_versions(exports)
+    linked = linked_versions(exports, links.targets_in(settings.exports.base))
     numbers = collections.Counter(export.version for export in exports)
     retained = {
         export.version: _retained(
@@ -347,10 +347,15 @@ def _checked_plan(
     plan = plan_of()
     while unchecked := {item.version for item in plan.retire} - checked:
         restored = settings.exports.restored_versions()
+        doomed = [Export(version=item.version, base=settings.exports.base) for item in plan.retire]
+        others = (export.location for export in settings.exports.exports() if export not in doomed)
+        linked = linked_versions(doomed, links.targets_below(others))
         for version in sorted(unchecked):
             export = Export(version=version, base=settings.exports.base)
             if version in restored:
                 exports[version] = dataclasses.replace(exports[version], is_restored=True)
+            elif version in linked:
+                exports[version] = dataclasses.replace(exports[version], is_linked=True)
             elif not _check(settings, export, unchanged):
                 exports[version] = dataclasses.replace(exports[version], is_as_recorded=False)
         checked |= unchecked

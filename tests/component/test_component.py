@@ -807,6 +807,14 @@ BOTH = elsewhere("compare_fn", "both")
                     ),
                 ),
                 (
+                    "guardrails[0].significance",
+                    "0.1",
+                    "have no confidence intervals",
+                    policies.compare_policy(
+                        AUC, guardrails=[policies.at_least("auc", max_regression=0.1, alpha=0.1)]
+                    ),
+                ),
+                (
                     "comparability",
                     "'REQUIRE_SAME_DATA'",
                     "do not identify the data that was evaluated",

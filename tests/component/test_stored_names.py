@@ -61,6 +61,7 @@ PROTO = {
         "max_relative_regression": 5,
         "slices": 6,
         "every_slice_min_examples": 7,
+        "significance": 80,
     },
     "tfx_best_exporter.ComparePolicy": {
         "metric": 1,
@@ -75,6 +76,10 @@ PROTO = {
         "max_best_evaluation_age_seconds": 10,
         "approval": 11,
         "force_model": 12,
+        "min_seconds_between_exports": 80,
+        "allow_older_data": 81,
+        "max_best_age_seconds": 82,
+        "old_best_margin": 83,
     },
     "tfx_best_exporter.ComparePolicy.OnUnknownBest": {
         "ON_UNKNOWN_BEST_UNSPECIFIED": 0,
@@ -108,6 +113,7 @@ PROTO = {
         "examples_uri": 1,
         "splits": 2,
         "eval_config_digest": 3,
+        "span": 80,
     },
     "tfx_best_exporter.Evaluation": {
         "uri": 1,
@@ -244,6 +250,9 @@ PROTO = {
         "ON_HOLD": 20,
         "REJECTED": 21,
         "AWAITING_APPROVAL": 22,
+        "EXPORTED_RECENTLY": 50,
+        "OLDER_DATA": 51,
+        "BEST_TOO_OLD": 52,
     },
     "tfx_best_exporter.ExportDecision.Basis": {
         "BASIS_UNSPECIFIED": 0,
@@ -452,6 +461,7 @@ def test_stored_names():
             "push_destination",
             "retention_policy",
             "serving_signatures_fn",
+            "state_directory",
             "unservable",
         ],
     }
@@ -479,6 +489,7 @@ def test_stored_names():
         "ASSETS_EXTRA_KEY": "assets_extra",
         "AS_TEXT_KEY": "as_text",
         "UNSERVABLE_KEY": "unservable",
+        "STATE_DIRECTORY_KEY": "state_directory",
         "BEST_FINGERPRINT_KEY": "best_fingerprint",
         "PRIOR_EXPORT_KEY": "prior_export",
         "DRIVER_ERROR_KEY": "driver_error",

@@ -27,7 +27,12 @@ from tests.executor.deciding.decided import decide_by
 from tests.tfx_runs import write_evaluation
 from tfx_best_exporter.executor import keys, policies
 from tfx_best_exporter.executor.deciding.decide import GATES, decide
-from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.executor.deciding.eval_result import (
+    EvalResult,
+    EvaluatedData,
+    MetricKey,
+    MetricValue,
+)
 from tfx_best_exporter.executor.deciding.models import (
     Best,
     Blessing,
@@ -468,11 +473,23 @@ CASES: dict[str, SimpleNamespace] = {
         best=0.738,
         policy=policies.compare_policy(LOSS, max_best_evaluation_age_seconds=30 * DAY),
     ),
+    "BEST_TOO_OLD": SimpleNamespace(
+        loss=0.741,
+        best=0.738,
+        policy=policies.compare_policy(LOSS, max_best_age_seconds=30 * DAY, old_best_margin=0.005),
+    ),
+    "OLDER_DATA": SimpleNamespace(loss=0.178, best=0.738, span=8),
+    "EXPORTED_RECENTLY": SimpleNamespace(
+        loss=0.178,
+        best=0.738,
+        exported_at=31 * DAY - 7200,
+        policy=policies.compare_policy(LOSS, min_seconds_between_exports=DAY),
+    ),
 }
 
 
 def decision_of(case: SimpleNamespace) -> Decision:
-    def result_of(loss: float, auc: float) -> EvalResult:
+    def result_of(loss: float, auc: float, span: int | None = None) -> EvalResult:
         return EvalResult(
             {
                 MetricKey(name="loss"): MetricValue(
@@ -482,6 +499,7 @@ def decision_of(case: SimpleNamespace) -> Decision:
             },
             example_count=300,
             evaluated_at=0,
+            data=EvaluatedData(span=span),
         )
 
     def signature_of(inputs: dict[str, TensorSpec]) -> dict[str, Signature]:
@@ -490,13 +508,19 @@ def decision_of(case: SimpleNamespace) -> Decision:
     inputs = {"x": TensorSpec(dtype="DT_FLOAT", shape=(None,))}
     best = None
     if hasattr(case, "best"):
+        record = pb.ExportRecord(
+            recipe=pb.Recipe(), evaluation=pb.Evaluation(data=pb.EvaluatedData(span=9))
+        )
+        record.exported_at.FromSeconds(0)
         best = Best(
             version=1795331909,
             digest="sha256:best",
             eval_result=None if case.best is None else result_of(case.best, 0.9),
             signatures=signature_of(inputs),
-            record=pb.ExportRecord(recipe=pb.Recipe()),
+            record=record,
         )
+    latest_record = pb.ExportRecord(version=1795331909)
+    latest_record.exported_at.FromSeconds(getattr(case, "exported_at", 0))
     blessings = ()
     if hasattr(case, "blessing"):
         blessings = (Blessing(name="model_blessing", uri=BLESSING_URI, status=case.blessing),)
@@ -505,7 +529,7 @@ def decision_of(case: SimpleNamespace) -> Decision:
         Observation(
             candidate=Candidate(
                 digest=getattr(case, "digest", "sha256:candidate"),
-                eval_result=result_of(case.loss, 0.86),
+                eval_result=result_of(case.loss, 0.86, getattr(case, "span", None)),
                 blessings=blessings,
                 signatures=signature_of(getattr(case, "inputs", inputs)),
                 recipe=getattr(case, "recipe", pb.Recipe()),
@@ -514,6 +538,7 @@ def decision_of(case: SimpleNamespace) -> Decision:
             being_written=getattr(case, "being_written", ""),
             hold=getattr(case, "hold", None),
             rejection=getattr(case, "rejection", None),
+            latest_record=latest_record,
         ),
         policy_from_proto(proto, lambda name: min),
         31 * DAY,

@@ -59,6 +59,9 @@ VERDICTS = {
     "ON_HOLD": "Not exported: an operator holds exports to this base directory",
     "REJECTED": "Not exported: an operator has rejected this model",
     "AWAITING_APPROVAL": "Not exported: staged until a person approves it",
+    "BEST_TOO_OLD": "Exported: the best is too old, and the candidate is not much worse",
+    "OLDER_DATA": "Not exported: the best was evaluated on newer data",
+    "EXPORTED_RECENTLY": "Not exported: the last export was too short a time ago",
 }
 
 
@@ -956,6 +959,7 @@ def test_provenance():
             f"{pipelines}/CsvExampleGen/examples/1",
         ],
         ["Splits", "eval", "eval"],
+        ["Span", "15", "7"],
         ["Examples", "10,000", "10,000"],
         ["Eval config", decisions.CONFIG_DIGEST, decisions.CONFIG_DIGEST],
         ["Directory", "none", f"/serving/penguin/{SERVED}"],
