@@ -35,7 +35,8 @@ On a disk, RenameCommit:
 
 After the last state, the tombstone is written again with files_deleted. A version that appears next
 to a finished tombstone was restored by a person, and is never removed. Next to an unfinished one,
-only the files that the tombstone names are removed.
+only the files that the tombstone names and that have not changed since it was written are removed:
+a file that changed later is a person's.
 
 Several versions are retired together. Each step is one batch for all of them, which syncs every
 directory once, and the next step begins when the batch is durable. A kill within a batch leaves
