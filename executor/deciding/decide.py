@@ -223,10 +223,21 @@ def _unknown_best(situation: Situation) -> Decision | None:
     is_required = policy.comparability == pb.ComparePolicy.REQUIRE_SAME_DATA
     if policy.on_unknown_best == pb.ComparePolicy.EXPORT and not is_required:
         return None
+    # An evaluation needs a version whose content is known, and REQUIRE_SAME_DATA overrides EXPORT.
+    first = (
+        "repair this version"
+        if best.is_unknown
+        else "pass examples, so that the best is evaluated on them"
+    )
+    setting = (
+        "set compare_policy.on_unknown_best to EXPORT and compare_policy.comparability to"
+        " PREFER_SAME_DATA"
+        if is_required
+        else "set compare_policy.on_unknown_best to EXPORT"
+    )
     return situation.decision(
         pb.ExportDecision.BEST_UNKNOWN_KEPT,
-        f"{problem}, so the best is kept. To go on, pass examples, so that the best is evaluated on"
-        " them, or set compare_policy.on_unknown_best to EXPORT for one run",
+        f"{problem}, so the best is kept. To go on, {first}, or {setting} for one run",
         problem,
     )
 

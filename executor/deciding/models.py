@@ -102,6 +102,8 @@ class Best:
             had one.
         record: Record of the export; None for a foreign one.
         model_uri: URI of the Model that a foreign best was pushed from; empty if not known.
+        is_unknown: True if it is not known which content is served: the version cannot be read, or
+            two names have its number. No evaluation can be of a content that is not known.
         serving_problems: Reasons why a model server cannot run it.
     """
 
@@ -118,6 +120,7 @@ class Best:
     problem: str = ""
     record: pb.ExportRecord | None = None
     model_uri: str = ""
+    is_unknown: bool = False
     serving_problems: tuple[str, ...] = ()
 
     @property

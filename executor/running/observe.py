@@ -143,7 +143,7 @@ def observe(
         warnings.extend(found)
         # An evaluation takes minutes to hours, so it runs only if the two will be compared.
         is_compared = candidate.is_blessed and not served.being_written
-        if is_compared and best.digest != candidate.digest:
+        if is_compared and best.digest != candidate.digest and not best.is_unknown:
             best, found = _compared_best(
                 best, served.best.export, candidate.eval_result, needs, comparability, reevaluate
             )
@@ -176,7 +176,7 @@ def _best(found: Inspection, foreign_best: ForeignBest | None) -> tuple[Best, tu
         evaluation = EvalResult.from_proto(record.evaluation)
         return dataclasses.replace(best, digest=record.model.digest, eval_result=evaluation), ()
     if found.status is Status.UNKNOWN:
-        return best, ()
+        return dataclasses.replace(best, is_unknown=True), ()
     warnings = ()
     try:
         digest = saved_model.digest_of(saved_model.files_of(export.location))
@@ -242,10 +242,13 @@ def observe_signatures(
     if best is None:
         return observation
     export = Export(version=best.version, base=exports.base, name=best.name)
-    try:
-        best = dataclasses.replace(best, signatures=_signatures_of_export(export))
-    except saved_model.InvalidModelError as error:
-        best = dataclasses.replace(best, signatures_problem=str(error))
+    if best.is_unknown:
+        best = dataclasses.replace(best, signatures_problem=best.problem)
+    else:
+        try:
+            best = dataclasses.replace(best, signatures=_signatures_of_export(export))
+        except saved_model.InvalidModelError as error:
+            best = dataclasses.replace(best, signatures_problem=str(error))
     signatures = saved_model.signatures_of({file.path: file.source for file in model.files})
     candidate = dataclasses.replace(observation.candidate, signatures=signatures)
     return dataclasses.replace(observation, best=best, candidate=candidate)

@@ -195,6 +195,38 @@ def test_the_problem_of_an_unknown_best_is_in_the_explanation():
     assert decision.warnings == (f"{UNKNOWN}: it was edited",)
 
 
+@pytest.mark.parametrize(
+    ("is_unknown", "comparability", "remedies"),
+    [
+        pytest.param(
+            True,
+            "PREFER_SAME_DATA",
+            "repair this version, or set compare_policy.on_unknown_best to EXPORT for one run",
+            id="its content is not known",
+        ),
+        pytest.param(
+            False,
+            "REQUIRE_SAME_DATA",
+            "pass examples, so that the best is evaluated on them, or set"
+            " compare_policy.on_unknown_best to EXPORT and compare_policy.comparability to"
+            " PREFER_SAME_DATA for one run",
+            id="the same data are required",
+        ),
+    ],
+)
+def test_the_remedies_for_an_unknown_best(is_unknown: bool, comparability: str, remedies: str):
+    best = Best(
+        version=7, digest="", eval_result=None, is_foreign=True, problem="x", is_unknown=is_unknown
+    )
+    candidate = Candidate(digest="c", eval_result=EvalResult.from_mapping({"loss": 0.1}))
+    policy = policy_from_proto(
+        compare_policy(smaller("loss"), comparability=comparability), lambda _: bool
+    )
+    decision = decide_module.decide(Observation(candidate=candidate, best=best), policy, 0.0)
+    assert decision.reason == R.BEST_UNKNOWN_KEPT
+    assert decision.explanation == f"{UNKNOWN}: x, so the best is kept. To go on, {remedies}"
+
+
 def test_unknown_best_fails():
     with pytest.raises(RuntimeError) as caught:
         decide({"loss": 1}, on_unknown_best=pb.ComparePolicy.FAIL)
