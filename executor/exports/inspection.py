@@ -7,9 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.exports import records, saved_model
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
-from tfx_best_exporter.executor.exports.versions import Export, Inspection, Status
+from tfx_best_exporter.executor.exports.versions import (
+    Export,
+    Inspection,
+    Listing,
+    Served,
+    Status,
+)
 from tfx_best_exporter.executor.storage.digest import FileDigest
-from tfx_best_exporter.executor.storage.protocol import Kind, Tree
+from tfx_best_exporter.executor.storage.protocol import Entry, Kind, Tree
 from tfx_best_exporter.executor.storage.transfer import in_parallel
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -50,6 +56,62 @@ def inspect(
         return Inspection(
             export=export, status=Status.UNKNOWN, problem=f"it cannot be read: {error}"
         )
+
+
+def served_of(listing: Listing, inspect: Callable[[Export], Inspection]) -> Served:
+    """Returns the version that a model server serves, and a warning for each entry above it.
+
+    Args:
+        listing: The entries of the base directory.
+        inspect: Returns the status of a version.
+    """
+    warnings = [*listing.strays]
+    being_written, best = "", None
+    for exports in listing.newest_first():
+        found = inspect(exports[0]) if len(exports) == 1 else ambiguous(exports)
+        label = found.export.label
+        if found.status is Status.UNFINISHED:
+            being_written = being_written or f"{label} is being written: {found.problem}"
+        elif found.status is Status.BROKEN:
+            warnings.append(
+                f"{label} is broken and does not count: {found.problem}. A model server that is"
+                " restarted serves nothing. Repair or remove it."
+            )
+        else:
+            best = found
+            break
+    return Served(listing=listing, best=best, being_written=being_written, warnings=tuple(warnings))
+
+
+def why_changed(seen: Served, listing: Listing, version: int) -> str:
+    """Returns a change of the best or of a newer version, or an empty text.
+
+    A person may copy or edit a version while a run evaluates the best for hours. Costs one listing
+    of the best.
+
+    Args:
+        seen: The base directory as the decision has seen it.
+        listing: The base directory now.
+        version: Version of the export that is being published, which may have some files.
+
+    Raises:
+        OSError: The best cannot be listed.
+    """
+    oldest = seen.export.version if seen.export else 0
+
+    def relevant(listing: Listing) -> set[tuple[int, Entry]]:
+        return {item for item in listing.entries if oldest <= item[0] != version}
+
+    before, after = relevant(seen.listing), relevant(listing)
+    for entries, verb in ((after - before, "appeared"), (before - after, "disappeared")):
+        if entries:
+            return f"version {max(entries)[0]} has {verb}"
+    if seen.best is not None and seen.best.stamps:
+        stamps = stamps_of_files(seen.best.export.location.tree())
+        for path, stamp in seen.best.stamps.items():
+            if stamps.get(path) != stamp:
+                return f"{path} of version {oldest} has changed"
+    return ""
 
 
 def ambiguous(exports: Sequence[Export]) -> Inspection:

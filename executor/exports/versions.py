@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 
 from tfx_best_exporter.executor.storage.location import Location
-from tfx_best_exporter.executor.storage.protocol import Entry, Kind
+from tfx_best_exporter.executor.storage.protocol import Entry, Kind, StorageError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Versions are int64 in TensorFlow Serving, so this is the largest one.
@@ -109,6 +109,10 @@ class Listing:
     def _export(self, version: int, entry: Entry) -> Export:
         name = "" if entry.name == str(version) else entry.name
         return Export(version=version, base=self.base, name=name, kind=entry.kind)
+
+
+class ServedChangedError(StorageError):
+    """What is served has changed between a decision and its publication."""
 
 
 class Status(enum.Enum):

@@ -1,4 +1,7 @@
-"""Runs the steps lock, recover, observe, decide, act and report; repeats them on a lost lock."""
+"""Runs the steps lock, recover, observe, decide, act and report.
+
+They are repeated if the lock is lost, or if another model is served before the export is published.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tfx_best_exporter.executor.deciding.policy import Needs
 from tfx_best_exporter.executor.evaluations.best import Reevaluated
 from tfx_best_exporter.executor.exports import pushed_model
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
-from tfx_best_exporter.executor.exports.versions import Export
+from tfx_best_exporter.executor.exports.versions import Export, ServedChangedError
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.redaction import redacted_message
 from tfx_best_exporter.executor.reports import message, wording
@@ -84,11 +87,14 @@ def export_if_better(
         try:
             with collected() as problems, settings.exports.lock():
                 result = _run_locked(settings, model, request)
-        except LeaseLostError:
-            # Another run may have exported in the meantime, so the best is read again.
+        except (LeaseLostError, ServedChangedError) as error:
+            # Another run or a person may have served another model in the meantime, so the best is
+            # read again.
             if attempts == _MAX_ATTEMPTS:
                 raise
-            _logger.warning("lost the lock of %s; the run starts again", settings.exports.base)
+            is_changed = isinstance(error, ServedChangedError)
+            problem = str(error) if is_changed else f"lost the lock of {settings.exports.base}"
+            _logger.warning("%s; the run starts again", problem.removesuffix(" Run again."))
         else:
             result.warnings.extend(problems.values())
             _log(redacted_message(result))
