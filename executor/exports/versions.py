@@ -15,7 +15,7 @@ import operator
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Entry, Kind, StorageError
@@ -220,13 +220,15 @@ def number_of(name: str) -> int | None:
     return number if 0 <= number <= MAX_VERSION else None
 
 
-def linked_versions(exports: Iterable[Export]) -> frozenset[int]:
-    """Returns the versions that a link among the versions leads to.
+def linked_versions(exports: Iterable[Export], targets: Collection[str]) -> frozenset[int]:
+    """Returns the versions that links lead to.
 
-    Deleting such a version would delete what a model server loads through the link.
+    Deleting such a version would delete what a program reads through the link.
+
+    Args:
+        exports: Versions.
+        targets: Real paths to which links lead.
     """
-    exports = tuple(exports)
-    targets = [_real_path(export) for export in exports if export.kind is Kind.LINK]
     return frozenset(
         export.version
         for export in exports
