@@ -47,6 +47,8 @@ def inspect(
         return Inspection(export=export, status=Status.BROKEN, problem="it is a file")
     try:
         return _inspect(export, stamps_of, now)
+    except saved_model.UnreadableFormatError as error:
+        return Inspection(export=export, status=Status.UNKNOWN, problem=str(error))
     except NotADirectoryError:
         return Inspection(export=export, status=Status.BROKEN, problem="it leads to a file")
     except OSError as error:
@@ -150,9 +152,10 @@ def _inspect(
     if not not_loadable:
         return Inspection(export=export, status=Status.FOREIGN, problem=problem, stamps=stamps)
     time = now()
+    is_copied = is_being_copied(tree, time, stamps_of(export.version))
     return Inspection(
         export=export,
-        status=Status.UNFINISHED if is_being_copied(tree, time) else Status.BROKEN,
+        status=Status.UNFINISHED if is_copied else Status.BROKEN,
         problem=f"{not_loadable}{_last_change(tree, time)}",
         stamps=stamps,
     )
@@ -188,7 +191,8 @@ def why_different(record: pb.ExportRecord, sizes: Mapping[str, int]) -> str:
     """
     entries = {entry.path: entry for entry in _entries(record)}
     # A server reads the first of these files that exists.
-    marker = next((name for name in saved_model.MARKERS if name in sizes), saved_model.BINARY)
+    order = (saved_model.BINARY, saved_model.CHUNKED, saved_model.TEXT)
+    marker = next((name for name in order if name in sizes), saved_model.BINARY)
     if marker not in entries:
         return f"{marker} is not in the record" if marker in sizes else f"{marker} is missing"
     for path, entry in entries.items():
@@ -228,25 +232,28 @@ def _entries(record: pb.ExportRecord) -> Sequence[pb.ManifestEntry]:
     return [entry for entry in record.manifest if saved_model.is_read_by_server(entry.path)]
 
 
-def is_being_copied(tree: Tree, now: float) -> bool:
+def is_being_copied(tree: Tree, now: float, known_stamps: Mapping[str, str] | None = None) -> bool:
     """Returns True if somebody is copying a version that cannot be loaded yet.
 
     Args:
         tree: The files of the version.
         now: Seconds since the epoch by the storage's clock.
+        known_stamps: Stamps of the files when the version was complete, if it ever was. A person
+            may overwrite an old version in place, and its other files do not show when that began.
     """
-    times = _times(tree)
+    times, known = _times(tree), known_stamps or {}
     if not times:
         return False
-    return _age_seconds(times, now) < UNFINISHED_SECONDS and now - times[0] < LONGEST_COPY_SECONDS
+    begun = _times(tree, lambda path: known.get(path) != tree.files[path].stamp) or times[-1:]
+    return _age_seconds(times, now) < UNFINISHED_SECONDS and now - begun[0] < LONGEST_COPY_SECONDS
 
 
-def _times(tree: Tree) -> list[float]:
+def _times(tree: Tree, counts: Callable[[str], bool] = lambda _: True) -> list[float]:
     """Returns the times at which files that a server reads changed, and the directory; in order."""
     files = [
         status.changed_at
         for path, status in tree.files.items()
-        if saved_model.is_read_by_server(path)
+        if saved_model.is_read_by_server(path) and counts(path)
     ]
     return sorted(files if tree.changed_at is None else [*files, tree.changed_at])
 
