@@ -14,12 +14,14 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from tests.executor.bucket import Bucket
 from tests.executor.plain import FILES, read_files, write_files
 from tests.faults import reader
 from tests.faults.storages import Step, SteppedStorage
@@ -45,7 +47,8 @@ class Killed(BaseException):
 class ShiftedDisk(LocalStorage):
     """A disk with a clock that jumps ahead by an hour."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.jumps: list[float] = []
 
     def jump(self) -> None:
@@ -70,6 +73,23 @@ class ShiftedDisk(LocalStorage):
         )
 
 
+class ShiftedBucket(ShiftedDisk, Bucket):
+    """An object store with such a clock: no renames, no links, no times of directories."""
+
+    # Threads make no two runs equal.
+    connections = 1
+    small_file_connections = 1
+
+    def __init__(self, directory: Path) -> None:
+        ShiftedDisk.__init__(self, directory)
+        jumps = self.jumps
+        Bucket.__init__(self, directory)
+        self.jumps = jumps
+
+    def tree(self, path: str) -> Tree:
+        return Tree(files=super().tree(path).files)
+
+
 def model_files(number: int, loss: int) -> dict[str, bytes]:
     """Returns the files of a model; each number makes other content of the same size."""
     return {**FILES, DATA: loss.to_bytes(2, "big") + number.to_bytes(2, "big")}
@@ -82,11 +102,13 @@ def loss_of(files: dict[str, bytes]) -> int:
 class Serving(RuleBasedStateMachine):
     """A base directory on a disk."""
 
+    storage: ClassVar[type[ShiftedDisk]] = ShiftedDisk
+
     def __init__(self) -> None:
         super().__init__()
         self.directory = Path(tempfile.mkdtemp(prefix="serving-"))
         self.base_path = self.directory / "base"
-        self.disk = ShiftedDisk()
+        self.disk = self.storage(self.directory)
         self.number = 0
         self.seconds = 1_700_000_000
         self.published: dict[str, dict[str, bytes]] = {}
@@ -264,6 +286,7 @@ class Serving(RuleBasedStateMachine):
         self.write(f"{real_name}/{DATA}", self.new_model(step)[0][DATA])
         self.claim(real_name)
 
+    @precondition(lambda self: self.disk.has_atomic_rename)
     @rule(choice=CHOICES, by=st.integers(1, 3))
     def link(self, choice: int, by: int) -> None:
         target = self.chosen(choice, self.numbers())
@@ -304,12 +327,26 @@ class Serving(RuleBasedStateMachine):
         self.copied.clear()
 
 
+class ServingFromStore(Serving):
+    """A base directory in an object store."""
+
+    storage = ShiftedBucket
+
+
+def settings_of(max_examples: int) -> hypothesis.settings:
+    return hypothesis.settings(
+        max_examples=max_examples,
+        stateful_step_count=30,
+        deadline=None,
+        derandomize=True,
+        # Minutes of shrinking make no failure clearer.
+        phases=[hypothesis.Phase.generate],
+    )
+
+
 TestServing = pytest.mark.filterwarnings("ignore:Exception ignored")(Serving.TestCase)
-TestServing.settings = hypothesis.settings(
-    max_examples=150,
-    stateful_step_count=30,
-    deadline=None,
-    derandomize=True,
-    # Minutes of shrinking make no failure clearer.
-    phases=[hypothesis.Phase.generate],
+TestServing.settings = settings_of(150)
+TestServingFromStore = pytest.mark.filterwarnings("ignore:Exception ignored")(
+    ServingFromStore.TestCase
 )
+TestServingFromStore.settings = settings_of(50)
