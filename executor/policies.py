@@ -56,7 +56,7 @@ _T = TypeVar("_T")
 _EXAMPLE_OF_SLICES = "Pass one dictionary for each slice, for example [{'country': 'nl'}]."
 
 # Fields of the messages, and the arguments that set them if their names differ.
-_ARGUMENTS_OF_METRIC = {"metric.name": "name", "metric.output_name": "output_name"}
+_ARGUMENTS_OF_METRIC = {f"metric.{name}": name for name in ("name", "model_name", "output_name")}
 _ARGUMENTS_OF_RULE = {
     "metric.name": "name",
     "min_absolute_change": "by",
@@ -73,6 +73,7 @@ _CONSTRUCTORS_OF_GUARDRAILS = {pb.HIGHER_IS_BETTER: "at_least", pb.LOWER_IS_BETT
 def metric(
     name: str,
     *,
+    model_name: str = "",
     output_name: str = "",
     class_id: int | None = None,
     k: int | None = None,
@@ -84,6 +85,8 @@ def metric(
 
     Args:
         name: Name of the metric, for example "auc".
+        model_name: Name of the model in the evaluation, for an evaluation of several models none of
+            which is the baseline.
         output_name: Name of the output, for a model with several outputs.
         class_id: Class whose metric is used.
         k: Rank of the prediction whose metric is used.
@@ -114,6 +117,7 @@ def metric(
         )
     key = pb.MetricKey(
         name=_argument("name", checked_text, name, "the name of a metric"),
+        model_name=_argument("model_name", checked_text, model_name, "the name of a model"),
         output_name=_argument("output_name", checked_text, output_name, "the name of an output"),
         aggregation=aggregation or None,
     )

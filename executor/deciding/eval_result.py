@@ -463,7 +463,9 @@ _DETAILS = ("model_name", "output_name", "sub_key", "aggregation", "example_weig
 
 
 def _in_order(details: Collection[str]) -> str:
-    return " and ".join(each for each in _DETAILS if each in details)
+    # The function `metric` has one argument for each kind of sub_key.
+    names = {"sub_key": "sub_key (class_id, k or top_k)"}
+    return " and ".join(names.get(each, each) for each in _DETAILS if each in details)
 
 
 class _MetricsByKey(Mapping[MetricKey, MetricValue]):

@@ -75,6 +75,7 @@ def test_metrics_as_tfma_addresses_them():
         example_weighted=True,
     )
     assert str(MetricKey.from_proto(key)) == "click/precision[top_k=5,micro_average,weighted]"
+    assert metric("recall", model_name="a").model_name == "a"
     assert metric("recall", class_id=0).sub_key.class_id == 0
     assert metric("recall", k=2).sub_key.k == 2
     assert larger(key).metric == key
