@@ -214,17 +214,13 @@ def _checked_plan(
     exports = dict(retained)
     checked: set[int] = set()
     unchanged: dict[Export, pb.ExportRecord] = {}
-
-    def plan_of() -> retention.Plan:
-        return retention.plan(
+    while True:
+        plan = retention.plan(
             [*exports.values()],
             best_version=best_version,
             policy=settings.retention_policy,
             now=now,
         )
-
-    while True:
-        plan = plan_of()
         doomed = {item.version for item in plan.retire}
         kept = [entry for entry in entries if entry.version not in doomed]
         targets = links.targets_below(entry.location for entry in kept) if doomed else ()

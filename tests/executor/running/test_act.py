@@ -156,6 +156,22 @@ def test_a_changed_export_counts_for_no_cap(disk: LaterDisk, exports: Path, chan
         assert CHANGED in why_kept(decision)[version]
 
 
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        pytest.param(remove("assets/words.txt"), [1003, 1004, BEST], id="a file is missing"),
+        pytest.param(overwrite(DATA, b"longer data"), [1003, 1004, BEST], id="another size"),
+        pytest.param(overwrite(DATA, b"DATA"), [1004, BEST], id="the same size"),
+    ],
+)
+def test_a_changed_export_among_the_latest(
+    disk: LaterDisk, exports: Path, change: Callable[[Path], object], kept: list[int]
+):
+    change(exports / "1004")
+    decision = exporter_of(disk, exports, retention_policy(keep_latest=2)).retire()
+    assert sorted(why_kept(decision)) == kept
+
+
 @pytest.mark.parametrize("content", [b"{", b"", b"[]"], ids=["damaged", "empty", "another"])
 def test_an_export_whose_record_cannot_be_read_is_kept(
     disk: LaterDisk, exports: Path, content: bytes
