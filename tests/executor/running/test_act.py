@@ -255,6 +255,19 @@ def test_a_version_whose_files_another_version_links_to_is_kept(
     assert (linking_path / DATA).read_bytes() == files[DATA]
 
 
+@pytest.mark.parametrize("linking", [1001, 1003], ids=["an older export", "a newer export"])
+def test_a_version_whose_files_a_changed_export_links_to_is_kept(
+    disk: LaterDisk, exports: Path, linking: int
+):
+    """The policy keeps neither, and only reading the files shows that one was changed."""
+    (exports / str(linking) / DATA).write_bytes(b"DATA")
+    (exports / str(linking) / "other").symlink_to("../1002/saved_model.pb")
+    decision = exporter_of(disk, exports, LATEST).retire()
+    assert why_kept(decision)[linking] == [CHANGED]
+    assert why_kept(decision)[1002] == ["a link leads to it"]
+    assert retired(decision) == [each for each in (1000, 1001, 1003, 1004) if each != linking]
+
+
 @pytest.mark.parametrize("kind", ["directory", "link", "file"])
 def test_two_names_of_one_number_are_kept(disk: LaterDisk, exports: Path, kind: str):
     path = exports / "01002"
