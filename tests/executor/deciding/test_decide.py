@@ -215,8 +215,8 @@ def test_the_problem_of_an_unknown_best_is_in_the_explanation():
         pytest.param(
             False,
             "REQUIRE_SAME_DATA",
-            "pass examples, so that the best is evaluated on them, record its evaluation with"
-            " `best-exporter adopt`, or set compare_policy.on_unknown_best to EXPORT and"
+            "run `best-exporter adopt` with its evaluation, pass examples, so that the best is"
+            " evaluated on them, or set compare_policy.on_unknown_best to EXPORT and"
             " compare_policy.comparability to PREFER_SAME_DATA for one run",
             id="the same data are required",
         ),

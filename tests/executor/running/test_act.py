@@ -156,6 +156,22 @@ def test_a_changed_export_counts_for_no_cap(disk: LaterDisk, exports: Path, chan
         assert CHANGED in why_kept(decision)[version]
 
 
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        pytest.param(remove("assets/words.txt"), [1003, 1004, BEST], id="a file is missing"),
+        pytest.param(overwrite(DATA, b"longer data"), [1003, 1004, BEST], id="another size"),
+        pytest.param(overwrite(DATA, b"DATA"), [1004, BEST], id="the same size"),
+    ],
+)
+def test_a_changed_export_among_the_latest(
+    disk: LaterDisk, exports: Path, change: Callable[[Path], object], kept: list[int]
+):
+    change(exports / "1004")
+    decision = exporter_of(disk, exports, retention_policy(keep_latest=2)).retire()
+    assert sorted(why_kept(decision)) == kept
+
+
 @pytest.mark.parametrize("content", [b"{", b"", b"[]"], ids=["damaged", "empty", "another"])
 def test_an_export_whose_record_cannot_be_read_is_kept(
     disk: LaterDisk, exports: Path, content: bytes
@@ -237,6 +253,19 @@ def test_a_version_whose_files_another_version_links_to_is_kept(
     assert {1000, 1001, 1003, 1004} <= {*retired(decision)}
     assert read_files(linking_path) == left
     assert (linking_path / DATA).read_bytes() == files[DATA]
+
+
+@pytest.mark.parametrize("linking", [1001, 1003], ids=["an older export", "a newer export"])
+def test_a_version_whose_files_a_changed_export_links_to_is_kept(
+    disk: LaterDisk, exports: Path, linking: int
+):
+    """The policy keeps neither, and only reading the files shows that one was changed."""
+    (exports / str(linking) / DATA).write_bytes(b"DATA")
+    (exports / str(linking) / "other").symlink_to("../1002/saved_model.pb")
+    decision = exporter_of(disk, exports, LATEST).retire()
+    assert why_kept(decision)[linking] == [CHANGED]
+    assert why_kept(decision)[1002] == ["a link leads to it"]
+    assert retired(decision) == [each for each in (1000, 1001, 1003, 1004) if each != linking]
 
 
 @pytest.mark.parametrize("kind", ["directory", "link", "file"])

@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -124,11 +125,18 @@ class Serving(RuleBasedStateMachine):
 
     # --- runs -------------------------------------------------------------------------------------
 
-    def exporter(self, kill_at: int | None, keep: int, on_unknown_best: str) -> ModelExporter:
+    def exporter(
+        self,
+        kill_at: int | None,
+        keep: int,
+        on_unknown_best: str = "KEEP",
+        meanwhile: Callable[[Step], None] = lambda step: None,
+    ) -> ModelExporter:
         is_dead = False
 
         def die(step: Step) -> None:
             nonlocal is_dead
+            meanwhile(step)
             is_dead = is_dead or step.number == kill_at
             if is_dead and step.name != "unlock":
                 raise Killed
@@ -171,6 +179,10 @@ class Serving(RuleBasedStateMachine):
             assert (self.base_path / name).read_bytes() == content, (name, decision)
         for path, files in linked.items():
             assert read_files(path.resolve()) == files, (path, decision)
+        self.remember()
+
+    def remember(self) -> None:
+        """Keeps the files of each version, which a person may restore later."""
         for version in self.numbers():
             files = read_files(self.base_path / version)
             if version not in self.published and version not in self.pending:
@@ -188,6 +200,35 @@ class Serving(RuleBasedStateMachine):
         files, loss = self.new_model(step)
         self.candidate = write_files(self.directory / f"model-{self.number}", files), loss
         self.run("export", None, keep, "EXPORT")
+
+    @rule(step=STEPS, by_hand=STEPS, at=st.integers(0, 12), keep=st.integers(1, 3))
+    def export_while_a_person_copies(self, step: int, by_hand: int, at: int, keep: int) -> None:
+        """A person copies a whole version while a run decides and uploads."""
+        files, loss = self.new_model(step)
+        path = write_files(self.directory / f"model-{self.number}", files)
+        copied, _ = self.new_model(by_hand)
+        uploads = 0
+
+        def copy(step: Step) -> None:
+            nonlocal uploads
+            # No check can see what happens between it and the commit.
+            is_upload = step.name in ("upload", "copy") and not step.path.endswith("saved_model.pb")
+            uploads += is_upload
+            if is_upload and uploads == at + 1:
+                name = str(self.largest() + 1)
+                self.pending.pop(name, None)
+                for file, content in copied.items():
+                    self.write(f"{name}/{file}", content)
+
+        exporter = self.exporter(None, keep, meanwhile=copy)
+        decision = exporter.run(path, {"loss": float(loss)})
+        if uploads > at:
+            served = reader.served_files(self.base_path)
+            assert served is not None, decision
+            assert served[DATA] == copied[DATA], decision
+            assert not decision.exported, decision
+        else:
+            self.remember()
 
     @rule(keep=st.integers(1, 3))
     def run_again(self, keep: int) -> None:
@@ -345,8 +386,8 @@ def settings_of(max_examples: int) -> hypothesis.settings:
 
 
 TestServing = pytest.mark.filterwarnings("ignore:Exception ignored")(Serving.TestCase)
-TestServing.settings = settings_of(150)
+TestServing.settings = settings_of(120)
 TestServingFromStore = pytest.mark.filterwarnings("ignore:Exception ignored")(
     ServingFromStore.TestCase
 )
-TestServingFromStore.settings = settings_of(50)
+TestServingFromStore.settings = settings_of(40)
