@@ -22,7 +22,7 @@ from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pipelines import command_line
-from tests.docs import examples
+from tests.docs import examples, worked_challengers
 from tests.executor.deciding.decided import decide_by
 from tests.tfx_runs import write_evaluation
 from tfx_best_exporter.executor import keys, policies
@@ -689,7 +689,7 @@ def test_worked_examples(document: Path):
         block.text for block in BLOCKS if block.document == document and block.language == "pycon"
     )
     names = {name: value for name, value in vars(policies).items() if not name.startswith("_")}
-    names |= {"decide": example_of, "estimate": estimate}
+    names |= {"decide": example_of, "estimate": estimate, **worked_challengers.NAMES}
     example = doctest.DocTestParser().get_doctest(text, names, name_of(document), None, None)
     found: list[tuple[str, str]] = []
 
