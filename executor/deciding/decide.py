@@ -31,11 +31,6 @@ from tfx_best_exporter.executor.deciding.situation import Situation
 from tfx_best_exporter.executor.deciding.slices import SliceChange
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-operator_gates.EVALUATED_NOW = frozenset(
-    (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN)
-)
-_SAME_DATA = operator_gates.EVALUATED_NOW | {pb.ExportDecision.RECORDED_SAME_DATA}
-
 
 def decide(
     observation: Observation, policy: Policy, now: float, *, compared: Compared | None = None

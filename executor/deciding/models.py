@@ -18,6 +18,9 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 Reason: TypeAlias = pb.ExportDecision.Reason
 Basis: TypeAlias = pb.ExportDecision.Basis
 
+# Bases with an evaluation of the best in this run, together with the candidate or after it.
+EVALUATED_NOW = frozenset((pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN))
+
 _EXPORTING = frozenset(
     (
         pb.ExportDecision.FIRST_EXPORT,

@@ -6,12 +6,10 @@ import dataclasses
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tfx_best_exporter.executor.deciding.models import Best, Candidate, Decision
+from tfx_best_exporter.executor.deciding.models import EVALUATED_NOW, Best, Candidate, Decision
 from tfx_best_exporter.executor.deciding.situation import Situation
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# Bases with an evaluation of the best in this run.
-EVALUATED_NOW = frozenset((pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN))
 SAME_DATA = EVALUATED_NOW | {pb.ExportDecision.RECORDED_SAME_DATA}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfx_best_exporter.executor.deciding import numbers
-from tfx_best_exporter.executor.deciding.models import Decision
+from tfx_best_exporter.executor.deciding.models import EVALUATED_NOW, Decision
 from tfx_best_exporter.executor.deciding.rules import Outcome
 from tfx_best_exporter.executor.deciding.situation import Situation
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -35,7 +35,7 @@ def best_evaluation_too_old(situation: Situation) -> Decision | None:
     known_best = situation.compared.known_best
     if best is None or known_best is None or not limit:
         return None
-    if best.basis in (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN):
+    if best.basis in EVALUATED_NOW:
         return None
     if known_best.evaluated_at is None:
         _, most = numbers.durations(limit, limit)
@@ -91,14 +91,14 @@ def exported_recently(situation: Situation) -> Decision | None:
 
 
 def passed_limits(policy: pb.ComparePolicy, record: pb.ExportRecord | None, now: float) -> str:
-    """Returns the limits of time that the best has passed, as text for a cache key.
+    """Returns the limits of time that the last export has passed, as text for a cache key.
 
     A candidate that was refused before may be exported after one of them. Without it, a cache would
     repeat the refusal.
 
     Args:
         policy: The policy.
-        record: Record of the best, or None.
+        record: Record of the newest export with a record, or None.
         now: Seconds since the epoch.
     """
     if record is None or not record.HasField("exported_at"):

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfx_best_exporter.executor.deciding.decide import slice_changes
-from tfx_best_exporter.executor.deciding.models import Best, Decision, Observation
+from tfx_best_exporter.executor.deciding.models import (
+    EVALUATED_NOW,
+    Best,
+    Decision,
+    Observation,
+)
 from tfx_best_exporter.executor.deciding.policy import Policy
 from tfx_best_exporter.executor.deciding.slices import SliceChange
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
@@ -22,8 +27,6 @@ MAX_FAILED_THRESHOLDS = 200
 # Latest exports.
 MAX_HISTORY = 200
 
-# Bases with an evaluation of the best in this run, together with the candidate or after it.
-_EVALUATED_NOW = (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN)
 # Fields of a decision that a record stores elsewhere, or whose size grows with the slices.
 _NOT_RECORDED = ("candidate", "candidate_evaluation", "provenance", "slices", "guardrails")
 
@@ -117,7 +120,7 @@ def export_decision(
             result.slices.add(**_fields(change))
     if best:
         result.best.CopyFrom(_best(best))
-        if best.basis in _EVALUATED_NOW:
+        if best.basis in EVALUATED_NOW:
             result.best.evaluation.evaluated_at.CopyFrom(result.decided_at)
         result.history.extend(_history(observation))
     result.warnings.extend(

@@ -97,7 +97,8 @@ def test_a_custom_property_as_an_integer(value: Any, expected: int):
 )
 @pytest.mark.parametrize("kind", ["custom_properties", "properties"])
 def test_the_span_of_examples(spans: list[Any], expected: int | None, kind: str):
-    examples = [InputArtifact(uri="/a", **{kind: {"span": span}}) for span in spans]
+    fields: list[dict[str, Any]] = [{kind: {"span": span}} for span in spans]
+    examples = [InputArtifact(uri="/a", **each) for each in fields]
     assert artifacts.span_of(examples) == expected
 
 
