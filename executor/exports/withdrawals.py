@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tfx_best_exporter.executor.exports.kept_files import why_not_replaceable
 from tfx_best_exporter.executor.exports.operators import WITHDRAWN, Operators
 from tfx_best_exporter.executor.exports.saved_model import MARKERS
 from tfx_best_exporter.executor.exports.version_files import (
@@ -70,11 +71,30 @@ class Withdrawals:
             withdrawal: Action, digest and record; the other fields are set here.
 
         Raises:
+            ValueError: Other files of the version are kept; see `why_not_withdrawable`.
             LeaseLostError: Another writer took over the lock.
             OSError: The version could not be taken out of service; the next writer tries again.
         """
         self.begin(export, withdrawal)
         self.finish(export, withdrawal)
+
+    def why_not_withdrawable(self, export: Export) -> str:
+        """Returns a reason why a version cannot be withdrawn, or an empty text.
+
+        The files of an earlier withdrawal are deleted only for a whole copy of them.
+
+        Raises:
+            OSError: A file cannot be read.
+        """
+        kept = self._kept(export.version)
+        problem = why_not_replaceable(kept, export.location) if _is_there(kept) else ""
+        if not problem:
+            return ""
+        return (
+            f"version {export.version} must be a whole copy of the files that an earlier withdrawal"
+            f" keeps, because it replaces them (got: {problem}). Remove it from the base directory;"
+            " then `best-exporter restore` puts the kept files back."
+        )
 
     def begin(self, export: Export, withdrawal: pb.Withdrawal) -> None:
         """Rejects the model of a version, and notes that the version is to be withdrawn.
@@ -83,9 +103,13 @@ class Withdrawals:
         withdrawal of the version may be unfinished.
 
         Raises:
+            ValueError: Other files of the version are kept; see `why_not_withdrawable`.
             LeaseLostError: Another writer took over the lock.
             OSError: A file cannot be written.
         """
+        problem = self.why_not_withdrawable(export)
+        if problem:
+            raise ValueError(problem)
         withdrawal.version = export.version
         withdrawal.state = _State.WITHDRAWING
         if not self._base.storage.has_atomic_rename:
@@ -93,7 +117,9 @@ class Withdrawals:
         self._check_lease()
         kept = self._kept(export.version)
         if _is_there(kept):
-            # A person has copied these files back, and now takes the copy out of service.
+            # A person has copied these files back, and now takes the copy out of service. Without a
+            # marker, half of the files cannot be mistaken for a version.
+            remove_files([kept / marker for marker in MARKERS])
             kept.remove()
         if withdrawal.digest:
             self._operators.write_rejection(

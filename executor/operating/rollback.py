@@ -247,6 +247,10 @@ def _plan(exports: ExportDirectory, to: int | None) -> _Plan:
             " the versions."
         )
     _check_links(listing, doomed)
+    for found in doomed:
+        problem = exports.withdrawals.why_not_withdrawable(found.export)
+        if problem:
+            raise OperationError(problem)
     left = [
         f"{each.export.label} is being written and stays; a server loads it once it is complete"
         for each in newer

@@ -256,14 +256,49 @@ def test_refuses_a_base_directory_that_does_not_exist(desk: Desk) -> None:
 
 def test_a_version_that_a_person_copied_back(desk: Desk) -> None:
     rollback(desk.exports, **WHO)
-    kept = desk.exports.state / "withdrawn/9"
-    for path in kept.sizes():
-        desk.put(f"9/{path}", (kept / path).read(1 << 20))
+    copy_back(desk, 9)
     assert desk.served == 9
     rollback(desk.exports, **WHO)
     assert desk.served == 8
     restore(desk.exports, 9, **WHO)
     assert desk.served == 9
+    assert desk.exports.verify(desk.exports.exports()[-1]) == []
+
+
+def copy_back(desk: Desk, version: int) -> None:
+    """Copies the kept files of a withdrawn version into the base directory by hand."""
+    kept = desk.exports.state / f"withdrawn/{version}"
+    for path in kept.sizes():
+        desk.put(f"{version}/{path}", (kept / path).read(1 << 20))
+
+
+@pytest.mark.parametrize("is_half", [True, False], ids=["half a copy", "edited"])
+def test_the_only_whole_copy_is_never_deleted(desk: Desk, is_half: bool) -> None:
+    rollback(desk.exports, **WHO)
+    copy_back(desk, 9)
+    if is_half:
+        (desk.exports.base / "9/variables/variables.index").remove()
+    else:
+        desk.put("9/assets/words.txt", b"edited")
+    desk.wait()
+    before = desk.files
+    for dry_run in (True, False):
+        with pytest.raises(OperationError, match=r"^version 9 must be a whole copy of the files"):
+            rollback(desk.exports, to=7, dry_run=dry_run, **WHO)
+    assert desk.files == before
+    (desk.exports.base / "9").remove()
+    restore(desk.exports, 9, **WHO)
+    assert desk.served == 9
+    assert desk.exports.verify(desk.exports.exports()[-1]) == []
+
+
+def test_half_of_the_kept_files_gives_way_to_a_whole_copy(desk: Desk) -> None:
+    rollback(desk.exports, **WHO)
+    copy_back(desk, 9)
+    # A rollback was killed while it deleted the kept files.
+    (desk.exports.state / "withdrawn/9/saved_model.pb").remove()
+    rollback(desk.exports, **WHO)
+    restore(desk.exports, 9, **WHO)
     assert desk.exports.verify(desk.exports.exports()[-1]) == []
 
 
