@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tfx_best_exporter.executor.exports import saved_model
 from tfx_best_exporter.executor.storage.location import Location
 
@@ -16,6 +18,20 @@ def why_not_whole(version: Location) -> str:
         return saved_model.why_not_loadable(version, version.sizes())
     except (saved_model.UnreadableFormatError, NotADirectoryError) as error:
         return str(error)
+
+
+def why_not_all(kept: Location, files: Iterable[str]) -> str:
+    """Returns a reason why kept files cannot be put back into service, or an empty text.
+
+    Args:
+        kept: Directory of the kept files.
+        files: Paths that were noted when the version was withdrawn; may be empty.
+
+    Raises:
+        OSError: The storage does not answer.
+    """
+    missing = sorted({*files} - {*kept.sizes()})
+    return f"{missing[0]} is missing" if missing else why_not_whole(kept)
 
 
 def why_not_replaceable(kept: Location, incoming: Location) -> str:

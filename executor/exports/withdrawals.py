@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tfx_best_exporter.executor.exports.kept_files import why_not_replaceable
+from tfx_best_exporter.executor.exports.kept_files import why_not_all, why_not_replaceable
 from tfx_best_exporter.executor.exports.operators import WITHDRAWN, Operators
 from tfx_best_exporter.executor.exports.saved_model import MARKERS
 from tfx_best_exporter.executor.exports.version_files import (
@@ -96,6 +96,24 @@ class Withdrawals:
             " then `best-exporter restore` puts the kept files back."
         )
 
+    def why_not_restorable(self, withdrawal: pb.Withdrawal) -> str:
+        """Returns a reason why the kept files cannot be put back, or an empty text.
+
+        Args:
+            withdrawal: A withdrawal in the state WITHDRAWN.
+
+        Raises:
+            OSError: The storage does not answer.
+        """
+        problem = why_not_all(self._kept(withdrawal.version), withdrawal.files)
+        if not problem:
+            return ""
+        return (
+            f"kept files of version {withdrawal.version} must be whole (got: {problem}, at"
+            f" {self._kept(withdrawal.version)}). Repair them, or export the model again and delete"
+            " them with `best-exporter retire --withdrawn`."
+        )
+
     def begin(self, export: Export, withdrawal: pb.Withdrawal) -> None:
         """Rejects the model of a version, and notes that the version is to be withdrawn.
 
@@ -145,7 +163,8 @@ class Withdrawals:
         """Puts a withdrawn version back into service, and allows its model again.
 
         Raises:
-            ValueError: The version is not withdrawn, its files were deleted, or it is there again.
+            ValueError: The version is not withdrawn, its files were deleted or are not whole, or
+                it is there again.
             LeaseLostError: Another writer took over the lock.
             OSError: The version could not be put back; the next writer tries again.
         """
@@ -160,6 +179,10 @@ class Withdrawals:
                 f"version {version} must not be in the base directory (got one, at {self._base})."
                 " Remove it, or keep it and let the withdrawn one be purged."
             )
+        if withdrawal.state == _State.WITHDRAWN:
+            problem = self.why_not_restorable(withdrawal)
+            if problem:
+                raise ValueError(problem)
         self._check_lease()
         withdrawal.state = _State.RESTORING
         self._operators.write_withdrawal(withdrawal)
@@ -272,11 +295,25 @@ class Withdrawals:
     ) -> None:
         sizes = source.sizes()
         present = [path for path in files if path in sizes]
+        if not present:
+            # All files were put back, and nothing but the note is left.
+            return
         markers = [path for path in present if path in MARKERS]
         others = [path for path in present if path not in MARKERS]
-        for group in (others, markers):
-            self._check_lease()
-            copy_files([(source / path, destination / path) for path in group])
+        self._check_lease()
+        copy_files([(source / path, destination / path) for path in others])
+        copies = destination.sizes()
+        # The other files are deleted after the marker was copied, so they are in the store twice or
+        # in the version only. No marker is copied to a part of them.
+        for path in files:
+            expected = sizes.get(path)
+            if path not in MARKERS and (path not in copies or expected not in (None, copies[path])):
+                raise StorageError(
+                    f"cannot restore {destination}: the copy of {path} is missing or has another"
+                    " size. The version is not served yet. Try again."
+                )
+        self._check_lease()
+        copy_files([(source / path, destination / path) for path in markers])
 
     def _export(self, version: int) -> Export:
         """Returns the version under the name that it has in the base directory."""

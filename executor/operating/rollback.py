@@ -156,8 +156,8 @@ def restore(
         dry_run: True to change nothing.
 
     Raises:
-        OperationError: The version is not withdrawn, its files were deleted, or another entry has
-            its number.
+        OperationError: The version is not withdrawn, its files were deleted or are not whole, or
+            another entry has its number.
         LeaseLostError: Another writer took over the lock.
         OSError: The base directory cannot be read or written.
     """
@@ -176,6 +176,9 @@ def restore(
                 f"version must be a withdrawn one whose files are kept (got {number})."
                 f" {_restorable(withdrawn)}"
             )
+        problem = exports.withdrawals.why_not_restorable(withdrawn[number])
+        if problem:
+            raise OperationError(problem)
         digest = withdrawn[number].digest
         largest = max((export.version for export in present), default=-1)
         effect = "is served" if number > largest else f"is kept below version {largest}"

@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.executor import plain
-from tfx_best_exporter.executor.exports.kept_files import why_not_replaceable, why_not_whole
+from tfx_best_exporter.executor.exports.kept_files import (
+    why_not_all,
+    why_not_replaceable,
+    why_not_whole,
+)
 from tfx_best_exporter.executor.storage import location_of
 
 WHOLE = plain.FILES
@@ -35,3 +39,10 @@ def test_replaces_kept_files_only_by_whole_ones(
 
 def test_a_version_that_does_not_exist_is_not_whole(tmp_path: Path) -> None:
     assert why_not_whole(location_of(tmp_path / "7"))
+
+
+def test_all_noted_files_must_be_there(tmp_path: Path) -> None:
+    kept = location_of(plain.write_files(tmp_path / "kept"))
+    assert why_not_all(kept, []) == ""
+    assert why_not_all(kept, plain.FILES) == ""
+    assert why_not_all(kept, [*plain.FILES, "assets/more.txt"]) == "assets/more.txt is missing"

@@ -9,6 +9,7 @@ import pytest
 from tests.executor import plain
 from tests.executor.operating.desk import NOW, WHO, Desk, who
 from tests.faults.storages import SteppedStorage
+from tfx_best_exporter.executor.exports import withdrawals
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
 from tfx_best_exporter.executor.exports.versions import Export, Status
@@ -330,6 +331,47 @@ def test_restores(desk: Desk) -> None:
     assert not desk.state.withdrawn
     assert not any("withdrawn/" in name for name in desk.files)
     assert desk.logged() == [("rollback", 8, "ann"), ("restore", 9, "ann")]
+
+
+@pytest.mark.parametrize("lost", ["variables/variables.index", "saved_model.pb"])
+def test_restores_no_part_of_a_version(desk: Desk, lost: str) -> None:
+    rollback(desk.exports, **WHO)
+    (desk.exports.state / "withdrawn/9" / lost).remove()
+    before = desk.files
+    for dry_run in (True, False):
+        with pytest.raises(OperationError, match=r"^kept files of version 9 must be whole"):
+            restore(desk.exports, 9, dry_run=dry_run, **WHO)
+    assert desk.files == before
+    assert desk.state.withdrawn[9].state == pb.Withdrawal.WITHDRAWN
+    with desk.exports.lock(), pytest.raises(ValueError, match=r"^kept files of version 9 must"):
+        desk.exports.withdrawals.restore(9)
+
+
+def test_restores_every_recorded_file_in_a_store(bucket: Desk) -> None:
+    rollback(bucket.exports, **WHO)
+    # A model server loads the version without it.
+    (bucket.exports.state / "withdrawn/9/assets/words.txt").remove()
+    with pytest.raises(OperationError, match=r"assets/words\.txt is missing"):
+        restore(bucket.exports, 9, **WHO)
+
+
+def test_copies_no_marker_to_a_part_of_a_version(
+    bucket: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollback(bucket.exports, **WHO)
+    copy = withdrawals.copy_files
+
+    def lossy(pairs: list[tuple[Location, Location]]) -> None:
+        copy([pair for pair in pairs if not pair[0].path.endswith("variables.index")])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(withdrawals, "copy_files", lossy)
+        with pytest.raises(OSError, match=r"the copy of variables/variables\.index is missing"):
+            restore(bucket.exports, 9, **WHO)
+    assert "9/saved_model.pb" not in bucket.files
+    plain.recover(bucket.exports)
+    assert bucket.served == 9
+    assert bucket.exports.verify(bucket.exports.exports()[-1]) == []
 
 
 def test_restores_below_the_served_version(desk: Desk) -> None:
