@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tfx_best_exporter.executor.exports.kept_files import why_not_all, why_not_replaceable
+from tfx_best_exporter.executor.exports.links import targets_below
 from tfx_best_exporter.executor.exports.operators import WITHDRAWN, Operators
 from tfx_best_exporter.executor.exports.saved_model import MARKERS
 from tfx_best_exporter.executor.exports.version_files import (
@@ -105,12 +106,14 @@ class Withdrawals:
         Raises:
             OSError: The storage does not answer.
         """
-        problem = why_not_all(self._kept(withdrawal.version), withdrawal.files)
-        if not problem:
+        kept = self._kept(withdrawal.version)
+        problem = why_not_all(kept, withdrawal.files)
+        # Relative links lead to their targets only from the base directory.
+        if not problem or targets_below([kept]):
             return ""
         return (
             f"kept files of version {withdrawal.version} must be whole (got: {problem}, at"
-            f" {self._kept(withdrawal.version)}). Repair them, or export the model again and delete"
+            f" {kept}). Repair them, or export the model again and delete"
             " them with `best-exporter retire --withdrawn`."
         )
 

@@ -11,7 +11,6 @@ command is typed again. If it is killed later, the next writer finishes it.
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -19,9 +18,8 @@ from tfx_best_exporter.executor.exports.versions import (
     Export,
     Inspection,
     Status,
-    linked_versions,
 )
-from tfx_best_exporter.executor.operating import holding
+from tfx_best_exporter.executor.operating import holding, linked
 from tfx_best_exporter.executor.operating.operation import (
     LOADABLE,
     Change,
@@ -249,7 +247,8 @@ def _plan(exports: ExportDirectory, to: int | None) -> _Plan:
             f"to must be older than the newest version (got {to}). `best-exporter history` lists"
             " the versions."
         )
-    _check_links(listing, doomed)
+    moved = {found.export.version for found in doomed}
+    linked.check_links(listing, moved)
     for found in doomed:
         problem = exports.withdrawals.why_not_withdrawable(found.export)
         if problem:
@@ -259,6 +258,7 @@ def _plan(exports: ExportDirectory, to: int | None) -> _Plan:
         for each in newer
         if each.status is Status.UNFINISHED
     ]
+    left += linked.sentences_of(exports, listing, moved)
     return _planned(exports, doomed, target, served.export.version, left)
 
 
@@ -366,21 +366,6 @@ def _recipes_equal(one: pb.ExportRecord | None, other: pb.ExportRecord | None) -
     if one is None or other is None or not (one.HasField("recipe") and other.HasField("recipe")):
         return True
     return one.recipe == other.recipe
-
-
-def _check_links(listing: Sequence[Export], doomed: Sequence[Inspection]) -> None:
-    """Checks that no version that stays is a link into a version that moves."""
-    moved = {found.export.version for found in doomed}
-    staying = [
-        export for export in listing if export.version not in moved or export.kind is not Kind.LINK
-    ]
-    paths = (export.location.local_path() for export in staying if export.kind is Kind.LINK)
-    targets = frozenset(os.path.realpath(path) for path in paths if path is not None)
-    for version in sorted(linked_versions(staying, targets) & moved):
-        raise OperationError(
-            f"version {version} must not be the target of a link that stays (got one in the base"
-            " directory). Replace the link by a copy."
-        )
 
 
 def _withdraw(exports: ExportDirectory, plan: _Plan, order: Order) -> None:

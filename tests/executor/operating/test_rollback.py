@@ -247,6 +247,17 @@ def test_refuses_the_target_of_a_link_that_stays(disk: Desk) -> None:
     assert disk.served == 9
 
 
+def test_restores_a_version_with_a_relative_link(disk: Desk) -> None:
+    base_path = plain.path_of(disk.exports.base)
+    shutil.copytree(base_path / "9", base_path / "12")
+    shutil.rmtree(base_path / "12/variables")
+    os.symlink("../9/variables", base_path / "12/variables")
+    assert disk.served == 12
+    rollback(disk.exports, **WHO)
+    restore(disk.exports, 12, **WHO)
+    assert disk.served == 12
+
+
 def test_refuses_a_base_directory_that_does_not_exist(desk: Desk) -> None:
     base = desk.exports.base
     other = Desk(Location(base.storage, f"{base.path}x"), desk.tmp_path)
