@@ -3,9 +3,9 @@
     .best_exporter/withdrawn/<version>.json   Withdrawal: who, when, why, and how far it has come
     .best_exporter/withdrawn/<version>/       the files of the version
 
-A withdrawal first rejects the model and writes its own file, so that whoever takes the lock next
-can finish it. In the diagram, each arrow names the call that changes the state. `recover` repeats
-the arrows that are missing.
+A withdrawal first rejects the model, unless somebody has done so before, and writes its own file,
+so that whoever takes the lock next can finish it. In the diagram, each arrow names the call that
+changes the state. `recover` repeats the arrows that are missing.
 
     in service    <version>/
       |  write(rejected/<digest>.json), write(withdrawn/<version>.json, WITHDRAWING)
@@ -65,7 +65,8 @@ class Withdrawals:
     def withdraw(self, export: Export, withdrawal: pb.Withdrawal) -> None:
         """Takes a version out of service, keeps its files, and rejects its model.
 
-        A link in the base directory is removed, and its target stays.
+        A rejection by another action stays as it is. A link in the base directory is removed, and
+        its target stays.
 
         Args:
             export: The version.
@@ -142,7 +143,12 @@ class Withdrawals:
             # marker, half of the files cannot be mistaken for a version.
             remove_files([kept / marker for marker in MARKERS])
             kept.remove()
-        if withdrawal.digest:
+        rejection = self._rejection(withdrawal.digest)
+        # The rejection by another action says more, and outlives a restore.
+        withdrawal.rejects_model = bool(withdrawal.digest) and (
+            rejection is None or rejection.action == withdrawal.action
+        )
+        if withdrawal.rejects_model:
             self._operators.write_rejection(
                 pb.Rejection(
                     action=withdrawal.action,
@@ -190,6 +196,15 @@ class Withdrawals:
         withdrawal.state = _State.RESTORING
         self._operators.write_withdrawal(withdrawal)
         self._put_back(withdrawal)
+
+    def allows_again(self, withdrawal: pb.Withdrawal) -> bool:
+        """Returns True if a restore allows the model again: the withdrawal has rejected it.
+
+        Raises:
+            OSError: The storage does not answer.
+        """
+        rejection = self._rejection(withdrawal.digest) if withdrawal.rejects_model else None
+        return rejection is not None and rejection.action == withdrawal.action
 
     def purge(self, version: int) -> None:
         """Deletes the files of a withdrawn version; its model stays rejected.
@@ -244,6 +259,12 @@ class Withdrawals:
                 found.append(not_removed(self._kept(version), error))
         return found
 
+    def _rejection(self, digest: str) -> pb.Rejection | None:
+        """Returns the rejection of a model; None if it is not rejected."""
+        if not digest or digest not in self._operators.names().rejected:
+            return None
+        return self._operators.rejection(digest)
+
     def _take_out(self, withdrawal: pb.Withdrawal, export: Export) -> None:
         self._check_lease()
         kept = self._kept(export.version)
@@ -269,11 +290,8 @@ class Withdrawals:
             self._copy_marker_last(kept, place, withdrawal.files)
         elif _is_there(kept):
             self._base.storage.rename(kept.path, place.path)
-        if withdrawal.digest:
-            # A rejection that names another version is another operator's.
-            rejection = self._operators.rejection(withdrawal.digest)
-            if rejection.version == version:
-                self._operators.remove_rejection(withdrawal.digest)
+        if self.allows_again(withdrawal):
+            self._operators.remove_rejection(withdrawal.digest)
         if not self._base.storage.has_atomic_rename:
             remove_files([kept / path for path in withdrawal.files])
         self._operators.remove_withdrawal(version)

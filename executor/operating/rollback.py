@@ -11,7 +11,7 @@ command is typed again. If it is killed later, the next writer finishes it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.versions import (
@@ -177,19 +177,20 @@ def restore(
         problem = exports.withdrawals.why_not_restorable(withdrawn[number])
         if problem:
             raise OperationError(problem)
-        digest = withdrawn[number].digest
+        is_allowed = exports.withdrawals.allows_again(withdrawn[number])
         largest = max((export.version for export in present), default=-1)
         effect = "is served" if number > largest else f"is kept below version {largest}"
         change = Change(
             kind=RESTORE,
             sentences=(
                 f"version {number} is in service again and {effect}",
-                *(["its model may be exported again"] if digest else []),
+                *(["its model may be exported again"] if is_allowed else []),
             ),
             versions=(number,),
         )
         if not dry_run:
             exports.withdrawals.restore(number)
+            digest = withdrawn[number].digest
             log(exports, change, order, version=number, candidate_digest=digest)
     return change
 
@@ -324,6 +325,7 @@ def _planned(
 ) -> _Plan:
     target_record = record_of(exports, target)
     target_digest = digest_of(target_record, target.export)
+    rejected = exports.operators.names().rejected
     items, sentences = [], []
     for found in doomed:
         record = record_of(exports, found)
@@ -334,7 +336,9 @@ def _planned(
             withdrawal.record.CopyFrom(record)
             withdrawal.record.ClearField("manifest")
         items.append(_Doomed(found=found, withdrawal=withdrawal))
-        sentences.append(f"{found.export.label} is withdrawn{_effect(withdrawal, is_same=is_same)}")
+        sentences.append(
+            f"{found.export.label} is withdrawn{_effect(withdrawal, rejected, is_same=is_same)}"
+        )
     # A link is removed before the directory that it leads to moves.
     items.sort(key=lambda item: _order_of(item.found.export))
     return _Plan(
@@ -345,11 +349,13 @@ def _planned(
     )
 
 
-def _effect(withdrawal: pb.Withdrawal, *, is_same: bool) -> str:
+def _effect(withdrawal: pb.Withdrawal, rejected: Collection[str], *, is_same: bool) -> str:
     if is_same:
         return ", and its model is not rejected, because it is the model that is served"
     if not withdrawal.digest:
         return ", and no model is rejected, because its content cannot be read"
+    if withdrawal.digest in rejected:
+        return ", and its model stays rejected"
     return ", and its model is rejected"
 
 

@@ -14,6 +14,7 @@ from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
 from tfx_best_exporter.executor.exports.versions import Export, Status
 from tfx_best_exporter.executor.operating.operation import OperationError
+from tfx_best_exporter.executor.operating.rejecting import reject, unreject
 from tfx_best_exporter.executor.operating.rollback import restore, rollback
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -256,6 +257,30 @@ def test_restores_a_version_with_a_relative_link(disk: Desk) -> None:
     rollback(disk.exports, **WHO)
     restore(disk.exports, 12, **WHO)
     assert disk.served == 12
+
+
+def test_an_earlier_rejection_stays(desk: Desk) -> None:
+    reject(desk.exports, 9, **who(operator="bob", reason="biased", now=NOW - 60.0))
+    rejection = desk.state.rejected[desk.digest(9)]
+    planned = rollback(desk.exports, dry_run=True, **WHO)
+    change = rollback(desk.exports, **WHO)
+    assert change == planned
+    assert change.sentences[0] == "version 9 is withdrawn, and its model stays rejected"
+    assert desk.state.rejected[desk.digest(9)] == rejection
+    assert not desk.state.withdrawn[9].rejects_model
+    with desk.exports.lock():
+        desk.exports.withdrawals.restore(9)
+    assert desk.served == 9
+    assert desk.state.rejected[desk.digest(9)] == rejection
+
+
+def test_restores_a_model_that_was_allowed_in_between(desk: Desk) -> None:
+    rollback(desk.exports, **WHO)
+    assert desk.state.withdrawn[9].rejects_model
+    unreject(desk.exports, 9, **WHO)
+    change = restore(desk.exports, 9, **WHO)
+    # It was allowed before.
+    assert change.sentences == ("version 9 is in service again and is served",)
 
 
 def test_refuses_a_base_directory_that_does_not_exist(desk: Desk) -> None:
