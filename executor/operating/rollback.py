@@ -93,7 +93,8 @@ def rollback(
 
     Args:
         exports: The base directory.
-        to: Version to serve; None for the newest one below the served version that can be loaded.
+        to: Version to serve; None for the newest one below the served version that can be loaded
+            and whose model is not rejected.
         reason: Reason, for everybody who asks later.
         operator: Name of the person.
         now: Seconds since the epoch.
@@ -101,7 +102,8 @@ def rollback(
         dry_run: True to change nothing.
 
     Raises:
-        OperationError: No version that can be loaded would be left, or an argument is invalid.
+        OperationError: No version that can be loaded and is not rejected would be left, or an
+            argument is invalid.
         LeaseLostError: Another writer took over the lock.
         OSError: The base directory cannot be read or written.
     """
@@ -154,15 +156,16 @@ def restore(
         dry_run: True to change nothing.
 
     Raises:
-        OperationError: The version is not withdrawn, its files were deleted or are not whole, or
-            another entry has its number.
+        OperationError: The version is not withdrawn, its files were deleted or are not whole,
+            another entry has its number, or somebody has rejected its model.
         LeaseLostError: Another writer took over the lock.
         OSError: The base directory cannot be read or written.
     """
     order = Order(operator=operator, reason=reason, now=now)
     number = version_of(version)
     with opened(exports, dry_run=dry_run):
-        withdrawn = exports.operators.read().withdrawn
+        state = exports.operators.read()
+        withdrawn = state.withdrawn
         present = exports.exports()
         if any(export.version == number for export in present):
             raise OperationError(
@@ -178,6 +181,14 @@ def restore(
         if problem:
             raise OperationError(problem)
         is_allowed = exports.withdrawals.allows_again(withdrawn[number])
+        model = withdrawn[number].digest or withdrawn[number].record.model.digest
+        if model in state.rejected and not is_allowed:
+            author = state.rejected[model].action
+            raise OperationError(
+                f"model must not be rejected by another action (got version {number}, rejected by"
+                f" {author.operator or 'an unknown person'}: {author.reason}). Allow it first, with"
+                " `best-exporter unreject`."
+            )
         largest = max((export.version for export in present), default=-1)
         effect = "is served" if number > largest else f"is kept below version {largest}"
         change = Change(
@@ -237,10 +248,15 @@ def _plan(exports: ExportDirectory, to: int | None) -> _Plan:
     listing = exports.exports()
     walk = _walk(exports, listing)
     if to is None:
-        newer, target = _down_from_served(walk)
+        newer, target = _down_from_served(exports, walk)
     else:
         export_of(listing, to)
         newer, target = _down_to(walk, to)
+        if _is_rejected(exports, target):
+            raise OperationError(
+                f"to must be a version whose model is not rejected (got {to}). Choose another one,"
+                " or allow its model first, with `best-exporter unreject`."
+            )
     served = next((each for each in newer if each.status in _SERVED), target)
     doomed = [each for each in newer if each.status is not Status.UNFINISHED]
     if not doomed:
@@ -273,8 +289,14 @@ def _walk(exports: ExportDirectory, listing: Sequence[Export]) -> Iterator[Inspe
         yield inspected(exports, export_of(group, group[0].version))
 
 
-def _down_from_served(walk: Iterator[Inspection]) -> tuple[list[Inspection], Inspection]:
-    """Returns the served version with all newer ones, and the next one that can be loaded."""
+def _down_from_served(
+    exports: ExportDirectory, walk: Iterator[Inspection]
+) -> tuple[list[Inspection], Inspection]:
+    """Returns all versions above the target, and the target.
+
+    The target is the next version below the served one that can be loaded and is not rejected. The
+    rejected ones between the two are withdrawn too.
+    """
     newer: list[Inspection] = []
     for found in walk:
         newer.append(found)
@@ -285,19 +307,34 @@ def _down_from_served(walk: Iterator[Inspection]) -> tuple[list[Inspection], Ins
             "a version must be served to roll it back (got none). `best-exporter status` shows the"
             " versions."
         )
+    served = newer[-1].export.version
+    between: list[Inspection] = []
     for found in walk:
         version = found.export.version
+        between.append(found)
         if found.status is Status.UNKNOWN:
             raise OperationError(
                 f"version {version} must be readable (got: {found.problem}). Name the version to"
                 " serve with --to."
             )
-        if found.status in LOADABLE:
+        if found.status not in LOADABLE:
+            continue
+        if not _is_rejected(exports, found):
             return newer, found
+        newer += between
+        between.clear()
     raise OperationError(
-        f"an older version must be loadable (got none below version {newer[-1].export.version})."
-        " Promote another model, or hold the base directory."
+        "an older version must be loadable, with a model that is not rejected (got none below"
+        f" version {served}). Promote another model, or hold the base directory."
     )
+
+
+def _is_rejected(exports: ExportDirectory, found: Inspection) -> bool:
+    """Returns True if the model of a version is rejected."""
+    rejected = exports.operators.names().rejected
+    if not rejected:
+        return False
+    return digest_of(record_of(exports, found), found.export) in rejected
 
 
 def _down_to(walk: Iterator[Inspection], to: int) -> tuple[list[Inspection], Inspection]:

@@ -259,6 +259,44 @@ def test_restores_a_version_with_a_relative_link(disk: Desk) -> None:
     assert disk.served == 12
 
 
+def test_passes_over_a_rejected_model(desk: Desk) -> None:
+    reject(desk.exports, 8, **who(operator="bob"))
+    change = rollback(desk.exports, **WHO)
+    assert change.versions == (8, 9)
+    assert change.sentences == (
+        "version 9 is withdrawn, and its model is rejected",
+        "version 8 is withdrawn, and its model stays rejected",
+        "version 7 is served",
+    )
+    assert desk.served == 7
+    with pytest.raises(OperationError, match=r"rejected by bob: bad at night\)\. Allow it first"):
+        restore(desk.exports, 8, **WHO)
+    unreject(desk.exports, 8, **WHO)
+    restore(desk.exports, 8, **WHO)
+    assert desk.served == 8
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_refuses_a_rejected_target(desk: Desk, dry_run: bool) -> None:
+    reject(desk.exports, 8, **WHO)
+    with pytest.raises(OperationError, match=r"^to must be a version whose model is not rejected"):
+        rollback(desk.exports, to=8, dry_run=dry_run, **WHO)
+    reject(desk.exports, 7, **WHO)
+    with pytest.raises(OperationError, match=r"^an older version must be loadable, with a model"):
+        rollback(desk.exports, dry_run=dry_run, **WHO)
+    assert desk.served == 9
+
+
+def test_leaves_broken_versions_below_the_target(desk: Desk) -> None:
+    reject(desk.exports, 8, **WHO)
+    (desk.exports.base / "7/saved_model.pb").remove()
+    desk.publish(6)
+    desk.wait()
+    # Version 7 would be served if somebody repaired it, as below every target.
+    assert rollback(desk.exports, **WHO).versions == (8, 9)
+    assert desk.versions == [6, 7]
+
+
 def test_an_earlier_rejection_stays(desk: Desk) -> None:
     reject(desk.exports, 9, **who(operator="bob", reason="biased", now=NOW - 60.0))
     rejection = desk.state.rejected[desk.digest(9)]
