@@ -98,7 +98,7 @@ def rollback(
         reason: Reason, for everybody who asks later.
         operator: Name of the person.
         now: Seconds since the epoch.
-        hold_seconds: Time in which no run exports anything; None for no hold.
+        hold_seconds: Time in which no run exports anything; None for no hold. A longer hold stays.
         dry_run: True to change nothing.
 
     Raises:
@@ -121,16 +121,16 @@ def rollback(
             if not dry_run:
                 _check_repaired(exports)
             plan = _plan(exports, target)
-            holds = () if until is None else (holding.sentence_of(until),)
+            new_hold, holds = holding.extended(exports, order, until)
             change = Change(
                 kind=ROLLBACK,
                 sentences=(*plan.sentences, *holds),
                 versions=tuple(sorted(each.found.export.version for each in plan.doomed)),
             )
             if not dry_run:
-                if until is not None:
+                if new_hold is not None:
                     exports.check_lease()
-                    exports.operators.write_hold(holding.hold_of(order, until))
+                    exports.operators.write_hold(new_hold)
                 _withdraw(exports, plan, order)
                 log(exports, change, order, version=plan.target.version, best_version=plan.served)
     return change
