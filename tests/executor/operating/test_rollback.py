@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import Any
 
 import pytest
@@ -9,13 +8,13 @@ import pytest
 from tests.executor import plain
 from tests.executor.operating.desk import NOW, WHO, Desk, who
 from tests.faults.storages import SteppedStorage
-from tfx_best_exporter.executor.exports import withdrawals
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
-from tfx_best_exporter.executor.exports.versions import Export, Status
+from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.operating.operation import OperationError
 from tfx_best_exporter.executor.operating.rejecting import reject, unreject
-from tfx_best_exporter.executor.operating.rollback import restore, rollback
+from tfx_best_exporter.executor.operating.restoring import restore
+from tfx_best_exporter.executor.operating.rollback import rollback
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -167,6 +166,55 @@ def test_an_interrupted_rollback_is_finished_and_not_repeated(desk: Desk, to: in
     assert desk.served == 8
 
 
+def begin(desk: Desk, *versions: int) -> None:
+    """Writes the notes of a rollback by Bob, and dies."""
+    action = pb.OperatorAction(operator="bob", reason="slow")
+    with desk.exports.lock():
+        for version in versions:
+            desk.exports.withdrawals.begin(
+                Export(version=version, base=desk.exports.base),
+                pb.Withdrawal(digest=desk.digest(version), action=action),
+            )
+
+
+@pytest.mark.parametrize("to", [None, 8])
+def test_the_command_of_an_interrupted_rollback_holds_and_logs(desk: Desk, to: int | None) -> None:
+    begin(desk, 9)
+    planned = rollback(desk.exports, hold_seconds=60.0, dry_run=True, **WHO)
+    change = rollback(desk.exports, to=to, hold_seconds=60.0, **WHO)
+    assert change == planned
+    assert change.sentences == (
+        "the interrupted rollback of version 9 by bob is finished (slow)",
+        "no run exports or retires anything until 2027-01-15 08:01 UTC",
+    )
+    assert desk.state.hold.until.seconds == NOW + 60
+    (logged,) = desk.exports.decision_log.read().decisions
+    assert (logged.kind, logged.version, logged.best_version) == ("rollback", 8, 9)
+    assert logged.explanation.startswith("bad at night: the interrupted rollback")
+
+
+@pytest.mark.parametrize("to", [None, 8])
+def test_the_same_command_withdraws_what_has_no_note(desk: Desk, to: int | None) -> None:
+    desk.publish(10)
+    (desk.exports.base / "10/variables/variables.index").remove()
+    desk.wait()
+    begin(desk, 9)
+    planned = rollback(desk.exports, dry_run=True, **WHO)
+    change = rollback(desk.exports, to=to, **WHO)
+    assert change == planned
+    assert change.versions == (9, 10)
+    assert (desk.versions, desk.served) == ([7, 8], 8)
+    assert desk.logged() == [("rollback", 8, "ann")]
+
+
+def test_the_served_version_had_no_note_yet(desk: Desk) -> None:
+    reject(desk.exports, 8, **WHO)
+    begin(desk, 8)
+    change = rollback(desk.exports, **WHO)
+    assert change.versions == (9,)
+    assert desk.served == 7
+
+
 def test_an_older_target_than_that_of_the_interrupted_rollback(desk: Desk) -> None:
     with desk.exports.lock():
         desk.exports.withdrawals.begin(
@@ -248,17 +296,6 @@ def test_refuses_the_target_of_a_link_that_stays(disk: Desk) -> None:
     assert disk.served == 9
 
 
-def test_restores_a_version_with_a_relative_link(disk: Desk) -> None:
-    base_path = plain.path_of(disk.exports.base)
-    shutil.copytree(base_path / "9", base_path / "12")
-    shutil.rmtree(base_path / "12/variables")
-    os.symlink("../9/variables", base_path / "12/variables")
-    assert disk.served == 12
-    rollback(disk.exports, **WHO)
-    restore(disk.exports, 12, **WHO)
-    assert disk.served == 12
-
-
 def test_passes_over_a_rejected_model(desk: Desk) -> None:
     reject(desk.exports, 8, **who(operator="bob"))
     change = rollback(desk.exports, **WHO)
@@ -310,15 +347,6 @@ def test_an_earlier_rejection_stays(desk: Desk) -> None:
         desk.exports.withdrawals.restore(9)
     assert desk.served == 9
     assert desk.state.rejected[desk.digest(9)] == rejection
-
-
-def test_restores_a_model_that_was_allowed_in_between(desk: Desk) -> None:
-    rollback(desk.exports, **WHO)
-    assert desk.state.withdrawn[9].rejects_model
-    unreject(desk.exports, 9, **WHO)
-    change = restore(desk.exports, 9, **WHO)
-    # It was allowed before.
-    assert change.sentences == ("version 9 is in service again and is served",)
 
 
 def test_refuses_a_base_directory_that_does_not_exist(desk: Desk) -> None:
@@ -386,89 +414,3 @@ def test_refuses_while_an_operation_cannot_be_finished(
     with pytest.raises(OperationError, match=r"must have no unfinished .* on version 9\)"):
         rollback(desk.exports, to=7, **WHO)
     assert desk.served == 9
-
-
-def test_restores(desk: Desk) -> None:
-    before = {name: size for name, size in desk.files.items() if name[0].isdigit()}
-    rollback(desk.exports, **WHO)
-    planned = restore(desk.exports, 9, dry_run=True, **WHO)
-    change = restore(desk.exports, "9", **WHO)
-    assert change == planned
-    assert change.sentences == (
-        "version 9 is in service again and is served",
-        "its model may be exported again",
-    )
-    assert desk.served == 9
-    assert {name: size for name, size in desk.files.items() if name[0].isdigit()} == before
-    assert desk.exports.inspect(Export(version=9, base=desk.exports.base)).status is Status.OURS
-    assert not desk.state.rejected
-    assert not desk.state.withdrawn
-    assert not any("withdrawn/" in name for name in desk.files)
-    assert desk.logged() == [("rollback", 8, "ann"), ("restore", 9, "ann")]
-
-
-@pytest.mark.parametrize("lost", ["variables/variables.index", "saved_model.pb"])
-def test_restores_no_part_of_a_version(desk: Desk, lost: str) -> None:
-    rollback(desk.exports, **WHO)
-    (desk.exports.state / "withdrawn/9" / lost).remove()
-    before = desk.files
-    for dry_run in (True, False):
-        with pytest.raises(OperationError, match=r"^kept files of version 9 must be whole"):
-            restore(desk.exports, 9, dry_run=dry_run, **WHO)
-    assert desk.files == before
-    assert desk.state.withdrawn[9].state == pb.Withdrawal.WITHDRAWN
-    with desk.exports.lock(), pytest.raises(ValueError, match=r"^kept files of version 9 must"):
-        desk.exports.withdrawals.restore(9)
-
-
-def test_restores_every_recorded_file_in_a_store(bucket: Desk) -> None:
-    rollback(bucket.exports, **WHO)
-    # A model server loads the version without it.
-    (bucket.exports.state / "withdrawn/9/assets/words.txt").remove()
-    with pytest.raises(OperationError, match=r"assets/words\.txt is missing"):
-        restore(bucket.exports, 9, **WHO)
-
-
-def test_copies_no_marker_to_a_part_of_a_version(
-    bucket: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rollback(bucket.exports, **WHO)
-    copy = withdrawals.copy_files
-
-    def lossy(pairs: list[tuple[Location, Location]]) -> None:
-        copy([pair for pair in pairs if not pair[0].path.endswith("variables.index")])
-
-    with monkeypatch.context() as patch:
-        patch.setattr(withdrawals, "copy_files", lossy)
-        with pytest.raises(OSError, match=r"the copy of variables/variables\.index is missing"):
-            restore(bucket.exports, 9, **WHO)
-    assert "9/saved_model.pb" not in bucket.files
-    plain.recover(bucket.exports)
-    assert bucket.served == 9
-    assert bucket.exports.verify(bucket.exports.exports()[-1]) == []
-
-
-def test_restores_below_the_served_version(desk: Desk) -> None:
-    rollback(desk.exports, **WHO)
-    desk.publish(12)
-    change = restore(desk.exports, 9, **WHO)
-    assert change.sentences[0] == "version 9 is in service again and is kept below version 12"
-    assert desk.served == 12
-
-
-def test_restores_only_what_is_withdrawn(desk: Desk) -> None:
-    rollback(desk.exports, **WHO)
-    for version in (8, 5):
-        with pytest.raises(OperationError, match=r"These can be restored: 9\.$"):
-            restore(desk.exports, version, **WHO)
-    with desk.exports.lock():
-        desk.exports.withdrawals.purge(9)
-    with pytest.raises(OperationError, match=r"These can be restored: none\.$"):
-        restore(desk.exports, 9, **WHO)
-
-
-def test_restores_nothing_over_another_version(disk: Desk) -> None:
-    rollback(disk.exports, **WHO)
-    shutil.copytree(disk.model("other"), plain.path_of(disk.exports.base) / "9")
-    with pytest.raises(OperationError, match="which is in the base directory"):
-        restore(disk.exports, 9, **WHO)
