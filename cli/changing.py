@@ -72,7 +72,7 @@ def restore(
     how: How,
 ) -> None:
     """Puts a withdrawn version back."""
-    from tfx_best_exporter.executor.operating import rollback as operations
+    from tfx_best_exporter.executor.operating import restoring as operations
 
     changes.run(
         [base],

@@ -636,7 +636,7 @@ class Release(_message.Message):
     def __init__(self, schema_version: _Optional[int] = ..., action: _Optional[_Union[OperatorAction, _Mapping]] = ..., version: _Optional[int] = ...) -> None: ...
 
 class Withdrawal(_message.Message):
-    __slots__ = ("schema_version", "action", "version", "state", "digest", "record", "files")
+    __slots__ = ("schema_version", "action", "version", "state", "digest", "record", "files", "rejects_model")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Withdrawal.State]
@@ -656,6 +656,7 @@ class Withdrawal(_message.Message):
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     RECORD_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
+    REJECTS_MODEL_FIELD_NUMBER: _ClassVar[int]
     schema_version: int
     action: OperatorAction
     version: int
@@ -663,7 +664,8 @@ class Withdrawal(_message.Message):
     digest: str
     record: ExportRecord
     files: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, schema_version: _Optional[int] = ..., action: _Optional[_Union[OperatorAction, _Mapping]] = ..., version: _Optional[int] = ..., state: _Optional[_Union[Withdrawal.State, str]] = ..., digest: _Optional[str] = ..., record: _Optional[_Union[ExportRecord, _Mapping]] = ..., files: _Optional[_Iterable[str]] = ...) -> None: ...
+    rejects_model: bool
+    def __init__(self, schema_version: _Optional[int] = ..., action: _Optional[_Union[OperatorAction, _Mapping]] = ..., version: _Optional[int] = ..., state: _Optional[_Union[Withdrawal.State, str]] = ..., digest: _Optional[str] = ..., record: _Optional[_Union[ExportRecord, _Mapping]] = ..., files: _Optional[_Iterable[str]] = ..., rejects_model: bool = ...) -> None: ...
 
 class AwaitingApproval(_message.Message):
     __slots__ = ("schema_version", "record", "staged_at", "expires_at", "best_version", "best_digest")

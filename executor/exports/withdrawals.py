@@ -3,9 +3,9 @@
     .best_exporter/withdrawn/<version>.json   Withdrawal: who, when, why, and how far it has come
     .best_exporter/withdrawn/<version>/       the files of the version
 
-A withdrawal first rejects the model and writes its own file, so that whoever takes the lock next
-can finish it. In the diagram, each arrow names the call that changes the state. `recover` repeats
-the arrows that are missing.
+A withdrawal first rejects the model, unless somebody has done so before, and writes its own file,
+so that whoever takes the lock next can finish it. In the diagram, each arrow names the call that
+changes the state. `recover` repeats the arrows that are missing.
 
     in service    <version>/
       |  write(rejected/<digest>.json), write(withdrawn/<version>.json, WITHDRAWING)
@@ -28,6 +28,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from tfx_best_exporter.executor.exports.kept_files import why_not_all, why_not_replaceable
+from tfx_best_exporter.executor.exports.links import targets_below
 from tfx_best_exporter.executor.exports.operators import WITHDRAWN, Operators
 from tfx_best_exporter.executor.exports.saved_model import MARKERS
 from tfx_best_exporter.executor.exports.version_files import (
@@ -63,18 +65,58 @@ class Withdrawals:
     def withdraw(self, export: Export, withdrawal: pb.Withdrawal) -> None:
         """Takes a version out of service, keeps its files, and rejects its model.
 
-        A link in the base directory is removed, and its target stays.
+        A rejection by another action stays as it is. A link in the base directory is removed, and
+        its target stays.
 
         Args:
             export: The version.
             withdrawal: Action, digest and record; the other fields are set here.
 
         Raises:
+            ValueError: Other files of the version are kept; see `why_not_withdrawable`.
             LeaseLostError: Another writer took over the lock.
             OSError: The version could not be taken out of service; the next writer tries again.
         """
         self.begin(export, withdrawal)
         self.finish(export, withdrawal)
+
+    def why_not_withdrawable(self, export: Export) -> str:
+        """Returns a reason why a version cannot be withdrawn, or an empty text.
+
+        The files of an earlier withdrawal are deleted only for a whole copy of them.
+
+        Raises:
+            OSError: A file cannot be read.
+        """
+        kept = self._kept(export.version)
+        problem = why_not_replaceable(kept, export.location) if _is_there(kept) else ""
+        if not problem:
+            return ""
+        return (
+            f"version {export.version} must be a whole copy of the files that an earlier withdrawal"
+            f" keeps, because it replaces them (got: {problem}). Remove it from the base directory;"
+            " then `best-exporter restore` puts the kept files back."
+        )
+
+    def why_not_restorable(self, withdrawal: pb.Withdrawal) -> str:
+        """Returns a reason why the kept files cannot be put back, or an empty text.
+
+        Args:
+            withdrawal: A withdrawal in the state WITHDRAWN.
+
+        Raises:
+            OSError: The storage does not answer.
+        """
+        kept = self._kept(withdrawal.version)
+        problem = why_not_all(kept, withdrawal.files)
+        # Relative links lead to their targets only from the base directory.
+        if not problem or targets_below([kept]):
+            return ""
+        return (
+            f"kept files of version {withdrawal.version} must be whole (got: {problem}, at"
+            f" {kept}). Repair them, or export the model again and delete"
+            " them with `best-exporter retire --withdrawn`."
+        )
 
     def begin(self, export: Export, withdrawal: pb.Withdrawal) -> None:
         """Rejects the model of a version, and notes that the version is to be withdrawn.
@@ -83,9 +125,13 @@ class Withdrawals:
         withdrawal of the version may be unfinished.
 
         Raises:
+            ValueError: Other files of the version are kept; see `why_not_withdrawable`.
             LeaseLostError: Another writer took over the lock.
             OSError: A file cannot be written.
         """
+        problem = self.why_not_withdrawable(export)
+        if problem:
+            raise ValueError(problem)
         withdrawal.version = export.version
         withdrawal.state = _State.WITHDRAWING
         if not self._base.storage.has_atomic_rename:
@@ -93,9 +139,16 @@ class Withdrawals:
         self._check_lease()
         kept = self._kept(export.version)
         if _is_there(kept):
-            # A person has copied these files back, and now takes the copy out of service.
+            # A person has copied these files back, and now takes the copy out of service. Without a
+            # marker, half of the files cannot be mistaken for a version.
+            remove_files([kept / marker for marker in MARKERS])
             kept.remove()
-        if withdrawal.digest:
+        rejection = self._rejection(withdrawal.digest)
+        # The rejection by another action says more, and outlives a restore.
+        withdrawal.rejects_model = bool(withdrawal.digest) and (
+            rejection is None or rejection.action == withdrawal.action
+        )
+        if withdrawal.rejects_model:
             self._operators.write_rejection(
                 pb.Rejection(
                     action=withdrawal.action,
@@ -119,7 +172,8 @@ class Withdrawals:
         """Puts a withdrawn version back into service, and allows its model again.
 
         Raises:
-            ValueError: The version is not withdrawn, its files were deleted, or it is there again.
+            ValueError: The version is not withdrawn, its files were deleted or are not whole, or
+                it is there again.
             LeaseLostError: Another writer took over the lock.
             OSError: The version could not be put back; the next writer tries again.
         """
@@ -134,10 +188,23 @@ class Withdrawals:
                 f"version {version} must not be in the base directory (got one, at {self._base})."
                 " Remove it, or keep it and let the withdrawn one be purged."
             )
+        if withdrawal.state == _State.WITHDRAWN:
+            problem = self.why_not_restorable(withdrawal)
+            if problem:
+                raise ValueError(problem)
         self._check_lease()
         withdrawal.state = _State.RESTORING
         self._operators.write_withdrawal(withdrawal)
         self._put_back(withdrawal)
+
+    def allows_again(self, withdrawal: pb.Withdrawal) -> bool:
+        """Returns True if a restore allows the model again: the withdrawal has rejected it.
+
+        Raises:
+            OSError: The storage does not answer.
+        """
+        rejection = self._rejection(withdrawal.digest) if withdrawal.rejects_model else None
+        return rejection is not None and rejection.action == withdrawal.action
 
     def purge(self, version: int) -> None:
         """Deletes the files of a withdrawn version; its model stays rejected.
@@ -192,6 +259,12 @@ class Withdrawals:
                 found.append(not_removed(self._kept(version), error))
         return found
 
+    def _rejection(self, digest: str) -> pb.Rejection | None:
+        """Returns the rejection of a model; None if it is not rejected."""
+        if not digest or digest not in self._operators.names().rejected:
+            return None
+        return self._operators.rejection(digest)
+
     def _take_out(self, withdrawal: pb.Withdrawal, export: Export) -> None:
         self._check_lease()
         kept = self._kept(export.version)
@@ -217,11 +290,8 @@ class Withdrawals:
             self._copy_marker_last(kept, place, withdrawal.files)
         elif _is_there(kept):
             self._base.storage.rename(kept.path, place.path)
-        if withdrawal.digest:
-            # A rejection that names another version is another operator's.
-            rejection = self._operators.rejection(withdrawal.digest)
-            if rejection.version == version:
-                self._operators.remove_rejection(withdrawal.digest)
+        if self.allows_again(withdrawal):
+            self._operators.remove_rejection(withdrawal.digest)
         if not self._base.storage.has_atomic_rename:
             remove_files([kept / path for path in withdrawal.files])
         self._operators.remove_withdrawal(version)
@@ -246,11 +316,25 @@ class Withdrawals:
     ) -> None:
         sizes = source.sizes()
         present = [path for path in files if path in sizes]
+        if not present:
+            # All files were put back, and nothing but the note is left.
+            return
         markers = [path for path in present if path in MARKERS]
         others = [path for path in present if path not in MARKERS]
-        for group in (others, markers):
-            self._check_lease()
-            copy_files([(source / path, destination / path) for path in group])
+        self._check_lease()
+        copy_files([(source / path, destination / path) for path in others])
+        copies = destination.sizes()
+        # The other files are deleted after the marker was copied, so they are in the store twice or
+        # in the version only. No marker is copied to a part of them.
+        for path in files:
+            expected = sizes.get(path)
+            if path not in MARKERS and (path not in copies or expected not in (None, copies[path])):
+                raise StorageError(
+                    f"cannot restore {destination}: the copy of {path} is missing or has another"
+                    " size. The version is not served yet. Try again."
+                )
+        self._check_lease()
+        copy_files([(source / path, destination / path) for path in markers])
 
     def _export(self, version: int) -> Export:
         """Returns the version under the name that it has in the base directory."""

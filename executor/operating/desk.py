@@ -20,6 +20,7 @@ from tfx_best_exporter.executor.operating import (
     pinning,
     promoting,
     rejecting,
+    restoring,
     rollback,
 )
 from tfx_best_exporter.executor.operating.backtest import BacktestRow
@@ -81,7 +82,7 @@ class Desk:
     ) -> Change:
         """Puts a withdrawn version back into service, and allows its model again."""
         order = self._order(reason, operator)
-        return rollback.restore(self._settings.exports, version, dry_run=dry_run, **order)
+        return restoring.restore(self._settings.exports, version, dry_run=dry_run, **order)
 
     def hold(
         self,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import hold_at
+from tfx_best_exporter.executor.exports.version_files import logged
 from tfx_best_exporter.executor.exports.versions import Export, Inspection, Status
 from tfx_best_exporter.executor.operating.operation import (
     Change,
@@ -143,6 +146,65 @@ def hold_of(order: Order, until: float | None) -> pb.Hold:
     if until is not None:
         result.until.FromNanoseconds(int(until * 1e9))
     return result
+
+
+def extended(
+    exports: ExportDirectory, order: Order, until: float | None
+) -> tuple[pb.Hold | None, tuple[str, ...]]:
+    """Returns the hold that another operation must write, and the sentences about it.
+
+    A hold that ends later stays.
+
+    Args:
+        exports: The base directory.
+        order: Who holds, when and why.
+        until: End of the hold in seconds since the epoch; None for no hold.
+
+    Raises:
+        OSError: The storage does not answer.
+    """
+    if until is None:
+        return None, ()
+    known = hold_at(exports.operators.hold(), order.now)
+    if known is None:
+        return hold_of(order, until), (sentence_of(until),)
+    known_until = known.until.ToNanoseconds() / 1e9 if known.HasField("until") else None
+    if known_until is None or known_until > until:
+        return None, (f"{sentence_of(known_until)}: the longer hold by {_author_of(known)} stays",)
+    return hold_of(order, until), (
+        sentence_of(until),
+        f"this replaces the hold by {_author_of(known)}, which does not end later",
+    )
+
+
+@contextlib.contextmanager
+def held(exports: ExportDirectory, new_hold: pb.Hold | None) -> Iterator[None]:
+    """Writes a hold, and puts the earlier state back if the operation fails.
+
+    Args:
+        exports: The base directory; the caller holds its lock.
+        new_hold: The hold; None to write nothing.
+
+    Raises:
+        LeaseLostError: Another writer took over the lock.
+        OSError: The hold cannot be written.
+    """
+    if new_hold is None:
+        yield
+        return
+    known = exports.operators.hold()
+    exports.check_lease()
+    exports.operators.write_hold(new_hold)
+    try:
+        yield
+    except BaseException:
+        with logged("end the hold of a failed operation at", exports.base):
+            exports.check_lease()
+            if known is None:
+                exports.operators.remove_hold()
+            else:
+                exports.operators.write_hold(known)
+        raise
 
 
 def sentence_of(until: float | None) -> str:

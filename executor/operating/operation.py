@@ -125,6 +125,25 @@ def check_exists(base: Location) -> None:
         )
 
 
+def check_repaired(exports: ExportDirectory) -> None:
+    """Checks that the repair has finished every operation that was interrupted.
+
+    Raises:
+        OperationError: An operation is still unfinished.
+        OSError: The base directory cannot be read.
+    """
+    unfinished = [
+        withdrawal.version
+        for withdrawal in exports.withdrawals.all()
+        if withdrawal.state in (pb.Withdrawal.WITHDRAWING, pb.Withdrawal.RESTORING)
+    ]
+    if unfinished:
+        raise OperationError(
+            f"base directory must have no unfinished operation (got one on {listed(unfinished)})."
+            " `best-exporter status` shows the problem; try again once the storage answers."
+        )
+
+
 def log(exports: ExportDirectory, change: Change, order: Order, **fields: Any) -> None:
     """Notes an operation in the decision log.
 

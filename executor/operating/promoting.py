@@ -61,7 +61,7 @@ def promote(
         reason: Reason, for everybody who asks later.
         operator: Name of the person.
         now: Seconds since the epoch.
-        hold_seconds: Time in which no run exports anything; None for no hold.
+        hold_seconds: Time in which no run exports anything; None for no hold. A longer hold stays.
         name: Name of the exporter in the record.
         settings: Settings with signatures, added files and policy; None for the model as it is.
         dry_run: True to change nothing.
@@ -83,14 +83,11 @@ def promote(
     with opened(exports, dry_run=dry_run):
         observation = _observe(settings, source)
         _check_allowed(exports, observation, settings, source)
-        holds = () if until is None else (holding.sentence_of(until),)
+        new_hold, holds = holding.extended(exports, order, until)
         if dry_run:
             return _change(observation, exports.next_version(now), holds)
-        if until is not None:
-            exports.check_lease()
-            exports.operators.write_hold(holding.hold_of(order, until))
         with exports.work_directory() as work_path:
-            decision = _publish(settings, source, observation, order, work_path)
+            decision = _publish(settings, source, observation, order, new_hold, work_path)
         change = _change(observation, decision.version, holds)
         log_decision(exports, change, order, decision)
     return change
@@ -148,9 +145,10 @@ def _publish(
     source: CandidateModel,
     observation: Observation,
     order: Order,
+    new_hold: pb.Hold | None,
     work_path: Path,
 ) -> pb.ExportDecision:
-    """Publishes the model as a run does, and returns the decision in its record."""
+    """Publishes the model as a run does, with the hold, and returns the decision in its record."""
     exports, model, warnings = settings.exports, source, ()
     is_resaved = False
     if settings.serving_signatures_fn is not None:
@@ -178,16 +176,18 @@ def _publish(
             origin, observation, decision, version=version, warnings=warnings
         )
 
-    export, _ = act.publish(
-        settings,
-        model,
-        decision_for,
-        version=exports.next_version(order.now),
-        recipe=serving.recipe_of(settings, is_resaved=is_resaved),
-        pushed_model_uri="",
-        work_path=work_path,
-        promotion=order.action,
-    )
+    # No run exports another model right after this one.
+    with holding.held(exports, new_hold):
+        export, _ = act.publish(
+            settings,
+            model,
+            decision_for,
+            version=exports.next_version(order.now),
+            recipe=serving.recipe_of(settings, is_resaved=is_resaved),
+            pushed_model_uri="",
+            work_path=work_path,
+            promotion=order.action,
+        )
     return decision_for(export.version)
 
 

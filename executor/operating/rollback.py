@@ -1,33 +1,34 @@
-"""Rollback: withdraws the served version and what is newer, and the way back.
+"""Rollback: withdraws the served version and what is newer.
 
 All notes are written before the first version moves, and both go from the oldest version to the
 newest one. The served version is the newest one, so it stays served until everything between it and
 the target is out of the way. The last move makes the target the served version. No server ever
-loads one of the versions between the two, which the operator does not want either. If the command
-is killed before the last note is written, the version that was served is still served, and the
-command is typed again. If it is killed later, the next writer finishes it.
+loads one of the versions between the two, which the operator does not want either.
+
+If a command is killed, the next writer withdraws every version with a note. The same command, if it
+is typed before that, also withdraws the versions without a note, holds, and writes the line of the
+decision log.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.versions import (
     Export,
     Inspection,
     Status,
-    linked_versions,
 )
-from tfx_best_exporter.executor.operating import holding
+from tfx_best_exporter.executor.operating import holding, linked
 from tfx_best_exporter.executor.operating.operation import (
     LOADABLE,
     Change,
     OperationError,
     Order,
     check_exists,
+    check_repaired,
     digest_of,
     export_of,
     inspected,
@@ -43,7 +44,6 @@ from tfx_best_exporter.executor.storage.protocol import Kind
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 ROLLBACK = "rollback"
-RESTORE = "restore"
 
 # A server serves the first version from above with one of these statuses, as far as is known.
 _SERVED = (*LOADABLE, Status.UNKNOWN)
@@ -79,6 +79,23 @@ class _Plan:
     sentences: tuple[str, ...]
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Interrupted:
+    """A rollback that was killed after it had written notes.
+
+    Attributes:
+        versions: The versions with notes, in order.
+        served: The version that was served before.
+        has_served: True if the served version has a note. Otherwise it is still served.
+        sentence: Sentence for the person who types the command again.
+    """
+
+    versions: tuple[int, ...]
+    served: int
+    has_served: bool
+    sentence: str
+
+
 def rollback(
     exports: ExportDirectory,
     *,
@@ -95,15 +112,17 @@ def rollback(
 
     Args:
         exports: The base directory.
-        to: Version to serve; None for the newest one below the served version that can be loaded.
+        to: Version to serve; None for the newest one below the served version that can be loaded
+            and whose model is not rejected.
         reason: Reason, for everybody who asks later.
         operator: Name of the person.
         now: Seconds since the epoch.
-        hold_seconds: Time in which no run exports anything; None for no hold.
+        hold_seconds: Time in which no run exports anything; None for no hold. A longer hold stays.
         dry_run: True to change nothing.
 
     Raises:
-        OperationError: No version that can be loaded would be left, or an argument is invalid.
+        OperationError: No version that can be loaded and is not rejected would be left, or an
+            argument is invalid.
         LeaseLostError: Another writer took over the lock.
         OSError: The base directory cannot be read or written.
     """
@@ -111,134 +130,102 @@ def rollback(
     until = None if hold_seconds is None else now + holding.checked_seconds(hold_seconds)
     check_exists(exports.base)
     target = None if to is None else version_of(to)
-    unfinished = _unfinished(exports)
+    interrupted = _interrupted(exports)
     with opened(exports, dry_run=dry_run):
-        if unfinished and target in (None, _served_version(exports)):
+        if not dry_run:
+            check_repaired(exports)
+        versions = interrupted.versions if interrupted else ()
+        if interrupted and _is_repeated(exports, interrupted, target):
             # The operator types the command of an interrupted rollback again. Without a target, a
             # second rollback would withdraw one version more.
-            change = _finished(exports, unfinished)
+            finished = (interrupted.sentence,)
+            target, has_more = _left_above(exports, versions)
+            plan = _plan(exports, target, gone=versions) if has_more else None
         else:
-            if not dry_run:
-                _check_repaired(exports)
-            plan = _plan(exports, target)
-            holds = () if until is None else (holding.sentence_of(until),)
-            change = Change(
-                kind=ROLLBACK,
-                sentences=(*plan.sentences, *holds),
-                versions=tuple(sorted(each.found.export.version for each in plan.doomed)),
-            )
-            if not dry_run:
-                if until is not None:
-                    exports.check_lease()
-                    exports.operators.write_hold(holding.hold_of(order, until))
+            versions, finished, plan = (), (), _plan(exports, target)
+        new_hold, holds = holding.extended(exports, order, until)
+        doomed = [each.found.export.version for each in plan.doomed] if plan else []
+        change = Change(
+            kind=ROLLBACK,
+            sentences=(*finished, *(plan.sentences if plan else ()), *holds),
+            versions=tuple(sorted({*versions, *doomed})),
+        )
+        if not dry_run:
+            if new_hold is not None:
+                exports.check_lease()
+                exports.operators.write_hold(new_hold)
+            if plan:
                 _withdraw(exports, plan, order)
-                log(exports, change, order, version=plan.target.version, best_version=plan.served)
+                target = plan.target.version
+            before = interrupted.served if interrupted and finished else plan and plan.served
+            log(exports, change, order, version=target, best_version=before)
     return change
 
 
-def restore(
-    exports: ExportDirectory,
-    version: int | str,
-    *,
-    reason: str,
-    operator: str,
-    now: float,
-    dry_run: bool = False,
-) -> Change:
-    """Puts a withdrawn version back into service, and allows its model again.
+def _interrupted(exports: ExportDirectory) -> _Interrupted | None:
+    """Returns the rollback that the next writer finishes; None without one."""
+    unfinished = [
+        withdrawal
+        for _, withdrawal in sorted(exports.operators.read().withdrawn.items())
+        if withdrawal.state == pb.Withdrawal.WITHDRAWING
+    ]
+    if not unfinished:
+        return None
+    versions = tuple(withdrawal.version for withdrawal in unfinished)
+    action = unfinished[-1].action
+    served = served_of(exports)
+    version = served.export.version if served else versions[-1]
+    return _Interrupted(
+        versions=versions,
+        # The served version may have moved already.
+        served=max(version, versions[-1]),
+        has_served=version <= versions[-1],
+        sentence=(
+            f"the interrupted rollback of {listed(versions)} by {action.operator} is finished"
+            f" ({action.reason})"
+        ),
+    )
+
+
+def _is_repeated(exports: ExportDirectory, interrupted: _Interrupted, to: int | None) -> bool:
+    """Returns True if an interrupted rollback has done what the same command asks for again."""
+    if to is None:
+        return interrupted.has_served
+    return _left_above(exports, interrupted.versions)[0] == to
+
+
+def _left_above(exports: ExportDirectory, gone: Collection[int]) -> tuple[int | None, bool]:
+    """Returns the served version, and True if a version above it must still be withdrawn.
 
     Args:
         exports: The base directory.
-        version: A withdrawn version whose files are kept.
-        reason: Reason, for everybody who asks later.
-        operator: Name of the person.
-        now: Seconds since the epoch.
-        dry_run: True to change nothing.
-
-    Raises:
-        OperationError: The version is not withdrawn, its files were deleted, or another entry has
-            its number.
-        LeaseLostError: Another writer took over the lock.
-        OSError: The base directory cannot be read or written.
+        gone: Versions that the repair withdraws; a dry run repairs nothing.
     """
-    order = Order(operator=operator, reason=reason, now=now)
-    number = version_of(version)
-    with opened(exports, dry_run=dry_run):
-        withdrawn = exports.operators.read().withdrawn
-        present = exports.exports()
-        if any(export.version == number for export in present):
-            raise OperationError(
-                f"version must be a withdrawn one (got {number}, which is in the base directory)."
-                f" {_restorable(withdrawn)}"
-            )
-        if number not in withdrawn or withdrawn[number].state != pb.Withdrawal.WITHDRAWN:
-            raise OperationError(
-                f"version must be a withdrawn one whose files are kept (got {number})."
-                f" {_restorable(withdrawn)}"
-            )
-        digest = withdrawn[number].digest
-        largest = max((export.version for export in present), default=-1)
-        effect = "is served" if number > largest else f"is kept below version {largest}"
-        change = Change(
-            kind=RESTORE,
-            sentences=(
-                f"version {number} is in service again and {effect}",
-                *(["its model may be exported again"] if digest else []),
-            ),
-            versions=(number,),
-        )
-        if not dry_run:
-            exports.withdrawals.restore(number)
-            log(exports, change, order, version=number, candidate_digest=digest)
-    return change
+    has_more = False
+    for found in _walk(exports, _without(exports.exports(), gone)):
+        if found.status in _SERVED:
+            return found.export.version, has_more
+        has_more = has_more or found.status is not Status.UNFINISHED
+    return None, False
 
 
-def _unfinished(exports: ExportDirectory) -> list[int]:
-    """Returns the versions that an interrupted rollback was withdrawing."""
-    withdrawn = exports.operators.read().withdrawn
-    return [
-        version
-        for version, withdrawal in sorted(withdrawn.items())
-        if withdrawal.state == pb.Withdrawal.WITHDRAWING
-    ]
+def _without(listing: Sequence[Export], gone: Collection[int]) -> list[Export]:
+    return [export for export in listing if export.version not in gone]
 
 
-def _check_repaired(exports: ExportDirectory) -> None:
-    """Checks that the repair has finished every operation that was interrupted."""
-    unfinished = [
-        withdrawal.version
-        for withdrawal in exports.withdrawals.all()
-        if withdrawal.state in (pb.Withdrawal.WITHDRAWING, pb.Withdrawal.RESTORING)
-    ]
-    if unfinished:
-        raise OperationError(
-            f"base directory must have no unfinished operation (got one on {listed(unfinished)})."
-            " `best-exporter status` shows the problem; try again once the storage answers."
-        )
-
-
-def _served_version(exports: ExportDirectory) -> int | None:
-    served = served_of(exports)
-    return served.export.version if served else None
-
-
-def _finished(exports: ExportDirectory, versions: Sequence[int]) -> Change:
-    action = exports.operators.withdrawal(versions[-1]).action
-    sentence = (
-        f"the interrupted rollback of {listed(versions)} by {action.operator} is finished"
-        f" ({action.reason}); nothing else was withdrawn"
-    )
-    return Change(kind=ROLLBACK, sentences=(sentence,), versions=tuple(versions))
-
-
-def _plan(exports: ExportDirectory, to: int | None) -> _Plan:
-    listing = exports.exports()
+def _plan(exports: ExportDirectory, to: int | None, gone: Collection[int] = ()) -> _Plan:
+    listing = _without(exports.exports(), gone)
     walk = _walk(exports, listing)
     if to is None:
-        newer, target = _down_from_served(walk)
+        newer, target = _down_from_served(exports, walk)
     else:
         export_of(listing, to)
         newer, target = _down_to(walk, to)
+        if _is_rejected(exports, target):
+            raise OperationError(
+                f"to must be a version whose model is not rejected (got {to}). Choose another one,"
+                " or allow its model first, with `best-exporter unreject`."
+            )
     served = next((each for each in newer if each.status in _SERVED), target)
     doomed = [each for each in newer if each.status is not Status.UNFINISHED]
     if not doomed:
@@ -246,12 +233,18 @@ def _plan(exports: ExportDirectory, to: int | None) -> _Plan:
             f"to must be older than the newest version (got {to}). `best-exporter history` lists"
             " the versions."
         )
-    _check_links(listing, doomed)
+    moved = {found.export.version for found in doomed}
+    linked.check_links(listing, moved)
+    for found in doomed:
+        problem = exports.withdrawals.why_not_withdrawable(found.export)
+        if problem:
+            raise OperationError(problem)
     left = [
         f"{each.export.label} is being written and stays; a server loads it once it is complete"
         for each in newer
         if each.status is Status.UNFINISHED
     ]
+    left += linked.sentences_of(exports, listing, moved)
     return _planned(exports, doomed, target, served.export.version, left)
 
 
@@ -265,8 +258,14 @@ def _walk(exports: ExportDirectory, listing: Sequence[Export]) -> Iterator[Inspe
         yield inspected(exports, export_of(group, group[0].version))
 
 
-def _down_from_served(walk: Iterator[Inspection]) -> tuple[list[Inspection], Inspection]:
-    """Returns the served version with all newer ones, and the next one that can be loaded."""
+def _down_from_served(
+    exports: ExportDirectory, walk: Iterator[Inspection]
+) -> tuple[list[Inspection], Inspection]:
+    """Returns all versions above the target, and the target.
+
+    The target is the next version below the served one that can be loaded and is not rejected. The
+    rejected ones between the two are withdrawn too.
+    """
     newer: list[Inspection] = []
     for found in walk:
         newer.append(found)
@@ -277,19 +276,34 @@ def _down_from_served(walk: Iterator[Inspection]) -> tuple[list[Inspection], Ins
             "a version must be served to roll it back (got none). `best-exporter status` shows the"
             " versions."
         )
+    served = newer[-1].export.version
+    between: list[Inspection] = []
     for found in walk:
         version = found.export.version
+        between.append(found)
         if found.status is Status.UNKNOWN:
             raise OperationError(
                 f"version {version} must be readable (got: {found.problem}). Name the version to"
                 " serve with --to."
             )
-        if found.status in LOADABLE:
+        if found.status not in LOADABLE:
+            continue
+        if not _is_rejected(exports, found):
             return newer, found
+        newer += between
+        between.clear()
     raise OperationError(
-        f"an older version must be loadable (got none below version {newer[-1].export.version})."
-        " Promote another model, or hold the base directory."
+        "an older version must be loadable, with a model that is not rejected (got none below"
+        f" version {served}). Promote another model, or hold the base directory."
     )
+
+
+def _is_rejected(exports: ExportDirectory, found: Inspection) -> bool:
+    """Returns True if the model of a version is rejected."""
+    rejected = exports.operators.names().rejected
+    if not rejected:
+        return False
+    return digest_of(record_of(exports, found), found.export) in rejected
 
 
 def _down_to(walk: Iterator[Inspection], to: int) -> tuple[list[Inspection], Inspection]:
@@ -317,6 +331,7 @@ def _planned(
 ) -> _Plan:
     target_record = record_of(exports, target)
     target_digest = digest_of(target_record, target.export)
+    rejected = exports.operators.names().rejected
     items, sentences = [], []
     for found in doomed:
         record = record_of(exports, found)
@@ -327,7 +342,9 @@ def _planned(
             withdrawal.record.CopyFrom(record)
             withdrawal.record.ClearField("manifest")
         items.append(_Doomed(found=found, withdrawal=withdrawal))
-        sentences.append(f"{found.export.label} is withdrawn{_effect(withdrawal, is_same=is_same)}")
+        sentences.append(
+            f"{found.export.label} is withdrawn{_effect(withdrawal, rejected, is_same=is_same)}"
+        )
     # A link is removed before the directory that it leads to moves.
     items.sort(key=lambda item: _order_of(item.found.export))
     return _Plan(
@@ -338,11 +355,13 @@ def _planned(
     )
 
 
-def _effect(withdrawal: pb.Withdrawal, *, is_same: bool) -> str:
+def _effect(withdrawal: pb.Withdrawal, rejected: Collection[str], *, is_same: bool) -> str:
     if is_same:
         return ", and its model is not rejected, because it is the model that is served"
     if not withdrawal.digest:
         return ", and no model is rejected, because its content cannot be read"
+    if withdrawal.digest in rejected:
+        return ", and its model stays rejected"
     return ", and its model is rejected"
 
 
@@ -361,33 +380,9 @@ def _recipes_equal(one: pb.ExportRecord | None, other: pb.ExportRecord | None) -
     return one.recipe == other.recipe
 
 
-def _check_links(listing: Sequence[Export], doomed: Sequence[Inspection]) -> None:
-    """Checks that no version that stays is a link into a version that moves."""
-    moved = {found.export.version for found in doomed}
-    staying = [
-        export for export in listing if export.version not in moved or export.kind is not Kind.LINK
-    ]
-    paths = (export.location.local_path() for export in staying if export.kind is Kind.LINK)
-    targets = frozenset(os.path.realpath(path) for path in paths if path is not None)
-    for version in sorted(linked_versions(staying, targets) & moved):
-        raise OperationError(
-            f"version {version} must not be the target of a link that stays (got one in the base"
-            " directory). Replace the link by a copy."
-        )
-
-
 def _withdraw(exports: ExportDirectory, plan: _Plan, order: Order) -> None:
     for item in plan.doomed:
         item.withdrawal.action.CopyFrom(order.action)
         exports.withdrawals.begin(item.found.export, item.withdrawal)
     for item in plan.doomed:
         exports.withdrawals.finish(item.found.export, item.withdrawal)
-
-
-def _restorable(withdrawn: Mapping[int, pb.Withdrawal]) -> str:
-    versions = [
-        str(version)
-        for version, withdrawal in sorted(withdrawn.items())
-        if withdrawal.state == pb.Withdrawal.WITHDRAWN
-    ]
-    return f"These can be restored: {', '.join(versions) or 'none'}."

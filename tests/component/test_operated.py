@@ -9,7 +9,8 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from tests.executor.operating.desk import WHO, ClockedDisk, Desk
 from tfx_best_exporter.component import operated
-from tfx_best_exporter.executor.operating.rollback import restore, rollback
+from tfx_best_exporter.executor.operating.restoring import restore
+from tfx_best_exporter.executor.operating.rollback import rollback
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 

@@ -364,6 +364,7 @@ PROTO = {
         "digest": 5,
         "record": 6,
         "files": 7,
+        "rejects_model": 8,
     },
     "tfx_best_exporter.AwaitingApproval": {
         "schema_version": 1,

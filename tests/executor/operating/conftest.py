@@ -24,6 +24,12 @@ def disk(tmp_path: Path) -> Desk:
     return make_desk(Location(ClockedDisk(), str(tmp_path / "base")), tmp_path)
 
 
+@pytest.fixture
+def bucket(tmp_path: Path) -> Desk:
+    """The same in an object store."""
+    return make_desk(ClockedBucket(tmp_path / "bucket").location("base"), tmp_path)
+
+
 def make_desk(base: Location, tmp_path: Path) -> Desk:
     desk = Desk(base, tmp_path)
     for version in (7, 8, 9):

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from tests.executor.operating.desk import NOW, WHO, Desk, who
-from tfx_best_exporter.executor.operating.holding import hold, release
-from tfx_best_exporter.executor.operating.operation import OperationError
+from tfx_best_exporter.executor.operating.holding import extended, held, hold, release
+from tfx_best_exporter.executor.operating.operation import OperationError, Order
+from tfx_best_exporter.executor.operating.rollback import rollback
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
@@ -118,3 +119,45 @@ def test_dry_runs_write_nothing(desk: Desk) -> None:
     before = desk.files
     assert release(desk.exports, dry_run=True, **WHO).kind == "release"
     assert desk.files == before
+
+
+@pytest.mark.parametrize("until", [None, NOW + 120.0], ids=["endless", "longer"])
+def test_a_longer_hold_stays(disk: Desk, until: float | None) -> None:
+    hold(disk.exports, until=until, **who(operator="bob", reason="holidays"))
+    known = disk.state.hold
+    with disk.exports.lock():
+        found, sentences = extended(disk.exports, Order(**WHO), NOW + 60.0)
+    assert found is None
+    (sentence,) = sentences
+    assert sentence.startswith("no run exports or retires anything until ")
+    assert sentence.endswith(": the longer hold by bob (holidays) stays")
+    rollback(disk.exports, hold_seconds=60.0, **WHO)
+    assert disk.state.hold == known
+
+
+def test_a_shorter_hold_is_replaced(disk: Desk) -> None:
+    hold(disk.exports, until=NOW + 60.0, **who(operator="bob", reason="holidays"))
+    change = rollback(disk.exports, hold_seconds=120.0, **WHO)
+    assert change.sentences[-1] == (
+        "this replaces the hold by bob (holidays), which does not end later"
+    )
+    assert disk.state.hold.until.seconds == NOW + 120
+
+
+def test_no_hold_is_asked_for(disk: Desk) -> None:
+    assert extended(disk.exports, Order(**WHO), None) == (None, ())
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_failure_puts_the_earlier_hold_back(desk: Desk, is_held: bool) -> None:
+    if is_held:
+        hold(desk.exports, until=NOW + 60.0, **who(operator="bob"))
+    known = desk.state.hold
+    with desk.exports.lock():
+        new_hold, _ = extended(desk.exports, Order(**WHO), NOW + 120.0)
+        context = held(desk.exports, new_hold)
+        context.__enter__()
+        assert desk.state.hold.until.seconds == NOW + 120
+        error = OSError(28, "no space left")
+        assert not context.__exit__(OSError, error, None)
+    assert desk.state.hold == known

@@ -31,8 +31,9 @@ from tfx_best_exporter.executor.operating.operation import OperationError
 from tfx_best_exporter.executor.operating.pinning import pin, unpin
 from tfx_best_exporter.executor.operating.promoting import promote
 from tfx_best_exporter.executor.operating.rejecting import reject, unreject
+from tfx_best_exporter.executor.operating.restoring import restore
 from tfx_best_exporter.executor.operating.retiring import retire
-from tfx_best_exporter.executor.operating.rollback import restore, rollback
+from tfx_best_exporter.executor.operating.rollback import rollback
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location

@@ -9,6 +9,7 @@ from tests.executor.operating.desk import NOW, WHO, Desk, who
 from tfx_best_exporter.executor import policies
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.exporter import ModelExporter
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RecordError
 from tfx_best_exporter.executor.exports.saved_model import InvalidModelError
 from tfx_best_exporter.executor.operating.holding import hold
@@ -96,6 +97,23 @@ def test_holds(desk: Desk) -> None:
     change = promoted(desk, hold_seconds=60.0)
     assert desk.state.hold.until.seconds == NOW + 60
     assert change.sentences[-1].startswith("no run exports or retires anything until ")
+
+
+def test_a_failed_promotion_holds_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(28, "no space left")
+
+    monkeypatch.setattr(ExportDirectory, "publish", fail)
+    with pytest.raises(OSError, match="no space left"):
+        promoted(desk, hold_seconds=60.0)
+    assert desk.state.hold is None
+
+
+def test_a_longer_hold_stays(desk: Desk) -> None:
+    hold(desk.exports, **who(operator="bob"))
+    change = promoted(desk, hold_seconds=60.0)
+    assert "the longer hold by bob" in change.sentences[-1]
+    assert not desk.state.hold.HasField("until")
 
 
 def test_a_metric_that_is_missing_does_not_stop_a_person(desk: Desk) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import Any
 
 import pytest
@@ -11,9 +10,11 @@ from tests.executor.operating.desk import NOW, WHO, Desk, who
 from tests.faults.storages import SteppedStorage
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
-from tfx_best_exporter.executor.exports.versions import Export, Status
+from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.operating.operation import OperationError
-from tfx_best_exporter.executor.operating.rollback import restore, rollback
+from tfx_best_exporter.executor.operating.rejecting import reject, unreject
+from tfx_best_exporter.executor.operating.restoring import restore
+from tfx_best_exporter.executor.operating.rollback import rollback
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -165,6 +166,55 @@ def test_an_interrupted_rollback_is_finished_and_not_repeated(desk: Desk, to: in
     assert desk.served == 8
 
 
+def begin(desk: Desk, *versions: int) -> None:
+    """Writes the notes of a rollback by Bob, and dies."""
+    action = pb.OperatorAction(operator="bob", reason="slow")
+    with desk.exports.lock():
+        for version in versions:
+            desk.exports.withdrawals.begin(
+                Export(version=version, base=desk.exports.base),
+                pb.Withdrawal(digest=desk.digest(version), action=action),
+            )
+
+
+@pytest.mark.parametrize("to", [None, 8])
+def test_the_command_of_an_interrupted_rollback_holds_and_logs(desk: Desk, to: int | None) -> None:
+    begin(desk, 9)
+    planned = rollback(desk.exports, hold_seconds=60.0, dry_run=True, **WHO)
+    change = rollback(desk.exports, to=to, hold_seconds=60.0, **WHO)
+    assert change == planned
+    assert change.sentences == (
+        "the interrupted rollback of version 9 by bob is finished (slow)",
+        "no run exports or retires anything until 2027-01-15 08:01 UTC",
+    )
+    assert desk.state.hold.until.seconds == NOW + 60
+    (logged,) = desk.exports.decision_log.read().decisions
+    assert (logged.kind, logged.version, logged.best_version) == ("rollback", 8, 9)
+    assert logged.explanation.startswith("bad at night: the interrupted rollback")
+
+
+@pytest.mark.parametrize("to", [None, 8])
+def test_the_same_command_withdraws_what_has_no_note(desk: Desk, to: int | None) -> None:
+    desk.publish(10)
+    (desk.exports.base / "10/variables/variables.index").remove()
+    desk.wait()
+    begin(desk, 9)
+    planned = rollback(desk.exports, dry_run=True, **WHO)
+    change = rollback(desk.exports, to=to, **WHO)
+    assert change == planned
+    assert change.versions == (9, 10)
+    assert (desk.versions, desk.served) == ([7, 8], 8)
+    assert desk.logged() == [("rollback", 8, "ann")]
+
+
+def test_the_served_version_had_no_note_yet(desk: Desk) -> None:
+    reject(desk.exports, 8, **WHO)
+    begin(desk, 8)
+    change = rollback(desk.exports, **WHO)
+    assert change.versions == (9,)
+    assert desk.served == 7
+
+
 def test_an_older_target_than_that_of_the_interrupted_rollback(desk: Desk) -> None:
     with desk.exports.lock():
         desk.exports.withdrawals.begin(
@@ -246,6 +296,59 @@ def test_refuses_the_target_of_a_link_that_stays(disk: Desk) -> None:
     assert disk.served == 9
 
 
+def test_passes_over_a_rejected_model(desk: Desk) -> None:
+    reject(desk.exports, 8, **who(operator="bob"))
+    change = rollback(desk.exports, **WHO)
+    assert change.versions == (8, 9)
+    assert change.sentences == (
+        "version 9 is withdrawn, and its model is rejected",
+        "version 8 is withdrawn, and its model stays rejected",
+        "version 7 is served",
+    )
+    assert desk.served == 7
+    with pytest.raises(OperationError, match=r"rejected by bob: bad at night\)\. Allow it first"):
+        restore(desk.exports, 8, **WHO)
+    unreject(desk.exports, 8, **WHO)
+    restore(desk.exports, 8, **WHO)
+    assert desk.served == 8
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_refuses_a_rejected_target(desk: Desk, dry_run: bool) -> None:
+    reject(desk.exports, 8, **WHO)
+    with pytest.raises(OperationError, match=r"^to must be a version whose model is not rejected"):
+        rollback(desk.exports, to=8, dry_run=dry_run, **WHO)
+    reject(desk.exports, 7, **WHO)
+    with pytest.raises(OperationError, match=r"^an older version must be loadable, with a model"):
+        rollback(desk.exports, dry_run=dry_run, **WHO)
+    assert desk.served == 9
+
+
+def test_leaves_broken_versions_below_the_target(desk: Desk) -> None:
+    reject(desk.exports, 8, **WHO)
+    (desk.exports.base / "7/saved_model.pb").remove()
+    desk.publish(6)
+    desk.wait()
+    # Version 7 would be served if somebody repaired it, as below every target.
+    assert rollback(desk.exports, **WHO).versions == (8, 9)
+    assert desk.versions == [6, 7]
+
+
+def test_an_earlier_rejection_stays(desk: Desk) -> None:
+    reject(desk.exports, 9, **who(operator="bob", reason="biased", now=NOW - 60.0))
+    rejection = desk.state.rejected[desk.digest(9)]
+    planned = rollback(desk.exports, dry_run=True, **WHO)
+    change = rollback(desk.exports, **WHO)
+    assert change == planned
+    assert change.sentences[0] == "version 9 is withdrawn, and its model stays rejected"
+    assert desk.state.rejected[desk.digest(9)] == rejection
+    assert not desk.state.withdrawn[9].rejects_model
+    with desk.exports.lock():
+        desk.exports.withdrawals.restore(9)
+    assert desk.served == 9
+    assert desk.state.rejected[desk.digest(9)] == rejection
+
+
 def test_refuses_a_base_directory_that_does_not_exist(desk: Desk) -> None:
     base = desk.exports.base
     other = Desk(Location(base.storage, f"{base.path}x"), desk.tmp_path)
@@ -256,14 +359,49 @@ def test_refuses_a_base_directory_that_does_not_exist(desk: Desk) -> None:
 
 def test_a_version_that_a_person_copied_back(desk: Desk) -> None:
     rollback(desk.exports, **WHO)
-    kept = desk.exports.state / "withdrawn/9"
-    for path in kept.sizes():
-        desk.put(f"9/{path}", (kept / path).read(1 << 20))
+    copy_back(desk, 9)
     assert desk.served == 9
     rollback(desk.exports, **WHO)
     assert desk.served == 8
     restore(desk.exports, 9, **WHO)
     assert desk.served == 9
+    assert desk.exports.verify(desk.exports.exports()[-1]) == []
+
+
+def copy_back(desk: Desk, version: int) -> None:
+    """Copies the kept files of a withdrawn version into the base directory by hand."""
+    kept = desk.exports.state / f"withdrawn/{version}"
+    for path in kept.sizes():
+        desk.put(f"{version}/{path}", (kept / path).read(1 << 20))
+
+
+@pytest.mark.parametrize("is_half", [True, False], ids=["half a copy", "edited"])
+def test_the_only_whole_copy_is_never_deleted(desk: Desk, is_half: bool) -> None:
+    rollback(desk.exports, **WHO)
+    copy_back(desk, 9)
+    if is_half:
+        (desk.exports.base / "9/variables/variables.index").remove()
+    else:
+        desk.put("9/assets/words.txt", b"edited")
+    desk.wait()
+    before = desk.files
+    for dry_run in (True, False):
+        with pytest.raises(OperationError, match=r"^version 9 must be a whole copy of the files"):
+            rollback(desk.exports, to=7, dry_run=dry_run, **WHO)
+    assert desk.files == before
+    (desk.exports.base / "9").remove()
+    restore(desk.exports, 9, **WHO)
+    assert desk.served == 9
+    assert desk.exports.verify(desk.exports.exports()[-1]) == []
+
+
+def test_half_of_the_kept_files_gives_way_to_a_whole_copy(desk: Desk) -> None:
+    rollback(desk.exports, **WHO)
+    copy_back(desk, 9)
+    # A rollback was killed while it deleted the kept files.
+    (desk.exports.state / "withdrawn/9/saved_model.pb").remove()
+    rollback(desk.exports, **WHO)
+    restore(desk.exports, 9, **WHO)
     assert desk.exports.verify(desk.exports.exports()[-1]) == []
 
 
@@ -276,48 +414,3 @@ def test_refuses_while_an_operation_cannot_be_finished(
     with pytest.raises(OperationError, match=r"must have no unfinished .* on version 9\)"):
         rollback(desk.exports, to=7, **WHO)
     assert desk.served == 9
-
-
-def test_restores(desk: Desk) -> None:
-    before = {name: size for name, size in desk.files.items() if name[0].isdigit()}
-    rollback(desk.exports, **WHO)
-    planned = restore(desk.exports, 9, dry_run=True, **WHO)
-    change = restore(desk.exports, "9", **WHO)
-    assert change == planned
-    assert change.sentences == (
-        "version 9 is in service again and is served",
-        "its model may be exported again",
-    )
-    assert desk.served == 9
-    assert {name: size for name, size in desk.files.items() if name[0].isdigit()} == before
-    assert desk.exports.inspect(Export(version=9, base=desk.exports.base)).status is Status.OURS
-    assert not desk.state.rejected
-    assert not desk.state.withdrawn
-    assert not any("withdrawn/" in name for name in desk.files)
-    assert desk.logged() == [("rollback", 8, "ann"), ("restore", 9, "ann")]
-
-
-def test_restores_below_the_served_version(desk: Desk) -> None:
-    rollback(desk.exports, **WHO)
-    desk.publish(12)
-    change = restore(desk.exports, 9, **WHO)
-    assert change.sentences[0] == "version 9 is in service again and is kept below version 12"
-    assert desk.served == 12
-
-
-def test_restores_only_what_is_withdrawn(desk: Desk) -> None:
-    rollback(desk.exports, **WHO)
-    for version in (8, 5):
-        with pytest.raises(OperationError, match=r"These can be restored: 9\.$"):
-            restore(desk.exports, version, **WHO)
-    with desk.exports.lock():
-        desk.exports.withdrawals.purge(9)
-    with pytest.raises(OperationError, match=r"These can be restored: none\.$"):
-        restore(desk.exports, 9, **WHO)
-
-
-def test_restores_nothing_over_another_version(disk: Desk) -> None:
-    rollback(disk.exports, **WHO)
-    shutil.copytree(disk.model("other"), plain.path_of(disk.exports.base) / "9")
-    with pytest.raises(OperationError, match="which is in the base directory"):
-        restore(disk.exports, 9, **WHO)

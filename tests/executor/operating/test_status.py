@@ -11,7 +11,7 @@ from tests.executor import plain
 from tests.executor.operating.desk import NOW, WHO, Desk, who
 from tfx_best_exporter.executor.exports.decision_log import LoggedDecision
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
-from tfx_best_exporter.executor.operating import holding, pinning, rejecting, rollback
+from tfx_best_exporter.executor.operating import holding, pinning, rejecting, restoring, rollback
 from tfx_best_exporter.executor.operating import status as statuses
 from tfx_best_exporter.executor.operating.operation import OperationError
 from tfx_best_exporter.executor.operating.status import DirectoryStatus, Metric, ago, status
@@ -210,7 +210,7 @@ def test_a_version_is_served_since_the_rollback(desk: Desk) -> None:
         desk.exports.decision_log.append(LoggedDecision(at=5.0, exported=True, version=8))
     rollback.rollback(desk.exports, **who(now=NOW - 50))
     assert since() == NOW - 50
-    rollback.restore(desk.exports, 9, **who(now=NOW - 20))
+    restoring.restore(desk.exports, 9, **who(now=NOW - 20))
     assert since() == NOW - 20
 
 
