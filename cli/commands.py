@@ -47,7 +47,12 @@ Bad model served?   best-exporter rollback /serving/penguin --reason "wrong labe
 """,
 )
 @click.version_option(VERSION, message="%(prog)s %(version)s")
-def best_exporter() -> None:
+@click.option(
+    "--state-directory",
+    metavar="DIR",
+    help="State directory of the pipeline, if it is not .best_exporter in BASE.",
+)
+def best_exporter(state_directory: str | None) -> None:
     """Shows and changes what a base directory serves.
 
     BASE is the directory that the model server polls: a path, or a URI such as s3://models/penguin.

@@ -75,6 +75,25 @@ def check_channels(**channels: object) -> None:
             )
 
 
+def state_directory_of(state_directory: str | None) -> str | None:
+    """Returns the argument state_directory, checked as far as that is possible without storage.
+
+    Raises:
+        TypeError: The argument is no str.
+        ValueError: The argument is no path or URI.
+    """
+    if state_directory is None:
+        return None
+    if not isinstance(state_directory, str) or not state_directory:
+        raise TypeError(
+            f"state_directory must be a path or a URI (got {state_directory!r}). Leave it out for"
+            " .best_exporter in the base directory."
+        )
+    with within("state_directory"):
+        destination.check_base_directory(state_directory)
+    return state_directory
+
+
 def splits_of(example_splits: object, examples: object) -> str | None:
     """Returns the names of the splits as JSON, or None for the default.
 

@@ -82,6 +82,7 @@ class BestExporter(base_component.BaseComponent):
         unservable: str = DEFAULT_UNSERVABLE,
         exports_to_keep: int | None = retention.DEFAULT_EXPORTS_TO_KEEP,
         retention_policy: pb.RetentionPolicy | Mapping[str, Any] | None = None,
+        state_directory: str | None = None,
     ):
         """Checks the arguments and builds the component.
 
@@ -117,6 +118,9 @@ class BestExporter(base_component.BaseComponent):
                 retention_policy.
             retention_policy: Rules for the exports to keep, a message or a dict; see
                 `policies.retention_policy`.
+            state_directory: Directory of the exporter's own files, in the storage of the base
+                directory and outside of it, for a model server that copies the whole base
+                directory. Default: .best_exporter in the base directory.
 
         Raises:
             TypeError: An argument has the wrong type.
@@ -176,6 +180,7 @@ class BestExporter(base_component.BaseComponent):
             assets_extra=json.dumps(check_assets_extra(assets_extra), sort_keys=True),
             as_text=int(as_text),
             unservable=checked_unservable(unservable),
+            state_directory=arguments.state_directory_of(state_directory),
             module_file=module_file,
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             decision=types.Channel(type=artifacts.ExportDecision),

@@ -75,7 +75,10 @@ def look_up(
         ml_metadata.errors.StatusError: ML Metadata cannot be queried.
     """
     base_directory = destination.base_directory_of(exec_properties[tfx_keys.PUSH_DESTINATION_KEY])
-    exports = ExportDirectory(location_of(base_directory))
+    state_directory = exec_properties.get(keys.STATE_DIRECTORY_KEY)
+    exports = ExportDirectory(
+        location_of(base_directory), location_of(state_directory) if state_directory else None
+    )
     # The lock keeps other runs from publishing or retiring between two reads: the listing of the
     # base directory, and the record of the best.
     with exports.lock():

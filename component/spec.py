@@ -35,6 +35,8 @@ class BestExporterSpec(ComponentSpec):
         keys.AS_TEXT_KEY: ExecutionParameter(type=int, optional=True),
         # Default if not set: "resave".
         keys.UNSERVABLE_KEY: ExecutionParameter(type=str, optional=True),
+        # Default if not set: .best_exporter in the base directory.
+        keys.STATE_DIRECTORY_KEY: ExecutionParameter(type=str, optional=True),
         tfx_keys.MODULE_FILE_KEY: ExecutionParameter(type=str, optional=True),
         tfx_keys.MODULE_PATH_KEY: ExecutionParameter(type=str, optional=True),
     }

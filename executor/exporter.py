@@ -68,6 +68,7 @@ class ModelExporter(Desk, View):
         exports_to_keep: int | None = retention.DEFAULT_EXPORTS_TO_KEEP,
         retention_policy: pb.RetentionPolicy | Mapping[str, Any] | None = None,
         name: str = "best_exporter",
+        state_directory: str | Path | Location | None = None,
         clock: Callable[[], float] = time.time,
         load_function: Callable[[str], Callable[..., Any]] = user_functions.load,
     ):
@@ -90,6 +91,8 @@ class ModelExporter(Desk, View):
             retention_policy: More rules than a number, a message or a dict; see
                 `policies.retention_policy`. Leave out exports_to_keep if you set it.
             name: Name of this exporter in its records.
+            state_directory: Directory of the exporter's own files, in the storage of the base
+                directory and outside of it. Default: .best_exporter in the base directory.
             clock: Returns seconds since the epoch.
             load_function: Returns the function for a name.
 
@@ -122,7 +125,10 @@ class ModelExporter(Desk, View):
             compare_fn, compare_policy, load_function
         )
         self._settings = Settings(
-            exports=ExportDirectory(location_of(base_directory)),
+            exports=ExportDirectory(
+                location_of(base_directory),
+                location_of(state_directory) if state_directory else None,
+            ),
             compare_policy=compare_policy_message,
             policy=policy,
             retention_policy=retention_policy_of(

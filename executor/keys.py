@@ -25,6 +25,7 @@ SERVING_SIGNATURES_FN_KEY = "serving_signatures_fn"
 ASSETS_EXTRA_KEY = "assets_extra"
 AS_TEXT_KEY = "as_text"
 UNSERVABLE_KEY = "unservable"
+STATE_DIRECTORY_KEY = "state_directory"
 
 # Exec properties that the driver sets; absent if no driver runs.
 BEST_FINGERPRINT_KEY = "best_fingerprint"

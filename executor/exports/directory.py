@@ -38,11 +38,12 @@ from tfx_best_exporter.executor.exports.links import check_no_links
 from tfx_best_exporter.executor.exports.operators import Operators
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError, Tombstones
 from tfx_best_exporter.executor.exports.stamps import Stamps
-from tfx_best_exporter.executor.exports.version_files import (
-    VersionTakenError,
-    explained,
-    logged,
+from tfx_best_exporter.executor.exports.state_directory import (
+    STATE_DIRECTORY,
+    check_same_file_system,
+    state_directory_of,
 )
+from tfx_best_exporter.executor.exports.version_files import VersionTakenError, explained, logged
 from tfx_best_exporter.executor.exports.versions import (
     MAX_VERSION,
     Export,
@@ -57,9 +58,6 @@ from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Entry, Lease
 from tfx_best_exporter.executor.storage.transfer import at_once, in_background
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
-
-# Name of the state directory in the base directory. Model servers ignore names other than numbers.
-STATE_DIRECTORY = ".best_exporter"
 
 LOCK_TIMEOUT_SECONDS = 3600.0
 
@@ -76,14 +74,15 @@ class ExportDirectory:
     them except `lock` require the lock.
     """
 
-    def __init__(self, base: Location):
+    def __init__(self, base: Location, state: Location | None = None):
         """Makes an ExportDirectory; writes nothing.
 
         Args:
             base: Directory that the model server polls; it need not exist yet.
+            state: Directory of the exporter's own files; None for .best_exporter in the base.
         """
         self.base = base
-        self.state = base / STATE_DIRECTORY
+        self.state = state_directory_of(base, state)
         self._tombstones = Tombstones(self.state / "retired")
         self._stamps = Stamps(self.state / "stamps")
         self._largest_version = LargestVersion(self.state / "largest_version")
@@ -109,6 +108,7 @@ class ExportDirectory:
             OSError: The base directory cannot be written.
         """
         check_no_links(self.state)
+        check_same_file_system(self.base, self.state)
         path = self.base.local_path()
         self._is_new = path is not None and not path.exists()
         with contextlib.ExitStack() as stack:

@@ -59,6 +59,7 @@ class ExecProperties:
         assets_extra: Destination below assets.extra/ -> source path.
         as_text: True to write saved_model.pbtxt.
         unservable: Treatment of a candidate that a model server cannot run as it is.
+        state_directory: Path or URI of the state directory; empty for the default.
         module_file: File with the author's functions; empty without one.
         module_path: Module in the wheel that TFX built from module_file; empty without one.
         prior_export: Result of the driver; the defaults if no driver runs.
@@ -73,6 +74,7 @@ class ExecProperties:
     assets_extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
     as_text: bool = False
     unservable: str = DEFAULT_UNSERVABLE
+    state_directory: str = ""
     module_file: str = ""
     module_path: str = ""
     prior_export: PriorExport = PriorExport()
@@ -116,6 +118,7 @@ def parsed(exec_properties: Mapping[str, Any]) -> ExecProperties:
         assets_extra=json.loads(text(keys.ASSETS_EXTRA_KEY) or "{}"),
         as_text=bool(exec_properties.get(keys.AS_TEXT_KEY)),
         unservable=checked_unservable(text(keys.UNSERVABLE_KEY) or DEFAULT_UNSERVABLE),
+        state_directory=text(keys.STATE_DIRECTORY_KEY),
         module_file=text(keys.MODULE_FILE_KEY),
         module_path=text(keys.MODULE_PATH_KEY),
         prior_export=_prior_export_of(json.loads(text(keys.PRIOR_EXPORT_KEY) or "{}")),

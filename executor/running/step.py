@@ -242,7 +242,10 @@ def _settings_of(inputs: StepInputs) -> Settings:
             serving_signatures_fn = load_function(properties.serving_signatures_fn)
     compare_policy, policy = compare_policy_of(None, properties.compare_policy, load_function)
     return Settings(
-        exports=ExportDirectory(location_of(properties.base_directory)),
+        exports=ExportDirectory(
+            location_of(properties.base_directory),
+            location_of(properties.state_directory) if properties.state_directory else None,
+        ),
         compare_policy=compare_policy,
         policy=policy,
         retention_policy=_retention_policy_of(properties, compare_policy),

@@ -452,6 +452,7 @@ def test_stored_names():
             "push_destination",
             "retention_policy",
             "serving_signatures_fn",
+            "state_directory",
             "unservable",
         ],
     }
@@ -479,6 +480,7 @@ def test_stored_names():
         "ASSETS_EXTRA_KEY": "assets_extra",
         "AS_TEXT_KEY": "as_text",
         "UNSERVABLE_KEY": "unservable",
+        "STATE_DIRECTORY_KEY": "state_directory",
         "BEST_FINGERPRINT_KEY": "best_fingerprint",
         "PRIOR_EXPORT_KEY": "prior_export",
         "DRIVER_ERROR_KEY": "driver_error",
