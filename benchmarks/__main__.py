@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import evaluations, history, object_store, publishing, results, startup
+from benchmarks import evaluations, history, object_store, operating, publishing, results, startup
 from benchmarks.rows import Row, show
 
 _INTRODUCTION = """
@@ -38,6 +38,7 @@ def main() -> None:
         "evaluations": evaluations.reading,
         "history": history.looking_up,
         "starting": startup.starting,
+        "operating": operating.operating,
     }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(

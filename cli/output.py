@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import json
 import math
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -36,11 +38,9 @@ def plain(value: Any, name: str = "") -> Any:
         value: A dataclass, a mapping, a sequence, or a single value.
         name: Name of the field that has the value.
     """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: plain(getattr(value, field.name), field.name)
-            for field in dataclasses.fields(value)
-        }
+    names = _names_of(type(value))
+    if names is not None:
+        return {each: plain(getattr(value, each), each) for each in names}
     if isinstance(value, Mapping):
         return {str(key): plain(each, str(key)) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
@@ -52,6 +52,14 @@ def plain(value: Any, name: str = "") -> Any:
     if isinstance(value, float):
         return _time(value) if name in _TIMES else _number(value)
     return str(value)
+
+
+@functools.cache
+def _names_of(kind: type) -> tuple[str, ...] | None:
+    """Returns the names of a dataclass's fields; None for another type."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def _number(value: float) -> float | int | str:
@@ -89,13 +97,30 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         columns: Names of the columns; those that end in ">" are aligned to the right.
         rows: Cells of each row.
     """
-    # rich takes a tenth of a second to import, and JSON does not need it.
+    names = [column.removesuffix(">") for column in columns]
+    cells = [[wording.line(cell) for cell in row] for row in rows]
+    widths = [
+        max(map(len, (name, *(row[place] for row in cells)))) for place, name in enumerate(names)
+    ]
+    room = shutil.get_terminal_size().columns
+    has_room = sum(widths) + 2 * (len(widths) - 1) <= room
+    if has_room or not (sys.stdout.isatty() or "COLUMNS" in os.environ):
+        for row in (names, *cells):
+            aligned = (
+                cell.rjust(width) if column.endswith(">") else cell.ljust(width)
+                for column, cell, width in zip(columns, row, widths, strict=True)
+            )
+            click.echo("  ".join(aligned).rstrip())
+        return
+    _wrapped(columns, cells, room)
+
+
+def _wrapped(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> None:
+    # rich takes a tenth of a second to import, and only a narrow terminal needs it.
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    is_terminal = sys.stdout.isatty()
-    width = None if is_terminal or "COLUMNS" in os.environ else 10_000
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         is_number = column.endswith(">")
@@ -106,7 +131,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
             no_wrap=is_number or column not in _WIDE,
         )
     for row in rows:
-        grid.add_row(*(Text(wording.line(cell)) for cell in row))
+        grid.add_row(*map(Text, row))
     console = Console(width=width, highlight=False, soft_wrap=False)
     with console.capture() as capture:
         console.print(grid)

@@ -145,7 +145,7 @@ def _metrics(one: pb.ExportRecord, other: pb.ExportRecord) -> Iterator[Row]:
     """Yields the metrics, those that the second decision compared first."""
     compared = [each.metric for each in other.decision.comparisons]
     first, second = _values(one), _values(other)
-    for name in [*dict.fromkeys([*compared, *sorted(first), *sorted(second)])]:
+    for name in [*dict.fromkeys([*compared, *sorted({*first, *second})])]:
         if name not in first and name not in second:
             continue
         before, after = first.get(name), second.get(name)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
+from tfx_best_exporter.executor.exports import inspection
 from tfx_best_exporter.executor.exports.decision_log import FAILED, RUN, LoggedDecision, ReadLog
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import OperatorNames
 from tfx_best_exporter.executor.exports.records import RecordError, Tombstones
+from tfx_best_exporter.executor.exports.stamps import Stamps
 from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.operating.operation import check_exists, served_of
 from tfx_best_exporter.executor.operating.status import Metric, metrics_of, reason_of
+from tfx_best_exporter.executor.storage.protocol import Kind
 from tfx_best_exporter.executor.storage.transfer import in_parallel
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -36,6 +39,9 @@ COMMAND = "command"
 PRESENT = (SERVED, KEPT)
 # States of items that only a complete history has.
 _FOR_ALL = (SAME, COMMAND)
+_ALREADY_BEST = pb.ExportDecision.Reason.Name(pb.ExportDecision.ALREADY_BEST)
+# Lines of the log that are parsed at first for each item. Most lines are items.
+_LINES_AN_ITEM = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,13 +115,10 @@ def history(
         retired=frozenset(_tombstones(exports).versions()),
         served=_served_version(exports, listing),
     )
-    log = exports.decision_log.read()
-    items = [*_logged(log, found)]
-    logged = {item.version for item in items if item.state != COMMAND}
+    log, items = _log_and_items(found, include_all=include_all, newest=newest)
+    logged = {line.version for line in log.decisions if line.exported} | log.skipped_versions
     warnings = [*_warnings_of(log)]
     items.extend(_unlogged(found, logged, warnings))
-    if not include_all:
-        items = [item for item in items if item.state not in _FOR_ALL]
     items.sort(key=lambda item: (item.at or 0.0, item.version or 0), reverse=True)
     return History(items=tuple(items[:newest]), warnings=tuple(warnings))
 
@@ -161,12 +164,40 @@ class _Sources:
 def _served_version(exports: ExportDirectory, listing: tuple[Export, ...]) -> int | None:
     if not listing:
         return None
+    largest = listing[-1]
+    if not largest.name and largest.kind is Kind.DIRECTORY and _is_untouched(exports, largest):
+        return largest.version
     found = served_of(exports)
     return found.export.version if found is not None else None
 
 
+def _is_untouched(exports: ExportDirectory, export: Export) -> bool:
+    """Returns True if an export is as it was when its content was last checked.
+
+    Its record need not be parsed then, which takes longer than all else.
+    """
+    try:
+        stamps = inspection.stamps_of_files(export.location.tree())
+    except OSError:
+        return False
+    return bool(stamps) and stamps == Stamps(exports.state / "stamps").read(export.version)
+
+
 def _tombstones(exports: ExportDirectory) -> Tombstones:
     return Tombstones(exports.state / "retired")
+
+
+def _log_and_items(
+    found: _Sources, *, include_all: bool, newest: int | None
+) -> tuple[ReadLog, list[HistoryItem]]:
+    """Returns the log and its items; parses only as many lines as are needed."""
+    lines = None if newest is None else _LINES_AN_ITEM * newest
+    while True:
+        log = found.exports.decision_log.read(newest=lines)
+        items = [item for item in _logged(log, found) if include_all or item.state not in _FOR_ALL]
+        if not log.skipped or newest is None or len(items) >= newest:
+            return log, items
+        lines = None
 
 
 def _logged(log: ReadLog, found: _Sources) -> Iterator[HistoryItem]:
@@ -203,8 +234,7 @@ def _logged(log: ReadLog, found: _Sources) -> Iterator[HistoryItem]:
 def _state_of_run(line: LoggedDecision) -> str:
     if line.reason == FAILED:
         return FAILED_RUN
-    already_best = pb.ExportDecision.Reason.Name(pb.ExportDecision.ALREADY_BEST)
-    return SAME if line.reason == already_best else REFUSED
+    return SAME if line.reason == _ALREADY_BEST else REFUSED
 
 
 def _warnings_of(log: ReadLog) -> Iterator[str]:

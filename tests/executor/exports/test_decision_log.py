@@ -111,3 +111,21 @@ def test_something_else_in_its_place_is_a_problem(log: DecisionLog, path: Path):
     assert str(path) in found.problem
     with pytest.raises(OSError, match=r"decisions\.jsonl"):
         log.append(DECISION)
+
+
+def test_older_lines_are_searched_for_exports_only(log: DecisionLog):
+    forged = '"exported":true,"version":"8"'
+    for number, changes in enumerate(
+        (
+            {"exported": True, "version": 7},
+            {"explanation": forged},
+            {"version": 9},
+            {"exported": True, "version": 10},
+        )
+    ):
+        log.append(dataclasses.replace(DECISION, run_id=str(number), **changes))
+    found = log.read(newest=1)
+    assert [each.version for each in found.decisions] == [10]
+    assert (found.skipped, found.skipped_versions) == (3, {7})
+    assert (log.read(newest=9).skipped, log.read().skipped_versions) == (0, frozenset())
+    assert len(log.read(newest=0).decisions) == 0

@@ -179,3 +179,27 @@ def test_the_log_is_read_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(storage, "read", counted)
     items(desk)
     assert reads.count("decisions.jsonl") == 1
+
+
+def test_a_limit_parses_only_the_lines_that_it_needs(desk: Desk) -> None:
+    log(
+        desk,
+        LoggedDecision(at=1.0, reason="BETTER", exported=True, version=8),
+        *(LoggedDecision(at=2.0 + number, reason="NOT_BETTER") for number in range(30)),
+        *(LoggedDecision(at=90.0, kind="pin", version=7, operator="ann") for _ in range(30)),
+    )
+    complete = items(desk)
+    # The first lines that are read are all commands, so the others are read too.
+    assert items(desk, newest=4) == complete[:4]
+    assert items(desk, newest=40) == complete[:40]
+    everything = items(desk, include_all=True)
+    for newest in (1, 30, 31, 62, 100):
+        assert items(desk, include_all=True, newest=newest) == everything[:newest]
+
+
+def test_a_version_is_served_as_its_files_say(disk: Desk) -> None:
+    # Its stamps are known, so its record is not parsed.
+    assert states(disk)[0] == ("SERVED", 9)
+    disk.put("9/saved_model.pb", b"")
+    disk.wait()
+    assert states(disk)[:2] == [("kept", 9), ("SERVED", 8)]
