@@ -43,7 +43,7 @@ class BaseType(click.ParamType):
             return value
         try:
             check_base_directory(str(value))
-            state = ctx.find_root().params.get("state_directory") if ctx else None
+            state = _state_directory_of(ctx)
             return ExportDirectory(location_of(str(value)), location_of(state) if state else None)
         except (ValueError, ModuleNotFoundError) as error:
             self.fail(str(error), param, ctx)
@@ -147,8 +147,33 @@ VERSION = VersionType()
 DURATION = DurationType()
 TIME = TimeType()
 
+
+def _state_directory_of(ctx: click.Context | None) -> str:
+    """Returns the option of the program, which stands before the command; empty without one."""
+    return (ctx.find_root().params.get("state_directory") or "") if ctx is not None else ""
+
+
+def _one_for_a_state_directory(
+    ctx: click.Context,
+    param: click.Parameter,  # noqa: ARG001
+    value: tuple[ExportDirectory, ...],
+) -> tuple[ExportDirectory, ...]:
+    if len(value) > 1 and _state_directory_of(ctx):
+        raise click.UsageError(
+            "--state-directory belongs to one base directory. Run the command once for each BASE."
+        )
+    return value
+
+
 base = click.argument("base", type=BASE, metavar="BASE")
-bases = click.argument("bases", type=BASE, nargs=-1, required=True, metavar="BASE...")
+bases = click.argument(
+    "bases",
+    type=BASE,
+    nargs=-1,
+    required=True,
+    metavar="BASE...",
+    callback=_one_for_a_state_directory,
+)
 
 
 def output(function: _Function) -> _Function:

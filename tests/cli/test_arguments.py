@@ -87,3 +87,19 @@ def test_a_base_that_is_no_base_is_a_usage_error() -> None:
     result = invoke("status", "nope://a")
     assert result.exit_code == 2
     assert "Try 'best-exporter status --help' for help." in result.stderr
+
+
+def test_a_state_directory_outside(world: World, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    hold = ("hold", world.base, "--reason", "freeze", "-y")
+    assert invoke("--state-directory", state, *hold).exit_code == 0
+    assert (state / "hold.json").exists()
+    assert not (world.base / ".best_exporter/hold.json").exists()
+    assert "hold " not in invoke("status", world.base).stdout
+    assert "hold " in invoke("--state-directory", state, "status", world.base).stdout
+    result = invoke("--state-directory", state, "status", world.base, world.base)
+    assert result.exit_code == 2
+    assert "--state-directory belongs to one base directory" in result.stderr
+    result = invoke("--state-directory", world.base / "state", "status", world.base)
+    assert result.exit_code == 2
+    assert "must be outside the base directory" in result.stderr

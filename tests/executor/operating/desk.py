@@ -7,7 +7,6 @@ from typing import Any
 
 from tests.executor import plain
 from tests.executor.bucket import Bucket
-from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.exports import saved_model
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.versions import Export
@@ -103,11 +102,13 @@ class Desk:
     def publish(self, version: int, model: object = None, **fields: Any) -> Export:
         """Publishes a version, by default of a model that has its number as a name."""
         name = version if model is None else model
-        known = {
-            "model": pb.SourceModel(uri=f"/models/{name}", digest=self.digest(name)),
-            "evaluation": EvalResult.from_mapping({"loss": 0.5}).to_proto(),
-        }
-        return plain.publish(self.exports, version, self.model(name), **{**known, **fields})
+        source = pb.SourceModel(uri=f"/models/{name}", digest=self.digest(name))
+        return plain.publish(self.exports, version, self.model(name), **{"model": source, **fields})
+
+    def clear(self) -> None:
+        """Removes all versions."""
+        for version in self.versions:
+            (self.exports.base / str(version)).remove()
 
     def put(self, path: str, content: bytes = b"") -> None:
         """Writes a file as another program would."""

@@ -30,8 +30,7 @@ def staged(desk: Desk) -> Desk:
     """A base directory with a candidate that waits for approval, better than version 1.8e9."""
     free = policies.compare_policy(policies.smaller("loss"))
     free.on_unknown_best = pb.ComparePolicy.EXPORT
-    for version in (7, 8, 9):
-        (desk.exports.base / str(version)).remove()
+    desk.clear()
     exporter(desk, free).run(desk.model("A"), {"loss": 0.5})
     decision = exporter(desk).run(desk.model("B"), {"loss": 0.4})
     assert decision.reason == R.AWAITING_APPROVAL
@@ -120,8 +119,7 @@ def test_refuses_changed_bytes(staged: Desk) -> None:
 
 
 def test_the_first_version(desk: Desk) -> None:
-    for version in (7, 8, 9):
-        (desk.exports.base / str(version)).remove()
+    desk.clear()
     assert exporter(desk).run(desk.model("B"), {"loss": 0.4}).reason == R.AWAITING_APPROVAL
     approve(desk.exports, desk.digest("B"), **WHO)
     assert desk.served == int(NOW)

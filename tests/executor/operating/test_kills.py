@@ -192,7 +192,7 @@ def served_model_of(location: Location) -> str:
 def test_killed_at_every_step(case: Case, is_disk: bool, tmp_path: Path) -> None:
     before = Desk(base_of(is_disk, tmp_path / "before", None), tmp_path)
     for version in (7, 8, 9):
-        before.publish(version)
+        before.publish(version, evaluation=EVALUATION.to_proto())
     case.prepare(before)
     start = state_of(before)
     served_before = served_model(tmp_path / "before/base")
@@ -245,7 +245,7 @@ def test_a_lost_lock_changes_nothing(case: Case, tmp_path: Path) -> None:
     """Another writer takes over right after the repair."""
     desk = Desk(base_of(False, tmp_path / "desk", None), tmp_path)
     for version in (7, 8, 9):
-        desk.publish(version)
+        desk.publish(version, evaluation=EVALUATION.to_proto())
     case.prepare(desk)
     before = desk.files
     bucket = Bucket(tmp_path / "desk")

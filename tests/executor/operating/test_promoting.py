@@ -33,6 +33,7 @@ def exporter(desk: Desk, **options: Any) -> ModelExporter:
 
 
 def test_exports_a_model_that_is_worse(desk: Desk) -> None:
+    desk.clear()
     exporter(desk).run(desk.model("better"), {"loss": 0.1})
     change = promoted(desk)
     version = int(NOW) + 1
@@ -66,14 +67,14 @@ def test_notes_it_in_the_log(desk: Desk) -> None:
 
 
 def test_the_first_version(desk: Desk) -> None:
-    for version in (7, 8, 9):
-        (desk.exports.base / str(version)).remove()
+    desk.clear()
     change = promoted(desk)
     assert change.sentences[0] == f"the model is exported as version {int(NOW)}"
     assert desk.served == int(NOW)
 
 
 def test_stays_until_it_is_beaten_on_the_same_data(desk: Desk) -> None:
+    desk.clear()
     run = exporter(desk).run
     run(desk.model("A"), {"loss": 0.3})
     promoted(desk)
