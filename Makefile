@@ -75,8 +75,9 @@ bench: $(SETUP)  ## Compare speed and memory with other tools: 15 minutes, 10 Gi
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 .PHONY: bench-decisions
-bench-decisions: $(SETUP)  ## Simulate the quality of each decision rule: 3 minutes.
+bench-decisions: $(SETUP)  ## Simulate the quality of each decision rule: 25 minutes; BENCH_ARGS="--streams 100 --seed 1".
 	@$(BIN)/python -m benchmarks.decision_quality $(BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.challengers $(BENCH_ARGS)
 
 # --- check ----------------------------------------------------------------------------------------
 

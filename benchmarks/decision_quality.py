@@ -254,6 +254,7 @@ def simulate(
     alphas: Sequence[float],
     repetitions: int,
     workers: int,
+    seed: int = SEED,
 ) -> dict[str, dict[str, Replay]]:
     """Returns the replays by name of the scenario and name of the rule.
 
@@ -262,7 +263,7 @@ def simulate(
     """
     sizes = [min(CHUNK, repetitions - start) for start in range(0, repetitions, CHUNK)]
     tasks = [
-        (index, tuple(alphas), size, (SEED, index, chunk))
+        (index, tuple(alphas), size, (seed, index, chunk))
         for index in range(len(scenarios))
         for chunk, size in enumerate(sizes)
     ]
@@ -563,11 +564,17 @@ def main() -> None:
     """Runs the simulation, prints the tables, and writes the tables and charts."""
     parser = argparse.ArgumentParser(description="Replay streams of candidates under each rule.")
     parser.add_argument(
-        "--repetitions",
+        "--streams",
         type=int,
         default=REPETITIONS,
         help=f"number of streams of each scenario (default: {REPETITIONS}); another number writes"
         " no files",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=SEED,
+        help=f"seed of all random numbers (default: {SEED}); another seed writes no files",
     )
     parser.add_argument(
         "--alpha",
@@ -579,11 +586,11 @@ def main() -> None:
     arguments = parser.parse_args()
     alphas = sorted({*ALPHAS, *(arguments.alpha or ())})
     started = time.monotonic()
-    outcomes = simulate(SCENARIOS, alphas, arguments.repetitions, arguments.workers)
-    text = show(outcomes, arguments.repetitions)
+    outcomes = simulate(SCENARIOS, alphas, arguments.streams, arguments.workers, arguments.seed)
+    text = show(outcomes, arguments.streams)
     print(text)
     print(f"{time.monotonic() - started:.0f} s")
-    if arguments.repetitions == REPETITIONS and not arguments.alpha:
+    if (arguments.streams, arguments.seed) == (REPETITIONS, SEED) and not arguments.alpha:
         results.write_section(SECTION, text)
         write_quality_chart(outcomes, QUALITY_CHART_PATH)
         write_alpha_chart(outcomes, alphas, ALPHA_CHART_PATH)

@@ -109,15 +109,18 @@ def draw_streams(scenario: Scenario, count: int, rng: np.random.Generator) -> St
 
 
 class Examples:
-    """The examples of one run in several streams, with the latent variables of two models."""
+    """The examples of one run in several streams, with the latent variables of some models."""
 
-    def __init__(self, scenario: Scenario, streams: int, rng: np.random.Generator):
+    def __init__(
+        self, scenario: Scenario, streams: int, rng: np.random.Generator, *, challengers: int = 0
+    ):
         """Draws the examples.
 
         Args:
             scenario: Scenario with the number of examples.
             streams: Number of streams.
             rng: Source of random numbers.
+            challengers: Number of models other than the candidate and the best.
         """
         shape = (streams, scenario.examples)
         latent = latent_correlation()
@@ -126,6 +129,10 @@ class Examples:
         difficulty *= np.float32(math.sqrt(latent))
         self._candidate = difficulty + own * rng.standard_normal(shape, dtype=np.float32)
         self._best = difficulty + own * rng.standard_normal(shape, dtype=np.float32)
+        self._challengers = [
+            difficulty + own * rng.standard_normal(shape, dtype=np.float32)
+            for _ in range(challengers)
+        ]
 
     def candidate_right(self, accuracy: Array) -> Array:
         """Returns the number of examples in each bucket that the candidate has right.
@@ -140,6 +147,13 @@ class Examples:
         The shape is (streams, BUCKETS).
         """
         return _right(self._best, accuracy)
+
+    def challenger_right(self, index: int, accuracy: Array) -> Array:
+        """Returns the number of examples in each bucket that a challenger has right.
+
+        The shape is (streams, BUCKETS).
+        """
+        return _right(self._challengers[index], accuracy)
 
 
 def _right(latent: Array, accuracy: Array) -> Array:

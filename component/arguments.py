@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tfx import types
@@ -15,16 +15,18 @@ from tfx.orchestration import data_types
 from tfx.proto import pusher_pb2
 from tfx.types import standard_component_specs as tfx_keys
 
+from tfx_best_exporter.component import eval_config, spec
 from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.arguments import destination, messages
 from tfx_best_exporter.executor.arguments import user_functions as functions
 from tfx_best_exporter.executor.arguments.errors import FieldTypeError, FieldValueError, within
+from tfx_best_exporter.executor.deciding import foresight, rules, significance
 from tfx_best_exporter.executor.deciding import policy as policy_lib
-from tfx_best_exporter.executor.deciding import rules
 from tfx_best_exporter.executor.deciding.compare_function import (
     COMPARE_FN_PARAMETERS,
     check_one_policy,
 )
+from tfx_best_exporter.executor.deciding.configured import Configured
 from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -68,10 +70,18 @@ def check_channels(**channels: object) -> None:
             " examples."
         )
     for name, channel in channels.items():
-        if channel is not None and not isinstance(channel, types.BaseChannel):
+        if channel is None:
+            continue
+        if not isinstance(channel, types.BaseChannel):
             raise TypeError(
                 f"{name} must be a channel (got {channel!r}). Pass an output of a component, for"
                 f" example {_USUAL_OUTPUTS[name]}."
+            )
+        expected = spec.BestExporterSpec.INPUTS[name].type.TYPE_NAME
+        if channel.type_name != expected:
+            raise TypeError(
+                f"{name} must be a channel of {expected} (got a channel of {channel.type_name})."
+                f" Pass an output of a component, for example {_USUAL_OUTPUTS[name]}."
             )
 
 
@@ -240,7 +250,7 @@ def compare_policy_of(
 ) -> Any:
     """Returns the policy of both arguments, or a RuntimeParameter or placeholder unchanged.
 
-    None means the default: a smaller "loss" is better.
+    None means the default rule, which the executor chooses.
 
     Args:
         compare_fn: A function, its name, or None.
@@ -289,6 +299,64 @@ def compare_policy_of(
     return result
 
 
+def warnings_of(
+    policy: object,
+    configured: Configured | None,
+    *,
+    model_blessing: types.BaseChannel | None,
+    evaluation: types.BaseChannel | None,
+    examples: types.BaseChannel | None,
+    push_destination: object,
+) -> list[str]:
+    """Returns the warnings that can be given when the pipeline is built.
+
+    Args:
+        policy: The policy; None for the default rule, or a value that is known only in a run.
+        configured: The EvalConfig of the evaluation, or None if it is not known.
+        model_blessing: Channel of ModelBlessing, or None.
+        evaluation: Channel of ModelEvaluation, or None.
+        examples: Channel of Examples, or None.
+        push_destination: The argument of this name.
+
+    Raises:
+        FieldValueError: A run could only fail, or export nothing, by the EvalConfig of Evaluator.
+    """
+    found: list[str] = []
+    if isinstance(policy, pb.ComparePolicy):
+        found.extend(foresight.direction_warnings(policy))
+        if configured is not None:
+            found.extend(foresight.check_policy_for(policy, configured))
+        rules_of_policy = (policy.metric, *policy.tie_breakers)
+        is_tested = any(rule.HasField("significance") for rule in rules_of_policy)
+        if is_tested and examples is None and not eval_config.has_baseline(evaluation):
+            found.append(
+                "examples is not set, so candidate and best are evaluated separately, and the test"
+                " of significance needs a larger improvement. Pass"
+                f" examples={_USUAL_OUTPUTS[tfx_keys.EXAMPLES_KEY]}"
+            )
+    elif policy is None and configured is not None:
+        found.extend(foresight.default_rule_warnings(configured))
+    blessed = eval_config.configured_for(model_blessing)
+    if blessed is not None:
+        has_baseline = eval_config.has_baseline(model_blessing)
+        found.extend(foresight.check_blessing(blessed, has_baseline=has_baseline))
+    if not _is_late(push_destination):
+        found.extend(_relative_path_warnings(push_destination))
+    return found
+
+
+def _relative_path_warnings(push_destination: object) -> Iterator[str]:
+    with within("push_destination"):
+        message = message_of(push_destination, pusher_pb2.PushDestination, may_be_late=True)
+    base_directory = "" if message is None else message.filesystem.base_directory
+    if base_directory and not base_directory.startswith("/") and "://" not in base_directory:
+        yield (
+            "push_destination.filesystem.base_directory is a relative path"
+            f" ({base_directory!r}), which depends on the working directory of each run. Pass"
+            f" os.path.abspath({base_directory!r})"
+        )
+
+
 def check_for_event_files(message: pb.ComparePolicy) -> None:
     """Checks that a policy needs nothing that event files do not contain.
 
@@ -324,6 +392,10 @@ def _check_guardrail_for_event_files(guardrail: pb.Guardrail) -> None:
     if guardrail.HasField("every_slice_min_examples"):
         with within("every_slice_min_examples"):
             raise _never_met(guardrail.every_slice_min_examples, "have no slices")
+    if guardrail.HasField("significance"):
+        with within("significance"):
+            alpha = significance.alpha_of(guardrail.significance)
+            raise _never_met(alpha, "have no confidence intervals")
 
 
 def _never_met(value: object, why: str) -> FieldValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,14 +16,25 @@ from tfx.proto import pusher_pb2
 from tfx.types import standard_artifacts
 from tfx.types import standard_component_specs as tfx_keys
 
-from tfx_best_exporter.component import arguments, artifacts, driver, spec
+from tfx_best_exporter.component import (
+    arguments,
+    artifacts,
+    conditions,
+    driver,
+    eval_config,
+    spec,
+    visualization,
+)
 from tfx_best_exporter.executor import executor, keys
 from tfx_best_exporter.executor.arguments.errors import within
 from tfx_best_exporter.executor.arguments.unservable import DEFAULT_UNSERVABLE, checked_unservable
+from tfx_best_exporter.executor.deciding import default_rule
 from tfx_best_exporter.executor.evaluations import event_files
 from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+visualization.register()
 
 
 class BestExporter(base_component.BaseComponent):
@@ -38,6 +50,7 @@ class BestExporter(base_component.BaseComponent):
         >>> exporter = BestExporter(
         ...     model=trainer.outputs["model"],
         ...     evaluation=evaluator.outputs["evaluation"],
+        ...     examples=example_gen.outputs["examples"],
         ...     model_blessing=evaluator.outputs["blessing"],
         ...     push_destination=tfx.proto.PushDestination(
         ...         filesystem=tfx.proto.PushDestination.Filesystem(base_directory="/serving/model")
@@ -102,7 +115,8 @@ class BestExporter(base_component.BaseComponent):
             example_splits: Splits of examples, as in Evaluator. Default: ["eval"].
             event_file_pattern: Pattern of the event files' paths, relative to model_run.
             compare_fn: `fn(best_eval_result, current_eval_result) -> bool`, called by keyword; or
-                its dotted name, or its name in module_file. Default: a smaller "loss" is better.
+                its dotted name, or its name in module_file. Default: a smaller "loss" if the
+                evaluation has one, otherwise the only metric with a threshold in the EvalConfig.
             compare_policy: Declarative alternative to compare_fn; a message or a dict, see
                 `policies.compare_policy`. Or a RuntimeParameter or placeholder whose value is the
                 message as JSON.
@@ -138,6 +152,10 @@ class BestExporter(base_component.BaseComponent):
         policy = arguments.compare_policy_of(
             compare_fn, compare_policy, user_functions, module_file
         )
+        configured = eval_config.configured_for(evaluation)
+        built_rule = None
+        if policy is None and configured is not None:
+            built_rule = default_rule.when_built(configured)
         if model_run is not None and isinstance(policy, pb.ComparePolicy):
             arguments.check_for_event_files(policy)
         with within("retention_policy"):
@@ -174,6 +192,7 @@ class BestExporter(base_component.BaseComponent):
             example_splits=arguments.splits_of(example_splits, examples),
             push_destination=arguments.destination_of(push_destination),
             compare_policy=policy,
+            default_rule=built_rule,
             retention_policy=retention_message,
             event_file_pattern=event_file_pattern,
             serving_signatures_fn=signatures_reference,
@@ -181,11 +200,21 @@ class BestExporter(base_component.BaseComponent):
             as_text=int(as_text),
             unservable=checked_unservable(unservable),
             state_directory=arguments.state_directory_of(state_directory),
+            is_gated=1 if conditions.is_gated_by_blessing() else None,
             module_file=module_file,
             pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             decision=types.Channel(type=artifacts.ExportDecision),
             blessing=types.Channel(type=standard_artifacts.ModelBlessing),
         )
+        for warning in arguments.warnings_of(
+            policy,
+            configured,
+            model_blessing=model_blessing,
+            evaluation=evaluation,
+            examples=examples,
+            push_destination=push_destination,
+        ):
+            warnings.warn(warning, stacklevel=2)
         # TFX passes beam_pipeline_args only to a BeamExecutorSpec. They are needed to evaluate the
         # best again.
         beam_spec = executor_spec.BeamExecutorSpec(executor.Executor) if examples else None

@@ -27,6 +27,9 @@ from tfx_best_exporter.component import operated
 from tfx_best_exporter.component.newest import PUSHED_MODEL, SCAN_SECONDS, NewestPushedModels
 from tfx_best_exporter.executor import keys
 from tfx_best_exporter.executor.arguments import destination
+from tfx_best_exporter.executor.arguments.errors import FieldValueError
+from tfx_best_exporter.executor.deciding import timing
+from tfx_best_exporter.executor.deciding.policy import policy_message_of
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RecordError
 from tfx_best_exporter.executor.exports.versions import Export, Served
@@ -56,7 +59,7 @@ def look_up(
     pipeline_name: str,
     pushed_models_uri: str,
     clock: Callable[[], float] = time.monotonic,
-    now: float | None = None,
+    now: Callable[[], float] = time.time,
 ) -> dict[str, str]:
     """Returns the exec properties that the driver adds, and deletes copies of retired exports.
 
@@ -67,7 +70,7 @@ def look_up(
         pushed_models_uri: URI of the directory that contains this node's PushedModels, and nothing
             else.
         clock: Returns seconds, for the time limit of a search.
-        now: Seconds since the epoch, for the end of a hold; the current time by default.
+        now: Returns seconds since the epoch, for the end of a hold and the limits of a policy.
 
     Raises:
         RecordError: The best's record cannot be read.
@@ -83,7 +86,7 @@ def look_up(
     # base directory, and the record of the best.
     with exports.lock():
         served = exports.served()
-        said = exports.operators.fingerprint(time.time() if now is None else now)
+        said = exports.operators.fingerprint(now())
     newest = NewestPushedModels(store, clock)
     pushed_models = newest.first_page()
     problems = _unreachable(pushed_models, pushed_models_uri)
@@ -97,12 +100,27 @@ def look_up(
     warnings = _disagreements(node, exports, served.export, pushed_models, retired | withdrawn)
     prior = _prior_export(node, served, newest, warnings)
     prior = _with_warnings(prior, problems)
+    policy = _policy_of(exec_properties)
+    passed = timing.passed_limits(policy, served.record, now()) if policy else ""
     return {
-        keys.BEST_FINGERPRINT_KEY: ", ".join(filter(None, (served.fingerprint, said))),
+        keys.BEST_FINGERPRINT_KEY: ", ".join(
+            filter(None, (served.fingerprint, said, f"after {passed}" if passed else ""))
+        ),
         keys.PRIOR_EXPORT_KEY: json.dumps(
             dataclasses.asdict(prior) if prior else {}, sort_keys=True
         ),
     }
+
+
+def _policy_of(exec_properties: Mapping[str, Any]) -> pb.ComparePolicy | None:
+    """Returns the policy; None without one, or if it is invalid, which the executor reports."""
+    stored = exec_properties.get(keys.COMPARE_POLICY_KEY)
+    if isinstance(stored, pb.ComparePolicy):
+        return stored
+    try:
+        return policy_message_of(stored) if isinstance(stored, str) and stored else None
+    except FieldValueError:
+        return None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

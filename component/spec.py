@@ -22,8 +22,10 @@ class BestExporterSpec(ComponentSpec):
 
     PARAMETERS: Mapping[str, ExecutionParameter] = {
         tfx_keys.PUSH_DESTINATION_KEY: ExecutionParameter(type=pusher_pb2.PushDestination),
-        # Default if not set: a smaller "loss" is better.
+        # Default if not set: a rule by the evaluation and its EvalConfig.
         keys.COMPARE_POLICY_KEY: ExecutionParameter(type=pb.ComparePolicy, optional=True),
+        # Default rule by Evaluator's EvalConfig, as the author of the pipeline wrote it.
+        keys.DEFAULT_RULE_KEY: ExecutionParameter(type=pb.DefaultRule, optional=True),
         # Default if not set: every export is kept.
         keys.RETENTION_POLICY_KEY: ExecutionParameter(type=pb.RetentionPolicy, optional=True),
         # JSON list. Default if not set: ["eval"].
@@ -37,6 +39,8 @@ class BestExporterSpec(ComponentSpec):
         keys.UNSERVABLE_KEY: ExecutionParameter(type=str, optional=True),
         # Default if not set: .best_exporter in the base directory.
         keys.STATE_DIRECTORY_KEY: ExecutionParameter(type=str, optional=True),
+        # 1 if the component is in a Cond on a blessing.
+        keys.IS_GATED_KEY: ExecutionParameter(type=int, optional=True),
         tfx_keys.MODULE_FILE_KEY: ExecutionParameter(type=str, optional=True),
         tfx_keys.MODULE_PATH_KEY: ExecutionParameter(type=str, optional=True),
     }

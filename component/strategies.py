@@ -39,7 +39,8 @@ class BestExportedModelStrategy(resolver.ResolverStrategy):
         >>> evaluator = Evaluator(..., baseline_model=best_model.outputs["model"])
 
     The channel's artifacts, here the candidate, identify the pipeline. Channel(type=Model) works
-    too, but reads every Model that the pipeline ever trained.
+    too, but reads every Model that the pipeline ever trained. A Resolver with
+    LatestBlessedModelStrategy can keep its channel of ModelBlessing, which is not used.
     """
 
     def __init__(self, base_directory: str):
@@ -66,21 +67,35 @@ class BestExportedModelStrategy(resolver.ResolverStrategy):
 
         Args:
             store: ML Metadata.
-            input_dict: One channel of Model.
+            input_dict: One channel of Model, and possibly one of ModelBlessing, which
+                LatestBlessedModelStrategy needs. It resolves to nothing here.
 
         Raises:
-            ValueError: The Resolver has several channels, or one of another type.
+            ValueError: The Resolver has no channel, several of Model, or one of another type.
             OSError: The base directory cannot be read.
         """
-        kinds = {type(artifact) for artifacts in input_dict.values() for artifact in artifacts}
-        if len(input_dict) != 1 or not all(issubclass(k, standard_artifacts.Model) for k in kinds):
-            names = ", ".join(sorted(input_dict)) or "none"
+        resolved: dict[str, list[types.Artifact]] = {key: [] for key in input_dict}
+        models = [
+            key
+            for key, artifacts in input_dict.items()
+            if not all(isinstance(each, standard_artifacts.ModelBlessing) for each in artifacts)
+        ]
+        is_known = all(
+            isinstance(artifact, standard_artifacts.Model)
+            for key in models
+            for artifact in input_dict[key]
+        )
+        if not input_dict or len(models) > 1 or not is_known:
+            names = ", ".join(sorted(models or input_dict)) or "none"
             raise ValueError(
-                f"Resolver must have exactly one channel, of type Model (got {names})."
+                f"Resolver must have exactly one channel of type Model (got {names})."
                 " Pass model=trainer.outputs['model']."
             )
-        [(key, siblings)] = input_dict.items()
-        return {key: self._resolve(store, siblings)}
+        if models:
+            resolved[models[0]] = self._resolve(store, input_dict[models[0]])
+        else:
+            _logger.info("no baseline: this pipeline has no Model yet")
+        return resolved
 
     def _resolve(
         self, store: MetadataStore, siblings: Sequence[types.Artifact]
@@ -98,9 +113,6 @@ class BestExportedModelStrategy(resolver.ResolverStrategy):
         if served.best is not None and served.best.problem:
             # ML Metadata knows the former content of a version that was edited.
             _logger.warning("no baseline: %s: %s", served.export.location, served.best.problem)
-            return []
-        if not siblings:
-            _logger.info("no baseline: this pipeline has no Model yet")
             return []
         # One artifact is enough: all of them belong to the running pipeline.
         newest = max(siblings, key=lambda artifact: artifact.id)

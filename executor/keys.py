@@ -19,6 +19,7 @@ MODULE_PATH_KEY = "module_path"
 
 # Exec properties without a name in TFX.
 COMPARE_POLICY_KEY = "compare_policy"
+DEFAULT_RULE_KEY = "default_rule"
 RETENTION_POLICY_KEY = "retention_policy"
 EVENT_FILE_PATTERN_KEY = "event_file_pattern"
 SERVING_SIGNATURES_FN_KEY = "serving_signatures_fn"
@@ -26,6 +27,7 @@ ASSETS_EXTRA_KEY = "assets_extra"
 AS_TEXT_KEY = "as_text"
 UNSERVABLE_KEY = "unservable"
 STATE_DIRECTORY_KEY = "state_directory"
+IS_GATED_KEY = "is_gated"
 
 # Exec properties that the driver sets; absent if no driver runs.
 BEST_FINGERPRINT_KEY = "best_fingerprint"

@@ -56,7 +56,7 @@ _T = TypeVar("_T")
 _EXAMPLE_OF_SLICES = "Pass one dictionary for each slice, for example [{'country': 'nl'}]."
 
 # Fields of the messages, and the arguments that set them if their names differ.
-_ARGUMENTS_OF_METRIC = {"metric.name": "name", "metric.output_name": "output_name"}
+_ARGUMENTS_OF_METRIC = {f"metric.{name}": name for name in ("name", "model_name", "output_name")}
 _ARGUMENTS_OF_RULE = {
     "metric.name": "name",
     "min_absolute_change": "by",
@@ -66,6 +66,8 @@ _ARGUMENTS_OF_RULE = {
 _ARGUMENTS_OF_GUARDRAIL = {
     "metric.name": "name",
     "max_absolute_regression": "max_regression",
+    "significance": "alpha",
+    "significance.alpha": "alpha",
 }
 _CONSTRUCTORS_OF_GUARDRAILS = {pb.HIGHER_IS_BETTER: "at_least", pb.LOWER_IS_BETTER: "at_most"}
 
@@ -73,6 +75,7 @@ _CONSTRUCTORS_OF_GUARDRAILS = {pb.HIGHER_IS_BETTER: "at_least", pb.LOWER_IS_BETT
 def metric(
     name: str,
     *,
+    model_name: str = "",
     output_name: str = "",
     class_id: int | None = None,
     k: int | None = None,
@@ -84,6 +87,8 @@ def metric(
 
     Args:
         name: Name of the metric, for example "auc".
+        model_name: Name of the model in the evaluation, for an evaluation of several models none of
+            which is the baseline.
         output_name: Name of the output, for a model with several outputs.
         class_id: Class whose metric is used.
         k: Rank of the prediction whose metric is used.
@@ -114,6 +119,7 @@ def metric(
         )
     key = pb.MetricKey(
         name=_argument("name", checked_text, name, "the name of a metric"),
+        model_name=_argument("model_name", checked_text, model_name, "the name of a model"),
         output_name=_argument("output_name", checked_text, output_name, "the name of an output"),
         aggregation=aggregation or None,
     )
@@ -174,6 +180,7 @@ def at_least(
     max_relative_regression: float | None = None,
     slices: Sequence[Mapping[str, object]] = (),
     every_slice_min_examples: float | None = None,
+    alpha: float | None = None,
 ) -> pb.Guardrail:
     """Returns the guardrail that a metric must not be too small.
 
@@ -187,11 +194,14 @@ def at_least(
         slices: Slices to check, for example [{"country": "nl"}].
         every_slice_min_examples: Check the overall slice and every slice with at least this many
             examples.
+        alpha: A larger regression than the allowed one must be excluded at a confidence of
+            1 - alpha, on every checked slice. The test needs confidence intervals. None compares
+            without a test.
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: No limit is set, a number is not finite, a regression is negative, or a name has
-            no visible characters.
+        ValueError: No limit is set, a number is not finite, a regression is negative, alpha is out
+            of range or set without a regression, or a name has no visible characters.
     """
     return _guardrail(
         name,
@@ -201,6 +211,7 @@ def at_least(
         max_relative_regression,
         slices,
         every_slice_min_examples,
+        alpha,
     )
 
 
@@ -212,6 +223,7 @@ def at_most(
     max_relative_regression: float | None = None,
     slices: Sequence[Mapping[str, object]] = (),
     every_slice_min_examples: float | None = None,
+    alpha: float | None = None,
 ) -> pb.Guardrail:
     """Returns the guardrail that a metric must not be too large.
 
@@ -226,6 +238,7 @@ def at_most(
         max_relative_regression,
         slices,
         every_slice_min_examples,
+        alpha,
     )
 
 
@@ -241,6 +254,10 @@ def compare_policy(
     force: str = "",
     force_model: str = "",
     max_best_evaluation_age_seconds: float = 0,
+    min_seconds_between_exports: float = 0,
+    allow_older_data: bool = False,
+    max_best_age_seconds: float = 0,
+    old_best_margin: float = 0.0,
     approval: str = "NOT_REQUIRED",
 ) -> pb.ComparePolicy:
     """Returns the policy by which a candidate is compared with the best.
@@ -262,13 +279,21 @@ def compare_policy(
         max_best_evaluation_age_seconds: Maximum age of a recorded evaluation of the best, a whole
             number of seconds. Evaluations that are older, or as far in the future, are not used.
             0 allows any age.
+        min_seconds_between_exports: Minimum time between two exports, a whole number of seconds. A
+            better candidate that comes sooner is not exported. 0 allows any time.
+        allow_older_data: Export even if the candidate was evaluated on an older span than the best.
+        max_best_age_seconds: Maximum age of the best since its export, a whole number of seconds.
+            An older best is replaced by a candidate that is not worse by more than
+            old_best_margin. 0 allows any age.
+        old_best_margin: The largest regression from a best that is too old, in the unit of the
+            rule's metric. If the rule has alpha, a larger one must be excluded at that level.
         approval: "REQUIRED" or "NOT_REQUIRED". If it is required, a run stages the candidate, and
             `best-exporter approve` exports it.
 
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: comparability, on_unknown_best or approval is unknown, a number is negative or
-            not finite, the age is not whole, or the reason has no visible characters.
+            not finite, a number of seconds is not whole, or the reason has no visible characters.
     """
     if not isinstance(rule, (str, pb.MetricRule)):
         raise FieldTypeError(
@@ -300,6 +325,14 @@ def compare_policy(
         max_best_evaluation_age_seconds=_argument(
             "max_best_evaluation_age_seconds", checked_seconds, max_best_evaluation_age_seconds
         ),
+        min_seconds_between_exports=_argument(
+            "min_seconds_between_exports", checked_seconds, min_seconds_between_exports
+        ),
+        allow_older_data=_argument("allow_older_data", checked_flag, allow_older_data),
+        max_best_age_seconds=_argument(
+            "max_best_age_seconds", checked_seconds, max_best_age_seconds
+        ),
+        old_best_margin=_argument("old_best_margin", checked_number, old_best_margin),
     )
     if _argument("approval", checked_choice, approval, pb.ComparePolicy.Approval) != "NOT_REQUIRED":
         policy.approval = pb.ComparePolicy.REQUIRED
@@ -402,7 +435,9 @@ def _guardrail(
     max_relative_regression: float | None,
     slices: Sequence[Mapping[str, object]],
     every_slice_min_examples: float | None,
+    alpha: float | None,
 ) -> pb.Guardrail:
+    alpha_number = _argument("alpha", checked_number_or_none, alpha)
     guardrail = pb.Guardrail(
         metric=_argument("name", _key, name),
         direction=direction,
@@ -415,6 +450,7 @@ def _guardrail(
         every_slice_min_examples=_argument(
             "every_slice_min_examples", checked_number_or_none, every_slice_min_examples
         ),
+        significance=None if alpha_number is None else pb.Significance(alpha=alpha_number),
     )
     with _as_written({**_ARGUMENTS_OF_GUARDRAIL, "": _CONSTRUCTORS_OF_GUARDRAILS[direction]}):
         guardrail_kinds.from_proto(guardrail)

@@ -91,7 +91,7 @@ class Slice(_message.Message):
     def __init__(self, features: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Guardrail(_message.Message):
-    __slots__ = ("metric", "direction", "bound", "max_absolute_regression", "max_relative_regression", "slices", "every_slice_min_examples")
+    __slots__ = ("metric", "direction", "bound", "max_absolute_regression", "max_relative_regression", "slices", "every_slice_min_examples", "significance")
     METRIC_FIELD_NUMBER: _ClassVar[int]
     DIRECTION_FIELD_NUMBER: _ClassVar[int]
     BOUND_FIELD_NUMBER: _ClassVar[int]
@@ -99,6 +99,7 @@ class Guardrail(_message.Message):
     MAX_RELATIVE_REGRESSION_FIELD_NUMBER: _ClassVar[int]
     SLICES_FIELD_NUMBER: _ClassVar[int]
     EVERY_SLICE_MIN_EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    SIGNIFICANCE_FIELD_NUMBER: _ClassVar[int]
     metric: MetricKey
     direction: MetricDirection
     bound: float
@@ -106,10 +107,11 @@ class Guardrail(_message.Message):
     max_relative_regression: float
     slices: _containers.RepeatedCompositeFieldContainer[Slice]
     every_slice_min_examples: float
-    def __init__(self, metric: _Optional[_Union[MetricKey, _Mapping]] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., bound: _Optional[float] = ..., max_absolute_regression: _Optional[float] = ..., max_relative_regression: _Optional[float] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., every_slice_min_examples: _Optional[float] = ...) -> None: ...
+    significance: Significance
+    def __init__(self, metric: _Optional[_Union[MetricKey, _Mapping]] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., bound: _Optional[float] = ..., max_absolute_regression: _Optional[float] = ..., max_relative_regression: _Optional[float] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., every_slice_min_examples: _Optional[float] = ..., significance: _Optional[_Union[Significance, _Mapping]] = ...) -> None: ...
 
 class ComparePolicy(_message.Message):
-    __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds", "approval", "force_model")
+    __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds", "approval", "force_model", "min_seconds_between_exports", "allow_older_data", "max_best_age_seconds", "old_best_margin")
     class OnUnknownBest(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ON_UNKNOWN_BEST_UNSPECIFIED: _ClassVar[ComparePolicy.OnUnknownBest]
@@ -150,6 +152,10 @@ class ComparePolicy(_message.Message):
     MAX_BEST_EVALUATION_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     APPROVAL_FIELD_NUMBER: _ClassVar[int]
     FORCE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    MIN_SECONDS_BETWEEN_EXPORTS_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_OLDER_DATA_FIELD_NUMBER: _ClassVar[int]
+    MAX_BEST_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    OLD_BEST_MARGIN_FIELD_NUMBER: _ClassVar[int]
     metric: MetricRule
     compare_fn: str
     on_unknown_best: ComparePolicy.OnUnknownBest
@@ -162,7 +168,19 @@ class ComparePolicy(_message.Message):
     max_best_evaluation_age_seconds: int
     approval: ComparePolicy.Approval
     force_model: str
-    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ..., approval: _Optional[_Union[ComparePolicy.Approval, str]] = ..., force_model: _Optional[str] = ...) -> None: ...
+    min_seconds_between_exports: int
+    allow_older_data: bool
+    max_best_age_seconds: int
+    old_best_margin: float
+    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ..., approval: _Optional[_Union[ComparePolicy.Approval, str]] = ..., force_model: _Optional[str] = ..., min_seconds_between_exports: _Optional[int] = ..., allow_older_data: bool = ..., max_best_age_seconds: _Optional[int] = ..., old_best_margin: _Optional[float] = ...) -> None: ...
+
+class DefaultRule(_message.Message):
+    __slots__ = ("rule", "why")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    rule: MetricRule
+    why: str
+    def __init__(self, rule: _Optional[_Union[MetricRule, _Mapping]] = ..., why: _Optional[str] = ...) -> None: ...
 
 class RetentionPolicy(_message.Message):
     __slots__ = ("keep_latest", "keep_younger_than_seconds", "keep_versions", "keep_best", "keep_every_seconds", "max_bytes")
@@ -197,14 +215,16 @@ class MetricValue(_message.Message):
     def __init__(self, key: _Optional[_Union[MetricKey, _Mapping]] = ..., value: _Optional[float] = ..., lower_bound: _Optional[float] = ..., upper_bound: _Optional[float] = ..., standard_error: _Optional[float] = ..., degrees_of_freedom: _Optional[float] = ...) -> None: ...
 
 class EvaluatedData(_message.Message):
-    __slots__ = ("examples_uri", "splits", "eval_config_digest")
+    __slots__ = ("examples_uri", "splits", "eval_config_digest", "span")
     EXAMPLES_URI_FIELD_NUMBER: _ClassVar[int]
     SPLITS_FIELD_NUMBER: _ClassVar[int]
     EVAL_CONFIG_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SPAN_FIELD_NUMBER: _ClassVar[int]
     examples_uri: str
     splits: _containers.RepeatedScalarFieldContainer[str]
     eval_config_digest: str
-    def __init__(self, examples_uri: _Optional[str] = ..., splits: _Optional[_Iterable[str]] = ..., eval_config_digest: _Optional[str] = ...) -> None: ...
+    span: int
+    def __init__(self, examples_uri: _Optional[str] = ..., splits: _Optional[_Iterable[str]] = ..., eval_config_digest: _Optional[str] = ..., span: _Optional[int] = ...) -> None: ...
 
 class Evaluation(_message.Message):
     __slots__ = ("uri", "source", "metrics", "example_count", "model_name", "data", "evaluated_at")
@@ -338,6 +358,24 @@ class GuardrailResult(_message.Message):
     example_count: float
     def __init__(self, metric: _Optional[str] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., slice: _Optional[_Union[Slice, _Mapping]] = ..., candidate: _Optional[float] = ..., best: _Optional[float] = ..., worst_allowed: _Optional[float] = ..., holds: bool = ..., explanation: _Optional[str] = ..., example_count: _Optional[float] = ...) -> None: ...
 
+class FailedThreshold(_message.Message):
+    __slots__ = ("metric", "slice", "value", "is_change", "lower_bound", "upper_bound", "explanation")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    IS_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    slice: Slice
+    value: float
+    is_change: bool
+    lower_bound: float
+    upper_bound: float
+    explanation: str
+    def __init__(self, metric: _Optional[str] = ..., slice: _Optional[_Union[Slice, _Mapping]] = ..., value: _Optional[float] = ..., is_change: bool = ..., lower_bound: _Optional[float] = ..., upper_bound: _Optional[float] = ..., explanation: _Optional[str] = ...) -> None: ...
+
 class SliceChange(_message.Message):
     __slots__ = ("slice", "metric", "candidate", "best", "improvement", "example_count")
     SLICE_FIELD_NUMBER: _ClassVar[int]
@@ -391,7 +429,7 @@ class Refusal(_message.Message):
     def __init__(self, decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., explanation: _Optional[str] = ..., metric: _Optional[str] = ..., value: _Optional[float] = ..., digest: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class ExportDecision(_message.Message):
-    __slots__ = ("schema_version", "exported", "reason", "explanation", "base_directory", "version", "candidate", "candidate_evaluation", "best", "comparisons", "retired", "kept", "warnings", "decided_at", "provenance", "basis", "guardrails", "slices", "slice_count", "signature_changes", "history", "compare_policy", "guardrail_count", "refusals")
+    __slots__ = ("schema_version", "exported", "reason", "explanation", "base_directory", "version", "candidate", "candidate_evaluation", "best", "comparisons", "retired", "kept", "warnings", "decided_at", "provenance", "basis", "guardrails", "slices", "slice_count", "signature_changes", "history", "compare_policy", "guardrail_count", "refusals", "default_rule", "failed_thresholds")
     class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         REASON_UNSPECIFIED: _ClassVar[ExportDecision.Reason]
@@ -417,6 +455,9 @@ class ExportDecision(_message.Message):
         ON_HOLD: _ClassVar[ExportDecision.Reason]
         REJECTED: _ClassVar[ExportDecision.Reason]
         AWAITING_APPROVAL: _ClassVar[ExportDecision.Reason]
+        EXPORTED_RECENTLY: _ClassVar[ExportDecision.Reason]
+        OLDER_DATA: _ClassVar[ExportDecision.Reason]
+        BEST_TOO_OLD: _ClassVar[ExportDecision.Reason]
     REASON_UNSPECIFIED: ExportDecision.Reason
     FIRST_EXPORT: ExportDecision.Reason
     BETTER: ExportDecision.Reason
@@ -440,6 +481,9 @@ class ExportDecision(_message.Message):
     ON_HOLD: ExportDecision.Reason
     REJECTED: ExportDecision.Reason
     AWAITING_APPROVAL: ExportDecision.Reason
+    EXPORTED_RECENTLY: ExportDecision.Reason
+    OLDER_DATA: ExportDecision.Reason
+    BEST_TOO_OLD: ExportDecision.Reason
     class Basis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         BASIS_UNSPECIFIED: _ClassVar[ExportDecision.Basis]
@@ -507,6 +551,8 @@ class ExportDecision(_message.Message):
     COMPARE_POLICY_FIELD_NUMBER: _ClassVar[int]
     GUARDRAIL_COUNT_FIELD_NUMBER: _ClassVar[int]
     REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_RULE_FIELD_NUMBER: _ClassVar[int]
+    FAILED_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     schema_version: int
     exported: bool
     reason: ExportDecision.Reason
@@ -531,7 +577,9 @@ class ExportDecision(_message.Message):
     compare_policy: ComparePolicy
     guardrail_count: int
     refusals: _containers.RepeatedCompositeFieldContainer[Refusal]
-    def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., basis: _Optional[_Union[ExportDecision.Basis, str]] = ..., guardrails: _Optional[_Iterable[_Union[GuardrailResult, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SliceChange, _Mapping]]] = ..., slice_count: _Optional[int] = ..., signature_changes: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ..., guardrail_count: _Optional[int] = ..., refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ...) -> None: ...
+    default_rule: DefaultRule
+    failed_thresholds: _containers.RepeatedCompositeFieldContainer[FailedThreshold]
+    def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., basis: _Optional[_Union[ExportDecision.Basis, str]] = ..., guardrails: _Optional[_Iterable[_Union[GuardrailResult, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SliceChange, _Mapping]]] = ..., slice_count: _Optional[int] = ..., signature_changes: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ..., guardrail_count: _Optional[int] = ..., refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ..., default_rule: _Optional[_Union[DefaultRule, _Mapping]] = ..., failed_thresholds: _Optional[_Iterable[_Union[FailedThreshold, _Mapping]]] = ...) -> None: ...
 
 class OperatorAction(_message.Message):
     __slots__ = ("operator", "reason", "at")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import wrappers_pb2 as google_dot_protobuf_dot_wrappers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tfx_best_exporter/proto/tfma.proto\x12\x16tfx_best_exporter.tfma\x1a\x1egoogle/protobuf/wrappers.proto\"\x9f\x04\n\x0fMetricsForSlice\x12\x35\n\tslice_key\x18\x01 \x01(\x0b\x32 .tfx_best_exporter.tfma.SliceKeyH\x00\x12@\n\x0f\x63ross_slice_key\x18\x03 \x01(\x0b\x32%.tfx_best_exporter.tfma.CrossSliceKeyH\x00\x12\x45\n\x07metrics\x18\x02 \x03(\x0b\x32\x34.tfx_best_exporter.tfma.MetricsForSlice.MetricsEntry\x12\x1e\n\x16metric_keys_and_values\x18\x33 \x03(\x0c\x1a\xc0\x01\n\x11MetricKeyAndValue\x12.\n\x03key\x18\x01 \x01(\x0b\x32!.tfx_best_exporter.tfma.MetricKey\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12G\n\x13\x63onfidence_interval\x18\x03 \x01(\x0b\x32*.tfx_best_exporter.tfma.ConfidenceInterval\x1aS\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue:\x02\x38\x01\x42\x14\n\x12slicing_spec_oneof\"M\n\x08SliceKey\x12\x41\n\x11single_slice_keys\x18\x01 \x03(\x0b\x32&.tfx_best_exporter.tfma.SingleSliceKey\"m\n\x0eSingleSliceKey\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x15\n\x0b\x62ytes_value\x18\x02 \x01(\x0cH\x00\x12\x15\n\x0b\x66loat_value\x18\x03 \x01(\x02H\x00\x12\x15\n\x0bint64_value\x18\x04 \x01(\x03H\x00\x42\x06\n\x04kind\"\x0f\n\rCrossSliceKey\"\xfd\x01\n\tMetricKey\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0boutput_name\x18\x02 \x01(\t\x12/\n\x07sub_key\x18\x03 \x01(\x0b\x32\x1e.tfx_best_exporter.tfma.SubKey\x12\x12\n\nmodel_name\x18\x04 \x01(\t\x12\x0f\n\x07is_diff\x18\x05 \x01(\x08\x12\x41\n\x10\x61ggregation_type\x18\x06 \x01(\x0b\x32\'.tfx_best_exporter.tfma.AggregationType\x12\x34\n\x10\x65xample_weighted\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.BoolValue\"\x8b\x01\n\x06SubKey\x12-\n\x08\x63lass_id\x18\x01 \x01(\x0b\x32\x1b.google.protobuf.Int32Value\x12&\n\x01k\x18\x02 \x01(\x0b\x32\x1b.google.protobuf.Int32Value\x12*\n\x05top_k\x18\x03 \x01(\x0b\x32\x1b.google.protobuf.Int32Value\"m\n\x0f\x41ggregationType\x12\x17\n\rmicro_average\x18\x01 \x01(\x08H\x00\x12\x17\n\rmacro_average\x18\x02 \x01(\x08H\x00\x12 \n\x16weighted_macro_average\x18\x03 \x01(\x08H\x00\x42\x06\n\x04type\"\xaa\x02\n\x0bMetricValue\x12\x34\n\x0c\x64ouble_value\x18\x01 \x01(\x0b\x32\x1c.google.protobuf.DoubleValueH\x00\x12=\n\rbounded_value\x18\x02 \x01(\x0b\x32$.tfx_best_exporter.tfma.BoundedValueH\x00\x12\x39\n\x0b\x61rray_value\x18\x07 \x01(\x0b\x32\".tfx_best_exporter.tfma.ArrayValueH\x00\x12J\n\x14t_distribution_value\x18\t \x01(\x0b\x32*.tfx_best_exporter.tfma.TDistributionValueH\x00\x12\x17\n\rdebug_message\x18\n \x01(\tH\x00\x42\x06\n\x04type\"h\n\nArrayValue\x12\x14\n\x0cint32_values\x18\x04 \x03(\x05\x12\x14\n\x0cint64_values\x18\x05 \x03(\x03\x12\x16\n\x0e\x66loat32_values\x18\x06 \x03(\x02\x12\x16\n\x0e\x66loat64_values\x18\x07 \x03(\x01\"\xa1\x01\n\x0c\x42oundedValue\x12\x31\n\x0blower_bound\x18\x01 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12\x31\n\x0bupper_bound\x18\x02 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12+\n\x05value\x18\x03 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\"\xcc\x01\n\x12TDistributionValue\x12?\n\x19sample_standard_deviation\x18\x02 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12>\n\x19sample_degrees_of_freedom\x18\x03 \x01(\x0b\x32\x1b.google.protobuf.Int64Value\x12\x35\n\x0funsampled_value\x18\x04 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\"\xfe\x01\n\x12\x43onfidenceInterval\x12\x38\n\x0bupper_bound\x18\x01 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12\x38\n\x0blower_bound\x18\x02 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12;\n\x0estandard_error\x18\x03 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12\x37\n\x12\x64\x65grees_of_freedom\x18\x04 \x01(\x0b\x32\x1b.google.protobuf.Int64Valueb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tfx_best_exporter/proto/tfma.proto\x12\x16tfx_best_exporter.tfma\x1a\x1egoogle/protobuf/wrappers.proto\"\x9f\x04\n\x0fMetricsForSlice\x12\x35\n\tslice_key\x18\x01 \x01(\x0b\x32 .tfx_best_exporter.tfma.SliceKeyH\x00\x12@\n\x0f\x63ross_slice_key\x18\x03 \x01(\x0b\x32%.tfx_best_exporter.tfma.CrossSliceKeyH\x00\x12\x45\n\x07metrics\x18\x02 \x03(\x0b\x32\x34.tfx_best_exporter.tfma.MetricsForSlice.MetricsEntry\x12\x1e\n\x16metric_keys_and_values\x18\x33 \x03(\x0c\x1a\xc0\x01\n\x11MetricKeyAndValue\x12.\n\x03key\x18\x01 \x01(\x0b\x32!.tfx_best_exporter.tfma.MetricKey\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12G\n\x13\x63onfidence_interval\x18\x03 \x01(\x0b\x32*.tfx_best_exporter.tfma.ConfidenceInterval\x1aS\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue:\x02\x38\x01\x42\x14\n\x12slicing_spec_oneof\"M\n\x08SliceKey\x12\x41\n\x11single_slice_keys\x18\x01 \x03(\x0b\x32&.tfx_best_exporter.tfma.SingleSliceKey\"m\n\x0eSingleSliceKey\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x15\n\x0b\x62ytes_value\x18\x02 \x01(\x0cH\x00\x12\x15\n\x0b\x66loat_value\x18\x03 \x01(\x02H\x00\x12\x15\n\x0bint64_value\x18\x04 \x01(\x03H\x00\x42\x06\n\x04kind\"\x8d\x01\n\rCrossSliceKey\x12<\n\x12\x62\x61seline_slice_key\x18\x01 \x01(\x0b\x32 .tfx_best_exporter.tfma.SliceKey\x12>\n\x14\x63omparison_slice_key\x18\x02 \x01(\x0b\x32 .tfx_best_exporter.tfma.SliceKey\"\xfd\x01\n\tMetricKey\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0boutput_name\x18\x02 \x01(\t\x12/\n\x07sub_key\x18\x03 \x01(\x0b\x32\x1e.tfx_best_exporter.tfma.SubKey\x12\x12\n\nmodel_name\x18\x04 \x01(\t\x12\x0f\n\x07is_diff\x18\x05 \x01(\x08\x12\x41\n\x10\x61ggregation_type\x18\x06 \x01(\x0b\x32\'.tfx_best_exporter.tfma.AggregationType\x12\x34\n\x10\x65xample_weighted\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.BoolValue\"\x8b\x01\n\x06SubKey\x12-\n\x08\x63lass_id\x18\x01 \x01(\x0b\x32\x1b.google.protobuf.Int32Value\x12&\n\x01k\x18\x02 \x01(\x0b\x32\x1b.google.protobuf.Int32Value\x12*\n\x05top_k\x18\x03 \x01(\x0b\x32\x1b.google.protobuf.Int32Value\"m\n\x0f\x41ggregationType\x12\x17\n\rmicro_average\x18\x01 \x01(\x08H\x00\x12\x17\n\rmacro_average\x18\x02 \x01(\x08H\x00\x12 \n\x16weighted_macro_average\x18\x03 \x01(\x08H\x00\x42\x06\n\x04type\"\xaa\x02\n\x0bMetricValue\x12\x34\n\x0c\x64ouble_value\x18\x01 \x01(\x0b\x32\x1c.google.protobuf.DoubleValueH\x00\x12=\n\rbounded_value\x18\x02 \x01(\x0b\x32$.tfx_best_exporter.tfma.BoundedValueH\x00\x12\x39\n\x0b\x61rray_value\x18\x07 \x01(\x0b\x32\".tfx_best_exporter.tfma.ArrayValueH\x00\x12J\n\x14t_distribution_value\x18\t \x01(\x0b\x32*.tfx_best_exporter.tfma.TDistributionValueH\x00\x12\x17\n\rdebug_message\x18\n \x01(\tH\x00\x42\x06\n\x04type\"h\n\nArrayValue\x12\x14\n\x0cint32_values\x18\x04 \x03(\x05\x12\x14\n\x0cint64_values\x18\x05 \x03(\x03\x12\x16\n\x0e\x66loat32_values\x18\x06 \x03(\x02\x12\x16\n\x0e\x66loat64_values\x18\x07 \x03(\x01\"\xa1\x01\n\x0c\x42oundedValue\x12\x31\n\x0blower_bound\x18\x01 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12\x31\n\x0bupper_bound\x18\x02 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12+\n\x05value\x18\x03 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\"\xcc\x01\n\x12TDistributionValue\x12?\n\x19sample_standard_deviation\x18\x02 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12>\n\x19sample_degrees_of_freedom\x18\x03 \x01(\x0b\x32\x1b.google.protobuf.Int64Value\x12\x35\n\x0funsampled_value\x18\x04 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\"\xfe\x01\n\x12\x43onfidenceInterval\x12\x38\n\x0bupper_bound\x18\x01 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12\x38\n\x0blower_bound\x18\x02 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12;\n\x0estandard_error\x18\x03 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12\x37\n\x12\x64\x65grees_of_freedom\x18\x04 \x01(\x0b\x32\x1b.google.protobuf.Int64Value\"\xee\x01\n\nEvalConfig\x12\x36\n\x0bmodel_specs\x18\x02 \x03(\x0b\x32!.tfx_best_exporter.tfma.ModelSpec\x12:\n\rslicing_specs\x18\x04 \x03(\x0b\x32#.tfx_best_exporter.tfma.SlicingSpec\x12:\n\rmetrics_specs\x18\x05 \x03(\x0b\x32#.tfx_best_exporter.tfma.MetricsSpec\x12\x30\n\x07options\x18\x06 \x01(\x0b\x32\x1f.tfx_best_exporter.tfma.Options\".\n\tModelSpec\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bis_baseline\x18\x0b \x01(\x08\"\xc1\x01\n\x0bSlicingSpec\x12\x14\n\x0c\x66\x65\x61ture_keys\x18\x01 \x03(\t\x12N\n\x0e\x66\x65\x61ture_values\x18\x02 \x03(\x0b\x32\x36.tfx_best_exporter.tfma.SlicingSpec.FeatureValuesEntry\x12\x16\n\x0eslice_keys_sql\x18\x03 \x03(\t\x1a\x34\n\x12\x46\x65\x61tureValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"}\n\x15GenericValueThreshold\x12\x31\n\x0blower_bound\x18\x01 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12\x31\n\x0bupper_bound\x18\x02 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\"\xb4\x01\n\x16GenericChangeThreshold\x12.\n\x08\x61\x62solute\x18\x01 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12.\n\x08relative\x18\x02 \x01(\x0b\x32\x1c.google.protobuf.DoubleValue\x12:\n\tdirection\x18\x03 \x01(\x0e\x32\'.tfx_best_exporter.tfma.MetricDirection\"\xd1\x01\n\x0fMetricThreshold\x12H\n\x0fvalue_threshold\x18\x01 \x01(\x0b\x32-.tfx_best_exporter.tfma.GenericValueThresholdH\x00\x12J\n\x10\x63hange_threshold\x18\x02 \x01(\x0b\x32..tfx_best_exporter.tfma.GenericChangeThresholdH\x01\x42\x13\n\x11validate_absoluteB\x13\n\x11validate_relative\"\x91\x01\n\x17PerSliceMetricThreshold\x12:\n\rslicing_specs\x18\x01 \x03(\x0b\x32#.tfx_best_exporter.tfma.SlicingSpec\x12:\n\tthreshold\x18\x02 \x01(\x0b\x32\'.tfx_best_exporter.tfma.MetricThreshold\"_\n\x18PerSliceMetricThresholds\x12\x43\n\nthresholds\x18\x01 \x03(\x0b\x32/.tfx_best_exporter.tfma.PerSliceMetricThreshold\"W\n\x19\x43rossSliceMetricThreshold\x12:\n\tthreshold\x18\x02 \x01(\x0b\x32\'.tfx_best_exporter.tfma.MetricThreshold\"c\n\x1a\x43rossSliceMetricThresholds\x12\x45\n\nthresholds\x18\x01 \x03(\x0b\x32\x31.tfx_best_exporter.tfma.CrossSliceMetricThreshold\"\x90\x02\n\x0cMetricConfig\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x03 \x01(\t\x12:\n\tthreshold\x18\x04 \x01(\x0b\x32\'.tfx_best_exporter.tfma.MetricThreshold\x12M\n\x14per_slice_thresholds\x18\x05 \x03(\x0b\x32/.tfx_best_exporter.tfma.PerSliceMetricThreshold\x12Q\n\x16\x63ross_slice_thresholds\x18\x06 \x03(\x0b\x32\x31.tfx_best_exporter.tfma.CrossSliceMetricThreshold\"\xac\x05\n\x0bMetricsSpec\x12\x35\n\x07metrics\x18\x01 \x03(\x0b\x32$.tfx_best_exporter.tfma.MetricConfig\x12\x13\n\x0bmodel_names\x18\x02 \x03(\t\x12\x14\n\x0coutput_names\x18\x03 \x03(\t\x12G\n\nthresholds\x18\x07 \x03(\x0b\x32\x33.tfx_best_exporter.tfma.MetricsSpec.ThresholdsEntry\x12Y\n\x14per_slice_thresholds\x18\x08 \x03(\x0b\x32;.tfx_best_exporter.tfma.MetricsSpec.PerSliceThresholdsEntry\x12]\n\x16\x63ross_slice_thresholds\x18\t \x03(\x0b\x32=.tfx_best_exporter.tfma.MetricsSpec.CrossSliceThresholdsEntry\x1aZ\n\x0fThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x36\n\x05value\x18\x02 \x01(\x0b\x32\'.tfx_best_exporter.tfma.MetricThreshold:\x02\x38\x01\x1ak\n\x17PerSliceThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12?\n\x05value\x18\x02 \x01(\x0b\x32\x30.tfx_best_exporter.tfma.PerSliceMetricThresholds:\x02\x38\x01\x1ao\n\x19\x43rossSliceThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x41\n\x05value\x18\x02 \x01(\x0b\x32\x32.tfx_best_exporter.tfma.CrossSliceMetricThresholds:\x02\x38\x01\"K\n\x07Options\x12@\n\x1c\x63ompute_confidence_intervals\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.BoolValue\"\xdb\x01\n\x10ValidationResult\x12\x15\n\rvalidation_ok\x18\x01 \x01(\x08\x12W\n\x1cmetric_validations_per_slice\x18\x02 \x03(\x0b\x32\x31.tfx_best_exporter.tfma.MetricsValidationForSlice\x12;\n\x0emissing_slices\x18\x03 \x03(\x0b\x32#.tfx_best_exporter.tfma.SlicingSpec\x12\x1a\n\x12missing_thresholds\x18\x06 \x01(\x08\"\xe4\x01\n\x19MetricsValidationForSlice\x12\x35\n\tslice_key\x18\x02 \x01(\x0b\x32 .tfx_best_exporter.tfma.SliceKeyH\x00\x12@\n\x0f\x63ross_slice_key\x18\x04 \x01(\x0b\x32%.tfx_best_exporter.tfma.CrossSliceKeyH\x00\x12;\n\x08\x66\x61ilures\x18\x03 \x03(\x0b\x32).tfx_best_exporter.tfma.ValidationFailureB\x11\n\x0fslice_key_oneof\"\xd9\x01\n\x11ValidationFailure\x12\x35\n\nmetric_key\x18\x01 \x01(\x0b\x32!.tfx_best_exporter.tfma.MetricKey\x12\x41\n\x10metric_threshold\x18\x02 \x01(\x0b\x32\'.tfx_best_exporter.tfma.MetricThreshold\x12\x39\n\x0cmetric_value\x18\x03 \x01(\x0b\x32#.tfx_best_exporter.tfma.MetricValue\x12\x0f\n\x07message\x18\x04 \x01(\t*I\n\x0fMetricDirection\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x13\n\x0fLOWER_IS_BETTER\x10\x01\x12\x14\n\x10HIGHER_IS_BETTER\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_METRICSFORSLICE_METRICSENTRY']._loaded_options = None
   _globals['_METRICSFORSLICE_METRICSENTRY']._serialized_options = b'8\001'
+  _globals['_SLICINGSPEC_FEATUREVALUESENTRY']._loaded_options = None
+  _globals['_SLICINGSPEC_FEATUREVALUESENTRY']._serialized_options = b'8\001'
+  _globals['_METRICSSPEC_THRESHOLDSENTRY']._loaded_options = None
+  _globals['_METRICSSPEC_THRESHOLDSENTRY']._serialized_options = b'8\001'
+  _globals['_METRICSSPEC_PERSLICETHRESHOLDSENTRY']._loaded_options = None
+  _globals['_METRICSSPEC_PERSLICETHRESHOLDSENTRY']._serialized_options = b'8\001'
+  _globals['_METRICSSPEC_CROSSSLICETHRESHOLDSENTRY']._loaded_options = None
+  _globals['_METRICSSPEC_CROSSSLICETHRESHOLDSENTRY']._serialized_options = b'8\001'
+  _globals['_METRICDIRECTION']._serialized_start=5672
+  _globals['_METRICDIRECTION']._serialized_end=5745
   _globals['_METRICSFORSLICE']._serialized_start=95
   _globals['_METRICSFORSLICE']._serialized_end=638
   _globals['_METRICSFORSLICE_METRICKEYANDVALUE']._serialized_start=339
@@ -44,22 +54,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SLICEKEY']._serialized_end=717
   _globals['_SINGLESLICEKEY']._serialized_start=719
   _globals['_SINGLESLICEKEY']._serialized_end=828
-  _globals['_CROSSSLICEKEY']._serialized_start=830
-  _globals['_CROSSSLICEKEY']._serialized_end=845
-  _globals['_METRICKEY']._serialized_start=848
-  _globals['_METRICKEY']._serialized_end=1101
-  _globals['_SUBKEY']._serialized_start=1104
-  _globals['_SUBKEY']._serialized_end=1243
-  _globals['_AGGREGATIONTYPE']._serialized_start=1245
-  _globals['_AGGREGATIONTYPE']._serialized_end=1354
-  _globals['_METRICVALUE']._serialized_start=1357
-  _globals['_METRICVALUE']._serialized_end=1655
-  _globals['_ARRAYVALUE']._serialized_start=1657
-  _globals['_ARRAYVALUE']._serialized_end=1761
-  _globals['_BOUNDEDVALUE']._serialized_start=1764
-  _globals['_BOUNDEDVALUE']._serialized_end=1925
-  _globals['_TDISTRIBUTIONVALUE']._serialized_start=1928
-  _globals['_TDISTRIBUTIONVALUE']._serialized_end=2132
-  _globals['_CONFIDENCEINTERVAL']._serialized_start=2135
-  _globals['_CONFIDENCEINTERVAL']._serialized_end=2389
+  _globals['_CROSSSLICEKEY']._serialized_start=831
+  _globals['_CROSSSLICEKEY']._serialized_end=972
+  _globals['_METRICKEY']._serialized_start=975
+  _globals['_METRICKEY']._serialized_end=1228
+  _globals['_SUBKEY']._serialized_start=1231
+  _globals['_SUBKEY']._serialized_end=1370
+  _globals['_AGGREGATIONTYPE']._serialized_start=1372
+  _globals['_AGGREGATIONTYPE']._serialized_end=1481
+  _globals['_METRICVALUE']._serialized_start=1484
+  _globals['_METRICVALUE']._serialized_end=1782
+  _globals['_ARRAYVALUE']._serialized_start=1784
+  _globals['_ARRAYVALUE']._serialized_end=1888
+  _globals['_BOUNDEDVALUE']._serialized_start=1891
+  _globals['_BOUNDEDVALUE']._serialized_end=2052
+  _globals['_TDISTRIBUTIONVALUE']._serialized_start=2055
+  _globals['_TDISTRIBUTIONVALUE']._serialized_end=2259
+  _globals['_CONFIDENCEINTERVAL']._serialized_start=2262
+  _globals['_CONFIDENCEINTERVAL']._serialized_end=2516
+  _globals['_EVALCONFIG']._serialized_start=2519
+  _globals['_EVALCONFIG']._serialized_end=2757
+  _globals['_MODELSPEC']._serialized_start=2759
+  _globals['_MODELSPEC']._serialized_end=2805
+  _globals['_SLICINGSPEC']._serialized_start=2808
+  _globals['_SLICINGSPEC']._serialized_end=3001
+  _globals['_SLICINGSPEC_FEATUREVALUESENTRY']._serialized_start=2949
+  _globals['_SLICINGSPEC_FEATUREVALUESENTRY']._serialized_end=3001
+  _globals['_GENERICVALUETHRESHOLD']._serialized_start=3003
+  _globals['_GENERICVALUETHRESHOLD']._serialized_end=3128
+  _globals['_GENERICCHANGETHRESHOLD']._serialized_start=3131
+  _globals['_GENERICCHANGETHRESHOLD']._serialized_end=3311
+  _globals['_METRICTHRESHOLD']._serialized_start=3314
+  _globals['_METRICTHRESHOLD']._serialized_end=3523
+  _globals['_PERSLICEMETRICTHRESHOLD']._serialized_start=3526
+  _globals['_PERSLICEMETRICTHRESHOLD']._serialized_end=3671
+  _globals['_PERSLICEMETRICTHRESHOLDS']._serialized_start=3673
+  _globals['_PERSLICEMETRICTHRESHOLDS']._serialized_end=3768
+  _globals['_CROSSSLICEMETRICTHRESHOLD']._serialized_start=3770
+  _globals['_CROSSSLICEMETRICTHRESHOLD']._serialized_end=3857
+  _globals['_CROSSSLICEMETRICTHRESHOLDS']._serialized_start=3859
+  _globals['_CROSSSLICEMETRICTHRESHOLDS']._serialized_end=3958
+  _globals['_METRICCONFIG']._serialized_start=3961
+  _globals['_METRICCONFIG']._serialized_end=4233
+  _globals['_METRICSSPEC']._serialized_start=4236
+  _globals['_METRICSSPEC']._serialized_end=4920
+  _globals['_METRICSSPEC_THRESHOLDSENTRY']._serialized_start=4608
+  _globals['_METRICSSPEC_THRESHOLDSENTRY']._serialized_end=4698
+  _globals['_METRICSSPEC_PERSLICETHRESHOLDSENTRY']._serialized_start=4700
+  _globals['_METRICSSPEC_PERSLICETHRESHOLDSENTRY']._serialized_end=4807
+  _globals['_METRICSSPEC_CROSSSLICETHRESHOLDSENTRY']._serialized_start=4809
+  _globals['_METRICSSPEC_CROSSSLICETHRESHOLDSENTRY']._serialized_end=4920
+  _globals['_OPTIONS']._serialized_start=4922
+  _globals['_OPTIONS']._serialized_end=4997
+  _globals['_VALIDATIONRESULT']._serialized_start=5000
+  _globals['_VALIDATIONRESULT']._serialized_end=5219
+  _globals['_METRICSVALIDATIONFORSLICE']._serialized_start=5222
+  _globals['_METRICSVALIDATIONFORSLICE']._serialized_end=5450
+  _globals['_VALIDATIONFAILURE']._serialized_start=5453
+  _globals['_VALIDATIONFAILURE']._serialized_end=5670
 # @@protoc_insertion_point(module_scope)

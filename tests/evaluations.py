@@ -103,6 +103,29 @@ EVAL_CONFIGS = {
           }
         }
     """,
+    # A candidate that does not meet its thresholds.
+    "failing": """
+        model_specs { name: "candidate" label_key: "label" prediction_key: "prediction" }
+        model_specs {
+          name: "baseline" label_key: "label" prediction_key: "other_prediction" is_baseline: true
+        }
+        slicing_specs {}
+        slicing_specs { feature_keys: "species" }
+        metrics_specs {
+          model_names: ["candidate", "baseline"]
+          metrics {
+            class_name: "BinaryAccuracy"
+            threshold {
+              value_threshold { lower_bound { value: 0.8 } }
+              change_threshold { absolute { value: 0.6 } direction: HIGHER_IS_BETTER }
+            }
+            per_slice_thresholds {
+              slicing_specs { feature_keys: "species" }
+              threshold { value_threshold { lower_bound { value: 0.7 } } }
+            }
+          }
+        }
+    """,
     # Two models without a baseline.
     "two": """
         model_specs { name: "a" label_key: "label" prediction_key: "prediction" }

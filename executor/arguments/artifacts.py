@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Custom property that TFX's publisher and its containers set on every output. Its source is
@@ -18,6 +18,10 @@ _STAMPED_MODEL_DIRECTORY = "stamped_model"
 # First version of TFX that writes Format-Serving. Its source is
 # _ARTIFACT_VERSION_FOR_MODEL_UPDATE of tfx.types.standard_artifact_utils.
 _MODEL_UPDATE_VERSION = "0.29.0.dev"
+# Its source is SPAN_PROPERTY_NAME of tfx.components.example_gen.utils.
+_SPAN_PROPERTY = "span"
+# Spans are stored as int64.
+_LIMIT_OF_SPANS = 2**63
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,26 @@ class InputArtifact:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return 0
         return int(value)
+
+
+def span_of(examples: Sequence[InputArtifact]) -> int | None:
+    """Returns the largest span of some Examples artifacts; None if one has no known span.
+
+    ExampleGen sets a custom property, although the artifact type declares a property of that name.
+    """
+    spans = [_span(artifact) for artifact in examples]
+    known = [span for span in spans if span is not None]
+    return max(known, default=None) if len(known) == len(spans) else None
+
+
+def _span(examples: InputArtifact) -> int | None:
+    for properties in (examples.custom_properties, examples.properties):
+        value = properties.get(_SPAN_PROPERTY)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        if abs(value) < _LIMIT_OF_SPANS and value == int(value):
+            return int(value)
+    return None
 
 
 def serving_model_directory(model: InputArtifact) -> str:

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 
-from tfx_best_exporter.executor.deciding import numbers, operator_gates, slices
+from tfx_best_exporter.executor.deciding import numbers, operator_gates, slices, timing
 from tfx_best_exporter.executor.deciding.eval_result import (
     EXAMPLE_COUNT,
     EvaluatedData,
@@ -64,6 +64,7 @@ def decide(
         candidate=candidate,
         best=observation.best,
         being_written=observation.being_written,
+        latest_record=observation.latest_record,
         policy=policy.for_candidate(candidate.eval_result.model_name),
         now=now,
         known_compared=compared,
@@ -115,9 +116,10 @@ def _blessings(situation: Situation) -> Decision | None:
     ):
         for blessing in situation.candidate.blessings:
             if blessing.status is status:
+                why = f": {blessing.why}" if blessing.why else ""
                 return Decision(
                     reason=reason,
-                    explanation=f"{blessing.name} at {blessing.uri} {verdict}",
+                    explanation=f"{blessing.name} at {blessing.uri} {verdict}{why}",
                 )
     return None
 
@@ -236,10 +238,21 @@ def _unknown_best(situation: Situation) -> Decision | None:
         return None
     # Only a version without a record can be adopted.
     adopt = "" if best.problem else "run `best-exporter adopt` with its evaluation, "
+    # An evaluation needs a version whose content is known, and REQUIRE_SAME_DATA overrides EXPORT.
+    first = (
+        "repair this version"
+        if best.is_unknown
+        else f"{adopt}pass examples, so that the best is evaluated on them"
+    )
+    setting = (
+        "set compare_policy.on_unknown_best to EXPORT and compare_policy.comparability to"
+        " PREFER_SAME_DATA"
+        if is_required
+        else "set compare_policy.on_unknown_best to EXPORT"
+    )
     return situation.decision(
         pb.ExportDecision.BEST_UNKNOWN_KEPT,
-        f"{problem}, so the best is kept. To go on, {adopt}pass examples, so that the best is"
-        " evaluated on them, or set compare_policy.on_unknown_best to EXPORT for one run",
+        f"{problem}, so the best is kept. To go on, {first}, or {setting} for one run",
         problem,
     )
 
@@ -271,53 +284,19 @@ def _not_comparable(situation: Situation) -> Decision | None:
     )
 
 
-def _best_evaluation_too_old(situation: Situation) -> Decision | None:
-    """Keeps a best whose evaluation is older than `max_best_evaluation_age_seconds`."""
-    best, limit = situation.compared_best, situation.policy.max_best_evaluation_age_seconds
-    known_best = situation.compared.known_best
-    if best is None or known_best is None or not limit:
-        return None
-    if best.basis in operator_gates.EVALUATED_NOW:
-        return None
-    if known_best.evaluated_at is None:
-        _, most = numbers.durations(limit, limit)
-        problem = (
-            f"the age of the best's evaluation (version {best.version}) is not known; at most"
-            f" {most} are allowed"
-        )
-    else:
-        age_seconds = situation.now - known_best.evaluated_at
-        if abs(age_seconds) <= limit:
-            return None
-        age, most = numbers.durations(abs(age_seconds), limit)
-        if age_seconds < 0:
-            problem = (
-                f"the best's evaluation (version {best.version}) is dated {age} in the future, so"
-                " a clock is wrong; evaluate the best again, or set"
-                " compare_policy.max_best_evaluation_age_seconds to 0"
-            )
-        else:
-            problem = (
-                f"the best's evaluation (version {best.version}) is {age} old; at most {most} are"
-                " allowed"
-            )
-    return situation.decision(
-        pb.ExportDecision.BEST_EVALUATION_TOO_OLD,
-        f"{problem}: {situation.compared.verdict.explanation}",
-    )
-
-
 def _not_better(situation: Situation) -> Decision | None:
     """Does not export a candidate that is not better by the rule, or not significantly better."""
     if situation.compared_best is None:
         return None
     outcome = situation.compared.verdict.outcome
-    if outcome in (Outcome.BETTER, Outcome.BETTER_THAN_NAN):
+    old_best = situation.old_best
+    if outcome in (Outcome.BETTER, Outcome.BETTER_THAN_NAN) or (old_best and old_best.is_replaced):
         return None
     is_noise = outcome is Outcome.NOT_SIGNIFICANT
+    by_age = f"; {old_best.explanation}" if old_best else ""
     return situation.decision(
         pb.ExportDecision.NOT_SIGNIFICANT if is_noise else pb.ExportDecision.NOT_BETTER,
-        _by_rule(situation),
+        f"{_by_rule(situation)}{by_age}",
     )
 
 
@@ -389,6 +368,11 @@ def _export(situation: Situation) -> Decision:
             f"{problem}, so the candidate is exported",
             f"{problem}, so the candidate was not compared with it",
         )
+    if situation.old_best is not None:
+        return situation.export_decision(
+            pb.ExportDecision.BEST_TOO_OLD,
+            f"{_by_rule(situation)}; {situation.old_best.explanation}",
+        )
     is_nan = situation.compared.verdict.outcome is Outcome.BETTER_THAN_NAN
     return situation.export_decision(
         pb.ExportDecision.BEST_IS_NAN if is_nan else pb.ExportDecision.BETTER, _by_rule(situation)
@@ -443,14 +427,19 @@ GATES: tuple[Gate, ...] = (
     Gate(decide=_candidate_is_nan, reasons=(pb.ExportDecision.CANDIDATE_IS_NAN,)),
     Gate(decide=_too_few_examples, reasons=(pb.ExportDecision.TOO_FEW_EXAMPLES,)),
     Gate(decide=_unknown_best, reasons=(pb.ExportDecision.BEST_UNKNOWN_KEPT,)),
+    Gate(decide=timing.older_data, reasons=(pb.ExportDecision.OLDER_DATA,)),
     Gate(decide=_not_comparable, reasons=(pb.ExportDecision.NOT_COMPARABLE,)),
-    Gate(decide=_best_evaluation_too_old, reasons=(pb.ExportDecision.BEST_EVALUATION_TOO_OLD,)),
+    Gate(
+        decide=timing.best_evaluation_too_old,
+        reasons=(pb.ExportDecision.BEST_EVALUATION_TOO_OLD,),
+    ),
     Gate(
         decide=_not_better,
         reasons=(pb.ExportDecision.NOT_BETTER, pb.ExportDecision.NOT_SIGNIFICANT),
     ),
     Gate(decide=_signatures_changed, reasons=(pb.ExportDecision.SIGNATURES_CHANGED,)),
     Gate(decide=_guardrail_failed, reasons=(pb.ExportDecision.GUARDRAIL_FAILED,)),
+    Gate(decide=timing.exported_recently, reasons=(pb.ExportDecision.EXPORTED_RECENTLY,)),
     Gate(decide=_awaiting_approval, reasons=(pb.ExportDecision.AWAITING_APPROVAL,)),
     Gate(
         decide=_export,
@@ -459,6 +448,7 @@ GATES: tuple[Gate, ...] = (
             pb.ExportDecision.FORCED,
             pb.ExportDecision.BEST_UNKNOWN_EXPORTED,
             pb.ExportDecision.BEST_IS_NAN,
+            pb.ExportDecision.BEST_TOO_OLD,
             pb.ExportDecision.BETTER,
         ),
     ),

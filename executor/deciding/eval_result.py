@@ -14,6 +14,8 @@ from tfx_best_exporter.executor.arguments.errors import (
     PathError,
     within,
 )
+from tfx_best_exporter.executor.deciding.configured import Configured
+from tfx_best_exporter.executor.deciding.evaluated_data import EvaluatedData
 from tfx_best_exporter.executor.deciding.metric_key import (
     EXAMPLE_COUNT,
     LEAST_SUB_KEYS,
@@ -24,7 +26,7 @@ from tfx_best_exporter.executor.deciding.metric_key import (
 from tfx_best_exporter.executor.deciding.metric_mapping import checked_metrics
 from tfx_best_exporter.executor.deciding.metric_source import (
     MemorySource,
-    Metrics,
+    MetricsByKey,
     MetricSource,
     model_names_of,
 )
@@ -44,31 +46,12 @@ __all__ = [
 ]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluatedData:
-    """The data of an evaluation; empty fields are not known.
-
-    Attributes:
-        examples_uri: URI of the Examples artifact.
-        splits: Names of the evaluated splits.
-        eval_config_digest: Digest of the eval config without its models. The same metrics, slices
-            and labels have the same digest.
-    """
-
-    examples_uri: str = ""
-    splits: tuple[str, ...] = ()
-    eval_config_digest: str = ""
-
-    def is_same(self, other: EvaluatedData) -> bool:
-        """Returns True if both are known and have the same examples and eval config."""
-        return bool(self.examples_uri and self.eval_config_digest) and self == other
-
-
 class MissingMetricError(PathError, KeyError):
     """An evaluation lacks a metric that a policy or a compare function needs."""
 
 
 _UNKNOWN_DATA = EvaluatedData()
+_NOT_CONFIGURED = Configured()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +65,7 @@ class Provenance:
         data: Examples and eval config of the evaluation.
         evaluated_at: Time of the evaluation, in seconds since the epoch, or None if not known.
         model_paths: Path of each SavedModel that was evaluated, by its name in the evaluation.
+        configured: Content of the EvalConfig; empty without one.
     """
 
     uri: str = ""
@@ -92,6 +76,7 @@ class Provenance:
     model_paths: Mapping[str, str] = dataclasses.field(
         default_factory=lambda: types.MappingProxyType({})
     )
+    configured: Configured = _NOT_CONFIGURED
 
 
 class EvalResult(Mapping[str, float]):
@@ -121,6 +106,7 @@ class EvalResult(Mapping[str, float]):
         baseline: EvalResult | None = None,
         differences: Mapping[MetricKey, MetricValue] | None = None,
         model_paths: Mapping[str, str] | None = None,
+        configured: Configured = _NOT_CONFIGURED,
     ):
         """Makes an EvalResult of metrics that are in memory.
 
@@ -138,6 +124,7 @@ class EvalResult(Mapping[str, float]):
             baseline: Metrics of the baseline in the same evaluation.
             differences: Candidate minus baseline on the overall slice.
             model_paths: Path of each SavedModel that was evaluated, by its name.
+            configured: Content of the EvalConfig.
         """
         self._set(
             MemorySource(
@@ -156,6 +143,7 @@ class EvalResult(Mapping[str, float]):
                 data=data or _UNKNOWN_DATA,
                 evaluated_at=evaluated_at,
                 model_paths=types.MappingProxyType(dict(model_paths or {})),
+                configured=configured,
             ),
         )
 
@@ -245,6 +233,11 @@ class EvalResult(Mapping[str, float]):
         return self._provenance.model_paths
 
     @property
+    def configured(self) -> Configured:
+        """Content of the EvalConfig."""
+        return self._provenance.configured
+
+    @property
     def model_name(self) -> str:
         """Name of the evaluated model in the evaluation; often empty."""
         return self._metrics.model_name
@@ -252,7 +245,7 @@ class EvalResult(Mapping[str, float]):
     @property
     def metrics(self) -> Mapping[MetricKey, MetricValue]:
         """Metrics of the overall slice by MetricKey, with confidence bounds."""
-        return _MetricsByKey(self._metrics)
+        return MetricsByKey(self._metrics)
 
     @property
     def differences(self) -> Mapping[MetricKey, MetricValue]:
@@ -260,7 +253,7 @@ class EvalResult(Mapping[str, float]):
 
         Empty if there are none. Their intervals allow a paired test.
         """
-        return _MetricsByKey(self._metrics.differences())
+        return MetricsByKey(self._metrics.differences())
 
     @property
     def example_count(self) -> float | None:
@@ -421,11 +414,7 @@ class EvalResult(Mapping[str, float]):
             example_count=proto.example_count if proto.HasField("example_count") else None,
             model_name=proto.model_name,
             slices=slices,
-            data=EvaluatedData(
-                examples_uri=proto.data.examples_uri,
-                splits=tuple(proto.data.splits),
-                eval_config_digest=proto.data.eval_config_digest,
-            ),
+            data=EvaluatedData.from_proto(proto.data),
             evaluated_at=(
                 proto.evaluated_at.ToNanoseconds() / 1e9 if proto.HasField("evaluated_at") else None
             ),
@@ -439,10 +428,8 @@ class EvalResult(Mapping[str, float]):
             example_count=self.example_count,
             model_name=self.model_name,
         )
-        if self.data != _UNKNOWN_DATA:
-            proto.data.examples_uri = self.data.examples_uri
-            proto.data.splits.extend(self.data.splits)
-            proto.data.eval_config_digest = self.data.eval_config_digest
+        if self.data != _UNKNOWN_DATA or self.data.span is not None:
+            proto.data.CopyFrom(self.data.to_proto())
         if self.evaluated_at is not None:
             proto.evaluated_at.FromNanoseconds(int(self.evaluated_at * 1e9))
         for key, value in sorted(self._metrics.items(), key=lambda item: str(item[0])):
@@ -463,28 +450,6 @@ _DETAILS = ("model_name", "output_name", "sub_key", "aggregation", "example_weig
 
 
 def _in_order(details: Collection[str]) -> str:
-    return " and ".join(each for each in _DETAILS if each in details)
-
-
-class _MetricsByKey(Mapping[MetricKey, MetricValue]):
-    """Metrics as a read-only mapping."""
-
-    __slots__ = ("_metrics",)
-
-    def __init__(self, metrics: Metrics):
-        self._metrics = metrics
-
-    def __getitem__(self, key: MetricKey) -> MetricValue:
-        value = self._metrics.get(key)
-        if value is None:
-            raise KeyError(key)
-        return value
-
-    def __bool__(self) -> bool:
-        return any(True for _ in self)
-
-    def __iter__(self) -> Iterator[MetricKey]:
-        return (key for key, _ in self._metrics.items())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+    # The function `metric` has one argument for each kind of sub_key.
+    names = {"sub_key": "sub_key (class_id, k or top_k)"}
+    return " and ".join(names.get(each, each) for each in _DETAILS if each in details)

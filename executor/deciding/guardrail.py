@@ -93,6 +93,11 @@ class Guardrail(Protocol):
         """True if it guards slices other than the overall one."""
         ...
 
+    @property
+    def needs_intervals(self) -> bool:
+        """True if it needs the intervals of differences from the best."""
+        ...
+
     def for_candidate(self, model_name: str) -> Guardrail:
         """Returns the guardrail with the model name removed from the candidate's own metric."""
         ...
@@ -101,12 +106,20 @@ class Guardrail(Protocol):
         """Returns the contradiction as text if no value can meet both, or an empty text."""
         ...
 
-    def check(self, *, candidate: EvalResult, best: EvalResult | None) -> Check:
+    def check(
+        self,
+        *,
+        candidate: EvalResult,
+        best: EvalResult | None,
+        together: EvalResult | None = None,
+    ) -> Check:
         """Returns the result on each guarded slice.
 
         Args:
             candidate: The candidate's evaluation.
             best: The best's evaluation; None if there is no best or its evaluation is not known.
+            together: Evaluation of both models together, with the differences between candidate
+                and best, or None.
 
         Raises:
             PathError: The candidate's evaluation lacks a metric or slice of the guardrail.

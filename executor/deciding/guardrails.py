@@ -11,12 +11,16 @@ from tfx_best_exporter.executor.arguments.errors import FieldValueError, within
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 from tfx_best_exporter.executor.deciding.guardrail import Guardrail
 from tfx_best_exporter.executor.deciding.metric_limit import MetricLimit
+from tfx_best_exporter.executor.deciding.noninferiority import NonInferiority
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Each kind of guardrail, by the fields of a pb.Guardrail that state it.
-GUARDRAILS: Mapping[str, type[Guardrail]] = dict.fromkeys(
-    ("bound", "max_absolute_regression", "max_relative_regression"), MetricLimit
-)
+GUARDRAILS: Mapping[str, type[Guardrail]] = {
+    **dict.fromkeys(("bound", "max_absolute_regression", "max_relative_regression"), MetricLimit),
+    "significance": NonInferiority,
+}
+# Kinds that read all fields of another kind, in addition to their own.
+_EXTENSIONS: Mapping[type[Guardrail], type[Guardrail]] = {NonInferiority: MetricLimit}
 
 
 def from_policy(
@@ -37,7 +41,7 @@ def from_policy(
         with within(f"guardrails[{index}]"):
             guardrail = from_proto(each, kinds)
         for other_index, other in enumerate(found):
-            contradiction = other.contradicts(guardrail)
+            contradiction = other.contradicts(guardrail) or guardrail.contradicts(other)
             if contradiction:
                 raise FieldValueError(
                     f"guardrails[{index}]",
@@ -85,4 +89,6 @@ def text_of(proto: pb.Guardrail, kinds: Mapping[str, type[Guardrail]] = GUARDRAI
 def _stated(
     proto: pb.Guardrail, kinds: Mapping[str, type[Guardrail]]
 ) -> dict[str, type[Guardrail]]:
-    return {field: kind for field, kind in kinds.items() if proto.HasField(field)}
+    found = {field: kind for field, kind in kinds.items() if proto.HasField(field)}
+    extended = {_EXTENSIONS[kind]: kind for kind in found.values() if kind in _EXTENSIONS}
+    return {field: extended.get(kind, kind) for field, kind in found.items()}

@@ -160,6 +160,11 @@ class MetricLimit:
         """True if it guards slices other than the overall one."""
         return bool(self.slices) or self.every_slice_min_examples is not None
 
+    @property
+    def needs_intervals(self) -> bool:
+        """False: a limit is compared with the value itself."""
+        return False
+
     def for_candidate(self, model_name: str) -> MetricLimit:
         """Returns the guardrail with the model name removed from the candidate's own metric."""
         return dataclasses.replace(self, key=self.key.for_candidate(model_name))
@@ -180,13 +185,20 @@ class MetricLimit:
             return ""
         return f"{str(self.key)!r} at least {higher.bound!r} and at most {lower.bound!r}"
 
-    def check(self, *, candidate: EvalResult, best: EvalResult | None) -> Check:
+    def check(
+        self,
+        *,
+        candidate: EvalResult,
+        best: EvalResult | None,
+        together: EvalResult | None = None,  # noqa: ARG002
+    ) -> Check:
         """Returns the result on each guarded slice, with warnings for unguarded slices.
 
         Args:
             candidate: The candidate's evaluation.
             best: The best's evaluation; None if there is no best or its evaluation is not known.
                 Without it, and on a slice that it lacks, only the bound applies.
+            together: Not used.
 
         Raises:
             MissingSliceError: The candidate's evaluation lacks a named slice, or has no slices
@@ -379,22 +391,27 @@ class MetricLimit:
     def _is_undefined(self, value: float, best: float | None) -> bool:
         return self.bound is None and math.isnan(value) and best is not None and math.isnan(best)
 
+    def allowed_regression(self, best: float) -> float | None:
+        """Returns the strictest allowed regression from a value of the best; None for any."""
+        if not math.isfinite(best):
+            return None
+        relative = self.max_relative_regression
+        regressions = (
+            self.max_absolute_regression,
+            None if relative is None else relative * abs(best),
+        )
+        return min((each for each in regressions if each is not None), default=None)
+
     def _worst_allowed(self, best: float | None) -> tuple[float | None, str]:
         """Returns the strictest limit, and its calculation from the best for the explanation."""
         limits = [] if self.bound is None else [(self.bound, "")]
         # A best that is NaN or infinite sets no limit.
-        if best is not None and math.isfinite(best):
+        regression = None if best is None else self.allowed_regression(best)
+        if best is not None and regression is not None:
             sign = -1 if self.direction == pb.HIGHER_IS_BETTER else 1
-            for regression in (
-                self.max_absolute_regression,
-                None
-                if self.max_relative_regression is None
-                else self.max_relative_regression * abs(best),
-            ):
-                if regression is not None:
-                    texts = numbers.shown(best), numbers.shown(regression)
-                    why = f" (best {texts[0]} {'-' if sign < 0 else '+'} {texts[1]})"
-                    limits.append((best + sign * regression, why))
+            texts = numbers.shown(best), numbers.shown(regression)
+            why = f" (best {texts[0]} {'-' if sign < 0 else '+'} {texts[1]})"
+            limits.append((best + sign * regression, why))
         if not limits:
             return None, ""
         strictest = max if self.direction == pb.HIGHER_IS_BETTER else min

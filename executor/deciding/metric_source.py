@@ -7,7 +7,7 @@ EvalResult.from_source. It may decode a metric when the metric is read.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from tfx_best_exporter.executor.deciding.metric_key import (
@@ -52,6 +52,35 @@ class Metrics(Protocol):
     def find(self, key: MetricKey) -> MetricValue | None:
         """Returns the value of the only metric that matches a key (see only_match), or None."""
         ...
+
+
+class MetricsByKey(Mapping[MetricKey, MetricValue]):
+    """Metrics as a read-only mapping."""
+
+    __slots__ = ("_metrics",)
+
+    def __init__(self, metrics: Metrics):
+        """Makes the mapping of some metrics."""
+        self._metrics = metrics
+
+    def __getitem__(self, key: MetricKey) -> MetricValue:
+        """Returns the value of the metric with exactly this key."""
+        value = self._metrics.get(key)
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def __bool__(self) -> bool:
+        """Returns True if there is any metric; reads at most one."""
+        return any(True for _ in self)
+
+    def __iter__(self) -> Iterator[MetricKey]:
+        """Iterates over the keys."""
+        return (key for key, _ in self._metrics.items())
+
+    def __len__(self) -> int:
+        """Returns the number of metrics."""
+        return sum(1 for _ in self)
 
 
 class MetricSource(Metrics, Protocol[ResultT_co]):

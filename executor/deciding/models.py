@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import html
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.guardrail import GuardrailResult
 from tfx_best_exporter.executor.deciding.rules import Comparison, Verdict
 from tfx_best_exporter.executor.deciding.signatures import Signature
+from tfx_best_exporter.executor.deciding.thresholds import FailedThreshold
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 Reason: TypeAlias = pb.ExportDecision.Reason
@@ -24,6 +26,7 @@ _EXPORTING = frozenset(
         pb.ExportDecision.BEST_UNKNOWN_EXPORTED,
         pb.ExportDecision.FORCED,
         pb.ExportDecision.REEXPORTED,
+        pb.ExportDecision.BEST_TOO_OLD,
     )
 )
 
@@ -31,6 +34,7 @@ _VETOES = (
     pb.ExportDecision.SIGNATURES_CHANGED,
     pb.ExportDecision.GUARDRAIL_FAILED,
     pb.ExportDecision.AWAITING_APPROVAL,
+    pb.ExportDecision.EXPORTED_RECENTLY,
 )
 
 
@@ -50,11 +54,15 @@ class Blessing:
         name: Name of the channel, "model_blessing" or "infra_blessing".
         uri: URI of the artifact.
         status: Status of the model.
+        why: Reason for a status other than BLESSED, one or two sentences; empty if not known.
+        failed_thresholds: Thresholds of Evaluator that the model does not meet, if they are known.
     """
 
     name: str
     uri: str
     status: BlessingStatus
+    why: str = ""
+    failed_thresholds: tuple[FailedThreshold, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +116,8 @@ class Best:
             had one.
         record: Record of the export; None for a foreign one.
         model_uri: URI of the Model that a foreign best was pushed from; empty if not known.
+        is_unknown: True if it is not known which content is served: the version cannot be read, or
+            two names have its number. No evaluation can be of a content that is not known.
         serving_problems: Reasons why a model server cannot run it.
         is_released: True if an operator allowed candidates to replace a forced or promoted model by
             the usual rules.
@@ -126,6 +136,7 @@ class Best:
     problem: str = ""
     record: pb.ExportRecord | None = None
     model_uri: str = ""
+    is_unknown: bool = False
     serving_problems: tuple[str, ...] = ()
     is_released: bool = False
 
@@ -157,8 +168,8 @@ class Best:
 class Observation:
     """Everything that a run has read: all input of a decision except the policy and the time.
 
-    A decision depends only on candidate, best, being_written, hold and rejection. The other fields
-    are for acting and reporting.
+    A decision depends only on candidate, best, being_written, hold, rejection and the time of
+    latest_record. The other fields are for acting and reporting.
 
     Attributes:
         candidate: The model that may be exported.
@@ -224,6 +235,15 @@ class Decision:
     def is_export(self) -> bool:
         """True if the candidate is to be exported."""
         return self.reason in _EXPORTING
+
+    def _repr_html_(self) -> str:
+        """Returns the decision for a notebook."""
+        verdict = "Would be exported" if self.is_export else "Would not be exported"
+        warnings = "".join(f"<li>{html.escape(each)}</li>" for each in self.warnings)
+        return (
+            f"<p><b>{verdict}</b> ({pb.ExportDecision.Reason.Name(self.reason)}):"
+            f" {html.escape(self.explanation)}</p>{f'<ul>{warnings}</ul>' if warnings else ''}"
+        )
 
     @property
     def makes_files(self) -> bool:

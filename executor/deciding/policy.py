@@ -41,8 +41,8 @@ class Needs:
         metrics: Metrics that are compared; None if a compare function may read any.
         slices: True if the best's slices are read.
         signatures: True if the serving signatures are compared.
-        intervals: True if an improvement must be significant. Candidate and best are then
-            evaluated together.
+        intervals: True if a rule or a guardrail has a test. Candidate and best are then evaluated
+            together.
     """
 
     metrics: tuple[MetricKey, ...] | None
@@ -65,6 +65,11 @@ class Policy:
         force: Reason to export regardless of the comparison with the best; empty to compare.
         force_model: Content digest or URI of the only candidate that `force` is for; empty for any.
         max_best_evaluation_age_seconds: Maximum age of a recorded evaluation; 0 for any.
+        min_seconds_between_exports: Minimum time between two exports; 0 for any.
+        max_best_age_seconds: Age above which the best loses to a candidate that is not worse by
+            more than old_best_margin; 0 for any.
+        old_best_margin: The largest regression from a best that is too old.
+        allow_older_data: True if a candidate may be evaluated on an older span than the best.
         requires_approval: True if a person must approve each export.
     """
 
@@ -77,6 +82,10 @@ class Policy:
     force: str = ""
     force_model: str = ""
     max_best_evaluation_age_seconds: float = 0.0
+    min_seconds_between_exports: float = 0.0
+    max_best_age_seconds: float = 0.0
+    old_best_margin: float = 0.0
+    allow_older_data: bool = False
     requires_approval: bool = False
 
     def forces(self, candidate: Candidate) -> bool:
@@ -117,7 +126,9 @@ class Policy:
                 or any(each.needs_slices for each in self.guardrails)
             ),
             signatures=True,
-            intervals=self.rule.needs_intervals,
+            intervals=(
+                self.rule.needs_intervals or any(each.needs_intervals for each in self.guardrails)
+            ),
         )
 
 
@@ -161,12 +172,18 @@ def policy_from_proto(
             raise FieldValueError(
                 "",
                 "must have a rule (got none). Set metric or compare_fn, or leave out"
-                " compare_policy for a smaller 'loss'.",
+                " compare_policy for the default rule.",
             )
         rule = rule_kinds[kind](proto, load_function)
         found = guardrails.from_policy(proto, guardrail_kinds)
         _check_against(rule, found)
         check_options(proto)
+        if proto.max_best_age_seconds and rule.leading is None:
+            raise FieldValueError(
+                "max_best_age_seconds",
+                "must be left out if compare_fn is set (got"
+                f" {proto.max_best_age_seconds!r}). Use metric: the margin is about its value.",
+            )
     return Policy(
         rule=rule,
         on_unknown_best=proto.on_unknown_best or pb.ComparePolicy.KEEP,
@@ -177,6 +194,10 @@ def policy_from_proto(
         force=proto.force,
         force_model=proto.force_model,
         max_best_evaluation_age_seconds=proto.max_best_evaluation_age_seconds,
+        min_seconds_between_exports=proto.min_seconds_between_exports,
+        max_best_age_seconds=proto.max_best_age_seconds,
+        old_best_margin=proto.old_best_margin,
+        allow_older_data=proto.allow_older_data,
         requires_approval=proto.approval == pb.ComparePolicy.REQUIRED,
     )
 
@@ -217,13 +238,25 @@ def check_options(proto: pb.ComparePolicy) -> None:
 
 
 def _check_sizes(proto: pb.ComparePolicy) -> None:
-    for name in ("min_example_count", "max_best_evaluation_age_seconds"):
+    for name in (
+        "min_example_count",
+        "max_best_evaluation_age_seconds",
+        "min_seconds_between_exports",
+        "max_best_age_seconds",
+        "old_best_margin",
+    ):
         value = getattr(proto, name)
         if not 0 <= value < math.inf:
             raise FieldValueError(
                 name,
                 f"must be a finite number, 0 or larger (got {value!r}). Leave it out for no limit.",
             )
+    if proto.old_best_margin and not proto.max_best_age_seconds:
+        raise FieldValueError(
+            "old_best_margin",
+            "must be left out without max_best_age_seconds (got"
+            f" {proto.old_best_margin!r}). Set both: the margin is for an old best.",
+        )
 
 
 def _check_choices(proto: pb.ComparePolicy) -> None:

@@ -50,7 +50,6 @@ class Outcome(enum.Enum):
     NOT_COMPARABLE = "not comparable"
 
 
-_LEAST_ALPHA = 1e-9
 _TIES = (Outcome.TIE, Outcome.NOT_SIGNIFICANT)
 
 
@@ -163,22 +162,16 @@ class MetricRule:
                     f"must be a finite number, 0 or larger (got {value!r})."
                     " Use the absolute size of the change.",
                 )
-        alpha = None
-        if proto.HasField("significance"):
-            has_alpha = proto.significance.HasField("alpha")
-            alpha = proto.significance.alpha if has_alpha else significance.DEFAULT_ALPHA
-        if alpha is not None and not _LEAST_ALPHA <= alpha < 0.5:
-            raise FieldValueError(
-                "significance.alpha",
-                f"must be at least {_LEAST_ALPHA} and smaller than 0.5 (got {alpha!r}). With 0.05,"
-                " at most one in twenty candidates that are not better passes.",
-            )
         return cls(
             key=MetricKey.from_proto(proto.metric),
             direction=proto.direction,
             min_absolute_change=proto.min_absolute_change,
             min_relative_change=proto.min_relative_change,
-            alpha=alpha,
+            alpha=(
+                significance.alpha_of(proto.significance)
+                if proto.HasField("significance")
+                else None
+            ),
             tie_tolerance=proto.tie_tolerance,
         )
 

@@ -5,12 +5,31 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from tfx_best_exporter.executor.arguments.errors import PathError
+from tfx_best_exporter.executor.arguments.errors import FieldValueError, PathError
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # See docs/decisions/0012-default-alpha.md.
 DEFAULT_ALPHA = 0.05
+
+
+_LEAST_ALPHA = 1e-9
+
+
+def alpha_of(proto: pb.Significance) -> float:
+    """Returns the alpha in the field `significance` of a rule or a guardrail.
+
+    Raises:
+        FieldValueError: It is out of range.
+    """
+    alpha = proto.alpha if proto.HasField("alpha") else DEFAULT_ALPHA
+    if not _LEAST_ALPHA <= alpha < 0.5:
+        raise FieldValueError(
+            "significance.alpha",
+            f"must be at least {_LEAST_ALPHA} and smaller than 0.5 (got {alpha!r}). With 0.05,"
+            " at most one in twenty candidates that are not better passes.",
+        )
+    return alpha
 
 
 class MissingIntervalError(PathError, ValueError):
@@ -85,10 +104,7 @@ def significance_of(
             _value_with_interval(key, candidate, is_candidates=True),
             _value_with_interval(key, best, is_candidates=False),
         )
-    margin = 0.0
-    if standard_error:
-        margin = _upper_quantile(alpha, degrees_of_freedom) * standard_error
-    lower_bound = improvement - margin
+    lower_bound = lower_bound_of(improvement, standard_error, degrees_of_freedom, alpha)
     return SignificanceTest(
         method=method,
         alpha=alpha,
@@ -97,6 +113,40 @@ def significance_of(
         lower_bound=lower_bound,
         is_significant=lower_bound > required,
     )
+
+
+def lower_bound_of(
+    improvement: float, standard_error: float, degrees_of_freedom: float, alpha: float
+) -> float:
+    """Returns the lower bound of an improvement at a confidence of 1 - alpha.
+
+    Args:
+        improvement: Estimate of the improvement.
+        standard_error: Standard error of the estimate; 0 or larger.
+        degrees_of_freedom: Degrees of freedom of the standard error; infinite if it is exact.
+        alpha: Probability that the improvement is smaller than the bound.
+    """
+    if not standard_error:
+        return improvement
+    return improvement - _upper_quantile(alpha, degrees_of_freedom) * standard_error
+
+
+def chance_no_better(excess: float, standard_error: float, degrees_of_freedom: float) -> float:
+    """Returns the one-sided p-value: the smallest alpha at which an improvement is significant.
+
+    Args:
+        excess: Estimate of the improvement, minus the required one.
+        standard_error: Standard error of the estimate; 0 or larger.
+        degrees_of_freedom: Degrees of freedom of the standard error; infinite if it is exact.
+    """
+    if not standard_error:
+        return 0.0 if excess > 0 else 1.0
+    # SciPy loads NumPy, which is slow to import.
+    from scipy import special
+
+    if math.isinf(degrees_of_freedom):
+        return float(special.ndtr(-excess / standard_error))
+    return float(special.stdtr(degrees_of_freedom, -excess / standard_error))
 
 
 def _upper_quantile(tail: float, degrees_of_freedom: float) -> float:

@@ -16,6 +16,7 @@ from tfx_best_exporter.executor.deciding.models import (
     Observation,
     Reason,
 )
+from tfx_best_exporter.executor.deciding.old_best import OldBest, old_best_of
 from tfx_best_exporter.executor.deciding.policy import Policy
 from tfx_best_exporter.executor.deciding.significance import MissingIntervalError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -33,12 +34,13 @@ def compare(observation: Observation, policy: Policy) -> Compared:
     """
     candidate, best = observation.candidate.eval_result, observation.best
     known_best = best.eval_result if best else None
+    together = best.together if best else None
     results: list[GuardrailResult] = []
     warnings: list[str] = []
     for index, guardrail in enumerate(policy.guardrails):
         path = f"compare_policy.guardrails[{index}]"
         with within(path):
-            check = guardrail.check(candidate=candidate, best=known_best)
+            check = guardrail.check(candidate=candidate, best=known_best, together=together)
         if check.problem is not None:
             if isinstance(check.problem, PathError):
                 check.problem.add_parent(path)
@@ -50,9 +52,7 @@ def compare(observation: Observation, policy: Policy) -> Compared:
                 check = guardrail.check(candidate=candidate, best=None)
         results.extend(check.results)
         warnings.extend(check.warnings)
-    verdict = policy.rule.compare(
-        best=known_best, candidate=candidate, together=best.together if best else None
-    )
+    verdict = policy.rule.compare(best=known_best, candidate=candidate, together=together)
     if verdict.problem is not None:
         problem = verdict.problem
         is_candidates = isinstance(problem, MissingIntervalError) and problem.is_candidates
@@ -78,6 +78,7 @@ class Situation:
         candidate: The model that may be exported.
         best: The model that is served, or None.
         being_written: Description of a newer version that is being copied; empty if there is none.
+        latest_record: Record of the newest export with a record, or None.
         policy: Definition of "better".
         now: Seconds since the epoch.
         known_compared: The argument `compared` of `decide`.
@@ -90,6 +91,7 @@ class Situation:
     policy: Policy
     now: float
     being_written: str = ""
+    latest_record: pb.ExportRecord | None = None
     known_compared: Compared | None = None
     hold: pb.Hold | None = None
     rejection: pb.Rejection | None = None
@@ -107,6 +109,14 @@ class Situation:
         """The best if its evaluation decides; None if that is not known, or force is set."""
         is_compared = self.compared.known_best is not None and not self.policy.force
         return self.best if is_compared else None
+
+    @functools.cached_property
+    def old_best(self) -> OldBest | None:
+        """The result for a best that is too old; None if its age does not matter."""
+        best = self.compared_best
+        if best is None:
+            return None
+        return old_best_of(self.candidate, best, self.compared, self.policy, self.now)
 
     @functools.cached_property
     def recipe_changes(self) -> list[str]:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tfx_best_exporter.executor.deciding.configured import Configured
+from tfx_best_exporter.executor.evaluations.configured import configured_of
 from tfx_best_exporter.executor.storage import foreign, location_of
 from tfx_best_exporter.executor.storage.transfer import local_directory
 
@@ -116,6 +118,7 @@ class EvalRun:
         baseline_name: Name of the baseline; None without one.
         digest: Digest of the EvalConfig; empty without one.
         model_paths: Path of each model, by model name.
+        configured: Content of the EvalConfig; empty without one.
     """
 
     uri: str
@@ -123,6 +126,7 @@ class EvalRun:
     baseline_name: str | None
     digest: str
     model_paths: Mapping[str, str]
+    configured: Configured
 
     @classmethod
     def read(cls, path: Path, uri: str) -> EvalRun:
@@ -159,6 +163,7 @@ class EvalRun:
                 for name, path in sorted(content.get("modelLocations", {}).items())
                 if path != _NO_MODEL
             },
+            configured=configured_of(eval_config),
         )
 
 

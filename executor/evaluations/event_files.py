@@ -13,7 +13,7 @@ import fnmatch
 import math
 import struct
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from google.protobuf import message
@@ -33,6 +33,10 @@ from tfx_best_exporter.proto import event_files_pb2
 
 # The default of tf.estimator.BestExporter, relative to the ModelRun.
 DEFAULT_EVENT_FILE_PATTERN = "eval/*.tfevents.*"
+# keras.callbacks.TensorBoard writes the metrics of the validation data here, under these tags:
+# https://github.com/keras-team/keras/blob/master/keras/src/callbacks/tensorboard.py
+_KERAS_PATTERN = "validation/*.tfevents.*"
+_KERAS_PREFIX = "epoch_"
 
 # Each type has a format of module struct, and the field of its elements if tensor_content is empty:
 # https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/tensor.proto
@@ -77,6 +81,9 @@ def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> Eval
     counts. Values of an earlier attempt of the Trainer do not count from the step on at which a
     later attempt starts.
 
+    If the default pattern matches no file, the files of keras.callbacks.TensorBoard are read. Its
+    tag `epoch_loss` is the metric `loss` too, unless there is a tag of this name.
+
     Args:
         model_run_uri: URI of the ModelRun artifact.
         event_file_pattern: Pattern relative to it, for example "eval/*.tfevents.*".
@@ -85,8 +92,11 @@ def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> Eval
         ValueError: The pattern matches no file, or the files hold no scalar.
     """
     location = location_of(str(model_run_uri))
-    pattern = event_file_pattern.split("/")
-    names = sorted(name for name in location.sizes() if _matches(name.split("/"), pattern))
+    existing = sorted(location.sizes())
+    names = _matching(existing, event_file_pattern)
+    is_of_keras = not names and event_file_pattern == DEFAULT_EVENT_FILE_PATTERN
+    if is_of_keras:
+        names = _matching(existing, _KERAS_PATTERN)
     if not names:
         raise ValueError(
             f"event_file_pattern must match an event file (got {event_file_pattern!r}, at"
@@ -106,12 +116,32 @@ def from_event_files(model_run_uri: str | Path, event_file_pattern: str) -> Eval
             f" with {len(names)} files and no scalar, at {model_run_uri})."
             " Write summaries of the evaluation there, or change the pattern."
         )
+    aliases = _aliases_of(last)
+    if is_of_keras:
+        tags = ", ".join(f"{name} is {tag}" for name, tag in sorted(aliases.items()))
+        warnings.append(
+            f"{event_file_pattern} matches no file, so the metrics are those of Keras in"
+            f" {', '.join(names)}{f': {tags}' if tags else ''}. Set event_file_pattern to"
+            f" {_KERAS_PATTERN!r} if this is right"
+        )
+    last |= {name: last[tag] for name, tag in aliases.items()}
     return EvalResult(
         {MetricKey(name=tag): MetricValue(value=scalar.value) for tag, scalar in last.items()},
         uri=str(model_run_uri),
         source=pb.Evaluation.EVENT_FILES,
         warnings=tuple(warnings),
     )
+
+
+def _matching(names: Iterable[str], pattern: str) -> list[str]:
+    parts = pattern.split("/")
+    return [name for name in names if _matches(name.split("/"), parts)]
+
+
+def _aliases_of(tags: Collection[str]) -> dict[str, str]:
+    """Returns the tag of Keras for each metric that no other tag has."""
+    found = {tag.removeprefix(_KERAS_PREFIX): tag for tag in tags if tag.startswith(_KERAS_PREFIX)}
+    return {name: tag for name, tag in found.items() if name and name not in tags}
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:

@@ -43,6 +43,7 @@ def from_tfma(
     *,
     examples_uri: str = "",
     splits: Sequence[str] = (),
+    span: int | None = None,
     work_path: Path | None = None,
 ) -> EvalResult:
     """Returns the candidate's metrics from a TFMA evaluation, as Evaluator writes it.
@@ -62,6 +63,7 @@ def from_tfma(
         examples_uri: URI of the evaluated examples; empty if the caller does not know it. TFMA
             does not record it.
         splits: Names of the evaluated splits.
+        span: Span of the evaluated examples; None if the caller does not know it.
         work_path: Directory for copies of files that are not on this machine; it must be used for
             this evaluation only. None removes the copies after reading.
 
@@ -72,7 +74,11 @@ def from_tfma(
     if work_path is None:
         with tempfile.TemporaryDirectory(prefix="best_exporter-") as directory:
             return from_tfma(
-                evaluation_uri, examples_uri=examples_uri, splits=splits, work_path=Path(directory)
+                evaluation_uri,
+                examples_uri=examples_uri,
+                splits=splits,
+                span=span,
+                work_path=Path(directory),
             )
     uri = str(evaluation_uri)
     location = location_of(uri)
@@ -98,9 +104,13 @@ def from_tfma(
         uri=uri,
         source=pb.Evaluation.TFMA,
         data=EvaluatedData(
-            examples_uri=examples_uri, splits=tuple(splits), eval_config_digest=run.digest
+            examples_uri=examples_uri,
+            splits=tuple(splits),
+            eval_config_digest=run.digest,
+            span=span,
         ),
         model_paths=types.MappingProxyType(run.model_paths),
+        configured=run.configured,
     )
     return EvalResult.from_source(_Row(overall, table, "candidate", provenance), provenance)
 
@@ -151,7 +161,7 @@ class _Layout:
                 continue
             is_baseline = run.baseline_name is not None and proto.model_name == run.baseline_name
             role: _Role = "baseline" if is_baseline else "candidate"
-            key = _key_of(proto, _model_name_of(role, run))
+            key = key_of(proto, _model_name_of(role, run))
             by_flag = found["differences" if proto.is_diff else role].setdefault(key, {})
             weighted = proto.example_weighted.value if proto.HasField("example_weighted") else None
             by_flag[weighted] = position
@@ -306,7 +316,7 @@ class _Row:
         for slice_key, items in self._table.rows.items():
             item = layout.item(items, position)
             if item is not None:
-                number = _number_of(_parse(item, run).value)
+                number = number_of(_parse(item, run).value)
             else:
                 value = _Row(items, self._table, self._role).find(key)
                 number = None if value is None else value.value
@@ -366,7 +376,13 @@ class _Slices(Mapping[SliceKey, EvalResult]):
         return len(self._table.rows)
 
 
-def _key_of(key: Any, own_name: str) -> MetricKey:
+def key_of(key: Any, own_name: str) -> MetricKey:
+    """Returns TFMA's key of a metric as a value.
+
+    Args:
+        key: A tfma_pb2.MetricKey.
+        own_name: Name of the evaluated model, which the result leaves out.
+    """
     proto = pb.MetricKey(
         name=key.name,
         # A key without a model name means the only candidate.
@@ -384,7 +400,7 @@ def _key_of(key: Any, own_name: str) -> MetricKey:
 
 def _value_of(item: Any) -> MetricValue | None:
     """Returns a metric's number, bounds and error, or None if it is not one number."""
-    number = _number_of(item.value)
+    number = number_of(item.value)
     if number is None:
         return None
     kind = item.value.WhichOneof("type")
@@ -407,11 +423,11 @@ def _value_of(item: Any) -> MetricValue | None:
     if not item.HasField("confidence_interval"):
         return MetricValue(value=number)
     interval = item.confidence_interval
-    standard_error = _number_of(interval.standard_error)
+    standard_error = number_of(interval.standard_error)
     return MetricValue(
         value=number,
-        lower_bound=_number_of(interval.lower_bound),
-        upper_bound=_number_of(interval.upper_bound),
+        lower_bound=number_of(interval.lower_bound),
+        upper_bound=number_of(interval.upper_bound),
         standard_error=standard_error,
         degrees_of_freedom=(
             float(interval.degrees_of_freedom.value)
@@ -421,7 +437,7 @@ def _value_of(item: Any) -> MetricValue | None:
     )
 
 
-def _number_of(value: Any) -> float | None:
+def number_of(value: Any) -> float | None:
     """Returns TFMA's value as a number, or None if it is not one number."""
     kind = value.WhichOneof("type")
     if kind == "double_value":

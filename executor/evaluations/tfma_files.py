@@ -54,7 +54,7 @@ def read_slices(
     rows: dict[SliceKey, Sequence[bytes]] = {}
     suppressed: dict[SliceKey, str] = {}
     for metrics in _read_tfma(path, uri):
-        slice_key = _slice_key(metrics.slice_key)
+        slice_key = slice_key_of(metrics.slice_key)
         if slice_key in rows or slice_key in suppressed:
             raise ValueError(
                 f"evaluation must have the metrics of each slice once (got"
@@ -106,7 +106,8 @@ def _other_format_of(path: Path) -> str:
     return next((name for each, name in _OTHER_FORMATS.items() if start.startswith(each)), "")
 
 
-def _slice_key(slice_key: Any) -> SliceKey:
+def slice_key_of(slice_key: Any) -> SliceKey:
+    """Returns a tfma_pb2.SliceKey as a value; the overall slice is empty."""
     parts = []
     for single in slice_key.single_slice_keys:
         kind = single.WhichOneof("kind")

@@ -35,7 +35,8 @@ On a disk, RenameCommit:
 
 After the last state, the tombstone is written again with files_deleted. A version that appears next
 to a finished tombstone was restored by a person, and is never removed. Next to an unfinished one,
-only the files that the tombstone names are removed.
+only the files that the tombstone names and that have not changed since it was written are removed:
+a file that changed later is a person's.
 
 Several versions are retired together. Each step is one batch for all of them, which syncs every
 directory once, and the next step begins when the batch is durable. A kill within a batch leaves
@@ -129,6 +130,7 @@ class Commit(Protocol):
         files: Sequence[ModelFile],
         contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
+        check_served: Callable[[], None] = lambda: None,
     ) -> None:
         """Makes a version visible.
 
@@ -138,6 +140,8 @@ class Commit(Protocol):
             contents: Functions that return the content of further small files, by path. They are
                 called as late as possible, because they may wait.
             check_lease: Called right before the commit.
+            check_served: Called right before the commit too; raises if the decision does not hold
+                anymore.
 
         Raises:
             ValueError: A file changed since its digest was computed, or the storage wrote other

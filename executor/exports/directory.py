@@ -50,6 +50,7 @@ from tfx_best_exporter.executor.exports.versions import (
     Inspection,
     Listing,
     Served,
+    ServedChangedError,
     Status,
 )
 from tfx_best_exporter.executor.exports.withdrawals import Withdrawals
@@ -70,8 +71,8 @@ _MAX_TAKEN = 100
 class ExportDirectory:
     """The exports in one base directory.
 
-    Only `lock`, `recover`, `publish`, `retire` and `retire_all` write to the base directory. All of
-    them except `lock` require the lock.
+    Only `lock`, `recover`, `publish`, `retire` and `retire_all` write to it, and all of them except
+    `lock` require the lock.
     """
 
     def __init__(self, base: Location, state: Location | None = None):
@@ -94,6 +95,8 @@ class ExportDirectory:
         self._lease: Lease | None = None
         # What `recover` has listed and read, for `served` and for `next_version` after it.
         self._fresh: Listing | None = None
+        # What `served` has found with the lock, and what a publish relies on.
+        self._seen: Served | None = None
         self._largest_seen: int | None = None
         self._is_new = False
 
@@ -132,7 +135,7 @@ class ExportDirectory:
             try:
                 yield
             finally:
-                self._lease = self._fresh = self._largest_seen = None
+                self._lease = self._fresh = self._seen = self._largest_seen = None
 
     def exports(self) -> tuple[Export, ...]:
         """Returns every version, in order of the numbers; may be empty.
@@ -155,25 +158,10 @@ class ExportDirectory:
         """
         check_no_links(self.state)
         fresh, self._fresh = self._fresh, None
-        listing = fresh or self._listing()
-        warnings = [*listing.strays]
-        being_written, best = "", None
-        for exports in listing.newest_first():
-            found = self.inspect(exports[0]) if len(exports) == 1 else inspection.ambiguous(exports)
-            label = found.export.label
-            if found.status is Status.UNFINISHED:
-                being_written = being_written or f"{label} is being written: {found.problem}"
-            elif found.status is Status.BROKEN:
-                warnings.append(
-                    f"{label} is broken and does not count: {found.problem}. A model server that is"
-                    " restarted serves nothing. Repair or remove it."
-                )
-            else:
-                best = found
-                break
-        return Served(
-            listing=listing, best=best, being_written=being_written, warnings=tuple(warnings)
-        )
+        found = inspection.served_of(fresh or self._listing(), self.inspect)
+        if self._lease is not None:
+            self._seen = found
+        return found
 
     def inspect(self, export: Export) -> Inspection:
         """Returns the status of a version; with the lock, notes stamps of files that were read.
@@ -251,9 +239,8 @@ class ExportDirectory:
     def tombstones(self, warnings: list[str] | None = None) -> Iterator[pb.Tombstone]:
         """Yields the tombstones of retired exports, newest version first; reads one at a time.
 
-        A version that is still in the base directory is not retired, and its tombstone is skipped.
-        A tombstone that cannot be read is skipped too, because no decision depends on it. The rest
-        is skipped if the storage does not answer.
+        The tombstone of a version in the base directory, and one that cannot be read, is skipped.
+        All others are skipped once the storage does not answer.
 
         Args:
             warnings: List that gets a sentence for each tombstone that cannot be read; None to only
@@ -349,6 +336,8 @@ class ExportDirectory:
             ValueError: A file changed since its digest was computed, or the storage wrote other
                 content.
             LeaseLostError: Another writer took over the lock; nothing was published.
+            ServedChangedError: Another program changed the best, or wrote a newer version, since
+                `served` was called; nothing was published.
             OSError: A file cannot be read or written. The export is not visible, unless an object
                 store has stopped answering during the commit.
         """
@@ -380,6 +369,7 @@ class ExportDirectory:
                             files,
                             {RECORD_PATH: make_content},
                             self.check_lease,
+                            lambda version=candidate_version: self._check_served(version),
                         )
                 except VersionTakenError:
                     continue
@@ -472,6 +462,16 @@ class ExportDirectory:
                 " `with exports.lock():`."
             )
         self._lease.check()
+
+    def _check_served(self, version: int) -> None:
+        """Checks that the decision to publish a version is about what is served now."""
+        seen = self._seen
+        problem = inspection.why_changed(seen, self._listing(), version) if seen else ""
+        if problem:
+            raise ServedChangedError(
+                f"cannot publish to {self.base}: {problem} since the decision. Nothing was"
+                " published. Run again."
+            )
 
     def _note_stamps(self, export: Export, stamps: Mapping[str, str]) -> None:
         if not stamps:

@@ -7,9 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.exports import records, saved_model
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
-from tfx_best_exporter.executor.exports.versions import Export, Inspection, Status
+from tfx_best_exporter.executor.exports.versions import (
+    Export,
+    Inspection,
+    Listing,
+    Served,
+    Status,
+)
 from tfx_best_exporter.executor.storage.digest import FileDigest
-from tfx_best_exporter.executor.storage.protocol import Kind, Tree
+from tfx_best_exporter.executor.storage.protocol import Entry, Kind, Tree
 from tfx_best_exporter.executor.storage.transfer import in_parallel
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -41,6 +47,8 @@ def inspect(
         return Inspection(export=export, status=Status.BROKEN, problem="it is a file")
     try:
         return _inspect(export, stamps_of, now)
+    except saved_model.UnreadableFormatError as error:
+        return Inspection(export=export, status=Status.UNKNOWN, problem=str(error))
     except NotADirectoryError:
         return Inspection(export=export, status=Status.BROKEN, problem="it leads to a file")
     except OSError as error:
@@ -50,6 +58,62 @@ def inspect(
         return Inspection(
             export=export, status=Status.UNKNOWN, problem=f"it cannot be read: {error}"
         )
+
+
+def served_of(listing: Listing, inspect: Callable[[Export], Inspection]) -> Served:
+    """Returns the version that a model server serves, and a warning for each entry above it.
+
+    Args:
+        listing: The entries of the base directory.
+        inspect: Returns the status of a version.
+    """
+    warnings = [*listing.strays]
+    being_written, best = "", None
+    for exports in listing.newest_first():
+        found = inspect(exports[0]) if len(exports) == 1 else ambiguous(exports)
+        label = found.export.label
+        if found.status is Status.UNFINISHED:
+            being_written = being_written or f"{label} is being written: {found.problem}"
+        elif found.status is Status.BROKEN:
+            warnings.append(
+                f"{label} is broken and does not count: {found.problem}. A model server that is"
+                " restarted serves nothing. Repair or remove it."
+            )
+        else:
+            best = found
+            break
+    return Served(listing=listing, best=best, being_written=being_written, warnings=tuple(warnings))
+
+
+def why_changed(seen: Served, listing: Listing, version: int) -> str:
+    """Returns a change of the best or of a newer version, or an empty text.
+
+    A person may copy or edit a version while a run evaluates the best for hours. Costs one listing
+    of the best.
+
+    Args:
+        seen: The base directory as the decision has seen it.
+        listing: The base directory now.
+        version: Version of the export that is being published, which may have some files.
+
+    Raises:
+        OSError: The best cannot be listed.
+    """
+    oldest = seen.export.version if seen.export else 0
+
+    def relevant(listing: Listing) -> set[tuple[int, Entry]]:
+        return {item for item in listing.entries if oldest <= item[0] != version}
+
+    before, after = relevant(seen.listing), relevant(listing)
+    for entries, verb in ((after - before, "appeared"), (before - after, "disappeared")):
+        if entries:
+            return f"version {max(entries)[0]} has {verb}"
+    if seen.best is not None and seen.best.stamps:
+        stamps = stamps_of_files(seen.best.export.location.tree())
+        for path, stamp in seen.best.stamps.items():
+            if stamps.get(path) != stamp:
+                return f"{path} of version {oldest} has changed"
+    return ""
 
 
 def ambiguous(exports: Sequence[Export]) -> Inspection:
@@ -88,9 +152,10 @@ def _inspect(
     if not not_loadable:
         return Inspection(export=export, status=Status.FOREIGN, problem=problem, stamps=stamps)
     time = now()
+    is_copied = is_being_copied(tree, time, stamps_of(export.version))
     return Inspection(
         export=export,
-        status=Status.UNFINISHED if is_being_copied(tree, time) else Status.BROKEN,
+        status=Status.UNFINISHED if is_copied else Status.BROKEN,
         problem=f"{not_loadable}{_last_change(tree, time)}",
         stamps=stamps,
     )
@@ -126,7 +191,8 @@ def why_different(record: pb.ExportRecord, sizes: Mapping[str, int]) -> str:
     """
     entries = {entry.path: entry for entry in _entries(record)}
     # A server reads the first of these files that exists.
-    marker = next((name for name in saved_model.MARKERS if name in sizes), saved_model.BINARY)
+    order = (saved_model.BINARY, saved_model.CHUNKED, saved_model.TEXT)
+    marker = next((name for name in order if name in sizes), saved_model.BINARY)
     if marker not in entries:
         return f"{marker} is not in the record" if marker in sizes else f"{marker} is missing"
     for path, entry in entries.items():
@@ -166,25 +232,28 @@ def _entries(record: pb.ExportRecord) -> Sequence[pb.ManifestEntry]:
     return [entry for entry in record.manifest if saved_model.is_read_by_server(entry.path)]
 
 
-def is_being_copied(tree: Tree, now: float) -> bool:
+def is_being_copied(tree: Tree, now: float, known_stamps: Mapping[str, str] | None = None) -> bool:
     """Returns True if somebody is copying a version that cannot be loaded yet.
 
     Args:
         tree: The files of the version.
         now: Seconds since the epoch by the storage's clock.
+        known_stamps: Stamps of the files when the version was complete, if it ever was. A person
+            may overwrite an old version in place, and its other files do not show when that began.
     """
-    times = _times(tree)
+    times, known = _times(tree), known_stamps or {}
     if not times:
         return False
-    return _age_seconds(times, now) < UNFINISHED_SECONDS and now - times[0] < LONGEST_COPY_SECONDS
+    begun = _times(tree, lambda path: known.get(path) != tree.files[path].stamp) or times[-1:]
+    return _age_seconds(times, now) < UNFINISHED_SECONDS and now - begun[0] < LONGEST_COPY_SECONDS
 
 
-def _times(tree: Tree) -> list[float]:
+def _times(tree: Tree, counts: Callable[[str], bool] = lambda _: True) -> list[float]:
     """Returns the times at which files that a server reads changed, and the directory; in order."""
     files = [
         status.changed_at
         for path, status in tree.files.items()
-        if saved_model.is_read_by_server(path)
+        if saved_model.is_read_by_server(path) and counts(path)
     ]
     return sorted(files if tree.changed_at is None else [*files, tree.changed_at])
 

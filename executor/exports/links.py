@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+
 from tfx_best_exporter.executor.storage import errors, local_files
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Entry, Kind, StorageError
@@ -52,3 +55,28 @@ def entries_of(directory: Location) -> list[Entry]:
         if entry.kind is Kind.LINK:
             raise StorageError(errors.is_link((directory / entry.name).uri))
     return entries
+
+
+def targets_in(directory: Location) -> frozenset[str]:
+    """Returns the real paths to which the links in a directory lead; none in an object store.
+
+    Raises:
+        OSError: The directory cannot be listed.
+    """
+    path = directory.local_path()
+    names = local_files.links_in(path) if path else []
+    return frozenset(os.path.realpath(f"{path}/{name}") for name in names)
+
+
+def targets_below(directories: Iterable[Location]) -> frozenset[str]:
+    """Returns the real paths to which links at any depth of directories lead.
+
+    Directories that cannot be listed are left out: a model server cannot read them either.
+    """
+    found: set[str] = set()
+    for directory in directories:
+        # os.walk follows the directory itself, and no link below it.
+        for parent, names, files in os.walk(directory.local_path() or os.devnull):
+            paths = (os.path.join(parent, name) for name in (*names, *files))
+            found.update(os.path.realpath(path) for path in paths if os.path.islink(path))
+    return frozenset(found)

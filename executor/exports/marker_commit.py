@@ -63,6 +63,7 @@ class MarkerCommit:
         files: Sequence[ModelFile],
         contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
+        check_served: Callable[[], None] = lambda: None,
     ) -> None:
         """Claims the version, writes all but the marker, verifies, copies the staged marker.
 
@@ -74,6 +75,7 @@ class MarkerCommit:
         self._claim(version, check_lease)
         markers = [file for file in files if file.is_marker]
         others = [file for file in files if not file.is_marker]
+        written = [*(file.path for file in others), *contents]
         staged: list[Location] = []
         try:
             others, staged = self._staged_if_large(others, staging)
@@ -86,19 +88,20 @@ class MarkerCommit:
             expected.update((path, len(content)) for path, content in made.items())
             # A storage may keep something else than it has reported, and other programs may write.
             check_sizes(expected, destination)
+            check_served()
             check_lease()
         except Exception:
             with tolerated():
-                self._remove(version)
+                self._remove(version, written)
             # A lost lease is the likely cause if the next writer has removed these files, and
             # LeaseLostError makes the run start again.
             check_lease()
             raise
         except BaseException:
             with tolerated():
-                self._remove(version)
+                self._remove(version, written)
             raise
-        self._put_markers(markers, version, check_lease)
+        self._put_markers(markers, version, written, check_lease)
         self._done += [staging / _CLAIM, *(staging / file.path for file in markers), *staged]
         self._forget_claims_below(version)
 
@@ -152,11 +155,21 @@ class MarkerCommit:
         return moved, [*places.values()]
 
     def _put_markers(
-        self, markers: Sequence[ModelFile], version: int, check_lease: Callable[[], None]
+        self,
+        markers: Sequence[ModelFile],
+        version: int,
+        written: Sequence[str],
+        check_lease: Callable[[], None],
     ) -> None:
         """Commits the version. A model server may load a visible version, so it must stay.
 
         After an interrupt, `recover` finds out whether the version is visible.
+
+        Args:
+            markers: The markers, which wait in staging.
+            version: The version.
+            written: Paths of the files that were written to the version.
+            check_lease: Called after a failure.
         """
         staging, destination = self._staging / str(version), self._base / str(version)
         staged = [dataclasses.replace(file, source=staging / file.path) for file in markers]
@@ -168,7 +181,7 @@ class MarkerCommit:
             if isinstance(error, OSError) and self._may_be_visible(version, error):
                 return
             with tolerated():
-                self._remove(version)
+                self._remove(version, [*(file.path for file in markers), *written])
             check_lease()
             raise
 
@@ -266,11 +279,18 @@ class MarkerCommit:
         self._done += [self._staging / f"{other}/{_CLAIM}" for other in done]
         self._claimed -= done
 
-    def _remove(self, version: int) -> None:
-        """Removes a version that was not committed, the staged marker first, the claim last."""
-        staging = self._staging / str(version)
+    def _remove(self, version: int, written: Sequence[str]) -> None:
+        """Removes a version that was not committed, the staged marker first, the claim last.
+
+        Files that another program has copied to the same number stay.
+
+        Args:
+            version: The version.
+            written: Paths of the files that may have been written to it.
+        """
+        staging, destination = self._staging / str(version), self._base / str(version)
         remove_files([staging / path for path in staging.sizes() if path != _CLAIM])
-        self._remove_version(version)
+        remove_files([destination / path for path in (*MARKERS, *written) if path in written])
         remove_files([staging / _CLAIM])
 
     def _remove_version(self, version: int) -> bool:

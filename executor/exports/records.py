@@ -30,10 +30,10 @@ from tfx_best_exporter.executor.exports.saved_model import (
 )
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.redaction import shown
-from tfx_best_exporter.executor.storage import foreign, local_files
+from tfx_best_exporter.executor.storage import errors, foreign, local_files
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
-from tfx_best_exporter.executor.storage.protocol import Storage
+from tfx_best_exporter.executor.storage.protocol import Storage, StorageError
 from tfx_best_exporter.executor.storage.transfer import in_parallel
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -238,6 +238,17 @@ class Tombstones:
                 f" {tombstone.record.version}. Restore the file from a backup, or remove it."
             )
         return tombstone
+
+    def written_at(self, version: int) -> float:
+        """Returns the time at which a tombstone was written, by the storage's clock.
+
+        Raises:
+            OSError: The tombstone cannot be found.
+        """
+        status = self._directory.tree().files.get(f"{version}.json")
+        if status is None:
+            raise StorageError(errors.absent(self.location(version).uri))
+        return status.changed_at
 
     def is_finished(self, version: int) -> bool:
         """Returns True if all files of a retired export were deleted, or its tombstone is damaged.

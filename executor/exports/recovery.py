@@ -11,8 +11,8 @@ from tfx_best_exporter.executor.exports.largest_version import LargestVersion
 from tfx_best_exporter.executor.exports.records import Tombstones
 from tfx_best_exporter.executor.exports.version_files import (
     not_removed,
+    remove_files,
     remove_leftover,
-    remove_version_files,
 )
 from tfx_best_exporter.executor.exports.withdrawals import Withdrawals
 from tfx_best_exporter.executor.storage.location import Location
@@ -76,25 +76,41 @@ def recover(
         if str(version) not in present or tombstones.is_finished(version):
             continue
         check_lease()
-        if commit.is_visible(version):
-            told = f"an earlier run was interrupted before it had retired version {version}"
-            found.append(remove_leftover(tombstones.location(version), told))
-        else:
-            found.append(_finish_retirement(version, base, tombstones))
+        try:
+            found.append(_end_retirement(version, base, commit, tombstones))
+        except OSError as error:
+            found.append(not_removed(base / str(version), error))
     found.extend(remove_leftover(location) for location in tombstones.half_written_in(names))
     given = [noted, *retired, *(withdrawal.version for withdrawal in withdrawn)]
     return Recovery(sentences=tuple(found), entries=entries, largest_given=max(given))
 
 
-def _finish_retirement(version: int, base: Location, tombstones: Tombstones) -> str:
-    """Deletes the files that an unfinished tombstone names; returns a sentence about them."""
+def _end_retirement(version: int, base: Location, commit: Commit, tombstones: Tombstones) -> str:
+    """Ends an interrupted retirement of a version that is there; returns a sentence about it.
+
+    The run that died may have taken the version out of service, and a person may have restored it
+    since, at once or in part. Files that changed after the tombstone was written are therefore a
+    person's: publishing had ended long before.
+
+    Raises:
+        OSError: A file cannot be read or removed.
+    """
     location = base / str(version)
-    try:
-        files = tombstones.read(version).files
-        remove_version_files(location, files)
-        tombstones.finish(version)
-    except OSError as error:
-        return not_removed(location, error)
+    retired_at = tombstones.written_at(version)
+    tree = location.tree()
+    restored = {path for path, file in tree.files.items() if file.changed_at > retired_at}
+    if commit.is_visible(version):
+        # A directory that a person has moved back has its time, and its files have theirs.
+        if restored or (tree.changed_at or 0.0) > retired_at:
+            tombstones.finish(version)
+            return f"kept version {version}, which was retired and which a person has restored"
+        told = f"an earlier run was interrupted before it had retired version {version}"
+        return remove_leftover(tombstones.location(version), told)
+    files = tombstones.read(version).files
+    remove_files([location / path for path in files if path not in restored])
+    tombstones.finish(version)
+    if restored.intersection(files):
+        return f"kept the files of version {version}, which a person is restoring"
     if not files:
         return (
             f"kept the files of version {version}, which a release that recorded no file names has"

@@ -36,6 +36,7 @@ class RenameCommit:
         files: Sequence[ModelFile],
         contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
+        check_served: Callable[[], None] = lambda: None,
     ) -> None:
         """Copies the files to staging, verifies them, syncs the directory and renames it."""
         staging = self._staging / secrets.token_hex(8)
@@ -51,17 +52,19 @@ class RenameCommit:
             for path, make in contents.items():
                 (staging / path).write(make())
                 self._make_readable(staging / path)
+            check_served()
             check_lease()
             destination = self._base / str(version)
+            staged = _identity(staging)
             try:
                 staging.storage.rename(staging.path, destination.path)
             except FileExistsError as error:
                 raise VersionTakenError from error
             except OSError:
                 # The rename may have succeeded without its sync. A version whose name is not
-                # durable must not stay visible.
+                # durable must not stay visible. A directory of another writer stays.
                 with tolerated():
-                    if not staging.children():
+                    if staged is not None and _identity(destination) == staged:
                         staging.storage.rename(destination.path, staging.path)
                 raise
         except BaseException:
@@ -127,3 +130,13 @@ class RenameCommit:
             check_lease()
             found.append(remove_leftover(self._state / path))
         return found
+
+
+def _identity(directory: Location) -> tuple[int, int] | None:
+    """Returns the device and the inode of a directory; None if it does not exist."""
+    path = directory.local_path()
+    try:
+        status = path.stat(follow_symlinks=False) if path else None
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if status else None

@@ -29,6 +29,8 @@ RESERVED_ASSETS = "best_exporter"
 BINARY = "saved_model.pb"
 TEXT = "saved_model.pbtxt"
 MARKERS = (BINARY, TEXT)
+# TensorFlow reads this form of a large model, which this exporter cannot read, before TEXT.
+CHUNKED = "saved_model.cpb"
 # Tag of the graph that a model server loads.
 SERVING_TAG = "serve"
 # Protobuf messages cannot be larger. Their text form can, but no real model has such a text.
@@ -55,6 +57,10 @@ _TFLITE = _Format(
     "Save the model that it was converted from as a SavedModel, for example with model.export(path)"
     " or tf.saved_model.save.",
 )
+_CHUNKS = _Format(
+    "a SavedModel in chunks",
+    "Save the model without experimental_image_format in tf.saved_model.SaveOptions.",
+)
 _PICKLE = _Format(
     "a Python pickle",
     "TensorFlow Serving loads only SavedModels. Save the model as one, for example with"
@@ -64,8 +70,13 @@ _PICKLE = _Format(
 _OTHER_FORMATS = {
     **dict.fromkeys((".keras", ".h5", ".hdf5"), _KERAS),
     ".tflite": _TFLITE,
+    ".cpb": _CHUNKS,
     **dict.fromkeys((".pkl", ".pickle", ".joblib"), _PICKLE),
 }
+
+
+class UnreadableFormatError(Exception):
+    """A model server can read a SavedModel, and this exporter cannot."""
 
 
 class InvalidModelError(ValueError):
@@ -148,7 +159,7 @@ def is_read_by_server(path: str) -> bool:
     Args:
         path: Path relative to the SavedModel.
     """
-    return path in MARKERS or path.startswith(("variables/", "assets/"))
+    return path in (*MARKERS, CHUNKED) or path.startswith(("variables/", "assets/"))
 
 
 def why_not_loadable(model: Location, sizes: Mapping[str, int]) -> str:
@@ -160,8 +171,14 @@ def why_not_loadable(model: Location, sizes: Mapping[str, int]) -> str:
     Args:
         model: Directory of the SavedModel.
         sizes: Size of each file in bytes, by path relative to the SavedModel.
+
+    Raises:
+        UnreadableFormatError: The graph is in a form that only TensorFlow can read.
+        OSError: A file cannot be read.
     """
     name = next((name for name in MARKERS if sizes.get(name)), "")
+    if name != BINARY and CHUNKED in sizes:
+        raise UnreadableFormatError(f"only TensorFlow can read {CHUNKED}")
     if not name:
         return f"{BINARY} is missing or empty"
     if sizes[name] > _MAX_PROTO_BYTES:

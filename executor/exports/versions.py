@@ -15,10 +15,10 @@ import operator
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tfx_best_exporter.executor.storage.location import Location
-from tfx_best_exporter.executor.storage.protocol import Entry, Kind
+from tfx_best_exporter.executor.storage.protocol import Entry, Kind, StorageError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Versions are int64 in TensorFlow Serving, so this is the largest one.
@@ -109,6 +109,10 @@ class Listing:
     def _export(self, version: int, entry: Entry) -> Export:
         name = "" if entry.name == str(version) else entry.name
         return Export(version=version, base=self.base, name=name, kind=entry.kind)
+
+
+class ServedChangedError(StorageError):
+    """What is served has changed between a decision and its publication."""
 
 
 class Status(enum.Enum):
@@ -216,13 +220,15 @@ def number_of(name: str) -> int | None:
     return number if 0 <= number <= MAX_VERSION else None
 
 
-def linked_versions(exports: Iterable[Export]) -> frozenset[int]:
-    """Returns the versions that a link among the versions leads to.
+def linked_versions(exports: Iterable[Export], targets: Collection[str]) -> frozenset[int]:
+    """Returns the versions that links lead to.
 
-    Deleting such a version would delete what a model server loads through the link.
+    Deleting such a version would delete what a program reads through the link.
+
+    Args:
+        exports: Versions.
+        targets: Real paths to which links lead.
     """
-    exports = tuple(exports)
-    targets = [_real_path(export) for export in exports if export.kind is Kind.LINK]
     return frozenset(
         export.version
         for export in exports

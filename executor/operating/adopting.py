@@ -58,7 +58,8 @@ def adopt(
 
     Args:
         exports: The base directory.
-        version: A version without a record; None for the served one.
+        version: A version without a record, or whose files a person has changed since; None for the
+            served one.
         evaluation: Evaluation of the model in that version.
         reason: Reason, for everybody who asks later.
         operator: Name of the person.
@@ -67,7 +68,7 @@ def adopt(
         dry_run: True to change nothing.
 
     Raises:
-        OperationError: The version has a record, cannot be loaded, or is a link.
+        OperationError: The version has a record that fits, cannot be loaded, or is a link.
         LeaseLostError: Another writer took over the lock.
         OSError: A file cannot be read or written.
     """
@@ -76,7 +77,7 @@ def adopt(
     with opened(exports, dry_run=dry_run):
         found = _foreign(exports, number)
         export = found.export
-        _check_adoptable(exports, found)
+        _check_adoptable(found)
         model = [file for file in saved_model.files_of(export.location) if not file.is_reserved]
         record = _record_of(export, model, evaluation, order, name)
         problems = _problems(export)
@@ -85,6 +86,7 @@ def adopt(
             kind=ADOPT,
             sentences=(
                 f"{export.label} has a record: candidates are compared with its evaluation",
+                *_replaced(exports, export),
                 *(f"a model server cannot run {export.label}: {each}" for each in problems),
             ),
             versions=(export.version,),
@@ -101,6 +103,13 @@ def adopt(
     return change
 
 
+def _replaced(exports: ExportDirectory, export: Export) -> tuple[str, ...]:
+    """Returns a sentence about a record that did not fit the files of its version."""
+    if not exports.has_record(export):
+        return ()
+    return (f"the earlier record of {export.label}, which did not fit its files, is replaced",)
+
+
 def _foreign(exports: ExportDirectory, version: int | None) -> Inspection:
     if version is not None:
         return inspected(exports, export_of(exports.exports(), version))
@@ -113,13 +122,12 @@ def _foreign(exports: ExportDirectory, version: int | None) -> Inspection:
     return served
 
 
-def _check_adoptable(exports: ExportDirectory, found: Inspection) -> None:
+def _check_adoptable(found: Inspection) -> None:
     export = found.export
-    if found.status is Status.OURS or (export.kind is not Kind.FILE and exports.has_record(export)):
-        why = found.problem and f", which does not fit its files: {found.problem}"
+    if found.status is Status.OURS:
         raise OperationError(
-            f"version must be one without a record (got {export.version}, which has one{why})."
-            " Publish the model again instead, with `best-exporter promote`."
+            f"version must be one without a record (got {export.version}, which has one that fits"
+            " its files). Its evaluation is known."
         )
     if found.status not in LOADABLE:
         raise OperationError(

@@ -99,6 +99,7 @@ def promote(
 def _observe(settings: Settings, source: CandidateModel) -> Observation:
     observation = observe.observe(
         settings.exports,
+        settings.exports.served(),
         source.candidate,
         Needs(metrics=(), slices=False, signatures=False, intervals=False),
         comparability=pb.ComparePolicy.ANY,

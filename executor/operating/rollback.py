@@ -11,6 +11,7 @@ command is typed again. If it is killed later, the next writer finishes it.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -366,7 +367,9 @@ def _check_links(listing: Sequence[Export], doomed: Sequence[Inspection]) -> Non
     staying = [
         export for export in listing if export.version not in moved or export.kind is not Kind.LINK
     ]
-    for version in sorted(linked_versions(staying) & moved):
+    paths = (export.location.local_path() for export in staying if export.kind is Kind.LINK)
+    targets = frozenset(os.path.realpath(path) for path in paths if path is not None)
+    for version in sorted(linked_versions(staying, targets) & moved):
         raise OperationError(
             f"version {version} must not be the target of a link that stays (got one in the base"
             " directory). Replace the link by a copy."

@@ -17,6 +17,8 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 MAX_SLICES = 100
 # Results of guardrails on slices.
 MAX_GUARDRAILS = 200
+# Thresholds of Evaluator that failed.
+MAX_FAILED_THRESHOLDS = 200
 # Latest exports.
 MAX_HISTORY = 200
 
@@ -35,6 +37,7 @@ class Origin:
         candidate_uri: URI of the Model artifact, or the path of the candidate.
         compare_policy: The policy as the author wrote it.
         policy: The same policy as a value.
+        default_rule: The rule that was chosen because the author set none, or None.
         provenance: Pipeline and run.
         decided_at: Time at which the run read the base directory; seconds since the epoch.
         warnings: Problems that were tolerated before the run began.
@@ -46,6 +49,7 @@ class Origin:
     policy: Policy
     provenance: pb.Provenance
     decided_at: float
+    default_rule: pb.DefaultRule | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -85,6 +89,7 @@ def export_decision(
         kept=kept,
         provenance=origin.provenance,
         compare_policy=origin.compare_policy,
+        default_rule=origin.default_rule,
         signature_changes=decision.signature_changes,
         guardrail_count=len(decision.guardrails),
         # Failures come first, so that the limit drops none of them before the others.
@@ -92,6 +97,7 @@ def export_decision(
             pb.GuardrailResult(**_fields(each))
             for each in sorted(decision.guardrails, key=lambda each: each.holds)[:MAX_GUARDRAILS]
         ],
+        failed_thresholds=_failed_thresholds(observation, decision),
         warnings=origin.warnings,
     )
     result.decided_at.FromNanoseconds(int(origin.decided_at * 1e9))
@@ -118,6 +124,15 @@ def export_decision(
         [*observation.warnings, *candidate.eval_result.warnings, *decision.warnings, *warnings]
     )
     return result
+
+
+def _failed_thresholds(
+    observation: Observation, decision: Decision
+) -> Sequence[pb.FailedThreshold]:
+    if decision.reason != pb.ExportDecision.NOT_BLESSED:
+        return ()
+    failed = [each for item in observation.candidate.blessings for each in item.failed_thresholds]
+    return [each.to_proto() for each in failed[:MAX_FAILED_THRESHOLDS]]
 
 
 def version_of(decision: pb.ExportDecision) -> int | None:

@@ -56,9 +56,12 @@ _REASONS: Mapping[int, str] = {
     _Decision.ON_HOLD: "an operator holds exports to this base directory",
     _Decision.REJECTED: "an operator has rejected this model",
     _Decision.AWAITING_APPROVAL: "staged until a person approves it",
+    _Decision.EXPORTED_RECENTLY: "the last export was too short a time ago",
+    _Decision.BEST_TOO_OLD: "the best is too old, and the candidate is not much worse",
+    _Decision.OLDER_DATA: "the best was evaluated on newer data",
 }
 # Results of ordinary runs. Every other reason not to export needs a person's attention.
-_ORDINARY = (_Decision.NOT_BETTER, _Decision.NOT_SIGNIFICANT)
+_ORDINARY = (_Decision.NOT_BETTER, _Decision.NOT_SIGNIFICANT, _Decision.EXPORTED_RECENTLY)
 
 
 def to_html(decision: pb.ExportDecision) -> str:
@@ -110,9 +113,13 @@ def _page(decision: pb.ExportDecision) -> dict[str, Any]:
         "slices": slices.section(decision),
         "history": history.section(decision),
         "refusals": history.refusals(decision),
+        "thresholds": Rows.of([each.explanation for each in decision.failed_thresholds]),
         "signatures": Rows.of(decision.signature_changes),
         "exports": history.exports(decision),
-        "policy": list(wording.policy(decision.compare_policy)),
+        "policy": [
+            *wording.policy(decision.compare_policy),
+            *wording.default_rule(decision),
+        ],
         "policy_json": _policy_json(decision.compare_policy),
         "provenance": provenance.section(decision),
         "exporter_version": decision.provenance.exporter_version,
@@ -164,9 +171,11 @@ def _facts(decision: pb.ExportDecision) -> list[tuple[str, str, str]]:
     version = message.version_of(decision)
     if version is None and decision.HasField("best"):
         version = decision.best.version
-    facts = [("Served now", "nothing" if version is None else f"version {version}", "")]
+    served = "nothing" if version is None else f"version {version}"
+    facts = [("Served now", served, _exported_at(decision, version))]
     if decision.exported and decision.HasField("best"):
-        facts.append(("Served before", f"version {decision.best.version}", ""))
+        before = decision.best.version
+        facts.append(("Served before", f"version {before}", _exported_at(decision, before)))
     if decision.basis:
         facts.append(("Compared on", *provenance.basis(decision)))
     if decision.candidate_evaluation.HasField("example_count"):
@@ -177,6 +186,16 @@ def _facts(decision: pb.ExportDecision) -> list[tuple[str, str, str]]:
     if decision.reason == _Decision.FORCED:
         facts.append(("Forced because", wording.text(decision.compare_policy.force), ""))
     return facts
+
+
+def _exported_at(decision: pb.ExportDecision, version: int | None) -> str:
+    """Returns the time of a version's export in words; empty if it is not known."""
+    if decision.exported and version == message.version_of(decision):
+        return f"exported {time(decision, 'decided_at')}" if decision.HasField("decided_at") else ""
+    entry = next((each for each in decision.history if each.version == version), None)
+    if entry is None or not entry.HasField("exported_at"):
+        return ""
+    return f"exported {time(entry, 'exported_at')}"
 
 
 def _policy_json(policy: pb.ComparePolicy) -> str:

@@ -188,8 +188,29 @@ def policy(value: pb.ComparePolicy) -> Iterator[tuple[str, str]]:
     if value.max_best_evaluation_age_seconds:
         age = _duration(value.max_best_evaluation_age_seconds)
         yield "Age", f"The best's recorded evaluation is at most {age} old."
+    if value.max_best_age_seconds:
+        age = _duration(value.max_best_age_seconds)
+        yield (
+            "Old best",
+            (
+                f"A best that is more than {age} old is replaced by a candidate that is not worse"
+                f" by more than {number(value.old_best_margin)}."
+            ),
+        )
+    if value.allow_older_data:
+        yield "Older data", "The candidate's data may be older than the best's."
+    if value.min_seconds_between_exports:
+        interval = _duration(value.min_seconds_between_exports)
+        yield "Interval", f"At least {interval} between two exports."
     if value.force:
         yield "Force", f"The candidate is exported even if it is not better: {value.force}"
+
+
+def default_rule(decision: pb.ExportDecision) -> Iterator[tuple[str, str]]:
+    """Yields a label and a sentence if the pipeline sets no rule."""
+    if decision.HasField("default_rule"):
+        no_rule = "The pipeline sets neither compare_fn nor compare_policy"
+        yield "Default", f"{no_rule}. This rule was chosen because {decision.default_rule.why}."
 
 
 def _on_unknown_best(value: pb.ComparePolicy) -> str:

@@ -12,7 +12,7 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Best
 from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.evaluations import tfma
-from tfx_best_exporter.executor.exports import resave, retention, saved_model
+from tfx_best_exporter.executor.exports import links, resave, retention, saved_model
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.records import (
     EVALUATION_DIRECTORY,
@@ -285,7 +285,7 @@ def plan_retirement(
     """
     exports = settings.exports.exports()
     warnings: list[str] = []
-    linked = linked_versions(exports)
+    linked = linked_versions(exports, links.targets_in(settings.exports.base))
     numbers = collections.Counter(export.version for export in exports)
     retained = {
         export.version: _retained(
@@ -299,7 +299,7 @@ def plan_retirement(
         )
         for export in exports
     }
-    plan, unchanged = _checked_plan(settings, retained, best_version, now)
+    plan, unchanged = _checked_plan(settings, exports, retained, best_version, now)
     doomed = {
         Export(version=item.version, base=settings.exports.base): item.why for item in plan.retire
     }
@@ -316,46 +316,55 @@ def plan_retirement(
 
 def _checked_plan(
     settings: Settings,
+    entries: Sequence[Export],
     retained: Mapping[int, retention.RetainedExport],
     best_version: int | None,
     now: float,
 ) -> tuple[retention.Plan, Mapping[Export, pb.ExportRecord]]:
     """Returns a plan that retires only exports that are as their records say, with the records.
 
-    Tombstones and contents are looked at last, because this may read files. If an export is kept
-    for this reason, the policy may retire another one, which is then checked too. Each round checks
-    exports that no earlier round has checked, so there are at most as many rounds as exports.
+    Tombstones, contents and links in versions are looked at last, because this may read files. If
+    an export is kept for this reason, the policy may retire another one, which is then checked too.
+    Each round checks or keeps an export that no earlier round has checked or kept, so there are at
+    most twice as many rounds as exports.
 
     Args:
         settings: Settings of the run, with a retention policy.
-        retained: All exports by version, before this check.
+        entries: All exports.
+        retained: The same by version, before this check.
         best_version: Version of the best; None without one.
         now: Seconds since the epoch.
     """
     exports = dict(retained)
     checked: set[int] = set()
     unchanged: dict[Export, pb.ExportRecord] = {}
-
-    def plan_of() -> retention.Plan:
-        return retention.plan(
+    while True:
+        plan = retention.plan(
             [*exports.values()],
             best_version=best_version,
             policy=settings.retention_policy,
             now=now,
         )
-
-    plan = plan_of()
-    while unchecked := {item.version for item in plan.retire} - checked:
-        restored = settings.exports.restored_versions()
-        for version in sorted(unchecked):
-            export = Export(version=version, base=settings.exports.base)
+        doomed = {item.version for item in plan.retire}
+        kept = [entry for entry in entries if entry.version not in doomed]
+        targets = links.targets_below(entry.location for entry in kept) if doomed else ()
+        candidates = [Export(version=each, base=settings.exports.base) for each in sorted(doomed)]
+        linked = linked_versions(candidates, targets)
+        unchecked = doomed - checked - linked
+        if not linked and not unchecked:
+            return plan, unchanged
+        for version in linked:
+            exports[version] = dataclasses.replace(exports[version], is_linked=True)
+        restored = settings.exports.restored_versions() if unchecked else ()
+        for export in candidates:
+            version = export.version
+            if version not in unchecked:
+                continue
             if version in restored:
                 exports[version] = dataclasses.replace(exports[version], is_restored=True)
             elif not _check(settings, export, unchanged):
                 exports[version] = dataclasses.replace(exports[version], is_as_recorded=False)
         checked |= unchecked
-        plan = plan_of()
-    return plan, unchanged
 
 
 def _retained(

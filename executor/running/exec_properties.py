@@ -52,6 +52,8 @@ class ExecProperties:
     Attributes:
         base_directory: Path or URI of the base directory.
         compare_policy: The compare policy; None for the default rule.
+        default_rule: The default rule by the EvalConfig of the pipeline, for an evaluation without
+            a loss; None if no rule fits, or if the EvalConfig was not known.
         retention_policy: The retention policy; None keeps every export.
         event_file_pattern: Pattern of the event files, relative to the ModelRun.
         example_splits: Names of the evaluated splits.
@@ -60,6 +62,7 @@ class ExecProperties:
         as_text: True to write saved_model.pbtxt.
         unservable: Treatment of a candidate that a model server cannot run as it is.
         state_directory: Path or URI of the state directory; empty for the default.
+        is_gated: True if the component runs only on the condition that a blessing says yes.
         module_file: File with the author's functions; empty without one.
         module_path: Module in the wheel that TFX built from module_file; empty without one.
         prior_export: Result of the driver; the defaults if no driver runs.
@@ -67,6 +70,7 @@ class ExecProperties:
 
     base_directory: str
     compare_policy: pb.ComparePolicy | None = None
+    default_rule: pb.DefaultRule | None = None
     retention_policy: pb.RetentionPolicy | None = None
     event_file_pattern: str = event_files.DEFAULT_EVENT_FILE_PATTERN
     example_splits: tuple[str, ...] = _DEFAULT_SPLITS
@@ -75,6 +79,7 @@ class ExecProperties:
     as_text: bool = False
     unservable: str = DEFAULT_UNSERVABLE
     state_directory: str = ""
+    is_gated: bool = False
     module_file: str = ""
     module_path: str = ""
     prior_export: PriorExport = PriorExport()
@@ -90,7 +95,7 @@ def parsed(exec_properties: Mapping[str, Any]) -> ExecProperties:
         RuntimeError: The driver failed. A driver that raises would leave the execution in state
             RUNNING forever, so it passes its error to the executor.
         ValueError: push_destination, compare_policy or unservable is invalid.
-        google.protobuf.json_format.ParseError: retention_policy is invalid.
+        google.protobuf.json_format.ParseError: retention_policy or default_rule is invalid.
     """
 
     def text(key: str) -> str:
@@ -101,15 +106,18 @@ def parsed(exec_properties: Mapping[str, Any]) -> ExecProperties:
             "the driver of this run failed, so nothing was exported:"
             f" {exec_properties[keys.DRIVER_ERROR_KEY]}"
         )
-    compare_policy, retention_policy = None, None
+    compare_policy, default_rule, retention_policy = None, None, None
     if text(keys.COMPARE_POLICY_KEY):
         compare_policy = policy.policy_message_of(text(keys.COMPARE_POLICY_KEY))
+    if text(keys.DEFAULT_RULE_KEY):
+        default_rule = json_format.Parse(text(keys.DEFAULT_RULE_KEY), pb.DefaultRule())
     if text(keys.RETENTION_POLICY_KEY):
         retention_policy = json_format.Parse(text(keys.RETENTION_POLICY_KEY), pb.RetentionPolicy())
     splits = json.loads(text(keys.EXAMPLE_SPLITS_KEY) or "null")
     return ExecProperties(
         base_directory=destination.base_directory_of(exec_properties[keys.PUSH_DESTINATION_KEY]),
         compare_policy=compare_policy,
+        default_rule=default_rule,
         retention_policy=retention_policy,
         event_file_pattern=text(keys.EVENT_FILE_PATTERN_KEY)
         or event_files.DEFAULT_EVENT_FILE_PATTERN,
@@ -119,6 +127,7 @@ def parsed(exec_properties: Mapping[str, Any]) -> ExecProperties:
         as_text=bool(exec_properties.get(keys.AS_TEXT_KEY)),
         unservable=checked_unservable(text(keys.UNSERVABLE_KEY) or DEFAULT_UNSERVABLE),
         state_directory=text(keys.STATE_DIRECTORY_KEY),
+        is_gated=bool(exec_properties.get(keys.IS_GATED_KEY)),
         module_file=text(keys.MODULE_FILE_KEY),
         module_path=text(keys.MODULE_PATH_KEY),
         prior_export=_prior_export_of(json.loads(text(keys.PRIOR_EXPORT_KEY) or "{}")),

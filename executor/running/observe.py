@@ -113,6 +113,7 @@ def observe_candidate(
 
 def observe(
     exports: ExportDirectory,
+    served: Served,
     candidate: Candidate,
     needs: Needs,
     *,
@@ -125,6 +126,7 @@ def observe(
 
     Args:
         exports: The base directory.
+        served: The versions of the base directory, and the best among them.
         candidate: The candidate.
         needs: The values that the decision needs.
         comparability: Under REQUIRE_SAME_DATA, a failure of `reevaluate` is an error.
@@ -134,11 +136,9 @@ def observe(
             and best will be compared and the candidate's own evaluation lacks the best's metrics.
 
     Raises:
-        RecordError: The best's record cannot be read.
         RuntimeError: The best could not be evaluated again, and comparability requires it.
         OSError: A file of the base directory or of the candidate cannot be read.
     """
-    served = exports.served()
     warnings = list(served.warnings)
     names, rejection = instructions.names, None
     if candidate.digest in names.rejected:
@@ -151,7 +151,7 @@ def observe(
         is_stopped = served.being_written or rejection is not None or instructions.hold is not None
         # An evaluation takes minutes to hours, so it runs only if the two will be compared.
         is_compared = candidate.is_blessed and not is_stopped
-        if is_compared and best.digest != candidate.digest:
+        if is_compared and best.digest != candidate.digest and not best.is_unknown:
             best, found = _compared_best(
                 best, served.best.export, candidate.eval_result, needs, comparability, reevaluate
             )
@@ -186,7 +186,7 @@ def _best(found: Inspection, foreign_best: ForeignBest | None) -> tuple[Best, tu
         evaluation = EvalResult.from_proto(record.evaluation)
         return dataclasses.replace(best, digest=record.model.digest, eval_result=evaluation), ()
     if found.status is Status.UNKNOWN:
-        return best, ()
+        return dataclasses.replace(best, is_unknown=True), ()
     warnings = ()
     try:
         digest = saved_model.digest_of(saved_model.files_of(export.location))
@@ -252,10 +252,13 @@ def observe_signatures(
     if best is None:
         return observation
     export = Export(version=best.version, base=exports.base, name=best.name)
-    try:
-        best = dataclasses.replace(best, signatures=_signatures_of_export(export))
-    except saved_model.InvalidModelError as error:
-        best = dataclasses.replace(best, signatures_problem=str(error))
+    if best.is_unknown:
+        best = dataclasses.replace(best, signatures_problem=best.problem)
+    else:
+        try:
+            best = dataclasses.replace(best, signatures=_signatures_of_export(export))
+        except saved_model.InvalidModelError as error:
+            best = dataclasses.replace(best, signatures_problem=str(error))
     signatures = saved_model.signatures_of({file.path: file.source for file in model.files})
     candidate = dataclasses.replace(observation.candidate, signatures=signatures)
     return dataclasses.replace(observation, best=best, candidate=candidate)

@@ -1,4 +1,7 @@
-"""Runs the steps lock, recover, observe, decide, act and report; repeats them on a lost lock."""
+"""Runs the steps lock, recover, observe, decide, act and report.
+
+They are repeated if the lock is lost, or if another model is served before the export is published.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tfx_best_exporter.executor.deciding import operator_gates
+from tfx_best_exporter.executor.deciding import default_rule, foresight, operator_gates
 from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
@@ -19,7 +22,7 @@ from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import Instructions
 from tfx_best_exporter.executor.exports.version_files import logged, not_removed
-from tfx_best_exporter.executor.exports.versions import Export
+from tfx_best_exporter.executor.exports.versions import Export, ServedChangedError
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.redaction import redacted, redacted_message
 from tfx_best_exporter.executor.reports import message, wording
@@ -93,11 +96,14 @@ def export_if_better(
         try:
             with collected() as problems, settings.exports.lock():
                 result = _logged_run(settings, model, request)
-        except LeaseLostError:
-            # Another run may have exported in the meantime, so the best is read again.
+        except (LeaseLostError, ServedChangedError) as error:
+            # Another run or a person may have served another model in the meantime, so the best is
+            # read again.
             if attempts == _MAX_ATTEMPTS:
                 raise
-            _logger.warning("lost the lock of %s; the run starts again", settings.exports.base)
+            is_changed = isinstance(error, ServedChangedError)
+            problem = str(error) if is_changed else f"lost the lock of {settings.exports.base}"
+            _logger.warning("%s; the run starts again", problem.removesuffix(" Run again."))
         else:
             result.warnings.extend(problems.values())
             _log(redacted_message(result))
@@ -167,9 +173,12 @@ def decide_only(
         See ModelExporter.run.
     """
     serving.check_candidate(settings, model)
+    served = settings.exports.served()
+    settings, found = settings.with_default_rule(model.candidate.eval_result, served.record)
     needs = settings.policy.needs(model.candidate)
     observation = observe.observe(
         settings.exports,
+        served,
         model.candidate,
         needs,
         comparability=settings.policy.comparability,
@@ -181,7 +190,8 @@ def decide_only(
         _, decision = _decide(
             settings, model, observation, needs, settings.clock(), Path(work_path)
         )
-    return decision
+    directions = foresight.direction_warnings(settings.compare_policy)
+    return dataclasses.replace(decision, warnings=(*found, *directions, *decision.warnings))
 
 
 def _logged_run(settings: Settings, source: CandidateModel, request: Request) -> pb.ExportDecision:
@@ -189,7 +199,7 @@ def _logged_run(settings: Settings, source: CandidateModel, request: Request) ->
     log, now = settings.exports.decision_log, settings.clock()
     try:
         result = _run_locked(settings, source, request, now)
-    except LeaseLostError:
+    except (LeaseLostError, ServedChangedError):
         # The run starts again.
         raise
     except Exception as error:
@@ -213,9 +223,14 @@ def _run_locked(
     exports = settings.exports
     warnings = exports.recover()
     instructions = exports.operators.instructions(now)
+    served = exports.served()
+    settings, found = settings.with_default_rule(source.candidate.eval_result, served.record)
+    directions = foresight.direction_warnings(settings.compare_policy)
+    warnings = (*warnings, *found, *directions)
     needs = settings.policy.needs(source.candidate)
     observation = observe.observe(
         exports,
+        served,
         source.candidate,
         needs,
         comparability=settings.policy.comparability,
@@ -229,6 +244,7 @@ def _run_locked(
         candidate_uri=source.uri,
         compare_policy=settings.compare_policy,
         policy=settings.policy,
+        default_rule=settings.default_rule,
         provenance=request.provenance,
         decided_at=now,
         warnings=request.warnings,
@@ -331,7 +347,8 @@ def _reevaluation_of(
 ) -> Callable[[Location], Reevaluated] | None:
     """Returns the function that evaluates an export again; None without examples."""
     reevaluate = request.reevaluate
-    if reevaluate is None:
+    # Without any metric to compare, no rule fits, and the decision is an error.
+    if reevaluate is None or needs.metrics == ():
         return None
     # A second model doubles the work; only the interval of the difference needs it.
     beside = source.model if needs.intervals else None
@@ -360,6 +377,12 @@ def _decide(
 
 
 def _log(result: pb.ExportDecision) -> None:
+    if result.HasField("default_rule"):
+        _logger.info(
+            "no compare_policy is set: %s is better, because %s",
+            wording.line(default_rule.text_of(result.default_rule.rule)),
+            wording.line(result.default_rule.why),
+        )
     _logger.info(
         "%s: %s: %s (base directory %s, version %s)",
         "exported" if result.exported else "not exported",

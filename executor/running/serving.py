@@ -93,7 +93,7 @@ def recipe_of(settings: Settings, *, is_resaved: bool) -> pb.Recipe:
 
 def _problems_of(best: Best, location: Location) -> tuple[str, ...]:
     """Returns the reasons why a model server cannot run the best; reads it only if not known."""
-    if best.record is not None and best.record.servable_checked:
+    if best.is_unknown or (best.record is not None and best.record.servable_checked):
         return ()
     try:
         contents = saved_model.contents_of(location)

@@ -8,11 +8,13 @@ from typing import Any
 
 from tfx_best_exporter.executor.arguments import messages, user_functions
 from tfx_best_exporter.executor.arguments.errors import FieldTypeError, within
+from tfx_best_exporter.executor.deciding import default_rule
 from tfx_best_exporter.executor.deciding.compare_function import (
     COMPARE_FN_PARAMETERS,
     CompareFunction,
     check_one_policy,
 )
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.policy import (
     DEFAULT_COMPARE_POLICY,
     LoadFunction,
@@ -32,6 +34,11 @@ class Settings:
         exports: The base directory.
         compare_policy: The compare policy as a message.
         policy: The same policy as a value.
+        default_rule: The rule that was chosen because the author set none; None if the author set
+            one.
+        chooses_rule: True if each run chooses its own rule, because the author set none. The two
+            policies are then those of `loss` until `with_default_rule` has chosen.
+        built_rule: Default rule by the EvalConfig of the pipeline; None if it is not known.
         retention_policy: The exports to keep; None keeps all.
         serving_signatures_fn: Loaded model -> {signature name: tf.function}; None for the model's
             own signatures.
@@ -54,6 +61,29 @@ class Settings:
     unservable: str
     name: str
     clock: Callable[[], float]
+    default_rule: pb.DefaultRule | None = None
+    chooses_rule: bool = False
+    built_rule: pb.DefaultRule | None = None
+
+    def with_default_rule(
+        self, candidate: EvalResult, best: pb.ExportRecord | None
+    ) -> tuple[Settings, tuple[str, ...]]:
+        """Returns settings with the rule for a candidate, and warnings.
+
+        Args:
+            candidate: Evaluation of the candidate.
+            best: Record of the best; None if there is none.
+        """
+        if not self.chooses_rule:
+            return self, ()
+        chosen = default_rule.choose(candidate, self.built_rule, best)
+        settings = dataclasses.replace(
+            self,
+            compare_policy=chosen.message,
+            policy=chosen.policy,
+            default_rule=chosen.default_rule,
+        )
+        return settings, chosen.warnings
 
 
 def compare_policy_of(

@@ -29,6 +29,7 @@ from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.redaction import redacted_message, without_secrets
+from tfx_best_exporter.executor.running.blessings import blessings_of, explained
 from tfx_best_exporter.executor.running.exec_properties import ExecProperties, PriorExport
 from tfx_best_exporter.executor.running.observe import ForeignBest, observe_candidate
 from tfx_best_exporter.executor.running.output_properties import Property, custom_properties_of
@@ -159,9 +160,16 @@ def _check_image(inputs: StepInputs) -> None:
 
 
 def _run_step(inputs: StepInputs) -> StepOutputs:
-    blessings = _blessings_of(inputs)
+    blessings = blessings_of(
+        {
+            channel: inputs.only(channel)
+            for channel in (keys.MODEL_BLESSING_KEY, keys.INFRA_BLESSING_KEY)
+            if inputs.has(channel)
+        }
+    )
     model_uri, model_path = _model_of(inputs, blessings)
     eval_result = _eval_result_of(inputs)
+    blessings, warnings = explained(blessings, eval_result)
     if inputs.has(keys.MODEL_KEY):
         best.check_candidate(eval_result, model_uri)
     decision = _export(
@@ -170,6 +178,7 @@ def _run_step(inputs: StepInputs) -> StepOutputs:
         model_uri=model_uri,
         eval_result=eval_result,
         blessings=blessings,
+        warnings=warnings,
     )
     _write(redacted_message(decision), location_of(inputs.output_uris[keys.DECISION_KEY]))
     if keys.BLESSING_KEY in inputs.output_uris:
@@ -189,12 +198,13 @@ def _export(
     model_uri: str,
     eval_result: EvalResult,
     blessings: Sequence[Blessing],
+    warnings: Sequence[str],
 ) -> pb.ExportDecision:
     """Decides, carries out the decision, and returns it."""
     properties = inputs.exec_properties
     prior_export = properties.prior_export
-    warnings = list(prior_export.warnings)
-    if not blessings:
+    warnings = [*prior_export.warnings, *warnings]
+    if not blessings and not properties.is_gated:
         warnings.append(
             "the candidate was not validated: neither model_blessing nor infra_blessing is set"
         )
@@ -256,6 +266,8 @@ def _settings_of(inputs: StepInputs) -> Settings:
         unservable=properties.unservable,
         name=inputs.provenance.node_id or _DEFAULT_NAME,
         clock=time.time,
+        chooses_rule=properties.compare_policy is None,
+        built_rule=properties.default_rule,
     )
 
 
@@ -327,22 +339,6 @@ def _load(properties: ExecProperties, reference: str) -> Callable[..., Any]:
         ) from error
 
 
-def _blessings_of(inputs: StepInputs) -> tuple[Blessing, ...]:
-    blessings = []
-    for channel in (keys.MODEL_BLESSING_KEY, keys.INFRA_BLESSING_KEY):
-        if not inputs.has(channel):
-            continue
-        artifact = inputs.only(channel)
-        if keys.BLESSED_PROPERTY not in artifact.custom_properties:
-            status = BlessingStatus.NOT_COMPUTED
-        elif artifact.int_custom_property(keys.BLESSED_PROPERTY) == 1:
-            status = BlessingStatus.BLESSED
-        else:
-            status = BlessingStatus.NOT_BLESSED
-        blessings.append(Blessing(name=channel, uri=artifact.uri, status=status))
-    return tuple(blessings)
-
-
 def _model_of(inputs: StepInputs, blessings: Sequence[Blessing]) -> tuple[str, str]:
     """Returns the URI of the candidate's artifact, and the path of its SavedModel."""
     if inputs.has(keys.MODEL_KEY):
@@ -395,6 +391,7 @@ def _eval_result_of(inputs: StepInputs) -> EvalResult:
         uri,
         examples_uri=uri_of(inputs.artifacts[keys.EXAMPLES_KEY]),
         splits=inputs.exec_properties.example_splits,
+        span=artifacts.span_of(inputs.artifacts[keys.EXAMPLES_KEY]),
     )
 
 

@@ -60,12 +60,14 @@ def warn_if_unreadable(base_path: Path, *, is_new: bool) -> None:
     mode = os.stat(base_path).st_mode
     if any(mode & bits == bits for bits in (_GROUP, _OTHERS)):
         return
+    # The export has the permissions of the base directory, so they must change together.
+    which = "the directory and on the parents that this run made" if is_new else "the directory"
     origin = "this run made with the umask of its process" if is_new else "exists"
     tolerate(
         "base directory",
         f"only its owner can read the base directory {shown(str(base_path))}, which {origin} (mode"
         f" {stat.S_IMODE(mode):04o}). A model server of another user cannot load the export. Run"
-        f" chmod g+rx or chmod o+rx on the directory, or run the model server as the same user.",
+        f" chmod -R g+rX or chmod -R o+rX on {which}, or run the model server as the same user.",
     )
 
 

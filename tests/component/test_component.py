@@ -26,6 +26,7 @@ DESTINATION = {"filesystem": {"base_directory": "/serving/model"}}
 DEFAULTS: dict[str, Any] = {
     "push_destination": {"filesystem": {"base_directory": "/serving/model"}},
     "compare_policy": None,
+    "default_rule": None,
     "retention_policy": {"keep_latest": 5},
     "example_splits": None,
     "event_file_pattern": "eval/*.tfevents.*",
@@ -33,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "assets_extra": {},
     "as_text": 0,
     "unservable": "resave",
+    "is_gated": None,
     "module_file": None,
 }
 
@@ -243,13 +245,13 @@ def test_inputs(name: str, artifact_type: type[types.Artifact], without: str | N
             {
                 "module_file": "default_names.py",
                 "compare_policy": {
-                    "metric": {"metric": {"name": "auc"}, "direction": "LOWER_IS_BETTER"}
+                    "metric": {"metric": {"name": "auc"}, "direction": "HIGHER_IS_BETTER"}
                 },
             },
             {
                 "module_file": "default_names.py",
                 "compare_policy": {
-                    "metric": {"metric": {"name": "auc"}, "direction": "LOWER_IS_BETTER"}
+                    "metric": {"metric": {"name": "auc"}, "direction": "HIGHER_IS_BETTER"}
                 },
                 "serving_signatures_fn": "serving_signatures_fn",
             },
@@ -693,14 +695,14 @@ BOTH = elsewhere("compare_fn", "both")
         ),
         fails(
             ValueError,
-            elsewhere("compare_policy", "{'metrics': {}}"),
+            elsewhere("compare_policy", "'metrics'"),
             "compare_policy with an unknown field",
             compare_policy={"metrics": {}},
         ),
         fails(
             ValueError,
             "compare_policy must have a rule (got none). Set metric or compare_fn, or leave out"
-            " compare_policy for a smaller 'loss'.",
+            " compare_policy for the default rule.",
             "compare_policy without a rule",
             compare_policy=pb.ComparePolicy(on_unknown_best=pb.ComparePolicy.KEEP),
         ),
@@ -804,6 +806,14 @@ BOTH = elsewhere("compare_fn", "both")
                             policies.at_least("auc", 0.5),
                             policies.at_most("loss", 0.5, every_slice_min_examples=0),
                         ],
+                    ),
+                ),
+                (
+                    "guardrails[0].significance",
+                    "0.1",
+                    "have no confidence intervals",
+                    policies.compare_policy(
+                        AUC, guardrails=[policies.at_least("auc", max_regression=0.1, alpha=0.1)]
                     ),
                 ),
                 (

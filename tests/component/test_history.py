@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from google.protobuf import json_format
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx import types
 from tfx.dsl.io import filesystem_registry
@@ -18,6 +19,7 @@ from tests.tfx_runs import Candidate, PipelineRuns, exec_properties, keep_latest
 from tfx_best_exporter.component import history
 from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.policies import compare_policy, smaller
 from tfx_best_exporter.executor.storage import location_of, registry
 from tfx_best_exporter.executor.storage.protocol import StorageError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -409,6 +411,29 @@ def test_the_fingerprint_changes_with_the_best_only(runs: PipelineRuns):
     version = second.version + 1
     runs.push(runs.candidate(scale=4.0, loss=0.3), version=version)
     assert fingerprint().startswith(f"{version}:foreign:")
+
+
+def test_the_fingerprint_changes_when_a_limit_of_time_has_passed(runs: PipelineRuns):
+    first = runs.export(runs.candidate(scale=1.0, loss=0.5)).decision
+    policy = compare_policy(smaller("loss"), min_seconds_between_exports=100)
+
+    def fingerprint(stored: object, seconds: float) -> str:
+        found = history.look_up(
+            runs.store,
+            {**exec_properties(runs.base_directory), "compare_policy": stored},
+            pipeline_name=runs.name,
+            pushed_models_uri=runs.pushed_models_uri,
+            now=lambda: first.decided_at.ToNanoseconds() / 1e9 + seconds,
+        )
+        return found["best_fingerprint"]
+
+    before = f"{first.version}:{first.candidate.digest}"
+    after = f"{before}, after min_seconds_between_exports"
+    for stored in (policy, json_format.MessageToJson(policy)):
+        assert [fingerprint(stored, seconds) for seconds in (99, 100)] == [before, after]
+    # The executor reports an invalid policy.
+    assert fingerprint("{", 100) == before
+    assert fingerprint(None, 100) == before
 
 
 # Copies of retired exports.

@@ -61,6 +61,7 @@ PROTO = {
         "max_relative_regression": 5,
         "slices": 6,
         "every_slice_min_examples": 7,
+        "significance": 80,
     },
     "tfx_best_exporter.ComparePolicy": {
         "metric": 1,
@@ -75,6 +76,10 @@ PROTO = {
         "max_best_evaluation_age_seconds": 10,
         "approval": 11,
         "force_model": 12,
+        "min_seconds_between_exports": 80,
+        "allow_older_data": 81,
+        "max_best_age_seconds": 82,
+        "old_best_margin": 83,
     },
     "tfx_best_exporter.ComparePolicy.OnUnknownBest": {
         "ON_UNKNOWN_BEST_UNSPECIFIED": 0,
@@ -108,6 +113,7 @@ PROTO = {
         "examples_uri": 1,
         "splits": 2,
         "eval_config_digest": 3,
+        "span": 80,
     },
     "tfx_best_exporter.Evaluation": {
         "uri": 1,
@@ -219,6 +225,8 @@ PROTO = {
         "compare_policy": 22,
         "guardrail_count": 23,
         "refusals": 24,
+        "default_rule": 60,
+        "failed_thresholds": 61,
     },
     "tfx_best_exporter.ExportDecision.Reason": {
         "REASON_UNSPECIFIED": 0,
@@ -244,6 +252,9 @@ PROTO = {
         "ON_HOLD": 20,
         "REJECTED": 21,
         "AWAITING_APPROVAL": 22,
+        "EXPORTED_RECENTLY": 50,
+        "OLDER_DATA": 51,
+        "BEST_TOO_OLD": 52,
     },
     "tfx_best_exporter.ExportDecision.Basis": {
         "BASIS_UNSPECIFIED": 0,
@@ -373,6 +384,19 @@ PROTO = {
         "WITHDRAWN": 2,
         "RESTORING": 3,
         "PURGED": 4,
+    },
+    "tfx_best_exporter.DefaultRule": {
+        "rule": 1,
+        "why": 2,
+    },
+    "tfx_best_exporter.FailedThreshold": {
+        "metric": 1,
+        "slice": 2,
+        "value": 3,
+        "is_change": 4,
+        "lower_bound": 5,
+        "upper_bound": 6,
+        "explanation": 7,
     },
 }
 

@@ -53,6 +53,19 @@ def test_the_model_behind_the_best(runs: PipelineRuns):
     assert model.id == better.model.id
 
 
+def test_the_channel_of_blessings_is_not_used(runs: PipelineRuns):
+    candidate = runs.candidate(1.0, loss=0.5)
+    runs.export(candidate)
+    strategy = BestExportedModelStrategy(base_directory=str(runs.base_directory))
+    found: list[list[types.Artifact]] = [[], [standard_artifacts.ModelBlessing()]]
+    for blessings in found:
+        resolved = strategy.resolve_artifacts(
+            runs.store, {"model_blessing": blessings, "model": [runs.train(2.0)]}
+        )
+        assert [each.id for each in resolved["model"]] == [candidate.model.id]
+        assert resolved["model_blessing"] == []
+
+
 def test_a_best_that_pusher_pushed(runs: PipelineRuns):
     pushed = runs.candidate(1.0, loss=0.5)
     runs.push(pushed, 1732240000)
@@ -148,7 +161,11 @@ def test_a_record_that_cannot_be_read(runs: PipelineRuns, caplog: pytest.LogCapt
     ("input_dict", "got"),
     [
         pytest.param({}, "none", id="no channel"),
-        pytest.param({"model": [], "blessing": []}, "blessing, model", id="two channels"),
+        pytest.param(
+            {"new": [standard_artifacts.Model()], "old": [standard_artifacts.Model()]},
+            "new, old",
+            id="two channels",
+        ),
         pytest.param({"data": [standard_artifacts.Examples()]}, "data", id="another type"),
     ],
 )
@@ -158,7 +175,7 @@ def test_other_channels(runs: PipelineRuns, input_dict: dict[str, Any], got: str
             runs.store, input_dict
         )
     assert str(caught.value) == (
-        f"Resolver must have exactly one channel, of type Model (got {got}). Pass"
+        f"Resolver must have exactly one channel of type Model (got {got}). Pass"
         " model=trainer.outputs['model']."
     )
 

@@ -22,12 +22,19 @@ from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pipelines import command_line
-from tests.docs import examples
+from tests.docs import examples, worked_challengers
 from tests.executor.deciding.decided import decide_by
 from tests.tfx_runs import write_evaluation
 from tfx_best_exporter.executor import keys, policies
+from tfx_best_exporter.executor.deciding import thresholds
+from tfx_best_exporter.executor.deciding.configured import Configured, ConfiguredMetric
 from tfx_best_exporter.executor.deciding.decide import GATES, decide
-from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
+from tfx_best_exporter.executor.deciding.eval_result import (
+    EvalResult,
+    EvaluatedData,
+    MetricKey,
+    MetricValue,
+)
 from tfx_best_exporter.executor.deciding.models import (
     Best,
     Blessing,
@@ -58,6 +65,24 @@ RUNNERS = ROOT / "docs" / "runners.md"
 HOSTS = {"keepachangelog.com", "semver.org"}
 # First folders of the absolute paths in examples.
 EXAMPLE_ROOTS = {"data", "eval", "minio", "mlpipeline", "models", "pipelines", "serving"}
+
+
+# The EvalConfig of the pipeline that the snippets extend.
+EVAL_CONFIG = {
+    "slicing_specs": [{}, {"feature_keys": ["country"]}],
+    "metrics_specs": [
+        {
+            "metrics": [
+                {"class_name": "ExampleCount"},
+                {"class_name": "AUC", "threshold": {"value_threshold": {"lower_bound": 0.6}}},
+                {"class_name": "Recall"},
+                {"class_name": "BinaryCrossentropy", "config": '"name": "loss"'},
+                {"class_name": "SparseCategoricalAccuracy"},
+            ]
+        }
+    ],
+    "options": {"compute_confidence_intervals": True},
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,7 +169,7 @@ def names() -> Mapping[str, Any]:
     trainer = tfx.components.Trainer(
         run_fn="training.run_fn", examples=example_gen.outputs["examples"]
     )
-    eval_config = tfma.EvalConfig()
+    eval_config = json_format.ParseDict(EVAL_CONFIG, tfma.EvalConfig())
     evaluator = tfx.components.Evaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
@@ -227,9 +252,40 @@ def test_python_snippets_say_why_they_do_not_run(block: Block):
     assert not block.comment or re.fullmatch(r"not run: .+", block.comment)
 
 
+def is_about(block: Block, name: str) -> bool:
+    return block.language == "diff" and f"+    strategy_class={name}" in block.text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "block", [block for block in BLOCKS if block.language == "diff"], ids=block_ids
+    "block",
+    [block for block in BLOCKS if is_about(block, "BestExportedModelStrategy")],
+    ids=block_ids,
+)
+def test_diffs_of_a_resolver(block: Block, names: Mapping[str, Any], workdir: Path):
+    from tfx.dsl.components.common.resolver import RESOLVER_STRATEGY_CLASS
+    from tfx.v1.dsl.experimental import LatestBlessedModelStrategy
+
+    from tfx_best_exporter.component import BestExportedModelStrategy
+
+    lines = block.text.splitlines()
+    strategies = {"-": LatestBlessedModelStrategy, "+": BestExportedModelStrategy}
+    for sign, strategy in strategies.items():
+        namespace: dict[str, Any] = {"__name__": "snippet", **names}
+        text = "\n".join(line[1:] for line in lines if line[:1] in (" ", sign, ""))
+        run(block, text, namespace, workdir)
+        resolver = namespace["model_resolver"]
+        assert resolver.exec_properties[RESOLVER_STRATEGY_CLASS] is strategy
+        assert set(resolver.outputs) == {"model", "model_blessing"}
+    added = [line for line in lines if line.startswith("+    ")]
+    assert len(added) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "block",
+    [block for block in BLOCKS if block.language == "diff" and "BestExporter(" in block.text],
+    ids=block_ids,
 )
 def test_diffs_turn_a_pusher_into_a_best_exporter(
     block: Block, names: Mapping[str, Any], workdir: Path
@@ -245,13 +301,15 @@ def test_diffs_turn_a_pusher_into_a_best_exporter(
         text = "\n".join(line[1:] for line in lines if line[:1] in (" ", sign, ""))
         run(block, text, namespace, workdir)
         assert type(namespace[target]) is component
-    # Apart from the import, one line changes.
+    # Apart from the import, only the call changes.
     assert [line for line in lines if line.startswith("-")] == [
         f"-{target} = tfx.components.Pusher("
     ]
-    assert [line for line in lines if line.startswith("+") and "import" not in line] == [
+    assert [line for line in lines if line.startswith("+") and " import " not in line] == [
         "+",
-        f'+{target} = BestExporter(evaluation=evaluator.outputs["evaluation"],',
+        f"+{target} = BestExporter(",
+        '+    evaluation=evaluator.outputs["evaluation"],',
+        '+    examples=example_gen.outputs["examples"],',
     ]
 
 
@@ -393,6 +451,12 @@ LOSS = policies.smaller("loss")
 NOISY = policies.smaller("loss", alpha=0.05)
 RECALLS = policies.at_least("auc", max_regression=0.02)
 DAY = 86400
+TOO_SMALL = thresholds.FailedThreshold(
+    key=MetricKey(name="auc"),
+    slice_key=(("country", "nl"),),
+    value=0.58,
+    threshold=thresholds.Threshold(lower_bound=0.6),
+)
 
 
 def at(day: int) -> Timestamp:
@@ -439,8 +503,16 @@ CASES: dict[str, SimpleNamespace] = {
         recipe=pb.Recipe(as_text=True),
     ),
     "NOT_BETTER": SimpleNamespace(loss=0.946, best=0.738),
-    "NOT_BLESSED": SimpleNamespace(loss=0.178, blessing=BlessingStatus.NOT_BLESSED),
-    "BLESSING_NOT_COMPUTED": SimpleNamespace(loss=0.178, blessing=BlessingStatus.NOT_COMPUTED),
+    "NOT_BLESSED": SimpleNamespace(
+        loss=0.178,
+        blessing=BlessingStatus.NOT_BLESSED,
+        why=thresholds.text_of([TOO_SMALL, TOO_SMALL]),
+    ),
+    "BLESSING_NOT_COMPUTED": SimpleNamespace(
+        loss=0.178,
+        blessing=BlessingStatus.NOT_COMPUTED,
+        why=thresholds.missing_text(Configured(metrics=(ConfiguredMetric(name="auc"),))),
+    ),
     "CANDIDATE_IS_NAN": SimpleNamespace(loss=NAN, best=0.738),
     "BEST_UNKNOWN_KEPT": SimpleNamespace(
         loss=0.178, best=None, policy=policies.compare_policy(LOSS, on_unknown_best="KEEP")
@@ -468,11 +540,23 @@ CASES: dict[str, SimpleNamespace] = {
         best=0.738,
         policy=policies.compare_policy(LOSS, max_best_evaluation_age_seconds=30 * DAY),
     ),
+    "BEST_TOO_OLD": SimpleNamespace(
+        loss=0.741,
+        best=0.738,
+        policy=policies.compare_policy(LOSS, max_best_age_seconds=30 * DAY, old_best_margin=0.005),
+    ),
+    "OLDER_DATA": SimpleNamespace(loss=0.178, best=0.738, span=8),
+    "EXPORTED_RECENTLY": SimpleNamespace(
+        loss=0.178,
+        best=0.738,
+        exported_at=31 * DAY - 7200,
+        policy=policies.compare_policy(LOSS, min_seconds_between_exports=DAY),
+    ),
 }
 
 
 def decision_of(case: SimpleNamespace) -> Decision:
-    def result_of(loss: float, auc: float) -> EvalResult:
+    def result_of(loss: float, auc: float, span: int | None = None) -> EvalResult:
         return EvalResult(
             {
                 MetricKey(name="loss"): MetricValue(
@@ -482,6 +566,7 @@ def decision_of(case: SimpleNamespace) -> Decision:
             },
             example_count=300,
             evaluated_at=0,
+            data=EvaluatedData(span=span),
         )
 
     def signature_of(inputs: dict[str, TensorSpec]) -> dict[str, Signature]:
@@ -490,22 +575,30 @@ def decision_of(case: SimpleNamespace) -> Decision:
     inputs = {"x": TensorSpec(dtype="DT_FLOAT", shape=(None,))}
     best = None
     if hasattr(case, "best"):
+        record = pb.ExportRecord(
+            recipe=pb.Recipe(), evaluation=pb.Evaluation(data=pb.EvaluatedData(span=9))
+        )
+        record.exported_at.FromSeconds(0)
         best = Best(
             version=1795331909,
             digest="sha256:best",
             eval_result=None if case.best is None else result_of(case.best, 0.9),
             signatures=signature_of(inputs),
-            record=pb.ExportRecord(recipe=pb.Recipe()),
+            record=record,
         )
+    latest_record = pb.ExportRecord(version=1795331909)
+    latest_record.exported_at.FromSeconds(getattr(case, "exported_at", 0))
     blessings = ()
     if hasattr(case, "blessing"):
-        blessings = (Blessing(name="model_blessing", uri=BLESSING_URI, status=case.blessing),)
+        blessings = (
+            Blessing(name="model_blessing", uri=BLESSING_URI, status=case.blessing, why=case.why),
+        )
     proto = getattr(case, "policy", DEFAULT_COMPARE_POLICY)
     return decide(
         Observation(
             candidate=Candidate(
                 digest=getattr(case, "digest", "sha256:candidate"),
-                eval_result=result_of(case.loss, 0.86),
+                eval_result=result_of(case.loss, 0.86, getattr(case, "span", None)),
                 blessings=blessings,
                 signatures=signature_of(getattr(case, "inputs", inputs)),
                 recipe=getattr(case, "recipe", pb.Recipe()),
@@ -514,6 +607,7 @@ def decision_of(case: SimpleNamespace) -> Decision:
             being_written=getattr(case, "being_written", ""),
             hold=getattr(case, "hold", None),
             rejection=getattr(case, "rejection", None),
+            latest_record=latest_record,
         ),
         policy_from_proto(proto, lambda name: min),
         31 * DAY,
@@ -595,7 +689,7 @@ def test_worked_examples(document: Path):
         block.text for block in BLOCKS if block.document == document and block.language == "pycon"
     )
     names = {name: value for name, value in vars(policies).items() if not name.startswith("_")}
-    names |= {"decide": example_of, "estimate": estimate}
+    names |= {"decide": example_of, "estimate": estimate, **worked_challengers.NAMES}
     example = doctest.DocTestParser().get_doctest(text, names, name_of(document), None, None)
     found: list[tuple[str, str]] = []
 

@@ -8,8 +8,11 @@ import pytest
 
 from tests.docs import examples
 from tests.executor.deciding.decided import decide_by
-from tfx_best_exporter.executor.deciding import signatures
+from tfx_best_exporter.executor.deciding import default_rule, signatures
+from tfx_best_exporter.executor.deciding.configured import Configured, ConfiguredMetric
+from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 from tfx_best_exporter.executor.deciding.signatures import Signature, TensorSpec
+from tfx_best_exporter.executor.deciding.thresholds import FailedThreshold, Threshold
 from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.versions import listing_of
 from tfx_best_exporter.executor.policies import at_least, compare_policy, larger
@@ -72,6 +75,12 @@ def generated() -> dict[str, str]:
     )
     (change,) = signatures.changes(before, after)
     retired, kept = retired_and_kept()
+    metric = ConfiguredMetric(name="auc", has_threshold=True, direction=pb.HIGHER_IS_BETTER)
+    by_threshold = default_rule.by_threshold(Configured(metrics=(metric,)))
+    assert by_threshold is not None
+    failed = FailedThreshold(
+        key=MetricKey(name="auc"), value=0.58, threshold=Threshold(lower_bound=0.6)
+    )
     return {
         "GuardrailResult.explanation": guarded.guardrails[0].explanation,
         "ExportDecision.Retired.why": retired,
@@ -79,6 +88,8 @@ def generated() -> dict[str, str]:
         "ExportDecision.explanation": decide_by(
             compare_policy(larger("auc")), {"auc": 0.91}, {"auc": 0.93}
         ).explanation,
+        "DefaultRule.why": by_threshold.why,
+        "FailedThreshold.explanation": failed.explanation,
         "ExportDecision.warnings": stray,
         "ExportDecision.signature_changes": change.text,
         "Tombstone.why": retired,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 from tfx.types import standard_artifacts
 from traitlets.config import Config
 
@@ -80,6 +81,11 @@ class Notebook:
         # The driver adds the fingerprint, so the cache key changes when the served model does.
         assert execution.properties["best_fingerprint"].string_value
         [artifact] = exporter.outputs["decision"].get()
+        with capture_output() as shown:
+            self._run_cell('context.show(exporter.outputs["decision"])')
+        # The cell shows the URI of the artifact, and its report.
+        assert len(shown.outputs) == 2
+        assert "Decision of" in shown.outputs[1].data["text/html"]
         return json.loads(Path(artifact.uri, "decision.json").read_text())["reason"]
 
     def copies(self) -> list[str]:

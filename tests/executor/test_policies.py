@@ -75,6 +75,7 @@ def test_metrics_as_tfma_addresses_them():
         example_weighted=True,
     )
     assert str(MetricKey.from_proto(key)) == "click/precision[top_k=5,micro_average,weighted]"
+    assert metric("recall", model_name="a").model_name == "a"
     assert metric("recall", class_id=0).sub_key.class_id == 0
     assert metric("recall", k=2).sub_key.k == 2
     assert larger(key).metric == key
@@ -89,6 +90,9 @@ def test_constructors_take_what_means_the_same():
     assert policy.max_best_evaluation_age_seconds == 2592000
     policy = compare_policy(RULE, max_best_evaluation_age_seconds=2**53 + 1)
     assert policy.max_best_evaluation_age_seconds == 2**53 + 1
+    assert compare_policy(
+        RULE, min_seconds_between_exports=86400.0
+    ).min_seconds_between_exports == (86400)
     copy = compare_policy(RULE, guardrails=compare_policy(RULE, guardrails=[rail]).guardrails)
     assert list(copy.guardrails) == [rail]
 
@@ -145,6 +149,10 @@ def test_constructors_take_numbers_of_numpy():
         pytest.param(
             lambda: compare_policy(RULE, max_best_evaluation_age_seconds=2**63),
             elsewhere("max_best_evaluation_age_seconds", "9223372036854775808"),
+        ),
+        pytest.param(
+            lambda: compare_policy(RULE, min_seconds_between_exports=0.5),
+            elsewhere("min_seconds_between_exports", "0.5"),
         ),
         pytest.param(
             lambda: larger("auc", by=10**400),

@@ -1,4 +1,4 @@
-"""Unexpected, damaged and missing files: rows 10 to 16, 20, 21, 23, 26, 30, 31 and 33
+"""Unexpected, damaged and missing files: rows 10 to 16, 20, 21, 23, 26, 29 to 31 and 33
 of the fault matrix.
 """
 
@@ -19,6 +19,7 @@ from tests.faults.invariants import assert_safe, state_of
 from tests.faults.reader import Reader
 from tests.faults.storages import Step, SteppedStorage
 from tfx_best_exporter.executor.exporter import ModelExporter
+from tfx_best_exporter.executor.exports import saved_model
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError
 from tfx_best_exporter.executor.exports.saved_model import MARKERS, InvalidModelError
@@ -256,6 +257,32 @@ def test_the_best_is_removed_by_hand(world: World, model: Model, what: str) -> N
     assert decision.version > versions[-1]
     if what:
         assert f"version {versions[-1]} is broken" in "".join(decision.warnings)
+
+
+@pytest.mark.parametrize("is_marker_first", [True, False], ids=["marker first", "marker last"])
+def test_a_person_copies_a_version_file_by_file(
+    world: World, model: Model, is_marker_first: bool
+) -> None:
+    base = world / "base"
+    exporter = ModelExporter(base)
+    first = exporter.run(model("first"), {"loss": 0.5}).version
+    source = location_of(model("by hand"))
+    number = str(first + 100)
+    # Files that no server reads come last: without them, the version is complete.
+    paths = sorted(
+        (path for path in source.sizes() if saved_model.is_read_by_server(path)),
+        key=lambda path: (path in MARKERS) != is_marker_first,
+    )
+    for count, path in enumerate(paths, start=1):
+        copy_files([(source / path, base / number / path)])
+        before = (base / number).sizes()
+        decision = exporter.run(model("better"), {"loss": 0.1})
+        is_complete = count == len(paths)
+        reason = "BEST_UNKNOWN_KEPT" if is_complete else "BEING_WRITTEN"
+        assert (pb.ExportDecision.Reason.Name(decision.reason), count) == (reason, count)
+        assert decision.best.version == (first + 100 if is_complete else first)
+        assert (base / number).sizes() == before
+    assert [each.version for each in ExportDirectory(base).exports()] == [first, first + 100]
 
 
 NESTED = b"[" * 20_000 + b"]" * 20_000

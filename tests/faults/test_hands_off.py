@@ -320,6 +320,34 @@ def test_a_server_of_another_user_reads_the_export(public_path: Path) -> None:
         assert read.stdout == (b"first" if name == "assets/words.txt" else content)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
+@pytest.mark.parametrize("is_new", [True, False], ids=["the run makes it", "it exists"])
+def test_the_remedy_for_a_base_directory_that_others_cannot_read(
+    public_path: Path, is_new: bool
+) -> None:
+    base_path = public_path / "new" / "base"
+    if not is_new:
+        base_path.mkdir(parents=True)
+        base_path.chmod(0o700)
+    result = export_elsewhere(base_path, model(public_path, "first"), 0.5, umask=0o077)
+    [warning] = [each for each in decision_of(result).warnings if "only its owner" in each]
+    [version] = versions_in(base_path)
+    read = ["cat", str(version / "saved_model.pb")]
+    assert subprocess.run(read, user=65534, group=65534, capture_output=True).returncode != 0
+    assert "Run chmod -R g+rX or chmod -R o+rX on the directory" in warning
+    directory = (
+        base_path.parent if "and on the parents that this run made" in warning else base_path
+    )
+    subprocess.run(["chmod", "-R", "o+rX", str(directory)], check=True)
+    subprocess.run(read, user=65534, group=65534, check=True, capture_output=True)
+    # The next export is readable too, and the best is still known by its record.
+    result = export_elsewhere(base_path, model(public_path, "better"), 0.4, umask=0o077)
+    decision = decision_of(result)
+    assert (decision.reason, decision.warnings) == (pb.ExportDecision.BETTER, [])
+    read = ["cat", str(versions_in(base_path)[-1] / "saved_model.pb")]
+    subprocess.run(read, user=65534, group=65534, check=True, capture_output=True)
+
+
 # Row 42: secrets.
 
 PASSWORD = "pa55/word=="

@@ -1,4 +1,4 @@
-"""TFX's own example pipelines, with BestExporter in place of Pusher: `make test-pipelines`.
+"""TFX's own example pipelines with the change that README.md shows: `make test-pipelines`.
 
 The examples train Keras 3 models and save them with tf.saved_model.save, so a model server cannot
 run them as they are.
@@ -7,6 +7,10 @@ run them as they are.
 import csv
 import dataclasses
 import importlib.resources
+import re
+import sys
+import textwrap
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,13 +22,12 @@ from tfx import v1 as tfx
 
 from pipelines import decisions, penguin_pipeline
 from tests.model_server import answer
-from tfx_best_exporter.component import BestExporter
-from tfx_best_exporter.executor.policies import compare_policy, larger
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 pytestmark = pytest.mark.pipelines
 
 EXAMPLES = Path(str(importlib.resources.files("tfx"))) / "examples"
+README = Path(__file__).resolve().parents[2] / "README.md"
 # Beam starts no workers for this little data.
 BEAM_ARGUMENTS = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
 
@@ -34,73 +37,100 @@ class Example:
     """One of TFX's example pipelines, with its data.
 
     Attributes:
-        pipeline: The pipeline as TFX builds it.
-        metric: Metric of its EvalConfig.
-        steps: Number of training steps.
-        base_path: Directory that a model server polls.
-        metadata_path: SQLite file of ML Metadata.
+        make: Builds the pipeline, with the base directory tmp_path/serving.
+        metric: The only metric with a threshold in its EvalConfig.
+        steps: Numbers of training steps of two models.
     """
 
-    pipeline: Any
+    make: Callable[[], Any]
     metric: str
-    steps: int
-    base_path: Path
-    metadata_path: Path
+    steps: tuple[int, int]
 
 
-def taxi(tmp_path: Path) -> Example:
-    from tfx.examples.chicago_taxi_pipeline import taxi_pipeline_native_keras
+def changed(path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """Returns a module of TFX with the changes of both diffs in README.md.
 
+    A diff changes the calls and the imports. The arguments that it shows as context, and the base
+    directory, are those of the module.
+    """
+    source = path.read_text()
+    call, resolver = re.findall(
+        r"^```diff\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE
+    )
+    source = with_change(source, call, r"pusher = (?:tfx\.components\.)?Pusher\(")
+    source = with_change(source, resolver, r"strategy_class=[\w.]+\.LatestBlessedModel\w+,")
+    module = types.ModuleType(f"changed_{path.stem}")
+    # TFX looks up the annotations of components that are functions in their module.
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(source, str(path), "exec"), module.__dict__)
+    return module
+
+
+def with_change(source: str, diff: str, old: str) -> str:
+    """Returns source code with the change of a diff.
+
+    Args:
+        source: Code of a pipeline.
+        diff: The diff, whose line with "-" stands for the line of this pipeline.
+        old: Pattern of that line in the code.
+    """
+    new = [line[1:] for line in diff.splitlines() if line.startswith("+") and line != "+"]
+    (imported,) = (line for line in new if " import " in line)
+    new.remove(imported)
+    code = textwrap.dedent("\n".join(new)).replace('"/serving/penguin"', "serving_model_dir")
+    ((start, indent),) = (
+        (match.start(), match[1]) for match in re.finditer(rf"^( *){old}\n", source, re.MULTILINE)
+    )
+    end = source.index("\n", start)
+    source = source[:start] + textwrap.indent(code, indent) + source[end:]
+    return source.replace("\nimport os\n", f"\nimport os\n{imported}\n", 1)
+
+
+def taxi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Example:
     folder = EXAMPLES / "chicago_taxi_pipeline"
     rows = (folder / "data" / "simple" / "data.csv").read_text().splitlines(keepends=True)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "data.csv").write_text("".join(rows[:3001]))
-    pipeline = taxi_pipeline_native_keras._create_pipeline(
-        pipeline_name="taxi",
-        pipeline_root=str(tmp_path / "root"),
-        data_root=str(tmp_path / "data"),
-        module_file=str(folder / "taxi_utils_native_keras.py"),
-        serving_model_dir=str(tmp_path / "pushed"),
-        metadata_path=str(tmp_path / "metadata.sqlite"),
-        beam_pipeline_args=BEAM_ARGUMENTS,
-    )
+    module = changed(folder / "taxi_pipeline_native_keras.py", monkeypatch)
     return Example(
-        pipeline=pipeline,
+        make=lambda: module._create_pipeline(
+            pipeline_name="taxi",
+            pipeline_root=str(tmp_path / "root"),
+            data_root=str(tmp_path / "data"),
+            module_file=str(folder / "taxi_utils_native_keras.py"),
+            serving_model_dir=str(tmp_path / "serving"),
+            metadata_path=str(tmp_path / "metadata.sqlite"),
+            beam_pipeline_args=BEAM_ARGUMENTS,
+        ),
         metric="binary_accuracy",
-        steps=100,
-        base_path=tmp_path / "serving",
-        metadata_path=tmp_path / "metadata.sqlite",
+        steps=(100, 150),
     )
 
 
-def penguin(tmp_path: Path) -> Example:
-    from tfx.examples.penguin import penguin_pipeline_local
-
+def penguin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Example:
     write_penguins(tmp_path / "data" / "labelled" / "penguins.csv")
-    pipeline = penguin_pipeline_local.create_pipeline(
-        pipeline_name="penguin",
-        pipeline_root=str(tmp_path / "root"),
-        data_root=str(tmp_path / "data"),
-        module_file=str(EXAMPLES / "penguin" / "penguin_utils_keras.py"),
-        accuracy_threshold=0.1,
-        serving_model_dir=str(tmp_path / "pushed"),
-        metadata_path=str(tmp_path / "metadata.sqlite"),
-        user_provided_schema_path=None,
-        enable_tuning=False,
-        enable_bulk_inferrer=False,
-        enable_example_diff=False,
-        examplegen_input_config=None,
-        examplegen_range_config_date=None,
-        resolver_range_config=None,
-        beam_pipeline_args=BEAM_ARGUMENTS,
-        enable_transform_input_cache=False,
-    )
+    module = changed(EXAMPLES / "penguin" / "penguin_pipeline_local.py", monkeypatch)
     return Example(
-        pipeline=pipeline,
+        make=lambda: module.create_pipeline(
+            pipeline_name="penguin",
+            pipeline_root=str(tmp_path / "root"),
+            data_root=str(tmp_path / "data"),
+            module_file=str(EXAMPLES / "penguin" / "penguin_utils_keras.py"),
+            accuracy_threshold=0.1,
+            serving_model_dir=str(tmp_path / "serving"),
+            metadata_path=str(tmp_path / "metadata.sqlite"),
+            user_provided_schema_path=None,
+            enable_tuning=False,
+            enable_bulk_inferrer=False,
+            enable_example_diff=False,
+            examplegen_input_config=None,
+            examplegen_range_config_date=None,
+            resolver_range_config=None,
+            beam_pipeline_args=BEAM_ARGUMENTS,
+            enable_transform_input_cache=False,
+        ),
         metric="sparse_categorical_accuracy",
-        steps=20,
-        base_path=tmp_path / "serving",
-        metadata_path=tmp_path / "metadata.sqlite",
+        steps=(20, 60),
     )
 
 
@@ -126,51 +156,25 @@ def records_of(directory: Path, split: str = "eval") -> list[bytes]:
     return [bytes(record) for record in dataset.as_numpy_iterator()]
 
 
-def with_exporter(example: Example) -> Any:
-    """Returns the pipeline with BestExporter in place of Pusher, and fewer training steps."""
-    nodes = {node.id: node for node in example.pipeline.components}
-    trainer, evaluator, pusher = nodes["Trainer"], nodes["Evaluator"], nodes.pop("Pusher")
-    for node in list(pusher.upstream_nodes):
-        pusher.remove_upstream_node(node)
-    for name, steps in (
-        ("train_args", tfx.proto.TrainArgs(num_steps=example.steps)),
+def run(example: Example, metadata_path: Path, steps: int) -> pb.ExportDecision:
+    """Runs the pipeline with a number of training steps, and returns its decision.
+
+    Unchanged components are cached, so the same number of steps gives the same model.
+    """
+    made = example.make()
+    nodes = {node.id: node for node in made.components}
+    for name, arguments in (
+        ("train_args", tfx.proto.TrainArgs(num_steps=steps)),
         ("eval_args", tfx.proto.EvalArgs(num_steps=5)),
     ):
-        trainer.exec_properties[name] = json_format.MessageToJson(steps)
-    exporter = BestExporter(
-        model=trainer.outputs["model"],
-        evaluation=evaluator.outputs["evaluation"],
-        model_blessing=evaluator.outputs["blessing"],
-        push_destination={"filesystem": {"base_directory": str(example.base_path)}},
-        compare_policy=compare_policy(larger(example.metric)),
-    )
-    return tfx.dsl.Pipeline(
-        pipeline_name=example.pipeline.pipeline_info.pipeline_name,
-        pipeline_root=example.pipeline.pipeline_info.pipeline_root,
-        components=[*nodes.values(), exporter],
-        metadata_connection_config=example.pipeline.metadata_connection_config,
-        beam_pipeline_args=example.pipeline.beam_pipeline_args,
-    )
+        nodes["Trainer"].exec_properties[name] = json_format.MessageToJson(arguments)
+    made.enable_cache = True
+    tfx.orchestration.LocalDagRunner().run(made)
+    return decisions.read_last_decision(str(metadata_path)).decision
 
 
-# TFX warns that the nodes were in another pipeline, the one with Pusher. The examples cause other
-# warnings.
-@pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("example_of", [penguin, taxi], ids=["penguin", "taxi"])
-def test_what_is_exported_answers_in_a_session(
-    tmp_path: Path, example_of: Callable[[Path], Example]
-):
-    example = example_of(tmp_path)
-    tfx.orchestration.LocalDagRunner().run(with_exporter(example))
-    decision = decisions.read_last_decision(str(example.metadata_path)).decision
-    assert decision.reason == pb.ExportDecision.FIRST_EXPORT
-    [warning] = [each for each in decision.warnings if "are not restored" in each]
-    assert "model.export(path) or keras.export.ExportArchive" in warning
-    [model_path] = (tmp_path / "root" / "Trainer" / "model").glob("*/Format-Serving")
-    [examples_path] = (tmp_path / "root" / "CsvExampleGen" / "examples").iterdir()
-    records = records_of(examples_path)[:50]
-    exported = example.base_path / str(decision.version)
-    assert [path.name for path in example.base_path.glob("[0-9]*")] == [exported.name]
+def check_answers(exported: Path, model_path: Path, records: list[bytes]) -> None:
+    """Checks that a session on an export answers as TensorFlow does with the Trainer's model."""
     # TensorFlow restores the Trainer's model in its own way.
     original = tf.saved_model.load(str(model_path))
     for signature in ("serving_default", "transform_features"):
@@ -186,3 +190,53 @@ def test_what_is_exported_answers_in_a_session(
     # Without the export's own restore operation, a server cannot run the model.
     with pytest.raises(tf.errors.FailedPreconditionError):
         answer(model_path, {"examples": records})
+
+
+# The examples cause warnings.
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("example_of", [penguin, taxi], ids=["penguin", "taxi"])
+def test_three_runs_with_the_change_of_readme(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    example_of: Callable[[Path, pytest.MonkeyPatch], Example],
+):
+    example = example_of(tmp_path, monkeypatch)
+    first = run(example, tmp_path / "metadata.sqlite", example.steps[0])
+    assert first.reason == pb.ExportDecision.FIRST_EXPORT
+    assert first.default_rule.rule.metric.name == example.metric
+    assert first.default_rule.rule.direction == pb.HIGHER_IS_BETTER
+    [warning] = [each for each in first.warnings if "are not restored" in each]
+    assert "model.export(path) or keras.export.ExportArchive" in warning
+    # The penguin pipeline passes no blessing, because its Pusher runs only for a blessed model.
+    assert not [each for each in first.warnings if "was not validated" in each]
+    [examples_path] = (tmp_path / "root" / "CsvExampleGen" / "examples").iterdir()
+    records = records_of(examples_path)[:50]
+    exported = {first.version: Path(first.candidate.uri) / "Format-Serving"}
+
+    again = run(example, tmp_path / "metadata.sqlite", example.steps[0])
+    assert again.reason == pb.ExportDecision.ALREADY_BEST
+    assert again.version == first.version
+
+    try:
+        third = run(example, tmp_path / "metadata.sqlite", example.steps[1])
+    except LookupError:
+        # Evaluator did not bless the model, so the exporter of the penguin pipeline did not run.
+        third = again
+    assert third is again or third.candidate.digest != first.candidate.digest
+    assert third.default_rule == first.default_rule
+    # The Resolver makes the best the baseline, so both are evaluated on the same examples.
+    if third.exported:
+        assert third.reason == pb.ExportDecision.BETTER
+        exported[third.version] = Path(third.candidate.uri) / "Format-Serving"
+    elif third is not again:
+        assert third.reason in (pb.ExportDecision.NOT_BETTER, pb.ExportDecision.NOT_BLESSED)
+    if third.reason == pb.ExportDecision.NOT_BLESSED:
+        assert third.failed_thresholds
+    elif third is not again:
+        assert third.basis == pb.ExportDecision.SAME_EVALUATION
+        [comparison] = third.comparisons
+        assert (comparison.metric, comparison.improvement > 0) == (example.metric, third.exported)
+    base_path = tmp_path / "serving"
+    assert {int(path.name) for path in base_path.glob("[0-9]*")} == set(exported)
+    for version, model_path in exported.items():
+        check_answers(base_path / str(version), model_path, records)

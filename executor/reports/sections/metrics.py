@@ -1,11 +1,14 @@
-"""The metrics that were compared, and the tests of their differences."""
+"""The metrics of candidate and best, those of the rule first, and the tests of differences."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from tfx_best_exporter.executor.deciding.eval_result import EXAMPLE_COUNT, MetricKey
+from tfx_best_exporter.executor.deciding.known_metrics import known_direction
+from tfx_best_exporter.executor.deciding.metrics import improvement_of
 from tfx_best_exporter.executor.reports import charts, wording
 from tfx_best_exporter.executor.reports.sections import fields
 from tfx_best_exporter.executor.reports.sections.fields import Rows, Value
@@ -49,8 +52,8 @@ class _Metrics:
 
 
 def section(decision: pb.ExportDecision) -> _Metrics | None:
-    """Returns the metrics that were compared, or None if there are none."""
-    metrics = [_metric(comparison) for comparison in decision.comparisons]
+    """Returns the metrics that were compared, then all others, or None if there are none."""
+    metrics = [_metric(each) for each in (*decision.comparisons, *_others(decision))]
     if not metrics:
         return None
     return _Metrics(
@@ -64,6 +67,36 @@ def section(decision: pb.ExportDecision) -> _Metrics | None:
             for value in (metric.candidate, metric.best)
         ),
     )
+
+
+def _others(decision: pb.ExportDecision) -> Iterator[pb.MetricComparison]:
+    """Yields each metric of the two evaluations that was not compared, by name."""
+    compared = {each.metric for each in decision.comparisons}
+    candidate = _by_name(decision.candidate_evaluation)
+    best = _by_name(decision.best.evaluation)
+    for name in sorted({*candidate, *best} - compared):
+        result = pb.MetricComparison(metric=name)
+        for side, metric in (("candidate", candidate.get(name)), ("best", best.get(name))):
+            if metric is None:
+                continue
+            setattr(result, side, metric.value)
+            for bound in ("lower_bound", "upper_bound"):
+                if metric.HasField(bound):
+                    setattr(result, f"{side}_{bound}", getattr(metric, bound))
+        if name not in candidate or name not in best:
+            yield result
+            continue
+        direction = known_direction(candidate[name].key.name)
+        if direction:
+            result.direction = direction
+            result.improvement = improvement_of(result.candidate, result.best, direction)
+        yield result
+
+
+def _by_name(evaluation: pb.Evaluation) -> dict[str, pb.MetricValue]:
+    """Returns metrics by name, without the number of examples, which the head of the page has."""
+    found = {str(MetricKey.from_proto(each.key)): each for each in evaluation.metrics}
+    return {name: each for name, each in found.items() if each.key.name != EXAMPLE_COUNT}
 
 
 def _metric(comparison: pb.MetricComparison) -> _Metric:

@@ -97,6 +97,7 @@ def _model(version: int | None, model: pb.SourceModel, evaluation: pb.Evaluation
         "Evaluated": fields.time(evaluation, "evaluated_at"),
         "Evaluated on": evaluation.data.examples_uri,
         "Splits": ", ".join(evaluation.data.splits),
+        "Span": str(evaluation.data.span) if evaluation.data.HasField("span") else "",
         "Examples": fields.count(evaluation),
         "Eval config": evaluation.data.eval_config_digest,
     }

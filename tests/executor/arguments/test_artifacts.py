@@ -1,5 +1,6 @@
 """InputArtifact, and paths inside artifacts compared with TFX's own functions."""
 
+import math
 from typing import Any
 
 import pytest
@@ -73,3 +74,35 @@ def test_a_custom_property_as_an_integer(value: Any, expected: int):
         theirs.set_json_value_custom_property("blessed", value)
     assert theirs.mlmd_artifact is not None
     assert theirs.get_int_custom_property("blessed") == expected
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([7], 7),
+        ([7.0], 7),
+        ([0], 0),
+        ([-3], -3),
+        ([7, 9, 8], 9),
+        ([], None),
+        ([7, None], None),
+        (["7"], None),
+        ([True], None),
+        ([7.5], None),
+        ([math.nan], None),
+        ([math.inf], None),
+        ([2**63], None),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("kind", ["custom_properties", "properties"])
+def test_the_span_of_examples(spans: list[Any], expected: int | None, kind: str):
+    examples = [InputArtifact(uri="/a", **{kind: {"span": span}}) for span in spans]
+    assert artifacts.span_of(examples) == expected
+
+
+def test_the_custom_property_of_example_gen_counts():
+    """ExampleGen's driver sets the custom property; the declared one stays unset, or is 0."""
+    examples = InputArtifact(uri="/a", custom_properties={"span": 8}, properties={"span": 0})
+    assert artifacts.span_of([examples]) == 8
+    assert artifacts.span_of([InputArtifact(uri="/a")]) is None

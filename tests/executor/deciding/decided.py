@@ -162,6 +162,7 @@ def decide_by(
     is_served: bool = True,
     now: float = 0.0,
     candidate_signatures: Any = None,
+    latest_record: pb.ExportRecord | None = None,
     **kwargs: Any,
 ) -> Decision:
     candidate = result_of(candidate)
@@ -180,6 +181,7 @@ def decide_by(
             )
             if is_served
             else None,
+            latest_record=latest_record,
         ),
         policy_from_proto(policy, lambda _: smaller_loss),
         now,

@@ -74,6 +74,13 @@ NO_BLESSING = 'model_blessing at /blessing/5 is "not blessed"'
             id="not blessed",
         ),
         pytest.param(
+            (dataclasses.replace(NOT_BLESSED, why="auc is too small"),),
+            R.NOT_BLESSED,
+            f"{NO_BLESSING}: auc is too small",
+            (),
+            id="not blessed, for a reason",
+        ),
+        pytest.param(
             (BLESSED, NOT_COMPUTED),
             R.BLESSING_NOT_COMPUTED,
             "infra_blessing at /infra/6 was not computed",
@@ -142,8 +149,8 @@ def test_first_export_whatever_its_metric(value: float):
         pytest.param(
             pb.ComparePolicy.KEEP,
             R.BEST_UNKNOWN_KEPT,
-            f"{UNKNOWN}, so the best is kept. To go on, run `best-exporter adopt` with its"
-            " evaluation, pass examples, so that the best is evaluated on them, or set"
+            f"{UNKNOWN}, so the best is kept. To go on, pass examples, so that the best is"
+            " evaluated on them, record its evaluation with `best-exporter adopt`, or set"
             " compare_policy.on_unknown_best to EXPORT for one run",
             UNKNOWN,
             id="KEEP",
@@ -194,8 +201,38 @@ def test_the_problem_of_an_unknown_best_is_in_the_explanation():
     decision = decide_module.decide(Observation(candidate=candidate, best=best), policy, 0.0)
     assert decision.reason == R.BEST_UNKNOWN_KEPT
     assert decision.warnings == (f"{UNKNOWN}: it was edited",)
-    # A version whose record does not fit its files cannot be adopted.
-    assert "adopt" not in decision.explanation
+
+
+@pytest.mark.parametrize(
+    ("is_unknown", "comparability", "remedies"),
+    [
+        pytest.param(
+            True,
+            "PREFER_SAME_DATA",
+            "repair this version, or set compare_policy.on_unknown_best to EXPORT for one run",
+            id="its content is not known",
+        ),
+        pytest.param(
+            False,
+            "REQUIRE_SAME_DATA",
+            "run `best-exporter adopt` with its evaluation, pass examples, so that the best is"
+            " evaluated on them, or set compare_policy.on_unknown_best to EXPORT and"
+            " compare_policy.comparability to PREFER_SAME_DATA for one run",
+            id="the same data are required",
+        ),
+    ],
+)
+def test_the_remedies_for_an_unknown_best(is_unknown: bool, comparability: str, remedies: str):
+    best = Best(
+        version=7, digest="", eval_result=None, is_foreign=True, problem="x", is_unknown=is_unknown
+    )
+    candidate = Candidate(digest="c", eval_result=EvalResult.from_mapping({"loss": 0.1}))
+    policy = policy_from_proto(
+        compare_policy(smaller("loss"), comparability=comparability), lambda _: bool
+    )
+    decision = decide_module.decide(Observation(candidate=candidate, best=best), policy, 0.0)
+    assert decision.reason == R.BEST_UNKNOWN_KEPT
+    assert decision.explanation == f"{UNKNOWN}: x, so the best is kept. To go on, {remedies}"
 
 
 def test_unknown_best_fails():
@@ -453,6 +490,153 @@ def test_age(evaluated_at: float | None, basis: R.Basis, reason: int, explanatio
     decision = decide_by(policy, {"auc": 0.9}, best, basis=basis, now=1000.0)
     assert decision.reason == reason
     assert explanation in (None, decision.explanation)
+
+
+def record_on_span(span: int | None) -> pb.ExportRecord:
+    return pb.ExportRecord(evaluation=pb.Evaluation(data=pb.EvaluatedData(span=span)))
+
+
+OLDER = "set compare_policy.allow_older_data to allow it"
+
+
+@pytest.mark.parametrize(
+    ("span", "best_span", "reason", "explanation"),
+    [
+        pytest.param(
+            8,
+            9,
+            R.OLDER_DATA,
+            "the candidate was evaluated on span 8, and the best (version 7) on the newer span 9;"
+            f" {OLDER}: {LARGER_AUC}",
+            id="older",
+        ),
+        pytest.param(-1, 0, R.OLDER_DATA, None, id="spans below 0"),
+        pytest.param(9, 9, R.BETTER, LARGER_AUC, id="the same"),
+        pytest.param(10, 9, R.BETTER, LARGER_AUC, id="newer"),
+        pytest.param(None, 9, R.BETTER, LARGER_AUC, id="unknown"),
+        pytest.param(8, None, R.BETTER, LARGER_AUC, id="the best's is unknown"),
+    ],
+)
+@pytest.mark.parametrize("basis", [R.SAME_EVALUATION, R.EVALUATED_AGAIN])
+def test_older_data(span, best_span, reason, explanation, basis):
+    data = EvaluatedData(examples_uri="/examples/1", eval_config_digest="1", span=span)
+    candidate = evaluation({"auc": 0.9}, data=data)
+    # The best's metrics may come from the candidate's data, and its record has its own span.
+    best = evaluation({"auc": 0.8}, data=data)
+    decision = decide_by(
+        compare_policy(RULE), candidate, best, basis=basis, record=record_on_span(best_span)
+    )
+    assert decision.reason == reason
+    assert explanation in (None, decision.explanation)
+    assert decision.was_compared
+
+
+@pytest.mark.parametrize(
+    ("policy", "best", "fields", "reason"),
+    [
+        pytest.param(compare_policy(RULE, allow_older_data=True), 0.8, {}, R.BETTER, id="allowed"),
+        pytest.param(compare_policy(RULE, force="why"), 0.8, {}, R.FORCED, id="force"),
+        pytest.param(compare_policy(RULE), NAN, {}, R.OLDER_DATA, id="NaN"),
+        pytest.param(compare_policy(RULE), 0.8, {"record": None}, R.BETTER, id="no record"),
+        pytest.param(compare_policy(RULE), 0.8, {"is_served": False}, R.FIRST_EXPORT, id="no best"),
+        pytest.param(
+            compare_policy(RULE, comparability="REQUIRE_SAME_DATA"),
+            0.8,
+            {},
+            R.OLDER_DATA,
+            id="before comparability",
+        ),
+    ],
+)
+def test_older_data_and_other_gates(
+    policy: pb.ComparePolicy, best: float, fields: dict[str, Any], reason: int
+):
+    candidate = evaluation({"auc": 0.9}, data=EvaluatedData(span=8))
+    every: dict[str, Any] = {"record": record_on_span(9)}
+    every.update(fields)
+    decision = decide_by(policy, candidate, {"auc": best}, **every)
+    assert decision.reason == reason
+
+
+def record_of(exported_at: float | None) -> pb.ExportRecord:
+    record = pb.ExportRecord(version=6)
+    if exported_at is not None:
+        record.exported_at.FromNanoseconds(int(exported_at * 1e9))
+    return record
+
+
+COOL = compare_policy(larger("auc"), min_seconds_between_exports=100)
+SINCE = "at least 100 seconds must lie between exports"
+
+
+@pytest.mark.parametrize(
+    ("exported_at", "reason", "explanation"),
+    [
+        pytest.param(900.0, R.BETTER, LARGER_AUC, id="long ago"),
+        pytest.param(
+            901.0,
+            R.EXPORTED_RECENTLY,
+            f"the last export (version 6) is dated 99 seconds ago; {SINCE}: {LARGER_AUC}",
+            id="recently",
+        ),
+        pytest.param(
+            1001.0,
+            R.EXPORTED_RECENTLY,
+            f"the last export (version 6) is dated 1 seconds in the future; {SINCE}: {LARGER_AUC}",
+            id="clocks differ a little",
+        ),
+        pytest.param(1100.0, R.BETTER, LARGER_AUC, id="a clock is wrong"),
+        pytest.param(None, R.BETTER, LARGER_AUC, id="unknown"),
+    ],
+)
+def test_time_between_exports(exported_at: float | None, reason: int, explanation: str):
+    decision = decide_by(
+        COOL, {"auc": 0.9}, {"auc": 0.8}, now=1000.0, latest_record=record_of(exported_at)
+    )
+    assert (decision.reason, decision.explanation) == (reason, explanation)
+    assert decision.is_favored
+    assert decision.was_compared
+
+
+@pytest.mark.parametrize(
+    ("policy", "candidate", "best", "fields", "reason"),
+    [
+        pytest.param(COOL, {"auc": 0.7}, {"auc": 0.8}, {}, R.NOT_BETTER, id="not better"),
+        pytest.param(COOL, {"auc": 0.7}, {"auc": NAN}, {}, R.BEST_IS_NAN, id="NaN"),
+        pytest.param(
+            COOL,
+            {"auc": 0.9},
+            {"auc": 0.8},
+            {"serving_problems": ("no variable",)},
+            R.BETTER,
+            id="cannot be served",
+        ),
+        pytest.param(
+            compare_policy(larger("auc"), min_seconds_between_exports=100, force="why"),
+            {"auc": 0.7},
+            {"auc": 0.8},
+            {},
+            R.FORCED,
+            id="force",
+        ),
+        pytest.param(
+            compare_policy(
+                larger("auc"), min_seconds_between_exports=100, guardrails=[at_least("auc", 0.95)]
+            ),
+            {"auc": 0.9},
+            {"auc": 0.8},
+            {},
+            R.GUARDRAIL_FAILED,
+            id="guardrail",
+        ),
+        pytest.param(COOL, {"auc": 0.9}, None, {"is_served": False}, R.FIRST_EXPORT, id="first"),
+    ],
+)
+def test_time_between_exports_and_other_gates(policy, candidate, best, fields, reason):
+    decision = decide_by(
+        policy, candidate, best, now=1000.0, latest_record=record_of(999.0), **fields
+    )
+    assert decision.reason == reason
 
 
 FORCED = compare_policy(

@@ -220,7 +220,7 @@ def test_a_missing_metric_lists_the_existing_ones(result: EvalResult, message: s
             ],
             MetricKey(name="precision", output_name="click"),
             "buy/precision[micro_average], click/precision[top_k=5]",
-            select("sub_key"),
+            select("sub_key (class_id, k or top_k)"),
             id="of a part of a named output",
         ),
         pytest.param(
@@ -244,7 +244,7 @@ def test_a_missing_metric_lists_the_existing_ones(result: EvalResult, message: s
             ],
             MetricKey(name="recall"),
             "recall[micro_average], recall[top_k=3]",
-            select("sub_key and aggregation"),
+            select("sub_key (class_id, k or top_k) and aggregation"),
             id="of a part, or averaged",
         ),
         pytest.param(

@@ -26,6 +26,7 @@ class Forbidden:
     direction: pb.MetricDirection = pb.HIGHER_IS_BETTER
     limits_regression: bool = False
     needs_slices: bool = False
+    needs_intervals: bool = False
 
     @classmethod
     def from_proto(cls, proto: pb.Guardrail) -> "Forbidden":
@@ -43,7 +44,13 @@ class Forbidden:
     def contradicts(self, other: Guardrail) -> str:
         return "a forbidden metric twice" if isinstance(other, Forbidden) else ""
 
-    def check(self, *, candidate: EvalResult, best: EvalResult | None) -> Check:
+    def check(
+        self,
+        *,
+        candidate: EvalResult,
+        best: EvalResult | None,
+        together: EvalResult | None = None,
+    ) -> Check:
         result = GuardrailResult(
             metric=str(self.key),
             direction=self.direction,

@@ -135,6 +135,33 @@ def no_choice(number: int) -> str:
             id="age",
         ),
         pytest.param(
+            compare_policy("my.compare", max_best_age_seconds=9),
+            "compare_policy.max_best_age_seconds must be left out if compare_fn is set (got 9). Use"
+            " metric: the margin is about its value.",
+            id="age of the best and a function",
+        ),
+        pytest.param(
+            pb.ComparePolicy(metric=RULE, old_best_margin=0.5),
+            "compare_policy.old_best_margin must be left out without max_best_age_seconds (got"
+            " 0.5). Set both: the margin is for an old best.",
+            id="margin without an age",
+        ),
+        pytest.param(
+            pb.ComparePolicy(metric=RULE, max_best_age_seconds=9, old_best_margin=NAN),
+            no_size("old_best_margin", "nan"),
+            id="margin",
+        ),
+        pytest.param(
+            pb.ComparePolicy(metric=RULE, max_best_age_seconds=-1),
+            no_size("max_best_age_seconds", "-1"),
+            id="age of the best",
+        ),
+        pytest.param(
+            pb.ComparePolicy(metric=RULE, min_seconds_between_exports=-1),
+            no_size("min_seconds_between_exports", "-1"),
+            id="interval",
+        ),
+        pytest.param(
             pb.ComparePolicy(metric=RULE, force=" "),
             no_reason(" "),
             id="force",
@@ -179,7 +206,7 @@ def no_choice(number: int) -> str:
         pytest.param(
             pb.ComparePolicy(on_unknown_best=pb.ComparePolicy.KEEP),
             "compare_policy must have a rule (got none). Set metric or compare_fn, or leave out"
-            " compare_policy for a smaller 'loss'.",
+            " compare_policy for the default rule.",
             id="no rule",
         ),
     ],
@@ -198,6 +225,8 @@ def test_a_policy_keeps_all_fields():
             force="why",
             min_example_count=3,
             max_best_evaluation_age_seconds=4,
+            min_seconds_between_exports=5,
+            allow_older_data=True,
             guardrails=[at_least("auc", 0.1)],
         ),
         lambda _: smaller_loss,
@@ -208,6 +237,8 @@ def test_a_policy_keeps_all_fields():
     )
     assert (policy.allow_signature_change, policy.force) == (True, "why")
     assert (policy.min_example_count, policy.max_best_evaluation_age_seconds) == (3, 4)
+    assert policy.min_seconds_between_exports == 5
+    assert policy.allow_older_data
     assert policy.guardrails == (
         MetricLimit(key=MetricKey(name="auc"), direction=pb.HIGHER_IS_BETTER, bound=0.1),
     )

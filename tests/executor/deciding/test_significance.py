@@ -1,3 +1,4 @@
+import math
 import re
 from typing import Any
 
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.errors import about
 from tests.executor.deciding.decided import NAN, SIGNIFICANT, R, decide_by, evaluation, interval
+from tfx_best_exporter.executor.deciding import significance
 from tfx_best_exporter.executor.deciding.eval_result import MetricValue
 from tfx_best_exporter.executor.deciding.significance import MissingIntervalError
 from tfx_best_exporter.executor.policies import compare_policy, larger, smaller
@@ -216,3 +218,16 @@ def test_a_smaller_alpha_never_lets_more_pass(
     strict = decide_by(compare_policy(larger("auc", alpha=alpha / 2)), candidate, best)
     lenient = decide_by(compare_policy(larger("auc", alpha=alpha)), candidate, best)
     assert lenient.is_export or not strict.is_export
+
+
+class TestChanceNoBetter:
+    @pytest.mark.parametrize("degrees_of_freedom", [3.5, 19, math.inf])
+    @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
+    def test_is_alpha_where_the_lower_bound_is_required(self, degrees_of_freedom, alpha):
+        excess = -significance.lower_bound_of(0.0, 0.01, degrees_of_freedom, alpha)
+        found = significance.chance_no_better(excess, 0.01, degrees_of_freedom)
+        assert found == pytest.approx(alpha)
+
+    @pytest.mark.parametrize(("excess", "expected"), [(0.1, 0.0), (0.0, 1.0), (-0.1, 1.0)])
+    def test_is_certain_without_noise(self, excess, expected):
+        assert significance.chance_no_better(excess, 0.0, 19) == expected

@@ -68,6 +68,41 @@ def test_values_that_are_not_finite(tmp_path: Path, value: float):
     assert dict(result) == pytest.approx({"loss": value, "epoch_loss": value}, nan_ok=True)
 
 
+def test_files_of_keras(tmp_path: Path):
+    write_v2(tmp_path / "train", (1, {"epoch_loss": 9.0}))
+    write_v2(
+        tmp_path / "validation", (0, {"epoch_loss": 3.0}), (1, {"epoch_loss": 2.0, "epoch_": 1.0})
+    )
+    [name] = [path.name for path in (tmp_path / "validation").iterdir()]
+    result = event_files.from_event_files(tmp_path, "eval/*.tfevents.*")
+    assert dict(result) == {"epoch_loss": 2.0, "loss": 2.0, "epoch_": 1.0}
+    [warning] = result.warnings
+    assert warning == (
+        "eval/*.tfevents.* matches no file, so the metrics are those of Keras in"
+        f" validation/{name}: loss is epoch_loss. Set event_file_pattern to"
+        " 'validation/*.tfevents.*' if this is right"
+    )
+    # The author's own pattern needs no warning, and matches nothing else.
+    own = event_files.from_event_files(tmp_path, "validation/*.tfevents.*")
+    assert (dict(own), own.warnings) == (dict(result), ())
+    with pytest.raises(ValueError, match="must match an event file"):
+        event_files.from_event_files(tmp_path, "evaluation/*.tfevents.*")
+
+
+def test_the_predecessor_s_files_come_first(tmp_path: Path):
+    write_v2(tmp_path / "eval", (1, {"loss": 1.0}))
+    write_v2(tmp_path / "validation", (1, {"epoch_loss": 2.0}))
+    result = event_files.from_event_files(tmp_path, "eval/*.tfevents.*")
+    assert (dict(result), result.warnings) == ({"loss": 1.0}, ())
+
+
+def test_a_tag_of_the_metric_s_own_name_counts(tmp_path: Path):
+    write_v2(tmp_path / "validation", (1, {"epoch_loss": 2.0, "loss": 1.0}))
+    result = event_files.from_event_files(tmp_path, "eval/*.tfevents.*")
+    assert dict(result) == {"epoch_loss": 2.0, "loss": 1.0}
+    assert "is epoch_loss" not in result.warnings[0]
+
+
 def test_the_last_value_has_the_largest_step(tmp_path: Path):
     # A restart from an earlier checkpoint leaves newer files with smaller steps.
     write_v1(tmp_path / "eval", (30, {"loss": 3.0}), suffix=".a")

@@ -635,10 +635,15 @@ def test_an_evaluation_elsewhere(tmp_path: Path, evaluations: Evaluations, folde
     "message", messages_of(tfma_pb2.DESCRIPTOR), ids=lambda message: message.full_name
 )
 def test_messages_are_those_of_tfma(message: Any):
-    from tensorflow_model_analysis.proto import config_pb2, metrics_for_slice_pb2
+    from tensorflow_model_analysis.proto import (
+        config_pb2,
+        metrics_for_slice_pb2,
+        validation_result_pb2,
+    )
 
     name = message.full_name.removeprefix("tfx_best_exporter.tfma.")
-    theirs = the_message(name, [metrics_for_slice_pb2.DESCRIPTOR, config_pb2.DESCRIPTOR])
+    files = (metrics_for_slice_pb2, config_pb2, validation_result_pb2)
+    theirs = the_message(name, [each.DESCRIPTOR for each in files])
     for field in message.fields:
         their_field = theirs.fields_by_name[field.name]
         number, kind, message_name, *rest = shape_of(their_field)

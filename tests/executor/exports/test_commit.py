@@ -1,6 +1,7 @@
 import contextlib
 import itertools
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -323,6 +324,20 @@ def test_a_disk_that_fails_leaves_nothing_in_sight(base_path: Path, model_path: 
     assert read_files(base_path) == {}
 
 
+def test_a_version_of_another_writer_is_not_taken_back(base_path: Path, model_path: Path):
+    """Without a working lock, another exporter may sweep staging and publish the same number."""
+    disk = LocalStorage()
+
+    def sweep_and_publish() -> None:
+        for path in (base_path / ".best_exporter" / "staging").iterdir():
+            shutil.rmtree(path)
+        write_files(base_path / "5", {"saved_model.pb": b"theirs"})
+
+    with pytest.raises(FileNotFoundError):
+        rename_commit(disk, base_path).publish(5, files_of(model_path), CONTENTS, sweep_and_publish)
+    assert in_sight(base_path) == {"5": {"saved_model.pb": b"theirs"}}
+
+
 def test_a_rename_that_fails_leaves_nothing_in_sight(
     base_path: Path, model_path: Path, other_file_system: Path
 ):
@@ -520,7 +535,8 @@ def test_what_is_listed_must_be_what_was_written(
         " assets/strange, assets/words.txt, fingerprint.pb. Nothing was published. Run again, and"
         " check whether another program writes to it."
     )
-    assert read_files(base_path) == {}
+    # A file that another program has written to the same number is not removed.
+    assert read_files(base_path) == {"5/assets/strange": b""}
 
 
 def test_a_claim_keeps_a_version(

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -591,6 +592,69 @@ def test_only_files_that_the_tombstone_names_are_removed(tmp_path: Path, model_p
     assert "files" not in tombstone
     assert recover(base) == ()
     assert read_files(export_path) == theirs
+
+
+def restore(path: Path, files: dict[str, bytes]) -> None:
+    """Writes files as a person does, a minute later than everything else."""
+    write_files(path, files)
+    later = time.time() + 60
+    for name in files:
+        os.utime(path / name, (later, later))
+
+
+@pytest.mark.parametrize("is_all_gone", [False, True], ids=["some files are left", "none is left"])
+def test_files_that_a_person_restores_after_an_interrupted_retirement_are_kept(
+    tmp_path: Path, model_path: Path, is_all_gone: bool
+):
+    base = interrupted_retirement(Bucket(tmp_path), model_path)
+    export_path = tmp_path / "base" / "5"
+    left = {*read_files(export_path)}
+    if is_all_gone:
+        shutil.rmtree(export_path)
+    # A person copies the files back, and the run begins in the middle of it.
+    restored = {path: content for path, content in FILES.items() if path.startswith("variables/")}
+    restore(export_path, restored)
+    assert recover(base) == ("kept the files of version 5, which a person is restoring",)
+    assert read_files(export_path) == restored
+    assert is_all_gone or left - {*restored}
+    restore(export_path, FILES)
+    assert recover(base) == ()
+    assert read_files(export_path) == FILES
+    assert base.restored_versions() == {5}
+
+
+@pytest.mark.parametrize(
+    ("is_disk", "is_moved"),
+    [(True, False), (True, True), (False, False)],
+    ids=["copied on a disk", "moved on a disk", "copied in a store"],
+)
+def test_a_version_that_a_person_restores_after_an_interrupted_retirement_is_kept(
+    tmp_path: Path, model_path: Path, is_disk: bool, is_moved: bool
+):
+    location = location_of(tmp_path / "base") if is_disk else Bucket(tmp_path).location("base")
+    base = ExportDirectory(location)
+    for version in (5, 6):
+        publish(base, version, model_path)
+    kept = read_files(tmp_path / "base" / "5")
+    write_files(tmp_path / "backup", kept)
+    time.sleep(0.05)
+    retire(base, base.exports()[0], why="too old", now=0)
+    # The run died after it had removed the version, and before it had noted that.
+    path = tmp_path / "base/.best_exporter/retired/5.json"
+    tombstone = json.loads(path.read_bytes())
+    del tombstone["files_deleted"]
+    path.write_text(json.dumps({**tombstone, "files": sorted(kept)}))
+    assert recover(base) == ()
+    if is_moved:
+        time.sleep(0.05)
+        # Only the directory has a new time.
+        (tmp_path / "backup").rename(tmp_path / "base" / "5")
+    else:
+        restore(tmp_path / "base" / "5", kept)
+    assert recover(base) == ("kept version 5, which was retired and which a person has restored",)
+    assert read_files(tmp_path / "base" / "5") == kept
+    assert base.restored_versions() == {5}
+    assert recover(base) == ()
 
 
 @pytest.mark.parametrize(

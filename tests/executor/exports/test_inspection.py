@@ -63,6 +63,15 @@ def another_marker(version: Path) -> None:
     (version / "saved_model.pbtxt").write_text('meta_graphs { meta_info_def { tags: "serve" } }')
 
 
+def in_chunks(version: Path) -> None:
+    (version / "saved_model.pb").rename(version / "saved_model.cpb")
+
+
+def text_next_to_chunks(version: Path) -> None:
+    another_marker(version)
+    (version / "saved_model.cpb").write_bytes(b"x")
+
+
 def unchanged(_version: Path) -> None:
     pass
 
@@ -115,6 +124,21 @@ DIFFERS = "it differs from its record: "
         pytest.param(record_directory, Status.FOREIGN, "", id="the record is a directory"),
         pytest.param(record_fifo, Status.FOREIGN, "", id="the record is a FIFO"),
         pytest.param(record_link, Status.FOREIGN, "", id="the record is a dangling link"),
+        pytest.param(
+            in_chunks,
+            Status.UNKNOWN,
+            "only TensorFlow can read saved_model.cpb",
+            id="a graph in chunks",
+        ),
+        pytest.param(
+            text_next_to_chunks,
+            Status.UNKNOWN,
+            "only TensorFlow can read saved_model.cpb",
+            id="a graph as text and in chunks",
+        ),
+        pytest.param(
+            overwritten("saved_model.cpb", b"x"), Status.OURS, "", id="chunks next to the graph"
+        ),
         pytest.param(
             without("saved_model.pb"),
             Status.BROKEN,
@@ -199,6 +223,43 @@ def changing(*changed_at: float, entries_changed_at: float | None = None) -> Tre
 )
 def test_somebody_is_copying(tree: Tree, is_changing: bool):
     assert inspection.is_being_copied(tree, DAY) == is_changing
+
+
+@pytest.mark.parametrize("seconds", [0.0, 599.0, 601.0])
+@pytest.mark.parametrize("days", [0, 2], ids=["new", "of the day before yesterday"])
+def test_a_version_that_a_person_overwrites_is_unfinished(
+    tmp_path: Path, seconds: float, days: int
+):
+    """The promise: a candidate is not compared with the version before it meanwhile."""
+
+    class Later(LocalStorage):
+        """A disk on which the version was complete some days ago."""
+
+        def tree(self, path: str) -> Tree:
+            tree = super().tree(path)
+            files = {
+                name: FileStatus(
+                    size=status.size,
+                    changed_at=status.changed_at - (0 if name == DATA else days * DAY),
+                    stamp=status.stamp,
+                )
+                for name, status in tree.files.items()
+            }
+            return Tree(files=files, changed_at=tree.changed_at)
+
+        def now(self, lock_path: str, *, is_locked: bool) -> float:
+            return super().now(lock_path, is_locked=is_locked) + seconds
+
+    base = ExportDirectory(Location(Later(), str(tmp_path / "base")))
+    export = publish(base, 5, tmp_path / "model")
+    # The times of new files are trusted after a tick of the kernel's clock.
+    time.sleep(0.06)
+    with base.lock():
+        assert base.inspect(export).status is Status.OURS
+    (tmp_path / "base" / "5" / DATA).write_bytes(b"x")
+    is_unfinished = seconds < 600
+    found = base.inspect(export)
+    assert found.status is (Status.UNFINISHED if is_unfinished else Status.BROKEN)
 
 
 @pytest.mark.parametrize(

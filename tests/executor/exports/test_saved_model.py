@@ -252,6 +252,12 @@ def test_shards_of_an_earlier_save_do_no_harm(tmp_path: Path, write_model: Write
             id="TensorFlow Lite",
         ),
         pytest.param(
+            "saved_model.cpb",
+            "'saved_model.cpb' is a SavedModel in chunks",
+            "Save the model without experimental_image_format in tf.saved_model.SaveOptions.",
+            id="chunks",
+        ),
+        pytest.param(
             "model.pkl",
             "'model.pkl' is a Python pickle",
             "TensorFlow Serving loads only SavedModels. Save the model as one, for example with"

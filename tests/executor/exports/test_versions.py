@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from tfx_best_exporter.executor.exports import versions
+from tfx_best_exporter.executor.exports.links import targets_in
 from tfx_best_exporter.executor.exports.versions import (
     Export,
     Inspection,
@@ -112,8 +113,8 @@ def test_versions_that_a_link_leads_to(tmp_path: Path, base: Location):
     (tmp_path / "base" / "12").symlink_to("10")
     (tmp_path / "base" / "13").symlink_to("nowhere")
     exports = versions.listing_of(base.children(), base).exports
-    assert versions.linked_versions(exports) == {5, 6}
-    assert versions.linked_versions(exports[:4]) == frozenset()
+    assert versions.linked_versions(exports, targets_in(base)) == {5, 6}
+    assert versions.linked_versions(exports, ()) == frozenset()
     (tmp_path / "base" / "14").symlink_to(tmp_path)
     exports = versions.listing_of(base.children(), base).exports
-    assert versions.linked_versions(exports) == {5, 6, 7, 8}
+    assert versions.linked_versions(exports, targets_in(base)) == {5, 6, 7, 8}

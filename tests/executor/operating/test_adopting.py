@@ -75,12 +75,22 @@ def test_says_that_a_model_server_cannot_run_it(desk: Desk) -> None:
 def test_refuses_a_version_with_a_record(desk: Desk) -> None:
     with pytest.raises(OperationError, match=r"^version must be one without a record \(got 9,"):
         adopt(desk.exports, None, EVALUATION, **WHO)
-    desk.put("8/assets/words.txt", b"edited")
-    with pytest.raises(OperationError, match="which does not fit its files: it differs"):
-        adopt(desk.exports, 8, EVALUATION, **WHO)
-    desk.put(f"7/{RECORD_PATH}", b"{")
-    with pytest.raises(OperationError, match=r"^version must be one without a record \(got 7,"):
-        adopt(desk.exports, 7, EVALUATION, **WHO)
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [("8/assets/words.txt", b"edited"), (f"8/{RECORD_PATH}", b"{")],
+    ids=["edited", "damaged"],
+)
+def test_replaces_a_record_that_does_not_fit(desk: Desk, path: str, content: bytes) -> None:
+    desk.put(path, content)
+    change = adopt(desk.exports, 8, EVALUATION, **WHO)
+    assert change.sentences[1] == (
+        "the earlier record of version 8, which did not fit its files, is replaced"
+    )
+    (export,) = (each for each in desk.exports.exports() if each.version == 8)
+    assert desk.exports.inspect(export).status is Status.OURS
+    assert desk.exports.record(export).adoption.operator == "ann"
 
 
 def test_refuses_what_cannot_be_loaded(desk: Desk) -> None:

@@ -52,6 +52,7 @@ def _evaluation(place: int, auc: float, examples: float) -> pb.Evaluation:
             examples_uri=f"/pipelines/penguin/CsvExampleGen/examples/{place - 6}",
             splits=["eval"],
             eval_config_digest=CONFIG_DIGEST,
+            span=place,
         ),
     )
     evaluation.metrics.add(key=AUC, value=auc)

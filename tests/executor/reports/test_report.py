@@ -59,6 +59,9 @@ VERDICTS = {
     "ON_HOLD": "Not exported: an operator holds exports to this base directory",
     "REJECTED": "Not exported: an operator has rejected this model",
     "AWAITING_APPROVAL": "Not exported: staged until a person approves it",
+    "BEST_TOO_OLD": "Exported: the best is too old, and the candidate is not much worse",
+    "OLDER_DATA": "Not exported: the best was evaluated on newer data",
+    "EXPORTED_RECENTLY": "Not exported: the last export was too short a time ago",
 }
 
 
@@ -155,7 +158,8 @@ def test_facts():
         "Pipeline penguin Run 2026-11-22T06:38:39.000000 Decided 2026-11-22 06:40:12 UTC"
     )
     assert page.one("dl", class_="facts").text == (
-        f"Served now version {EXPORTED} Served before version {SERVED}"
+        f"Served now version {EXPORTED} exported 2026-11-22 06:40:12 UTC"
+        f" Served before version {SERVED} exported 2026-11-22 07:18:29 UTC"
         " Compared on the same data one evaluation of both models"
         " Candidate evaluated on 10,000 examples"
     )
@@ -175,6 +179,7 @@ SECTIONS: dict[str, D] = {
     "Metrics": D(comparisons=[pb.MetricComparison(metric="auc", candidate=0.9)]),
     "Guardrails": D(guardrails=[pb.GuardrailResult(metric="auc", holds=True)]),
     "Slices": D(slices=[pb.SliceChange(metric="auc", improvement=0.1)]),
+    "Thresholds": D(failed_thresholds=[pb.FailedThreshold(explanation="auc 0.5 is too small")]),
     "Signatures": D(signature_changes=["input 'x' is gone"]),
     "History": D(history=[pb.HistoryEntry(version=7)]),
     "Retired and kept": D(kept=[D.Kept(version=7, why="the best")]),
@@ -232,6 +237,48 @@ def test_metrics_beside_each_other():
         ],
         ["loss lower is better", "", "0.182", "0.214", "better by 0.032 required: more than 0"],
     ]
+
+
+def evaluation_of(**values: float) -> pb.Evaluation:
+    evaluation = pb.Evaluation(example_count=100)
+    for name, value in values.items():
+        key = pb.MetricKey(name=name.removeprefix("click_"))
+        key.output_name = "click" if name.startswith("click_") else ""
+        evaluation.metrics.add(key=key, value=value)
+    return evaluation
+
+
+def test_metrics_that_the_rule_does_not_compare():
+    decision = D(
+        candidate_evaluation=evaluation_of(
+            auc=0.9, mine=7.0, click_loss=0.2, example_count=100, new=1
+        ),
+        best=D.Best(evaluation=evaluation_of(auc=0.8, mine=6.0, click_loss=0.1, gone=2.0)),
+    )
+    decision.candidate_evaluation.metrics[0].lower_bound = 0.85
+    decision.candidate_evaluation.metrics[0].upper_bound = 0.95
+    decision.comparisons.add(
+        metric="mine", direction=pb.HIGHER_IS_BETTER, candidate=7, best=6, improvement=1, required=0
+    )
+    rows = [[cell for cell in row if cell] for row in section_of(decision, "Metrics").rows]
+    assert rows == [
+        ["mine higher is better", "7", "6", "better by 1 required: more than 0"],
+        ["auc higher is better", "0.9 0.85 to 0.95", "0.8", "better by 0.1"],
+        ["click/loss lower is better", "0.2", "0.1", "worse by 0.1"],
+        ["gone", "none", "2", "not computed"],
+        ["new", "1", "none", "not computed"],
+    ]
+
+
+def test_metrics_of_a_candidate_that_is_not_compared():
+    section = section_of(D(candidate_evaluation=evaluation_of(auc=0.5)), "Metrics")
+    assert section.rows == [["auc", "0.5"]]
+
+
+def test_a_served_version_whose_time_is_not_known():
+    for history in ((), (pb.HistoryEntry(version=6),), (pb.HistoryEntry(version=7),)):
+        decision = D(best=D.Best(version=7), history=history)
+        assert page_of(decision).one("dl", class_="facts").text == "Served now version 7"
 
 
 def percent(element: Element, name: str) -> float:
@@ -956,6 +1003,7 @@ def test_provenance():
             f"{pipelines}/CsvExampleGen/examples/1",
         ],
         ["Splits", "eval", "eval"],
+        ["Span", "15", "7"],
         ["Examples", "10,000", "10,000"],
         ["Eval config", decisions.CONFIG_DIGEST, decisions.CONFIG_DIGEST],
         ["Directory", "none", f"/serving/penguin/{SERVED}"],

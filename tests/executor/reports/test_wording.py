@@ -251,12 +251,25 @@ COMMON = [
                 on_unknown_best=pb.ComparePolicy.FAIL,
                 comparability=pb.ComparePolicy.ANY,
                 max_best_evaluation_age_seconds=90,
+                min_seconds_between_exports=7200,
+                allow_older_data=True,
+                max_best_age_seconds=7776000,
+                old_best_margin=0.005,
             ),
             [
                 ("Same data", "Not required."),
                 ("Unknown best", "The run fails."),
                 ("Signatures", "A change that breaks clients of the best is not allowed."),
                 ("Age", "The best's recorded evaluation is at most 90 seconds old."),
+                (
+                    "Old best",
+                    (
+                        "A best that is more than 90 days old is replaced by a candidate that is"
+                        " not worse by more than 0.005."
+                    ),
+                ),
+                ("Older data", "The candidate's data may be older than the best's."),
+                ("Interval", "At least 2 hours between two exports."),
             ],
             id="other values",
         ),

@@ -1,6 +1,7 @@
 """Retirement in a run: a version that a person changed, copied or linked is never deleted."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,6 +156,22 @@ def test_a_changed_export_counts_for_no_cap(disk: LaterDisk, exports: Path, chan
         assert CHANGED in why_kept(decision)[version]
 
 
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        pytest.param(remove("assets/words.txt"), [1003, 1004, BEST], id="a file is missing"),
+        pytest.param(overwrite(DATA, b"longer data"), [1003, 1004, BEST], id="another size"),
+        pytest.param(overwrite(DATA, b"DATA"), [1004, BEST], id="the same size"),
+    ],
+)
+def test_a_changed_export_among_the_latest(
+    disk: LaterDisk, exports: Path, change: Callable[[Path], object], kept: list[int]
+):
+    change(exports / "1004")
+    decision = exporter_of(disk, exports, retention_policy(keep_latest=2)).retire()
+    assert sorted(why_kept(decision)) == kept
+
+
 @pytest.mark.parametrize("content", [b"{", b"", b"[]"], ids=["damaged", "empty", "another"])
 def test_an_export_whose_record_cannot_be_read_is_kept(
     disk: LaterDisk, exports: Path, content: bytes
@@ -205,6 +222,50 @@ def test_a_version_that_a_link_leads_to_is_kept(
     assert path.is_dir()
     if target:
         assert kept[1002] == ["a link leads to it"]
+
+
+@pytest.mark.parametrize("name", ["stable", "latest", "-1", "1e3"])
+@pytest.mark.parametrize("target", ["1002", "1002/saved_model.pb"], ids=["to it", "below it"])
+def test_a_version_that_a_link_of_any_name_leads_to_is_kept(
+    disk: LaterDisk, exports: Path, name: str, target: str
+):
+    (exports / name).symlink_to(target)
+    decision = exporter_of(disk, exports, LATEST).retire()
+    assert retired(decision) == [1000, 1001, 1003, 1004]
+    assert why_kept(decision)[1002] == ["a link leads to it"]
+
+
+@pytest.mark.parametrize("version", [999, 2000], ids=["an older version", "the best"])
+@pytest.mark.parametrize("path", ["variables", DATA], ids=["directory", "file"])
+def test_a_version_whose_files_another_version_links_to_is_kept(
+    disk: LaterDisk, exports: Path, version: int, path: str
+):
+    files = read_files(exports / "1002")
+    linking_path = write_files(exports / str(version), {**FILES, DATA: files[DATA]})
+    if path == DATA:
+        (linking_path / DATA).unlink()
+    else:
+        shutil.rmtree(linking_path / path)
+    (linking_path / path).symlink_to(exports / "1002" / path)
+    left = read_files(linking_path)
+    decision = exporter_of(disk, exports, LATEST).retire()
+    assert why_kept(decision)[1002] == ["a link leads to it"]
+    assert {1000, 1001, 1003, 1004} <= {*retired(decision)}
+    assert read_files(linking_path) == left
+    assert (linking_path / DATA).read_bytes() == files[DATA]
+
+
+@pytest.mark.parametrize("linking", [1001, 1003], ids=["an older export", "a newer export"])
+def test_a_version_whose_files_a_changed_export_links_to_is_kept(
+    disk: LaterDisk, exports: Path, linking: int
+):
+    """The policy keeps neither, and only reading the files shows that one was changed."""
+    (exports / str(linking) / DATA).write_bytes(b"DATA")
+    (exports / str(linking) / "other").symlink_to("../1002/saved_model.pb")
+    decision = exporter_of(disk, exports, LATEST).retire()
+    assert why_kept(decision)[linking] == [CHANGED]
+    assert why_kept(decision)[1002] == ["a link leads to it"]
+    assert retired(decision) == [each for each in (1000, 1001, 1003, 1004) if each != linking]
 
 
 @pytest.mark.parametrize("kind", ["directory", "link", "file"])

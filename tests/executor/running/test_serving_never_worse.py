@@ -13,13 +13,16 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from tests.executor.bucket import Bucket
 from tests.executor.plain import FILES, read_files, write_files
 from tests.faults import reader
 from tests.faults.storages import Step, SteppedStorage
@@ -45,7 +48,8 @@ class Killed(BaseException):
 class ShiftedDisk(LocalStorage):
     """A disk with a clock that jumps ahead by an hour."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.jumps: list[float] = []
 
     def jump(self) -> None:
@@ -70,6 +74,23 @@ class ShiftedDisk(LocalStorage):
         )
 
 
+class ShiftedBucket(ShiftedDisk, Bucket):
+    """An object store with such a clock: no renames, no links, no times of directories."""
+
+    # Threads make no two runs equal.
+    connections = 1
+    small_file_connections = 1
+
+    def __init__(self, directory: Path) -> None:
+        ShiftedDisk.__init__(self, directory)
+        jumps = self.jumps
+        Bucket.__init__(self, directory)
+        self.jumps = jumps
+
+    def tree(self, path: str) -> Tree:
+        return Tree(files=super().tree(path).files)
+
+
 def model_files(number: int, loss: int) -> dict[str, bytes]:
     """Returns the files of a model; each number makes other content of the same size."""
     return {**FILES, DATA: loss.to_bytes(2, "big") + number.to_bytes(2, "big")}
@@ -82,11 +103,13 @@ def loss_of(files: dict[str, bytes]) -> int:
 class Serving(RuleBasedStateMachine):
     """A base directory on a disk."""
 
+    storage: ClassVar[type[ShiftedDisk]] = ShiftedDisk
+
     def __init__(self) -> None:
         super().__init__()
         self.directory = Path(tempfile.mkdtemp(prefix="serving-"))
         self.base_path = self.directory / "base"
-        self.disk = ShiftedDisk()
+        self.disk = self.storage(self.directory)
         self.number = 0
         self.seconds = 1_700_000_000
         self.published: dict[str, dict[str, bytes]] = {}
@@ -102,11 +125,18 @@ class Serving(RuleBasedStateMachine):
 
     # --- runs -------------------------------------------------------------------------------------
 
-    def exporter(self, kill_at: int | None, keep: int, on_unknown_best: str) -> ModelExporter:
+    def exporter(
+        self,
+        kill_at: int | None,
+        keep: int,
+        on_unknown_best: str = "KEEP",
+        meanwhile: Callable[[Step], None] = lambda step: None,
+    ) -> ModelExporter:
         is_dead = False
 
         def die(step: Step) -> None:
             nonlocal is_dead
+            meanwhile(step)
             is_dead = is_dead or step.number == kill_at
             if is_dead and step.name != "unlock":
                 raise Killed
@@ -149,6 +179,10 @@ class Serving(RuleBasedStateMachine):
             assert (self.base_path / name).read_bytes() == content, (name, decision)
         for path, files in linked.items():
             assert read_files(path.resolve()) == files, (path, decision)
+        self.remember()
+
+    def remember(self) -> None:
+        """Keeps the files of each version, which a person may restore later."""
         for version in self.numbers():
             files = read_files(self.base_path / version)
             if version not in self.published and version not in self.pending:
@@ -166,6 +200,35 @@ class Serving(RuleBasedStateMachine):
         files, loss = self.new_model(step)
         self.candidate = write_files(self.directory / f"model-{self.number}", files), loss
         self.run("export", None, keep, "EXPORT")
+
+    @rule(step=STEPS, by_hand=STEPS, at=st.integers(0, 12), keep=st.integers(1, 3))
+    def export_while_a_person_copies(self, step: int, by_hand: int, at: int, keep: int) -> None:
+        """A person copies a whole version while a run decides and uploads."""
+        files, loss = self.new_model(step)
+        path = write_files(self.directory / f"model-{self.number}", files)
+        copied, _ = self.new_model(by_hand)
+        uploads = 0
+
+        def copy(step: Step) -> None:
+            nonlocal uploads
+            # No check can see what happens between it and the commit.
+            is_upload = step.name in ("upload", "copy") and not step.path.endswith("saved_model.pb")
+            uploads += is_upload
+            if is_upload and uploads == at + 1:
+                name = str(self.largest() + 1)
+                self.pending.pop(name, None)
+                for file, content in copied.items():
+                    self.write(f"{name}/{file}", content)
+
+        exporter = self.exporter(None, keep, meanwhile=copy)
+        decision = exporter.run(path, {"loss": float(loss)})
+        if uploads > at:
+            served = reader.served_files(self.base_path)
+            assert served is not None, decision
+            assert served[DATA] == copied[DATA], decision
+            assert not decision.exported, decision
+        else:
+            self.remember()
 
     @rule(keep=st.integers(1, 3))
     def run_again(self, keep: int) -> None:
@@ -264,6 +327,7 @@ class Serving(RuleBasedStateMachine):
         self.write(f"{real_name}/{DATA}", self.new_model(step)[0][DATA])
         self.claim(real_name)
 
+    @precondition(lambda self: self.disk.has_atomic_rename)
     @rule(choice=CHOICES, by=st.integers(1, 3))
     def link(self, choice: int, by: int) -> None:
         target = self.chosen(choice, self.numbers())
@@ -304,12 +368,26 @@ class Serving(RuleBasedStateMachine):
         self.copied.clear()
 
 
+class ServingFromStore(Serving):
+    """A base directory in an object store."""
+
+    storage = ShiftedBucket
+
+
+def settings_of(max_examples: int) -> hypothesis.settings:
+    return hypothesis.settings(
+        max_examples=max_examples,
+        stateful_step_count=30,
+        deadline=None,
+        derandomize=True,
+        # Minutes of shrinking make no failure clearer.
+        phases=[hypothesis.Phase.generate],
+    )
+
+
 TestServing = pytest.mark.filterwarnings("ignore:Exception ignored")(Serving.TestCase)
-TestServing.settings = hypothesis.settings(
-    max_examples=150,
-    stateful_step_count=30,
-    deadline=None,
-    derandomize=True,
-    # Minutes of shrinking make no failure clearer.
-    phases=[hypothesis.Phase.generate],
+TestServing.settings = settings_of(120)
+TestServingFromStore = pytest.mark.filterwarnings("ignore:Exception ignored")(
+    ServingFromStore.TestCase
 )
+TestServingFromStore.settings = settings_of(40)

@@ -93,9 +93,10 @@ def test_a_base_directory_that_only_its_owner_can_read(
     tmp_path.chmod(mode)
     with collected() as problems:
         warn_if_unreadable(tmp_path, is_new=is_new)
+    which = "the directory and on the parents that this run made" if is_new else "the directory"
     text = (
         f"only its owner can read the base directory {tmp_path}, {warning}. A model server of"
-        " another user cannot load the export. Run chmod g+rx or chmod o+rx on the directory, or"
+        f" another user cannot load the export. Run chmod -R g+rX or chmod -R o+rX on {which}, or"
         " run the model server as the same user."
     )
     assert [*problems.values()] == ([text] if warning else [])

@@ -1,0 +1,68 @@
+"""The conditions under which a pipeline runs a component."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfx import types
+from tfx.dsl.context_managers import dsl_context_registry
+from tfx.dsl.experimental.conditionals import conditional
+from tfx.proto.orchestration import placeholder_pb2
+from tfx.types import channel_utils, standard_artifacts
+
+from tfx_best_exporter.executor import keys
+
+_BLESSINGS = (
+    standard_artifacts.ModelBlessing.TYPE_NAME,
+    standard_artifacts.InfraBlessing.TYPE_NAME,
+)
+_AND = placeholder_pb2.BinaryLogicalOperator.Operation.AND
+_EQUAL = placeholder_pb2.ComparisonOperator.Operation.EQUAL
+
+
+def is_gated_by_blessing() -> bool:
+    """Returns True if a node that is made now runs only if a blessing says yes.
+
+    That is the case in a block `with Cond(blessing.future()[0].custom_property("blessed") == 1)`,
+    as in TFX's own pipelines.
+    """
+    return any(
+        _requires_blessing(_encoded(context.predicate))
+        for context in dsl_context_registry.get().active_contexts
+        if isinstance(context, conditional.CondContext)
+    )
+
+
+def _encoded(predicate: Any) -> placeholder_pb2.PlaceholderExpression:
+    """Returns a predicate as TFX stores it, with the types of channels as their keys."""
+    return channel_utils.encode_placeholder_with_channels(predicate, _type_name_of)
+
+
+def _type_name_of(channel: types.BaseChannel) -> str:
+    return channel.type_name or ""
+
+
+def _requires_blessing(expression: placeholder_pb2.PlaceholderExpression) -> bool:
+    operator = expression.operator
+    if operator.HasField("binary_logical_op"):
+        both = operator.binary_logical_op
+        return both.op == _AND and (_requires_blessing(both.lhs) or _requires_blessing(both.rhs))
+    if not operator.HasField("compare_op") or operator.compare_op.op != _EQUAL:
+        return False
+    sides = (operator.compare_op.lhs, operator.compare_op.rhs)
+    return any(_is_blessed(one) and _is_one(other) for one, other in (sides, sides[::-1]))
+
+
+def _is_blessed(expression: placeholder_pb2.PlaceholderExpression) -> bool:
+    """Returns True for the custom property `blessed` of a blessing."""
+    name = expression.operator.artifact_property_op
+    artifact = name.expression.operator.index_op.expression.placeholder
+    return (
+        name.is_custom_property
+        and name.property_key == keys.BLESSED_PROPERTY
+        and artifact.key in _BLESSINGS
+    )
+
+
+def _is_one(expression: placeholder_pb2.PlaceholderExpression) -> bool:
+    return expression.value.HasField("int_value") and expression.value.int_value == 1

@@ -1,0 +1,111 @@
+"""The gates of a decision that depend on the time."""
+
+from __future__ import annotations
+
+from tfx_best_exporter.executor.deciding import numbers
+from tfx_best_exporter.executor.deciding.models import Decision
+from tfx_best_exporter.executor.deciding.rules import Outcome
+from tfx_best_exporter.executor.deciding.situation import Situation
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+
+def older_data(situation: Situation) -> Decision | None:
+    """Keeps a best that was evaluated on a newer span than the candidate."""
+    # A backfill trains and evaluates on old data. The best may be worse on these data, and better
+    # on the data that its clients send now.
+    best, policy = situation.best, situation.policy
+    span = situation.candidate.eval_result.data.span
+    if best is None or best.record is None or policy.force or policy.allow_older_data:
+        return None
+    # The best may have been evaluated again on the candidate's data; its record has its own.
+    recorded = best.record.evaluation.data
+    if span is None or not recorded.HasField("span") or span >= recorded.span:
+        return None
+    return situation.decision(
+        pb.ExportDecision.OLDER_DATA,
+        f"the candidate was evaluated on span {span}, and the best (version {best.version}) on the"
+        f" newer span {recorded.span}; set compare_policy.allow_older_data to allow it:"
+        f" {situation.compared.verdict.explanation}",
+    )
+
+
+def best_evaluation_too_old(situation: Situation) -> Decision | None:
+    """Keeps a best whose evaluation is older than `max_best_evaluation_age_seconds`."""
+    best, limit = situation.compared_best, situation.policy.max_best_evaluation_age_seconds
+    known_best = situation.compared.known_best
+    if best is None or known_best is None or not limit:
+        return None
+    if best.basis in (pb.ExportDecision.SAME_EVALUATION, pb.ExportDecision.EVALUATED_AGAIN):
+        return None
+    if known_best.evaluated_at is None:
+        _, most = numbers.durations(limit, limit)
+        problem = (
+            f"the age of the best's evaluation (version {best.version}) is not known; at most"
+            f" {most} are allowed"
+        )
+    else:
+        age_seconds = situation.now - known_best.evaluated_at
+        if abs(age_seconds) <= limit:
+            return None
+        age, most = numbers.durations(abs(age_seconds), limit)
+        if age_seconds < 0:
+            problem = (
+                f"the best's evaluation (version {best.version}) is dated {age} in the future, so"
+                " a clock is wrong; evaluate the best again, or set"
+                " compare_policy.max_best_evaluation_age_seconds to 0"
+            )
+        else:
+            problem = (
+                f"the best's evaluation (version {best.version}) is {age} old; at most {most} are"
+                " allowed"
+            )
+    return situation.decision(
+        pb.ExportDecision.BEST_EVALUATION_TOO_OLD,
+        f"{problem}: {situation.compared.verdict.explanation}",
+    )
+
+
+def exported_recently(situation: Situation) -> Decision | None:
+    """Does not export within `min_seconds_between_exports` of the last export."""
+    policy, record = situation.policy, situation.latest_record
+    limit = policy.min_seconds_between_exports
+    if situation.best is None or policy.force or not limit:
+        return None
+    if record is None or not record.HasField("exported_at"):
+        return None
+    # A best that is known to be useless must not be served for longer.
+    is_nan = situation.compared.verdict.outcome is Outcome.BETTER_THAN_NAN
+    if is_nan or situation.best.serving_problems:
+        return None
+    elapsed_seconds = situation.now - record.exported_at.ToNanoseconds() / 1e9
+    # A time in the future is a wrong clock, and must not stop exports for longer than the limit.
+    if abs(elapsed_seconds) >= limit:
+        return None
+    elapsed, least = numbers.durations(abs(elapsed_seconds), limit)
+    when = f"{elapsed} ago" if elapsed_seconds >= 0 else f"{elapsed} in the future"
+    return situation.decision(
+        pb.ExportDecision.EXPORTED_RECENTLY,
+        f"the last export (version {record.version}) is dated {when}; at least {least} must lie"
+        f" between exports: {situation.compared.verdict.explanation}",
+    )
+
+
+def passed_limits(policy: pb.ComparePolicy, record: pb.ExportRecord | None, now: float) -> str:
+    """Returns the limits of time that the best has passed, as text for a cache key.
+
+    A candidate that was refused before may be exported after one of them. Without it, a cache would
+    repeat the refusal.
+
+    Args:
+        policy: The policy.
+        record: Record of the best, or None.
+        now: Seconds since the epoch.
+    """
+    if record is None or not record.HasField("exported_at"):
+        return ""
+    elapsed_seconds = now - record.exported_at.ToNanoseconds() / 1e9
+    return ", ".join(
+        name
+        for name in ("min_seconds_between_exports", "max_best_age_seconds")
+        if 0 < getattr(policy, name) <= elapsed_seconds
+    )
