@@ -562,8 +562,8 @@ BOTH = elsewhere("compare_fn", "both")
         ),
         fails(
             TypeError,
-            "model_blessing must be a channel of ModelBlessing (got a channel of InfraBlessing). Pass"
-            " an output of a component, for example evaluator.outputs['blessing'].",
+            "model_blessing must be a channel of ModelBlessing (got a channel of InfraBlessing)."
+            " Pass an output of a component, for example evaluator.outputs['blessing'].",
             "model_blessing is InfraBlessing",
             model_blessing=channel(standard_artifacts.InfraBlessing),
         ),
