@@ -17,7 +17,7 @@ Blessed = Callable[[], Any]
 def output_of(artifact_type: type[types.Artifact]) -> Any:
     """Returns an output of a component; only outputs can be in a condition."""
     importer = tfx.dsl.Importer(source_uri="/1", artifact_type=artifact_type)
-    return importer.with_id(artifact_type.TYPE_NAME).outputs["result"]
+    return importer.with_id(str(artifact_type.TYPE_NAME)).outputs["result"]
 
 
 def blessed(artifact_type: type[types.Artifact], name: str = "blessed") -> Any:
