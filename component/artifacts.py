@@ -30,7 +30,8 @@ class ExportDecision(artifact.Artifact):
             )
         with fileio.open(path, "rb") as file:
             page = file.read().decode("utf-8")
+        # IPython warns about HTML that begins with a frame.
         return (
-            f'<iframe srcdoc="{html.escape(page)}" sandbox="allow-popups" title="Decision of'
-            ' BestExporter" style="width: 100%; height: 45em; border: 0"></iframe>'
+            f'<div><iframe srcdoc="{html.escape(page)}" sandbox="allow-popups" title="Decision of'
+            ' BestExporter" style="width: 100%; height: 45em; border: 0"></iframe></div>'
         )

@@ -546,28 +546,24 @@ BOTH = elsewhere("compare_fn", "both")
             )
             for splits in ("eval", [], [""], [7])
         ),
-        # TFX checks the types of channels.
         fails(
             TypeError,
-            "Argument model should be a Channel of type"
-            " <class 'tfx.types.standard_artifacts.Model'>"
-            " (got <class 'tfx.types.standard_artifacts.Examples'>).",
+            "model must be a channel of Model (got a channel of Examples). Pass"
+            " an output of a component, for example trainer.outputs['model'].",
             "model is Examples",
             model=channel(standard_artifacts.Examples),
         ),
         fails(
             TypeError,
-            "Argument evaluation should be a Channel of type"
-            " <class 'tfx.types.standard_artifacts.ModelEvaluation'>"
-            " (got <class 'tfx.types.standard_artifacts.ModelBlessing'>).",
+            "evaluation must be a channel of ModelEvaluation (got a channel of ModelBlessing). Pass"
+            " an output of a component, for example evaluator.outputs['evaluation'].",
             "evaluation is ModelBlessing",
             evaluation=channel(standard_artifacts.ModelBlessing),
         ),
         fails(
             TypeError,
-            "Argument model_blessing should be a Channel of type"
-            " <class 'tfx.types.standard_artifacts.ModelBlessing'>"
-            " (got <class 'tfx.types.standard_artifacts.InfraBlessing'>).",
+            "model_blessing must be a channel of ModelBlessing (got a channel of InfraBlessing)."
+            " Pass an output of a component, for example evaluator.outputs['blessing'].",
             "model_blessing is InfraBlessing",
             model_blessing=channel(standard_artifacts.InfraBlessing),
         ),

@@ -9,13 +9,19 @@ from tfx import v1 as tfx
 from tfx.dsl.placeholder import placeholder as ph
 from tfx.types import standard_artifacts
 
-from tests.component.test_component import channel, exec_properties, make
+from tests.component.test_component import exec_properties, make
 
 Blessed = Callable[[], Any]
 
 
+def output_of(artifact_type: type[types.Artifact]) -> Any:
+    """Returns an output of a component; only outputs can be in a condition."""
+    importer = tfx.dsl.Importer(source_uri="/1", artifact_type=artifact_type)
+    return importer.with_id(str(artifact_type.TYPE_NAME)).outputs["result"]
+
+
 def blessed(artifact_type: type[types.Artifact], name: str = "blessed") -> Any:
-    return channel(artifact_type).future()[0].custom_property(name)
+    return output_of(artifact_type).future()[0].custom_property(name)
 
 
 def by_evaluator() -> Any:
@@ -23,7 +29,7 @@ def by_evaluator() -> Any:
 
 
 def other() -> Any:
-    return channel(standard_artifacts.Integer).future()[0].value == 1
+    return output_of(standard_artifacts.Integer).future()[0].value == 1
 
 
 @pytest.mark.parametrize(
