@@ -30,8 +30,8 @@ from tests.servers import s3_server
 _SCHEME = "minio://"
 # Variables with which clients find credentials or servers.
 _CREDENTIALS = ("AWS_", "GOOGLE_", "STORAGE_EMULATOR", "CLOUDSDK")
-# TFX's Trainer runs pip to install the wheel of the trainer module. A pod has no home directory.
-_ENVIRONMENT = {"HOME": "/", "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+# A pod has no home directory.
+_ENVIRONMENT = {"HOME": "/"}
 
 RunCommand = Callable[[Sequence[str], Mapping[str, str]], Ended]
 
@@ -69,9 +69,20 @@ class Cluster:
         self._run = run
         self._ids = itertools.count(1)
 
-    def run_step(self, step: Step, inputs: Mapping[str, Artifact]) -> Pod:
-        """Runs a step in a new pod."""
-        return self.run(step, self.executor_input(step, inputs))
+    def run_step(
+        self,
+        step: Step,
+        inputs: Mapping[str, Artifact],
+        secrets: Mapping[str, str] | None = None,
+    ) -> Pod:
+        """Runs a step in a new pod.
+
+        Args:
+            step: The step.
+            inputs: Artifacts that earlier steps wrote, by input.
+            secrets: Environment variables of this pod from secrets.
+        """
+        return self.run(step, self.executor_input(step, inputs), secrets)
 
     def executor_input(self, step: Step, inputs: Mapping[str, Artifact]) -> str:
         """Returns the ExecutorInput of a step in a new run."""
@@ -79,12 +90,12 @@ class Cluster:
         outputs_uri = step.outputs_uri(self._flavor, run_uri, str(uuid.uuid4()))
         return step.executor_input(inputs, flavor=self._flavor, outputs_uri=outputs_uri)
 
-    def run(self, step: Step, executor_input: str) -> Pod:
+    def run(self, step: Step, executor_input: str, secrets: Mapping[str, str] | None = None) -> Pod:
         """Runs a step in a new pod, on the ExecutorInput of an earlier attempt or a new one."""
         content = json.loads(executor_input)
         with _folder(self._bucket):
             self.download(content)
-            ended = self._run(step.command(executor_input), _ENVIRONMENT)
+            ended = self._run(step.command(executor_input), {**_ENVIRONMENT, **(secrets or {})})
             outputs = self.upload(content) if ended.code == 0 else {}
         return Pod(executor_input=executor_input, ended=ended, outputs=outputs)
 
@@ -171,7 +182,7 @@ class Cluster:
 
         Args:
             job: PipelineJob in its JSON form.
-            known: Outputs of steps that are taken from the cache, by step and channel.
+            known: Outputs of steps that are not run, by step and channel.
         """
         tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
         outputs = dict(known or {})

@@ -1,11 +1,10 @@
-"""The penguin pipeline in pods of Kubeflow Pipelines, with minio:// as the pipeline root.
+"""Whole pipelines in pods of Kubeflow Pipelines, with minio:// as the pipeline root.
 
 The steps have no credentials of the object store behind minio://. `make test-kubeflow` runs these
 tests, and `make test` does not.
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from google.protobuf import json_format
 
 from pipelines import compiled, demo, penguin_pipeline
 from tests.containers import launcher, pods
+from tests.containers.launcher import Artifact
 from tests.containers.pods import Cluster, Pod
 from tests.containers.processes import Containers
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -22,6 +22,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.kubeflow]
 
 # The name is also that of a local folder.
 BUCKET = "mlpipeline-best-exporter-test"
+ROOT = f"minio://{BUCKET}/v2/artifacts"
+STEPS = ["ImportExampleGen", "Trainer", "Evaluator", "BestExporter"]
+
+Run = dict[str, Pod]
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +34,15 @@ def cluster(containers: Containers) -> Iterator[Cluster]:
         yield result
 
 
-def compile_job(tmp_path: Path, epochs: int) -> dict[str, Any]:
+def compile_job(base_path: Path, epochs: int, *, passes_examples: bool = True) -> dict[str, Any]:
     return compiled.compile_job(
         {
             "image": "tfx-best-exporter",
-            # TFX's compiler writes the wheel of the trainer module here. Runs have another root.
-            "pipeline_root": str(tmp_path / "root"),
-            "base_directory": str(tmp_path / "serving"),
+            "pipeline_root": ROOT,
+            "base_directory": str(base_path),
             "data_root": penguin_pipeline.penguin_data_root(),
+            "run_fn": compiled.RUN_FN,
+            "passes_examples": passes_examples,
             "exports_to_keep": demo.EXPORTS_TO_KEEP,
             "enable_cache": True,
             "epochs": epochs,
@@ -45,20 +50,8 @@ def compile_job(tmp_path: Path, epochs: int) -> dict[str, Any]:
     )
 
 
-def without_examples(job: dict[str, Any], base_path: Path) -> dict[str, Any]:
-    """Returns a pipeline whose BestExporter compares recorded evaluations."""
-    spec = job["pipelineSpec"]
-    del spec["components"][compiled.EXPORTER_ID]["inputDefinitions"]["artifacts"]["examples"]
-    task = spec["root"]["dag"]["tasks"][compiled.EXPORTER_ID]
-    del task["inputs"]["artifacts"]["examples"]
-    destination = {"filesystem": {"base_directory": str(base_path)}}
-    task["inputs"]["parameters"]["push_destination"] = {
-        "runtimeValue": {"constant": json.dumps(destination)}
-    }
-    return job
-
-
-def decision_of(cluster: Cluster, pod: Pod) -> pb.ExportDecision:
+def decision_of(cluster: Cluster, run: Run) -> pb.ExportDecision:
+    pod = run[compiled.EXPORTER_ID]
     content = cluster.read(f"{pod.outputs['decision'].uri}/decision.json")
     return json_format.Parse(content, pb.ExportDecision())
 
@@ -77,36 +70,71 @@ def said(decision: pb.ExportDecision) -> dict[str, Any]:
     }
 
 
-def test_the_story(cluster: Cluster, tmp_path: Path, story: list[pb.ExportDecision]):
-    outputs: dict[str, Any] = {}
-    outputs_by_epochs: dict[int, Any] = {}
-    decisions: list[pb.ExportDecision] = []
-    for step in demo.STORY:
-        # The cache of Kubeflow repeats the outputs of steps with the same inputs.
-        known = outputs_by_epochs.get(
-            step.epochs, {name: each for name, each in outputs.items() if "ExampleGen" in name}
-        )
-        ran = cluster.run_pipeline(compile_job(tmp_path, step.epochs), known)
-        outputs = known | {name: pod.outputs for name, pod in ran.items()}
-        exporter = ran.pop(compiled.EXPORTER_ID)
-        del outputs[compiled.EXPORTER_ID]
-        outputs_by_epochs[step.epochs] = outputs
-        decisions.append(decision_of(cluster, exporter))
+def check_story(
+    decisions: Sequence[pb.ExportDecision], story: Sequence[pb.ExportDecision], base_path: Path
+) -> None:
+    """Checks that decisions are those of the LocalDagRunner, with the same exports at the end."""
     for number, (step, decision) in enumerate(zip(demo.STORY, decisions, strict=True), 1):
         demo.check_decision(step, number, decision)
-        # Each later candidate was compared on its own examples.
         assert list(decision.warnings) == []
     assert [said(decision) for decision in decisions] == [said(each) for each in story]
-    assert decisions[1].basis == pb.ExportDecision.EVALUATED_AGAIN
-    names = {path.name for path in (tmp_path / "serving").iterdir() if path.name.isdecimal()}
+    names = {path.name for path in base_path.iterdir() if path.name.isdecimal()}
     assert names == {str(decision.version) for decision in decisions[2:4]}
 
-    # The same candidates without examples.
-    first, worse, better = (step.epochs for step in demo.STORY[:3])
-    job = without_examples(compile_job(tmp_path, first), tmp_path / "serving_2")
-    reasons = []
-    for epochs in (first, worse, better):
-        ran = cluster.run_pipeline(job, outputs_by_epochs[epochs])
-        decision = decision_of(cluster, ran[compiled.EXPORTER_ID])
-        reasons.append(pb.ExportDecision.Reason.Name(decision.reason))
-    assert reasons == [step.reason for step in demo.STORY[:3]]
+
+@pytest.fixture(scope="module")
+def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kubeflow") / "serving"
+
+
+@pytest.fixture(scope="module")
+def runs(cluster: Cluster, base_path: Path) -> list[Run]:
+    """Runs the story. Each run with a new candidate has all steps."""
+    result: list[Run] = []
+    for step, before in zip(demo.STORY, [None, *demo.STORY], strict=False):
+        # The last run has the candidate of the one before, as from the cache of LocalDagRunner.
+        is_same = before is not None and step.epochs == before.epochs
+        run = cluster.run_pipeline(
+            compile_job(base_path, step.epochs), outputs_of(result[-1]) if is_same else None
+        )
+        assert [*run] == (STEPS[-1:] if is_same else STEPS)
+        result.append({**result[-1], **run} if is_same else run)
+    return result
+
+
+def outputs_of(run: Run) -> dict[str, Mapping[str, Artifact]]:
+    """Returns the outputs of all steps before BestExporter."""
+    return {name: pod.outputs for name, pod in run.items() if name != compiled.EXPORTER_ID}
+
+
+def test_the_story(
+    cluster: Cluster, runs: list[Run], base_path: Path, story: list[pb.ExportDecision]
+):
+    decisions = [decision_of(cluster, run) for run in runs]
+    check_story(decisions, story, base_path)
+    # Each later candidate was compared on its own examples.
+    assert bases_of(decisions[1:4]) == ["EVALUATED_AGAIN"] * 3
+
+
+def test_the_story_without_examples(
+    cluster: Cluster, runs: list[Run], tmp_path: Path, story: list[pb.ExportDecision]
+):
+    base_path = tmp_path / "serving"
+    decisions: list[pb.ExportDecision] = []
+    for step, earlier in zip(demo.STORY, runs, strict=True):
+        job = compile_job(base_path, step.epochs, passes_examples=False)
+        decisions.append(decision_of(cluster, cluster.run_pipeline(job, outputs_of(earlier))))
+    check_story(decisions, story, base_path)
+    assert all(basis.startswith("RECORDED_") for basis in bases_of(decisions[1:4]))
+
+    # ImportExampleGen is not cached, so a new run trains again, and TensorFlow writes a random ID
+    # to fingerprint.pb of each model.
+    run = cluster.run_pipeline(compile_job(base_path, demo.STORY[-1].epochs, passes_examples=False))
+    assert [*run] == STEPS
+    again = decision_of(cluster, run)
+    assert again.reason in (pb.ExportDecision.NOT_BETTER, pb.ExportDecision.BETTER)
+    assert said(again)["candidate"] == said(decisions[-1])["candidate"]
+
+
+def bases_of(decisions: Sequence[pb.ExportDecision]) -> list[str]:
+    return [pb.ExportDecision.Basis.Name(decision.basis) for decision in decisions]
