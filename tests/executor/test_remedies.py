@@ -22,6 +22,7 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MissingM
 from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.evaluations.best import Reevaluated
 from tfx_best_exporter.executor.exporter import ModelExporter
+from tfx_best_exporter.executor.exports import saved_model
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError
 from tfx_best_exporter.executor.exports.saved_model import InvalidModelError
@@ -386,54 +387,70 @@ def test_a_file_of_the_candidate_that_is_no_file(
 # Evaluations by TFMA.
 
 
-def test_metrics_of_several_models_outputs_and_weights(
-    base: Path, better: Path, evaluations: dict[str, Path]
+@pytest.mark.parametrize(
+    ("name", "asked", "remedy", "followed"),
+    [
+        pytest.param(
+            "two",
+            metric("binary_accuracy"),
+            "Set model_name in addition to name",
+            metric("binary_accuracy", model_name="a"),
+            id="two models without a baseline",
+        ),
+        pytest.param(
+            "outputs",
+            metric("binary_accuracy"),
+            "Set output_name in addition to name",
+            metric("binary_accuracy", output_name="click"),
+            id="two outputs",
+        ),
+        pytest.param(
+            "outputs",
+            metric("recall", output_name="kind"),
+            "Set sub_key (class_id, k or top_k) in addition to name",
+            metric("recall", output_name="kind", class_id=0),
+            id="several classes",
+        ),
+        pytest.param(
+            "single",
+            metric("binary_accuracy"),
+            "Set example_weighted in addition to name",
+            metric("binary_accuracy", example_weighted=True),
+            id="weighted and unweighted",
+        ),
+        pytest.param(
+            "small",
+            metric("recall"),
+            "set one in Evaluator's EvalConfig",
+            None,
+            id="several thresholds",
+        ),
+        pytest.param(
+            "single",
+            metric("auc"),
+            "Use one of these",
+            metric("mean_label"),
+            id="a metric that is not there",
+        ),
+    ],
+)
+def test_a_metric_that_is_not_found(
+    base: Path,
+    better: Path,
+    evaluations: dict[str, Path],
+    name: str,
+    asked: pb.MetricKey,
+    remedy: str,
+    followed: pb.MetricKey | None,
 ):
-    def run(name: str, key: Any) -> pb.ExportDecision:
-        exporter = ModelExporter(base, compare_policy=compare_policy(larger(key)))
-        return exporter.run(better, tfma.from_tfma(evaluations[name]))
-
-    # Two models without a baseline.
-    with pytest.raises(MissingMetricError, match="Set model_name in addition to name"):
-        run("two", "binary_accuracy")
-    assert run("two", metric("binary_accuracy", model_name="a")).exported
-    # Two outputs.
-    with pytest.raises(MissingMetricError, match="Set output_name in addition to name"):
-        run("outputs", "binary_accuracy")
-    assert run("outputs", metric("binary_accuracy", output_name="click")).reason == R.ALREADY_BEST
-    # Several classes.
-    with pytest.raises(
-        MissingMetricError, match=r"Set sub_key \(class_id, k or top_k\) in addition"
-    ):
-        run("outputs", metric("recall", output_name="kind"))
-    assert run("outputs", metric("recall", output_name="kind", class_id=0)).reason == R.ALREADY_BEST
-    # A name that is not there: one of the names that the error lists works.
-    with pytest.raises(MissingMetricError, match=r"Found: .*mean_label.*Use one of these"):
-        run("single", "auc")
-    assert run("single", "mean_label").reason == R.ALREADY_BEST
-
-
-@pytest.mark.parametrize("is_weighted", [True, False])
-def test_a_metric_with_and_without_weights(
-    base: Path, better: Path, evaluations: dict[str, Path], is_weighted: bool
-):
-    def run(**details: Any) -> pb.ExportDecision:
-        key = metric("binary_accuracy", **details)
-        policy = compare_policy(larger(key))
-        return ModelExporter(base, compare_policy=policy).run(
-            better, tfma.from_tfma(evaluations["single"])
-        )
-
-    with pytest.raises(MissingMetricError, match="Set example_weighted in addition to name"):
-        run()
-    assert run(example_weighted=is_weighted).exported
-
-
-def test_a_metric_with_several_thresholds(base: Path, better: Path, evaluations: dict[str, Path]):
-    exporter = ModelExporter(base, compare_policy=compare_policy(larger("recall")))
-    with pytest.raises(MissingMetricError, match="set one in Evaluator's EvalConfig"):
-        exporter.run(better, tfma.from_tfma(evaluations["small"]))
-    assert exporter.run(better, tfma.from_tfma(evaluations["not_small"])).exported
+    exporter = ModelExporter(base, compare_policy=compare_policy(larger(asked)))
+    with pytest.raises(MissingMetricError, match=re.escape(remedy)):
+        exporter.run(better, tfma.from_tfma(evaluations[name]))
+    if followed is None:
+        # The EvalConfig has one threshold now.
+        followed, name = asked, "not_small"
+    exporter = ModelExporter(base, compare_policy=compare_policy(larger(followed)))
+    assert exporter.run(better, tfma.from_tfma(evaluations[name])).reason == R.FIRST_EXPORT
 
 
 def compress(path: Path) -> None:
@@ -514,8 +531,10 @@ def test_a_keras_model_that_is_refused(
     decision = exporter.run(tmp_path / "model", {"loss": 0.5})
     assert (decision.reason, decision.warnings) == (R.FIRST_EXPORT, [])
     exported = base / str(decision.version)
-    name = "x" if save is kinds.archive_keras else None
-    assert name is None or answer(exported, {name: [[3.0]]}) == {"y": [[6.0]]}
+    marker = {"saved_model.pb": location_of(exported / "saved_model.pb")}
+    [name] = saved_model.signatures_of(marker)["serving_default"].inputs
+    [values] = answer(exported, {name: [[3.0]]}).values()
+    assert values == [[6.0]]
 
 
 def test_a_served_model_that_no_server_can_run(base: Path, tmp_path: Path, unservable: Path):
