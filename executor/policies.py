@@ -4,10 +4,7 @@ Example:
     >>> compare_policy(
     ...     larger("auc", by=0.001, alpha=0.05),
     ...     tie_breakers=[smaller("loss")],
-    ...     guardrails=[
-    ...         at_least("recall", 0.8),
-    ...         at_least("auc", max_regression=0.02, every_slice_min_examples=100),
-    ...     ],
+    ...     guardrails=[at_least("recall", 0.8), at_least("auc", max_regression=0.02)],
     ... )
     >>> retention_policy(keep_latest=3, keep_best=2, keep_every=timedelta(days=30))
 """

@@ -201,8 +201,8 @@ class SlicingSpec(_message.Message):
     SLICE_KEYS_SQL_FIELD_NUMBER: _ClassVar[int]
     feature_keys: _containers.RepeatedScalarFieldContainer[str]
     feature_values: _containers.ScalarMap[str, str]
-    slice_keys_sql: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, feature_keys: _Optional[_Iterable[str]] = ..., feature_values: _Optional[_Mapping[str, str]] = ..., slice_keys_sql: _Optional[_Iterable[str]] = ...) -> None: ...
+    slice_keys_sql: str
+    def __init__(self, feature_keys: _Optional[_Iterable[str]] = ..., feature_values: _Optional[_Mapping[str, str]] = ..., slice_keys_sql: _Optional[str] = ...) -> None: ...
 
 class GenericValueThreshold(_message.Message):
     __slots__ = ("lower_bound", "upper_bound")

@@ -27,6 +27,7 @@ from tfx_best_exporter.executor.exports import (
     recovery,
     retiring,
     saved_model,
+    state_directory,
     versions,
 )
 from tfx_best_exporter.executor.exports.awaiting import Awaiting
@@ -38,11 +39,7 @@ from tfx_best_exporter.executor.exports.links import check_no_links
 from tfx_best_exporter.executor.exports.operators import Operators
 from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError, Tombstones
 from tfx_best_exporter.executor.exports.stamps import Stamps
-from tfx_best_exporter.executor.exports.state_directory import (
-    STATE_DIRECTORY,
-    check_same_file_system,
-    state_directory_of,
-)
+from tfx_best_exporter.executor.exports.state_directory import STATE_DIRECTORY
 from tfx_best_exporter.executor.exports.version_files import VersionTakenError, explained, logged
 from tfx_best_exporter.executor.exports.versions import (
     MAX_VERSION,
@@ -83,7 +80,7 @@ class ExportDirectory:
             state: Directory of the exporter's own files; None for .best_exporter in the base.
         """
         self.base = base
-        self.state = state_directory_of(base, state)
+        self.state = state_directory.state_directory_of(base, state)
         self._tombstones = Tombstones(self.state / "retired")
         self._stamps = Stamps(self.state / "stamps")
         self._largest_version = LargestVersion(self.state / "largest_version")
@@ -111,7 +108,7 @@ class ExportDirectory:
             OSError: The base directory cannot be written.
         """
         check_no_links(self.state)
-        check_same_file_system(self.base, self.state)
+        state_directory.check_same_file_system(self.base, self.state)
         path = self.base.local_path()
         self._is_new = path is not None and not path.exists()
         with contextlib.ExitStack() as stack:
@@ -130,6 +127,7 @@ class ExportDirectory:
                     # A lock cannot be created below a file. The listing explains the error.
                     self._children()
                     raise
+            state_directory.claim(self.base, self.state)
             # The lock is released while the files are removed.
             stack.callback(start_cleaning_up)
             try:

@@ -90,7 +90,10 @@ def test_a_base_that_is_no_base_is_a_usage_error() -> None:
 
 
 def test_a_state_directory_outside(world: World, tmp_path: Path) -> None:
+    # The state of the runs so far moves to the other directory.
     state = tmp_path / "state"
+    (world.base / ".best_exporter").rename(state)
+    (state / "base_directory").write_text(str(world.base))
     hold = ("hold", world.base, "--reason", "freeze", "-y")
     assert invoke("--state-directory", state, *hold).exit_code == 0
     assert (state / "hold.json").exists()

@@ -91,7 +91,7 @@ def invoke(*words: object, now: float | None = None, **arguments: Any) -> Result
         now: Time of the command; None for the time of this machine.
         arguments: Arguments of CliRunner.invoke.
     """
-    return CliRunner(env={OPERATOR_VARIABLE: "ana@desk"}).invoke(
+    return CliRunner(env={OPERATOR_VARIABLE: "ana@desk", "COLUMNS": "200"}).invoke(
         best_exporter,
         [str(word) for word in words],
         catch_exceptions=False,

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "assets_extra": {},
     "as_text": 0,
     "unservable": "resave",
+    "state_directory": None,
     "is_gated": None,
     "module_file": None,
 }
@@ -114,6 +115,7 @@ def test_the_surface_is_as_documented():
         "unservable": "resave",
         "exports_to_keep": 5,
         "retention_policy": None,
+        "state_directory": None,
     }
     # The signature shows the default as a plain 5.
     assert " = 5, retention_policy: " in str(inspect.signature(BestExporter))

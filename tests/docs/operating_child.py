@@ -112,13 +112,12 @@ def outputs(name: str, commands: list[str], root: Path) -> list[str]:
     for command in commands:
         program, *words = shlex.split(command)
         assert program == "best-exporter", command
-        shown.append(invoke(*words, now=now).output)
+        shown.append(invoke(*words, now=now, env={"COLUMNS": "110"}).output)
         now += MINUTE
     return shown
 
 
 def main() -> None:
-    os.environ["COLUMNS"] = "110"
     results = []
     for name, commands in json.load(sys.stdin):
         with tempfile.TemporaryDirectory() as root:

@@ -22,7 +22,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 PROTO = Path(__file__).resolve().parents[2] / "proto" / "best_exporter.proto"
 # Sentences that a user writes.
-INPUTS = {"ComparePolicy.force"}
+INPUTS = {"ComparePolicy.force", "OperatorAction.reason"}
 
 
 def sentences_of(text: str) -> Iterator[tuple[str, str]]:
@@ -81,13 +81,13 @@ def generated() -> dict[str, str]:
     failed = FailedThreshold(
         key=MetricKey(name="auc"), value=0.58, threshold=Threshold(lower_bound=0.6)
     )
+    refused = decide_by(compare_policy(larger("auc")), {"auc": 0.91}, {"auc": 0.93})
     return {
         "GuardrailResult.explanation": guarded.guardrails[0].explanation,
         "ExportDecision.Retired.why": retired,
         "ExportDecision.Kept.why": kept,
-        "ExportDecision.explanation": decide_by(
-            compare_policy(larger("auc")), {"auc": 0.91}, {"auc": 0.93}
-        ).explanation,
+        "ExportDecision.explanation": refused.explanation,
+        "Refusal.explanation": refused.explanation,
         "DefaultRule.why": by_threshold.why,
         "FailedThreshold.explanation": failed.explanation,
         "ExportDecision.warnings": stray,

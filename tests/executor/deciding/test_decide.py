@@ -149,8 +149,8 @@ def test_first_export_whatever_its_metric(value: float):
         pytest.param(
             pb.ComparePolicy.KEEP,
             R.BEST_UNKNOWN_KEPT,
-            f"{UNKNOWN}, so the best is kept. To go on, pass examples, so that the best is"
-            " evaluated on them, record its evaluation with `best-exporter adopt`, or set"
+            f"{UNKNOWN}, so the best is kept. To go on, run `best-exporter adopt` with its"
+            " evaluation, pass examples, so that the best is evaluated on them, or set"
             " compare_policy.on_unknown_best to EXPORT for one run",
             UNKNOWN,
             id="KEEP",
@@ -215,9 +215,9 @@ def test_the_problem_of_an_unknown_best_is_in_the_explanation():
         pytest.param(
             False,
             "REQUIRE_SAME_DATA",
-            "run `best-exporter adopt` with its evaluation, pass examples, so that the best is"
-            " evaluated on them, or set compare_policy.on_unknown_best to EXPORT and"
-            " compare_policy.comparability to PREFER_SAME_DATA for one run",
+            "pass examples, so that the best is evaluated on them, or set"
+            " compare_policy.on_unknown_best to EXPORT and compare_policy.comparability to"
+            " PREFER_SAME_DATA for one run",
             id="the same data are required",
         ),
     ],

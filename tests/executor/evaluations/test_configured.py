@@ -147,7 +147,7 @@ def test_slices_and_intervals():
         ),
         has_intervals=True,
     )
-    assert configured_of({"slicing_specs": [{"slice_keys_sql": ["SELECT 1"]}]}).slices is None
+    assert configured_of({"slicing_specs": [{"slice_keys_sql": "SELECT 1"}]}).slices is None
     assert configured_of({}) == Configured()
 
 

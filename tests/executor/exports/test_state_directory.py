@@ -69,3 +69,34 @@ def test_runs_write_only_versions_to_the_base_directory(root: Location, tmp_path
     assert exporter.verify(versions[-1]) == []
     # Without the state directory, the versions are still the versions.
     assert ExportDirectory(base).served().record is not None
+
+
+def lock(base: Location, state: Location) -> None:
+    with ExportDirectory(base, state).lock():
+        pass
+
+
+def test_it_belongs_to_one_base_directory(root: Location):
+    lock(root / "base", root / "state")
+    lock(root / "base", root / "state")
+    with pytest.raises(FieldValueError, match="must belong to"):
+        lock(root / "other", root / "state")
+
+
+def test_it_is_empty_at_first(root: Location):
+    (root / "data/staging/mine").write(b"mine")
+    with pytest.raises(FieldValueError, match="must be empty at first"):
+        lock(root / "base", root / "data")
+    assert (root / "data/staging/mine").exists()
+
+
+def test_the_state_of_earlier_runs_is_moved_first(root: Location):
+    base, state = root / "base", root / "state"
+    (base / ".best_exporter/hold.json").write(b"{}")
+    with pytest.raises(FieldValueError, match="must have the files of"):
+        lock(base, state)
+    (base / ".best_exporter/hold.json").remove()
+    (state / "hold.json").write(b"{}")
+    (state / "base_directory").write(base.uri.encode())
+    lock(base, state)
+    assert ExportDirectory(base, state).operators.hold() is not None
