@@ -35,6 +35,7 @@ from tfx_best_exporter.executor.exports.records import RecordError
 from tfx_best_exporter.executor.exports.versions import Export, Served
 from tfx_best_exporter.executor.redaction import shown
 from tfx_best_exporter.executor.running.exec_properties import PriorExport
+from tfx_best_exporter.executor.running.observe import latest_record
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -101,7 +102,8 @@ def look_up(
     prior = _prior_export(node, served, newest, warnings)
     prior = _with_warnings(prior, problems)
     policy = _policy_of(exec_properties)
-    passed = timing.passed_limits(policy, served.record, now()) if policy else ""
+    newest_record, _ = latest_record(exports, served)
+    passed = timing.passed_limits(policy, newest_record, now()) if policy else ""
     return {
         keys.BEST_FINGERPRINT_KEY: ", ".join(
             filter(None, (served.fingerprint, said, f"after {passed}" if passed else ""))

@@ -34,6 +34,7 @@ from tfx_best_exporter.executor.operating.operation import (
     version_of,
 )
 from tfx_best_exporter.executor.running import act
+from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.protocol import Kind
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -187,6 +188,11 @@ def _write(
 ) -> None:
     """Writes the evaluation, then the record, and checks that the version is as the record says."""
     location = export.location
+    if evaluation.uri and location_of(evaluation.uri).is_within(location / RECORD_DIRECTORY):
+        raise OperationError(
+            f"evaluation must be outside the version (got {evaluation.uri}), because its files are"
+            " replaced. Copy it to another directory first."
+        )
     added = act.evaluation_files(evaluation.source, evaluation.uri)
     # An interrupted adoption may have left the files of another evaluation.
     exports.check_lease()

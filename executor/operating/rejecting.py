@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
-from tfx_best_exporter.executor.exports.operators import AWAITING, OperatorState, hex_of
+from tfx_best_exporter.executor.exports.operators import OperatorState
 from tfx_best_exporter.executor.exports.records import RecordError
 from tfx_best_exporter.executor.exports.versions import Inspection, Status
 from tfx_best_exporter.executor.operating.operation import (
@@ -84,7 +84,7 @@ def reject(
             rejection.action.CopyFrom(order.action)
             exports.operators.write_rejection(rejection)
             if digest in state.awaiting:
-                (exports.state / AWAITING / hex_of(digest)).remove()
+                exports.awaiting.remove(digest)
             _log(exports, change, order, rejection)
     return change
 

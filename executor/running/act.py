@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Best
 from tfx_best_exporter.executor.deciding.rules import MetricRule
@@ -85,7 +87,7 @@ def publish(
         recipe: The way in which the files were made from the model.
         pushed_model_uri: URI of the PushedModel artifact; empty without one.
         work_path: Local directory for temporary files.
-        promotion: Order of the operator who exports the candidate; None for a run.
+        promotion: Order of the operator who promoted the candidate; None without one.
 
     Raises:
         ValueError: A file changed since its digest was taken, or its copy differs.
@@ -135,9 +137,14 @@ def stage(
         staged.best_version = best.version
         staged.best_digest = best.digest
     earlier = awaiting.get(model.candidate.digest)
-    if earlier is not None and _is_same_request(earlier, staged):
+    is_expired = earlier is not None and _seconds(earlier.expires_at) < _seconds(staged.staged_at)
+    if earlier is not None and not is_expired and _is_same_request(earlier, staged):
         return
     awaiting.stage(_export_files(settings, model, work_path), staged)
+
+
+def _seconds(timestamp: Timestamp) -> float:
+    return timestamp.ToNanoseconds() / 1e9
 
 
 def _is_same_request(one: pb.AwaitingApproval, other: pb.AwaitingApproval) -> bool:
@@ -145,6 +152,7 @@ def _is_same_request(one: pb.AwaitingApproval, other: pb.AwaitingApproval) -> bo
     return (
         one.HasField("best_version") == other.HasField("best_version")
         and one.best_version == other.best_version
+        and one.best_digest == other.best_digest
         and one.record.recipe == other.record.recipe
     )
 

@@ -156,7 +156,7 @@ def observe(
                 best, served.best.export, candidate.eval_result, needs, comparability, reevaluate
             )
             warnings.extend(found)
-    latest, found = _latest_record(exports, served) if best else (None, ())
+    latest, found = latest_record(exports, served) if best else (None, ())
     return Observation(
         candidate=candidate,
         best=best,
@@ -303,7 +303,7 @@ def _has_digest(path: str, digest: str) -> bool:
     return saved_model.digest_of(files) == digest
 
 
-def _latest_record(
+def latest_record(
     exports: ExportDirectory, served: Served
 ) -> tuple[pb.ExportRecord | None, tuple[str, ...]]:
     """Returns the newest record, or a warning if it cannot be read."""

@@ -206,10 +206,13 @@ def _logged_run(settings: Settings, source: CandidateModel, request: Request) ->
         failure = redacted(f"{type(error).__name__}: {error}")
         line = log_line.failure_line(failure, source, request.provenance, now)
         with logged("add the failure to the decision log of", settings.exports.base):
+            settings.exports.check_lease()
             log.append(line)
         raise
     try:
         result.refusals.extend(log_line.refusals(log.read(newest=_MAX_REFUSALS).decisions))
+        # Without the lock, these lines would replace those of the next holder.
+        settings.exports.check_lease()
         log.append(log_line.line_of(redacted_message(result)))
     except OSError as error:
         # The decision has been carried out, so the run is not failed for its history.
@@ -278,6 +281,7 @@ def _run_locked(
                 recipe=recipe,
                 pushed_model_uri=request.pushed_model_uri,
                 work_path=work_path,
+                promotion=_promotion_of(decision, observation),
             )
     best, pins = observation.best, instructions.names.pins
     if decision.reason == pb.ExportDecision.ALREADY_BEST:
@@ -311,6 +315,13 @@ def _run_locked(
         retired=outcome.retired,
         warnings=[*warnings, *outcome.warnings],
     )
+
+
+def _promotion_of(decision: Decision, observation: Observation) -> pb.OperatorAction | None:
+    """Returns the promotion that an export of the same model inherits; None if there is none."""
+    best = observation.best
+    is_same_model = decision.reason == pb.ExportDecision.REEXPORTED
+    return best.promotion if best is not None and is_same_model else None
 
 
 def _purged(exports: ExportDirectory, instructions: Instructions, now: float) -> list[str]:

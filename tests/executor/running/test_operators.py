@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 
 from tests.executor import plain
 from tests.executor.bucket import Bucket
@@ -205,6 +206,31 @@ def test_a_candidate_that_waits_is_staged_again_for_another_best(desk: Desk):
     desk.run("b", 0.1, compare_policy=APPROVAL)
     (staged,) = desk.exports.awaiting.all()
     assert staged.best_version == second.version
+
+
+def test_a_candidate_that_waited_too_long_is_staged_again(desk: Desk):
+    desk.run("a", 0.5)
+    desk.run("b", 0.1, compare_policy=APPROVAL)
+    desk.now += EXPIRY_SECONDS + 10
+    decision = desk.run("b", 0.1, compare_policy=APPROVAL)
+    assert decision.reason == R.AWAITING_APPROVAL
+    (staged,) = desk.exports.awaiting.all()
+    assert staged.staged_at == decision.decided_at
+
+
+def test_an_export_of_the_promoted_model_inherits_the_promotion(desk: Desk):
+    version = desk.run("a", 0.5).version
+    location = desk.base / f"{version}/assets.extra/best_exporter/record.json"
+    record = desk.exports.record(Export(version=version, base=desk.base))
+    record.promotion.CopyFrom(ACTION)
+    location.write(json_format.MessageToJson(record, preserving_proto_field_name=True).encode())
+    (desk.directory / "extra").write_bytes(b"extra")
+    extra = {"extra": str(desk.directory / "extra")}
+    decision = desk.run("a", 0.5, assets_extra=extra)
+    assert decision.reason == R.REEXPORTED
+    record = desk.exports.record(Export(version=decision.version, base=desk.base))
+    assert record.promotion == ACTION
+    assert desk.run("b", 0.1).reason == R.NOT_COMPARABLE
 
 
 def test_staged_candidates_are_bounded_and_expire(desk: Desk):
