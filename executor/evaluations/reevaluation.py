@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfx_best_exporter.executor.arguments.artifacts import InputArtifact
+from tfx_best_exporter.executor.arguments.artifacts import InputArtifact, span_of
 from tfx_best_exporter.executor.evaluations import eval_config as eval_config_lib
 from tfx_best_exporter.executor.evaluations import tfma as evaluation
 from tfx_best_exporter.executor.evaluations.best import Reevaluated
@@ -122,7 +122,10 @@ class Reevaluation:
                 },
             )
         found = evaluation.from_tfma(
-            output_uri, examples_uri=self._examples_uri, splits=self._splits
+            output_uri,
+            examples_uri=self._examples_uri,
+            splits=self._splits,
+            span=span_of(self._examples),
         )
         if tfx_keys.BASELINE_MODEL_KEY not in inputs:
             return Reevaluated(best=found)

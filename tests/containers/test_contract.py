@@ -198,7 +198,7 @@ def test_a_failure(runs: Runs):
     run = runs.run(runs.compile(INPUTS), runs.candidate(auc=0.75))
     assert run.ended.code == 1
     assert run.outputs is None
-    assert re.search(r"^\S*MissingMetricError: .*'loss'.*auc", run.ended.log, re.M)
+    assert re.search(r"^\S*FieldValueError: compare_policy must be set .*auc", run.ended.log, re.M)
     assert runs.versions() == []
 
 

@@ -107,6 +107,8 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
 
 # TFX's older driver calls a deprecated function of TFX.
 @pytest.mark.filterwarnings("ignore:From .*matching_channel_name")
+# InteractiveContext.show imports a deprecated name.
+@pytest.mark.filterwarnings("ignore:Importing display from IPython:DeprecationWarning")
 def test_in_a_notebook(shell: InteractiveShell, tmp_path: Path, write_model: Callable[..., Path]):
     notebook = Notebook(shell, tmp_path, write_model)
     assert notebook.run("first", scale=1.0, loss=0.5) == "FIRST_EXPORT"

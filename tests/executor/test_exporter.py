@@ -256,8 +256,8 @@ def test_arguments_are_refused(
         pytest.param(
             {"compare_policy": {"metric": {"min_change": 1}}},
             ValueError,
-            "compare_policy",
-            "{'metric': {'min_change': 1}}",
+            "compare_policy.metric",
+            "'min_change'",
             id="policy with an unknown field",
         ),
         pytest.param(
