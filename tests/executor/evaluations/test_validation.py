@@ -153,10 +153,13 @@ def test_a_result_that_tfma_wrote(evaluations: dict[str, Path]):
     assert failed_thresholds_of(str(path), "candidate") == (
         FailedThreshold(key=key, value=0.75, threshold=Threshold(lower_bound=0.8)),
         FailedThreshold(key=key, value=0.5, threshold=Threshold(is_change=True, lower_bound=0.6)),
-        FailedThreshold(
-            key=key,
-            slice_key=(("species", "b"),),
-            value=0.5,
-            threshold=Threshold(lower_bound=0.7),
+        # TFMA applies the thresholds without slices to every slice of the EvalConfig too.
+        *(
+            FailedThreshold(key=key, slice_key=(("species", "b"),), value=value, threshold=each)
+            for value, each in (
+                (0.5, Threshold(lower_bound=0.8)),
+                (0.5, Threshold(lower_bound=0.7)),
+                (0.0, Threshold(is_change=True, lower_bound=0.6)),
+            )
         ),
     )
