@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tfx_best_exporter.executor.exports import saved_model
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.versions import Inspection
 from tfx_best_exporter.executor.operating.operation import (
     Change,
     OperationError,
     Order,
+    digest_of,
     log_decision,
     opened,
     time_of,
@@ -103,20 +103,11 @@ def _check_best(staged: pb.AwaitingApproval, best: Inspection | None) -> None:
             f"served version must be the one that the model was compared with (got {served}, not"
             f" {compared}). Run the pipeline again to compare the model with {served}."
         )
-    if best is not None and _digest_of(best) != staged.best_digest:
+    if best is not None and digest_of(best.record, best.export) != staged.best_digest:
         raise OperationError(
             f"served version must have the content that the model was compared with (got {served},"
             " which was changed). Run the pipeline again to compare the model with it."
         )
-
-
-def _digest_of(best: Inspection) -> str:
-    if best.record is not None:
-        return best.record.model.digest
-    try:
-        return saved_model.digest_of(saved_model.files_of(best.export.location))
-    except (OSError, saved_model.InvalidModelError):
-        return ""
 
 
 def _publish(
