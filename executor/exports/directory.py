@@ -142,7 +142,7 @@ class ExportDirectory:
             ValueError: The base directory is a file.
             OSError: The base directory cannot be read.
         """
-        return self._listing().exports
+        return self.listing().exports
 
     def served(self) -> Served:
         """Finds the version that a model server serves.
@@ -156,7 +156,7 @@ class ExportDirectory:
         """
         check_no_links(self.state)
         fresh, self._fresh = self._fresh, None
-        found = inspection.served_of(fresh or self._listing(), self.inspect)
+        found = inspection.served_of(fresh or self.listing(), self.inspect)
         if self._lease is not None:
             self._seen = found
         return found
@@ -245,7 +245,7 @@ class ExportDirectory:
                 log it.
         """
         check_no_links(self.state)
-        present = {*self._listing().versions}
+        present = {*self.listing().versions}
         for version in reversed(self._tombstones.versions()):
             if version in present:
                 continue
@@ -274,7 +274,7 @@ class ExportDirectory:
         if largest is None:
             listing, names, largest_given = at_once(
                 self.base.storage,
-                self._listing,
+                self.listing,
                 self._tombstones.versions,
                 self._largest_version.read,
             )
@@ -396,7 +396,7 @@ class ExportDirectory:
     def restored_versions(self) -> frozenset[int]:
         """Returns the versions that were retired and that a person has restored."""
         check_no_links(self.state)
-        present = {*self._listing().versions}
+        present = {*self.listing().versions}
         return frozenset(
             version
             for version in self._tombstones.versions()
@@ -430,7 +430,7 @@ class ExportDirectory:
                 failures[export] = error
 
         doomed = {export.version for export in own}
-        self._stamps.keep_only({*self._listing().versions} - doomed)
+        self._stamps.keep_only({*self.listing().versions} - doomed)
         problems = retiring.retire(
             own,
             reasons,
@@ -464,7 +464,7 @@ class ExportDirectory:
     def _check_served(self, version: int) -> None:
         """Checks that the decision to publish a version is about what is served now."""
         seen = self._seen
-        problem = inspection.why_changed(seen, self._listing(), version) if seen else ""
+        problem = inspection.why_changed(seen, self.listing(), version) if seen else ""
         if problem:
             raise ServedChangedError(
                 f"cannot publish to {self.base}: {problem} since the decision. Nothing was"
@@ -480,7 +480,8 @@ class ExportDirectory:
     def _storage_time(self) -> float:
         return self.base.storage.now((self.state / "lock").path, is_locked=self._lease is not None)
 
-    def _listing(self) -> Listing:
+    def listing(self) -> Listing:
+        """Returns the entries of the base directory; see `exports`."""
         return self._listing_of(self._children())
 
     def _listing_of(self, entries: Sequence[Entry]) -> Listing:

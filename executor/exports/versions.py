@@ -98,6 +98,11 @@ class Listing:
         """Every version as an export, by version and name."""
         return tuple(self._export(*item) for item in self.entries)
 
+    def without(self, versions: Collection[int]) -> Listing:
+        """Returns the listing without some versions."""
+        entries = tuple(item for item in self.entries if item[0] not in versions)
+        return dataclasses.replace(self, entries=entries)
+
     def newest_first(self) -> Iterator[list[Export]]:
         """Yields the exports with the largest version, then those with the next one, and so on.
 

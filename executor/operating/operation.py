@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import itertools
-import operator as operators
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfx_best_exporter.executor.arguments.checks import is_visible
-from tfx_best_exporter.executor.exports import saved_model
+from tfx_best_exporter.executor.exports import inspection, saved_model
 from tfx_best_exporter.executor.exports.decision_log import LoggedDecision
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RecordError
@@ -236,13 +235,6 @@ def export_of(exports: Sequence[Export], version: int) -> Export:
     )
 
 
-def newest_first(exports: Sequence[Export]) -> list[list[Export]]:
-    """Returns the exports with the largest version, then those with the next one, and so on."""
-    by_version = operators.attrgetter("version")
-    groups = itertools.groupby(sorted(exports, key=by_version, reverse=True), key=by_version)
-    return [list(group) for _, group in groups]
-
-
 def inspected(exports: ExportDirectory, export: Export) -> Inspection:
     """Returns the status of a version; a damaged record does not matter to a model server.
 
@@ -262,15 +254,8 @@ def inspected(exports: ExportDirectory, export: Export) -> Inspection:
 
 def served_of(exports: ExportDirectory) -> Inspection | None:
     """Returns the version that a model server serves; None if it can load none."""
-    for group in newest_first(exports.exports()):
-        if len(group) > 1:
-            return Inspection(
-                export=group[0], status=Status.UNKNOWN, problem="two entries have this number"
-            )
-        found = inspected(exports, group[0])
-        if found.status in (*LOADABLE, Status.UNKNOWN):
-            return found
-    return None
+    judged = functools.partial(inspected, exports)
+    return inspection.served_of(exports.listing(), judged).best
 
 
 def record_of(exports: ExportDirectory, found: Inspection) -> pb.ExportRecord | None:

@@ -19,6 +19,7 @@ from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.versions import (
     Export,
     Inspection,
+    Listing,
     Status,
 )
 from tfx_best_exporter.executor.operating import holding, linked
@@ -34,7 +35,6 @@ from tfx_best_exporter.executor.operating.operation import (
     inspected,
     listed,
     log,
-    newest_first,
     opened,
     record_of,
     served_of,
@@ -202,20 +202,16 @@ def _left_above(exports: ExportDirectory, gone: Collection[int]) -> tuple[int | 
         gone: Versions that the repair withdraws; a dry run repairs nothing.
     """
     has_more = False
-    for found in _walk(exports, _without(exports.exports(), gone)):
+    for found in _walk(exports, exports.listing().without(gone)):
         if found.status in _SERVED:
             return found.export.version, has_more
         has_more = has_more or found.status is not Status.UNFINISHED
     return None, False
 
 
-def _without(listing: Sequence[Export], gone: Collection[int]) -> list[Export]:
-    return [export for export in listing if export.version not in gone]
-
-
 def _plan(exports: ExportDirectory, to: int | None, gone: Collection[int] = ()) -> _Plan:
-    listing = _without(exports.exports(), gone)
-    walk = _walk(exports, listing)
+    entries = exports.listing().without(gone)
+    walk, listing = _walk(exports, entries), entries.exports
     if to is None:
         newer, target = _down_from_served(exports, walk)
     else:
@@ -248,13 +244,13 @@ def _plan(exports: ExportDirectory, to: int | None, gone: Collection[int] = ()) 
     return _planned(exports, doomed, target, served.export.version, left)
 
 
-def _walk(exports: ExportDirectory, listing: Sequence[Export]) -> Iterator[Inspection]:
+def _walk(exports: ExportDirectory, listing: Listing) -> Iterator[Inspection]:
     """Yields every version, newest first.
 
     Raises:
         OperationError: Two entries have one number. Nobody knows which one a server loads.
     """
-    for group in newest_first(listing):
+    for group in listing.newest_first():
         yield inspected(exports, export_of(group, group[0].version))
 
 

@@ -9,13 +9,12 @@ from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import OperatorState, hold_at
-from tfx_best_exporter.executor.exports.versions import Export, Inspection, Status
+from tfx_best_exporter.executor.exports.versions import Inspection, Listing, Status
 from tfx_best_exporter.executor.operating.operation import (
     LOADABLE,
     check_exists,
     digest_of,
     inspected,
-    newest_first,
     record_of,
     time_of,
 )
@@ -170,7 +169,7 @@ def status(exports: ExportDirectory, now: float) -> DirectoryStatus:
         OSError: The base directory cannot be read.
     """
     check_exists(exports.base)
-    listing = exports.exports()
+    listing = exports.listing()
     state = exports.operators.read()
     lock = exports.base.storage.lock_owner((exports.state / "lock").path)
     found, problems = _served(exports, listing)
@@ -190,7 +189,7 @@ def status(exports: ExportDirectory, now: float) -> DirectoryStatus:
     return DirectoryStatus(
         base=exports.base.uri,
         served=served,
-        version_count=len(listing),
+        version_count=len(listing.entries),
         hold=_holding(hold) if hold is not None else None,
         lock=lock,
         awaiting=tuple(sorted(state.awaiting)),
@@ -198,12 +197,10 @@ def status(exports: ExportDirectory, now: float) -> DirectoryStatus:
     )
 
 
-def _served(
-    exports: ExportDirectory, listing: tuple[Export, ...]
-) -> tuple[Inspection | None, list[Problem]]:
+def _served(exports: ExportDirectory, listing: Listing) -> tuple[Inspection | None, list[Problem]]:
     """Returns the version that is served, and the problems of the versions above it."""
     problems: list[Problem] = []
-    for group in newest_first(listing):
+    for group in listing.newest_first():
         label = group[0].label
         if len(group) > 1:
             names = " and ".join(sorted(repr(export.location.name) for export in group))
@@ -212,7 +209,7 @@ def _served(
                 " them."
             )
             problems.append(Problem(code=DUPLICATE, text=text))
-            return Inspection(export=group[0], status=Status.UNKNOWN), problems
+            return Inspection(export=group[-1], status=Status.UNKNOWN), problems
         found = inspected(exports, group[0])
         if found.status is Status.BROKEN:
             text = (
