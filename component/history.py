@@ -102,8 +102,10 @@ def look_up(
     prior = _prior_export(node, served, newest, warnings)
     prior = _with_warnings(prior, problems)
     policy = _policy_of(exec_properties)
-    newest_record, _ = latest_record(exports, served)
-    passed = timing.passed_limits(policy, newest_record, now()) if policy else ""
+    passed = ""
+    if policy is not None and timing.has_limits(policy):
+        newest_record, _ = latest_record(exports, served)
+        passed = timing.passed_limits(policy, newest_record, now())
     return {
         keys.BEST_FINGERPRINT_KEY: ", ".join(
             filter(None, (served.fingerprint, said, f"after {passed}" if passed else ""))

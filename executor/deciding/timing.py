@@ -90,6 +90,15 @@ def exported_recently(situation: Situation) -> Decision | None:
     )
 
 
+# Fields of a policy with a time after which a refused candidate may be exported.
+_LIMITS = ("min_seconds_between_exports", "max_best_age_seconds")
+
+
+def has_limits(policy: pb.ComparePolicy) -> bool:
+    """Returns True if a limit of time of the policy can pass, so that the last export matters."""
+    return any(getattr(policy, name) > 0 for name in _LIMITS)
+
+
 def passed_limits(policy: pb.ComparePolicy, record: pb.ExportRecord | None, now: float) -> str:
     """Returns the limits of time that the last export has passed, as text for a cache key.
 
@@ -104,8 +113,4 @@ def passed_limits(policy: pb.ComparePolicy, record: pb.ExportRecord | None, now:
     if record is None or not record.HasField("exported_at"):
         return ""
     elapsed_seconds = now - record.exported_at.ToNanoseconds() / 1e9
-    return ", ".join(
-        name
-        for name in ("min_seconds_between_exports", "max_best_age_seconds")
-        if 0 < getattr(policy, name) <= elapsed_seconds
-    )
+    return ", ".join(name for name in _LIMITS if 0 < getattr(policy, name) <= elapsed_seconds)

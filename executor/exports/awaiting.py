@@ -48,7 +48,10 @@ class Awaiting:
         Raises:
             OSError: The storage does not answer.
         """
-        found = [self.get(digest) for digest in self._operators.names().awaiting]
+        return self._complete_among(self._operators.awaiting())
+
+    def _complete_among(self, digests: frozenset[str]) -> list[pb.AwaitingApproval]:
+        found = [self.get(digest) for digest in digests]
         return sorted(
             (each for each in found if each is not None),
             key=lambda each: each.staged_at.ToNanoseconds(),
@@ -125,10 +128,10 @@ class Awaiting:
             LeaseLostError: Another writer took over the lock.
             OSError: The directory cannot be listed.
         """
-        digests = self._operators.names().awaiting
+        digests = self._operators.awaiting()
         if not digests:
             return []
-        complete = self.all()
+        complete = self._complete_among(digests)
         reasons = dict.fromkeys(digests, "was not staged completely")
         for position, each in enumerate(complete):
             is_over = each.expires_at.ToNanoseconds() / 1e9 < now

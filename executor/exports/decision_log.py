@@ -169,6 +169,7 @@ class ReadLog:
         skipped: Number of older lines that were not parsed.
         skipped_versions: Versions that the skipped lines have exported, as far as a search finds
             them.
+        lines: Every line as it was read, for `append`.
     """
 
     decisions: tuple[LoggedDecision, ...] = ()
@@ -176,6 +177,7 @@ class ReadLog:
     problem: str = ""
     skipped: int = 0
     skipped_versions: frozenset[int] = frozenset()
+    lines: tuple[bytes, ...] = dataclasses.field(default=(), repr=False, compare=False)
 
 
 class DecisionLog:
@@ -205,29 +207,37 @@ class DecisionLog:
         except (NotAFileError, TooLargeError, PermissionError) as error:
             return ReadLog(problem=f"cannot read {self._location}: {error}")
         start = 0 if newest is None else max(0, len(lines) - newest)
-        skipped, lines = lines[:start], lines[start:]
-        found = _parsed_all(lines)
+        skipped, newest_lines = lines[:start], lines[start:]
+        found = _parsed_all(newest_lines)
         return ReadLog(
+            lines=tuple(lines),
             decisions=tuple(found),
-            damaged=len(lines) - len(found),
+            damaged=len(newest_lines) - len(found),
             skipped=start,
             skipped_versions=frozenset(
                 int(match[1]) for line in skipped if (match := _EXPORTED.search(line))
             ),
         )
 
-    def append(self, decision: LoggedDecision) -> None:
+    def append(self, decision: LoggedDecision, *, after: ReadLog | None = None) -> None:
         """Adds a decision, and removes the oldest beyond the limit; requires the lock.
 
         A file that is not a log of this form is replaced.
 
+        Args:
+            decision: The decision.
+            after: The log as it was read with the same lock; None to read it now.
+
         Raises:
             OSError: The log cannot be written, or may not be read.
         """
-        try:
-            lines = self._lines()
-        except (NotAFileError, TooLargeError):
-            lines = []
+        if after is not None and not after.problem:
+            lines = after.lines
+        else:
+            try:
+                lines = self._lines()
+            except (NotAFileError, TooLargeError):
+                lines = []
         content = decision.to_json()
         line = _encoded(content)
         if len(line) > MAX_LINE_BYTES:

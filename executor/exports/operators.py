@@ -121,7 +121,7 @@ class Operators:
             lambda: self._versions(PINS),
             lambda: self._versions(RELEASED),
             lambda: self._versions(WITHDRAWN),
-            lambda: self._digests(AWAITING),
+            self.awaiting,
         )
         return OperatorNames(
             rejected=rejected,
@@ -143,6 +143,15 @@ class Operators:
         """
         names, hold = at_once(self._state.storage, self.names, self.hold)
         return Instructions(names=names, hold=hold_at(hold, now))
+
+    def awaiting(self) -> frozenset[str]:
+        """Returns the content digests of the candidates that wait; costs one listing.
+
+        Raises:
+            StorageError: An entry is a link.
+            OSError: The directory cannot be listed.
+        """
+        return self._digests(AWAITING)
 
     def read(self) -> OperatorState:
         """Returns the content of all files except the staged candidates.
@@ -171,7 +180,8 @@ class Operators:
             StorageError: An entry is a link.
             OSError: The storage does not answer.
         """
-        names, hold = self.names(), hold_at(self.hold(), now)
+        said = self.instructions(now)
+        names, hold = said.names, said.hold
         if hold is None and names == OperatorNames():
             return ""
         fields = [sorted(getattr(names, field.name)) for field in dataclasses.fields(names)]

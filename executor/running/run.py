@@ -210,10 +210,11 @@ def _logged_run(settings: Settings, source: CandidateModel, request: Request) ->
             log.append(line)
         raise
     try:
-        result.refusals.extend(log_line.refusals(log.read(newest=_MAX_REFUSALS).decisions))
+        known = log.read(newest=_MAX_REFUSALS)
+        result.refusals.extend(log_line.refusals(known.decisions))
         # Without the lock, these lines would replace those of the next holder.
         settings.exports.check_lease()
-        log.append(log_line.line_of(redacted_message(result)))
+        log.append(log_line.line_of(redacted_message(result)), after=known)
     except OSError as error:
         # The decision has been carried out, so the run is not failed for its history.
         result.warnings.append(f"the decision log was not written: {error}")
@@ -328,8 +329,12 @@ def _purged(exports: ExportDirectory, instructions: Instructions, now: float) ->
     """Deletes the files of versions that were withdrawn long ago; returns a sentence for each."""
     names = instructions.names
     found = []
-    for version in sorted(names.withdrawn - names.pins):
-        withdrawal = exports.operators.withdrawal(version)
+    # All withdrawals are read at once, so that a store answers them in the time of one.
+    withdrawals = exports.withdrawals.all() if names.withdrawn - names.pins else []
+    for withdrawal in withdrawals:
+        version = withdrawal.version
+        if version in names.pins:
+            continue
         age_seconds = now - withdrawal.action.at.ToNanoseconds() / 1e9
         if withdrawal.state != pb.Withdrawal.WITHDRAWN or age_seconds < _WITHDRAWN_SECONDS:
             continue

@@ -55,6 +55,15 @@ def test_what_is_appended_is_read(log: DecisionLog, path: Path):
     assert len(path.read_bytes().splitlines()) == 2
 
 
+def test_a_log_that_was_read_is_not_read_again(log: DecisionLog, path: Path):
+    log.append(DECISION)
+    known = log.read(newest=0)
+    path.unlink()
+    operation = LoggedDecision(kind="hold", at=1.0)
+    log.append(operation, after=known)
+    assert log.read().decisions == (DECISION, operation)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0, None])
 def test_every_number_is_plain_json(log: DecisionLog, path: Path, value: float | None):
     metrics = (LoggedMetric(name="loss", candidate=value, best=value),)
