@@ -14,6 +14,7 @@ from tfx_best_exporter.executor.arguments.errors import (
     PathError,
     within,
 )
+from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.configured import Configured
 from tfx_best_exporter.executor.deciding.evaluated_data import EvaluatedData
 from tfx_best_exporter.executor.deciding.metric_key import (
@@ -416,7 +417,7 @@ class EvalResult(Mapping[str, float]):
             slices=slices,
             data=EvaluatedData.from_proto(proto.data),
             evaluated_at=(
-                proto.evaluated_at.ToNanoseconds() / 1e9 if proto.HasField("evaluated_at") else None
+                numbers.seconds_of(proto.evaluated_at) if proto.HasField("evaluated_at") else None
             ),
         )
 

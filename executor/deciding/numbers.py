@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import decimal
 import math
 from collections.abc import Iterable
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 # Four significant digits are as many as a person reads at a glance.
 _DIGITS = 4
@@ -142,3 +145,22 @@ def rounding_of(*values: float) -> float:
     """
     finite = [abs(value) for value in values if math.isfinite(value)]
     return 4 * math.ulp(max(finite, default=0.0))
+
+
+def seconds_of(timestamp: Timestamp) -> float:
+    """Returns a time of a message in seconds since the epoch."""
+    return timestamp.ToNanoseconds() / 1e9
+
+
+def time_of(seconds: float) -> str:
+    """Returns a time for a sentence, in UTC.
+
+    Args:
+        seconds: Seconds since the epoch.
+
+    Example:
+        >>> time_of(1732240000)
+        '2024-11-22 01:46 UTC'
+    """
+    time = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return f"{time:%Y-%m-%d %H:%M} UTC"

@@ -50,7 +50,7 @@ def old_best_of(
         return None
     if best.record is None or not best.record.HasField("exported_at"):
         return None
-    age_seconds = now - best.record.exported_at.ToNanoseconds() / 1e9
+    age_seconds = now - numbers.seconds_of(best.record.exported_at)
     if age_seconds <= limit:
         return None
     age, most = numbers.durations(age_seconds, limit)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.models import EVALUATED_NOW, Best, Candidate, Decision
 from tfx_best_exporter.executor.deciding.situation import Situation
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -41,22 +40,20 @@ def on_hold(situation: Situation) -> Decision | None:
 
 def on_hold_clause(hold: pb.Hold) -> str:
     """Returns a clause about a hold, with its end, operator, time and reason."""
-    end = f" until {_time_of(hold.until)}" if hold.HasField("until") else ""
+    end = ""
+    if hold.HasField("until"):
+        end = f" until {numbers.time_of(numbers.seconds_of(hold.until))}"
     return done_by(hold.action, f"exports are on hold{end}")
 
 
 def done_by(action: pb.OperatorAction, clause: str) -> str:
     """Returns a clause with the operator, the time and the reason, as far as they are known."""
     who = [action.operator] if action.operator else []
-    when = [_time_of(action.at)] if action.HasField("at") else []
+    when = [numbers.time_of(numbers.seconds_of(action.at))] if action.HasField("at") else []
     said = [", ".join([*who, *when])] if who or when else []
     why = [action.reason] if action.reason else []
     details = ": ".join([*said, *why])
     return f"{clause} ({details})" if details else clause
-
-
-def _time_of(timestamp: Timestamp) -> str:
-    return f"{timestamp.ToDatetime():%Y-%m-%d %H:%M} UTC"
 
 
 def why_not_replaceable(best: Best, candidate: Candidate) -> str:

@@ -77,7 +77,7 @@ def exported_recently(situation: Situation) -> Decision | None:
     is_nan = situation.compared.verdict.outcome is Outcome.BETTER_THAN_NAN
     if is_nan or situation.best.serving_problems:
         return None
-    elapsed_seconds = situation.now - record.exported_at.ToNanoseconds() / 1e9
+    elapsed_seconds = situation.now - numbers.seconds_of(record.exported_at)
     # A time in the future is a wrong clock, and must not stop exports for longer than the limit.
     if abs(elapsed_seconds) >= limit:
         return None
@@ -112,5 +112,5 @@ def passed_limits(policy: pb.ComparePolicy, record: pb.ExportRecord | None, now:
     """
     if record is None or not record.HasField("exported_at"):
         return ""
-    elapsed_seconds = now - record.exported_at.ToNanoseconds() / 1e9
+    elapsed_seconds = now - numbers.seconds_of(record.exported_at)
     return ", ".join(name for name in _LIMITS if 0 < getattr(policy, name) <= elapsed_seconds)

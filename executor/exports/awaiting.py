@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.exports import records
 from tfx_best_exporter.executor.exports.operators import AWAITING, Operators, hex_of
 from tfx_best_exporter.executor.exports.records import RecordError
@@ -26,6 +27,16 @@ EXPIRY_SECONDS: Final = 14 * 24 * 3600
 
 _FILES = "files"
 _STAGED = "staged.json"
+
+
+def has_expired(staged: pb.AwaitingApproval, now: float) -> bool:
+    """Returns True if a candidate waited for approval too long.
+
+    Args:
+        staged: The candidate.
+        now: Seconds since the epoch.
+    """
+    return numbers.seconds_of(staged.expires_at) < now
 
 
 class Awaiting:
@@ -134,9 +145,10 @@ class Awaiting:
         complete = self._complete_among(digests)
         reasons = dict.fromkeys(digests, "was not staged completely")
         for position, each in enumerate(complete):
-            is_over = each.expires_at.ToNanoseconds() / 1e9 < now
             surplus = f"is older than the {MAX_STAGED} newest" if position >= MAX_STAGED else ""
-            reasons[each.record.model.digest] = "was not approved in time" if is_over else surplus
+            reasons[each.record.model.digest] = (
+                "was not approved in time" if has_expired(each, now) else surplus
+            )
         found = []
         for digest, reason in sorted(reasons.items()):
             if not reason:

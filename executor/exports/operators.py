@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.exports import records
 from tfx_best_exporter.executor.exports.links import check_no_link, entries_of
 from tfx_best_exporter.executor.exports.records import RecordError
@@ -323,7 +324,7 @@ def hold_at(hold: pb.Hold | None, now: float) -> pb.Hold | None:
     """
     if hold is None or not hold.HasField("until"):
         return hold
-    return hold if now < hold.until.ToNanoseconds() / 1e9 else None
+    return hold if now < numbers.seconds_of(hold.until) else None
 
 
 def hex_of(digest: str) -> str:

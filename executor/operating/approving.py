@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tfx_best_exporter.executor.deciding import numbers
+from tfx_best_exporter.executor.exports.awaiting import has_expired
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.versions import Inspection
 from tfx_best_exporter.executor.operating.operation import (
@@ -13,7 +15,6 @@ from tfx_best_exporter.executor.operating.operation import (
     digest_of,
     log_decision,
     opened,
-    time_of,
 )
 from tfx_best_exporter.executor.operating.rejecting import digest_among
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -55,10 +56,10 @@ def approve(
                 f"model must not be rejected (got {candidate}). Allow it first, with"
                 " `best-exporter unreject`."
             )
-        expires_at = staged.expires_at.ToNanoseconds() / 1e9
-        if expires_at < now:
+        if has_expired(staged, now):
+            end = numbers.time_of(numbers.seconds_of(staged.expires_at))
             raise OperationError(
-                f"approval must come before {time_of(expires_at)} (got one at {time_of(now)}). Run"
+                f"approval must come before {end} (got one at {numbers.time_of(now)}). Run"
                 " the pipeline again to stage the model again."
             )
         served = exports.served()

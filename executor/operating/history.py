@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
+from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.exports import inspection
 from tfx_best_exporter.executor.exports.decision_log import FAILED, RUN, LoggedDecision, ReadLog
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -150,7 +151,7 @@ class _Sources:
             return known
         return dataclasses.replace(
             known,
-            at=record.exported_at.ToNanoseconds() / 1e9 if record.HasField("exported_at") else None,
+            at=numbers.seconds_of(record.exported_at) if record.HasField("exported_at") else None,
             reason=reason_of(record.decision),
             explanation=record.decision.explanation,
             metrics=metrics_of(record),

@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterator
 
+from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import hold_at
 from tfx_best_exporter.executor.exports.version_files import logged
@@ -19,7 +20,6 @@ from tfx_best_exporter.executor.operating.operation import (
     opened,
     record_of,
     served_of,
-    time_of,
     version_of,
 )
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -168,7 +168,7 @@ def extended(
     known = hold_at(exports.operators.hold(), order.now)
     if known is None:
         return hold_of(order, until), (sentence_of(until),)
-    known_until = known.until.ToNanoseconds() / 1e9 if known.HasField("until") else None
+    known_until = numbers.seconds_of(known.until) if known.HasField("until") else None
     if known_until is None or known_until > until:
         return None, (f"{sentence_of(known_until)}: the longer hold by {_author_of(known)} stays",)
     return hold_of(order, until), (
@@ -209,7 +209,7 @@ def held(exports: ExportDirectory, new_hold: pb.Hold | None) -> Iterator[None]:
 
 def sentence_of(until: float | None) -> str:
     """Returns the sentence about the effect of a hold."""
-    end = "somebody releases it" if until is None else time_of(until)
+    end = "somebody releases it" if until is None else numbers.time_of(until)
     return f"no run exports or retires anything until {end}"
 
 

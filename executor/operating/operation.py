@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -280,17 +279,6 @@ def digest_of(record: pb.ExportRecord | None, export: Export) -> str:
         return saved_model.digest_of(saved_model.files_of(export.location))
     except (OSError, saved_model.InvalidModelError):
         return ""
-
-
-def time_of(seconds: float) -> str:
-    """Returns a time for a sentence, in UTC.
-
-    Example:
-        >>> time_of(1732240000)
-        '2024-11-22 01:46 UTC'
-    """
-    time = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
-    return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 def listed(versions: Sequence[int]) -> str:

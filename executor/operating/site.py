@@ -17,6 +17,7 @@ from typing import Any
 
 import jinja2
 
+from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.exports.decision_log import LoggedDecision
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RecordError
@@ -29,7 +30,7 @@ from tfx_best_exporter.executor.operating.history import (
     HistoryItem,
     history,
 )
-from tfx_best_exporter.executor.operating.operation import OperationError, time_of
+from tfx_best_exporter.executor.operating.operation import OperationError
 from tfx_best_exporter.executor.operating.showing import of_line, of_record, record_of_version
 from tfx_best_exporter.executor.operating.status import DirectoryStatus, Metric, status
 from tfx_best_exporter.executor.reports import charts, report, wording
@@ -115,7 +116,7 @@ def _row(found: DirectoryStatus, page: str) -> dict[str, Any]:
         "base": found.base,
         "page": page,
         "version": served.version if served else "none",
-        "since": time_of(served.since) if served and served.since is not None else "",
+        "since": numbers.time_of(served.since) if served and served.since is not None else "",
         "metric": _text_of(served.metrics[:1]) if served else "",
         "hold": _hold_of(found),
         "problems": [f"{each.code}: {each.text}" for each in found.problems],
@@ -125,7 +126,7 @@ def _row(found: DirectoryStatus, page: str) -> dict[str, Any]:
 def _hold_of(found: DirectoryStatus) -> str:
     if found.hold is None:
         return ""
-    end = time_of(found.hold.until) if found.hold.until is not None else "released"
+    end = numbers.time_of(found.hold.until) if found.hold.until is not None else "released"
     return f"until {end} by {found.hold.operator}: {found.hold.reason}"
 
 
@@ -185,7 +186,7 @@ def _cells(item: HistoryItem, page: str) -> dict[str, Any]:
     return {
         "version": "" if item.version is None else item.version,
         "state": f"{item.state}, pinned" if item.is_pinned else item.state,
-        "date": "" if item.at is None else time_of(item.at),
+        "date": "" if item.at is None else numbers.time_of(item.at),
         "reason": item.reason,
         "metric": _text_of(item.metrics[:1]),
         "who": wording.name(item.operator or item.run_id) if item.operator or item.run_id else "",
@@ -246,7 +247,7 @@ def _kind_of(item: HistoryItem) -> str:
 
 def _title_of(item: HistoryItem, value: float) -> str:
     label = f"version {item.version}, {item.state}" if item.version is not None else "refused"
-    date = f", {time_of(item.at)}" if item.at is not None else ""
+    date = f", {numbers.time_of(item.at)}" if item.at is not None else ""
     return f"{label}{date}: {wording.number(value)}"
 
 
@@ -256,7 +257,7 @@ def _render(*, now: float, **variables: Any) -> str:
     return _template().render(
         style=style,
         style_digest=digest,
-        written=time_of(now),
+        written=numbers.time_of(now),
         release=VERSION,
         **variables,
     )

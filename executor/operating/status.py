@@ -16,7 +16,6 @@ from tfx_best_exporter.executor.operating.operation import (
     digest_of,
     inspected,
     record_of,
-    time_of,
 )
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import LockOwner
@@ -250,7 +249,7 @@ def _served_version(
         )
     return dataclasses.replace(
         known,
-        since=record.exported_at.ToNanoseconds() / 1e9 if record.HasField("exported_at") else None,
+        since=numbers.seconds_of(record.exported_at) if record.HasField("exported_at") else None,
         reason=reason_of(record.decision),
         explanation=record.decision.explanation,
         metrics=metrics_of(record),
@@ -355,8 +354,8 @@ def _holding(hold: pb.Hold) -> Holding:
     return Holding(
         operator=hold.action.operator,
         reason=hold.action.reason,
-        since=hold.action.at.ToNanoseconds() / 1e9 if hold.action.HasField("at") else None,
-        until=hold.until.ToNanoseconds() / 1e9 if hold.HasField("until") else None,
+        since=numbers.seconds_of(hold.action.at) if hold.action.HasField("at") else None,
+        until=numbers.seconds_of(hold.until) if hold.HasField("until") else None,
     )
 
 
@@ -365,4 +364,4 @@ def ago(seconds: float, now: float) -> str:
     age = max(0, int(now - seconds))
     unit = next((size for size in (86400, 3600, 60) if age >= 2 * size), 1)
     name = {86400: "days", 3600: "hours", 60: "minutes", 1: "seconds"}[unit]
-    return f"{time_of(seconds)} ({numbers.count(age // unit)} {name} ago)"
+    return f"{numbers.time_of(seconds)} ({numbers.count(age // unit)} {name} ago)"

@@ -8,14 +8,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Best
 from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.evaluations import tfma
 from tfx_best_exporter.executor.exports import links, resave, retention, saved_model
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
+from tfx_best_exporter.executor.exports.awaiting import has_expired
 from tfx_best_exporter.executor.exports.records import (
     EVALUATION_DIRECTORY,
     RecordError,
@@ -137,14 +137,12 @@ def stage(
         staged.best_version = best.version
         staged.best_digest = best.digest
     earlier = awaiting.get(model.candidate.digest)
-    is_expired = earlier is not None and _seconds(earlier.expires_at) < _seconds(staged.staged_at)
-    if earlier is not None and not is_expired and _is_same_request(earlier, staged):
+    is_waiting = earlier is not None and not has_expired(
+        earlier, numbers.seconds_of(staged.staged_at)
+    )
+    if earlier is not None and is_waiting and _is_same_request(earlier, staged):
         return
     awaiting.stage(_export_files(settings, model, work_path), staged)
-
-
-def _seconds(timestamp: Timestamp) -> float:
-    return timestamp.ToNanoseconds() / 1e9
 
 
 def _is_same_request(one: pb.AwaitingApproval, other: pb.AwaitingApproval) -> bool:
@@ -416,7 +414,7 @@ def _retained(
     return retention.RetainedExport(
         version=export.version,
         is_foreign=False,
-        exported_at=record.exported_at.ToNanoseconds() / 1e9,
+        exported_at=numbers.seconds_of(record.exported_at),
         is_as_recorded=not problem,
         is_linked=is_linked,
         is_pinned=is_pinned,

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.metric_key import MetricKey
 from tfx_best_exporter.executor.exports.decision_log import (
     FAILED,
@@ -37,7 +38,7 @@ def line_of(decision: pb.ExportDecision) -> LoggedDecision:
     names = {*(each.name for each in compared), *(each.metric for each in decision.guardrails)}
     evaluation, is_cut = _evaluation(decision.candidate_evaluation, names)
     return LoggedDecision(
-        at=decision.decided_at.ToNanoseconds() / 1e9,
+        at=numbers.seconds_of(decision.decided_at),
         reason=pb.ExportDecision.Reason.Name(decision.reason),
         exported=decision.exported,
         version=message.version_of(decision),

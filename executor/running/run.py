@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tfx_best_exporter.executor.deciding import default_rule, foresight, operator_gates
+from tfx_best_exporter.executor.deciding import default_rule, foresight, numbers, operator_gates
 from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
@@ -335,7 +335,7 @@ def _purged(exports: ExportDirectory, instructions: Instructions, now: float) ->
         version = withdrawal.version
         if version in names.pins:
             continue
-        age_seconds = now - withdrawal.action.at.ToNanoseconds() / 1e9
+        age_seconds = now - numbers.seconds_of(withdrawal.action.at)
         if withdrawal.state != pb.Withdrawal.WITHDRAWN or age_seconds < _WITHDRAWN_SECONDS:
             continue
         try:

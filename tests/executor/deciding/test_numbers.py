@@ -1,6 +1,7 @@
 import math
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tfx_best_exporter.executor.deciding import numbers
 
@@ -135,3 +136,8 @@ def test_confidence(alpha: float, text: str):
 )
 def test_count(value: float, beside: list[float], text: str):
     assert numbers.count(value, *beside) == text
+
+
+def test_times():
+    assert numbers.time_of(1732240000.0) == "2024-11-22 01:46 UTC"
+    assert numbers.seconds_of(Timestamp(seconds=5, nanos=250_000_000)) == 5.25

@@ -11,7 +11,6 @@ from tfx_best_exporter.executor.operating.operation import (
     check_exists,
     export_of,
     listed,
-    time_of,
     version_of,
 )
 from tfx_best_exporter.executor.storage.location import Location
@@ -86,6 +85,5 @@ def test_an_error_hides_secrets() -> None:
 
 
 def test_sentences() -> None:
-    assert time_of(1732240000.0) == "2024-11-22 01:46 UTC"
     assert listed([7]) == "version 7"
     assert listed([7, 8, 9]) == "versions 7, 8 and 9"
