@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import functools
-import hashlib
-import importlib.resources
 import itertools
 import math
 import re
@@ -14,8 +10,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.exports.decision_log import LoggedDecision
@@ -33,7 +27,7 @@ from tfx_best_exporter.executor.operating.history import (
 from tfx_best_exporter.executor.operating.operation import OperationError
 from tfx_best_exporter.executor.operating.showing import of_line, of_record, record_of_version
 from tfx_best_exporter.executor.operating.status import DirectoryStatus, Metric, status
-from tfx_best_exporter.executor.reports import charts, report, wording
+from tfx_best_exporter.executor.reports import charts, pages, report, wording
 from tfx_best_exporter.executor.version import VERSION
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -252,29 +246,11 @@ def _title_of(item: HistoryItem, value: float) -> str:
 
 
 def _render(*, now: float, **variables: Any) -> str:
-    style = _read("site.css")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return _template().render(
-        style=style,
-        style_digest=digest,
+    return pages.rendered(
+        _PACKAGE,
+        "site.html.jinja",
+        "site.css",
         written=numbers.time_of(now),
         release=VERSION,
         **variables,
     )
-
-
-@functools.cache
-def _read(name: str) -> str:
-    return (importlib.resources.files(_PACKAGE) / name).read_text(encoding="utf-8")
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True,
-        loader=jinja2.FunctionLoader(_read),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("site.html.jinja")

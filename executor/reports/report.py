@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import functools
-import hashlib
-import importlib.resources
 from collections.abc import Mapping
 from typing import Any
 
-import jinja2
 from google.protobuf import json_format
 
-from tfx_best_exporter.executor.reports import message, wording
+from tfx_best_exporter.executor.reports import message, pages, wording
 from tfx_best_exporter.executor.reports.sections import (
     guardrails,
     history,
@@ -76,27 +71,7 @@ def to_html(decision: pb.ExportDecision) -> str:
     Example:
         >>> page = to_html(pb.ExportDecision(reason=pb.ExportDecision.FIRST_EXPORT, exported=True))
     """
-    style = _read(_STYLE)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return _template().render(style=style, style_digest=digest, **_page(decision))
-
-
-@functools.cache
-def _read(name: str) -> str:
-    return (importlib.resources.files(_PACKAGE) / name).read_text(encoding="utf-8")
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True,
-        loader=jinja2.FunctionLoader(_read),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(count=wording.count, name=wording.name, text=wording.text)
-    return environment.get_template(_TEMPLATE)
+    return pages.rendered(_PACKAGE, _TEMPLATE, _STYLE, **_page(decision))
 
 
 def _page(decision: pb.ExportDecision) -> dict[str, Any]:

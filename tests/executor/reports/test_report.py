@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.executor.reports import decisions
 from tests.executor.reports.decisions import EXPORTED, HOSTILE, REVERSED, SERVED
 from tests.executor.reports.html_page import Element, parse
-from tfx_best_exporter.executor.reports import report
+from tfx_best_exporter.executor.reports import pages, report
 from tfx_best_exporter.executor.reports.report import to_html
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -921,7 +921,7 @@ def test_marks_of_a_dense_history_are_those_of_its_legend():
     assert marks["kept"] == [{"class": "small-shape kept-mark", "r": "2"}]
     assert marks["retired"] == [{"class": "small-shape retired-mark", "r": "2"}]
     # Kept marks are filled; retired marks are not.
-    style = report._read("report.css")
+    style = pages.text_of(report.__package__, "report.css")
     assert ".kept-mark { stroke: var(--best); fill: var(--best); }" in style
     assert ".retired-mark { stroke: var(--axis); fill: var(--paper); }" in style
 
@@ -1235,7 +1235,7 @@ def test_charts_have_words_and_ornaments_do_not(make: Callable[[], D]):
 
 
 def palettes() -> dict[str, dict[str, str]]:
-    style = report._read("report.css")
+    style = pages.text_of(report.__package__, "report.css")
     blocks = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     light, dark, paper = (
         dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6});", block)) for block in blocks
