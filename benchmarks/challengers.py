@@ -8,18 +8,15 @@ runs. Figures with a limit are its last lines.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
-import contextlib
 import dataclasses
 import functools
-import multiprocessing
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from benchmarks import results
+from benchmarks import chunks, results
 from benchmarks.decision_quality import Interval, mean_of, ratio_of
 from benchmarks.rules import ACCURACY, ours
 from benchmarks.streams import BUCKETS, Array, Estimates, jackknife
@@ -227,16 +224,6 @@ class Replay:
     candidates: Array
     older: Array
 
-    @classmethod
-    def joined(cls, replays: Sequence[Replay]) -> Replay:
-        """Returns one replay with the streams of several."""
-        return cls(
-            **{
-                field.name: np.concatenate([getattr(replay, field.name) for replay in replays])
-                for field in dataclasses.fields(cls)
-            }
-        )
-
 
 class _Serving:
     """The served models of several streams under one rule."""
@@ -411,29 +398,15 @@ def simulate(
         workers: Number of processes.
         policies: Policies of choose().
     """
-    tasks = [
-        (world, tuple(policies), min(CHUNK, count - start), (seed, *world.name.encode(), start))
+    tasks = {
+        world.name: [
+            (world, tuple(policies), min(CHUNK, count - start), (seed, *world.name.encode(), start))
+            for count in [min(streams, DIFFICULT_STREAMS) if world in DIFFICULT else streams]
+            for start in range(0, count, CHUNK)
+        ]
         for world in worlds
-        for count in [min(streams, DIFFICULT_STREAMS) if world in DIFFICULT else streams]
-        for start in range(0, count, CHUNK)
-    ]
-    found: dict[str, list[dict[str, Replay]]] = {world.name: [] for world in worlds}
-    # NumPy has threads, which a fork would not copy.
-    context = multiprocessing.get_context("spawn")
-    with contextlib.ExitStack() as stack:
-        replays_of = map
-        if workers > 1:
-            pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
-            replays_of = stack.enter_context(pool).map
-        for task, replays in zip(tasks, replays_of(_replay_chunk, tasks), strict=True):
-            found[task[0].name].append(replays)
-    return {
-        name: {
-            rule: Replay.joined([replays[rule] for replays in chunks if rule in replays])
-            for rule in chunks[0]
-        }
-        for name, chunks in found.items()
     }
+    return chunks.replayed(_replay_chunk, tasks, workers)
 
 
 def _replay_chunk(

@@ -7,12 +7,9 @@ rules.py, and compares the models that were served with the best ones available.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
-import contextlib
 import dataclasses
 import functools
 import math
-import multiprocessing
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from benchmarks import charts, results
+from benchmarks import charts, chunks, results
 from benchmarks.rules import (
     ALPHAS,
     DEFAULT_ALPHA,
@@ -99,16 +96,6 @@ class Replay:
     improvements: Array
     missed: Array
     curse: Array
-
-    @classmethod
-    def joined(cls, replays: Sequence[Replay]) -> Replay:
-        """Returns one replay with the streams of several."""
-        return cls(
-            **{
-                field.name: np.concatenate([getattr(replay, field.name) for replay in replays])
-                for field in dataclasses.fields(cls)
-            }
-        )
 
 
 class _Serving:
@@ -262,29 +249,13 @@ def simulate(
     processes.
     """
     sizes = [min(CHUNK, repetitions - start) for start in range(0, repetitions, CHUNK)]
-    tasks = [
-        (index, tuple(alphas), size, (seed, index, chunk))
-        for index in range(len(scenarios))
-        for chunk, size in enumerate(sizes)
-    ]
-    found: dict[str, list[dict[str, Replay]]] = {scenario.name: [] for scenario in scenarios}
-    work = functools.partial(_replay_chunk, tuple(scenarios))
-    # numpy has threads, which a fork would not copy.
-    context = multiprocessing.get_context("spawn")
-    with contextlib.ExitStack() as stack:
-        replays_of = map
-        if workers > 1:
-            pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
-            replays_of = stack.enter_context(pool).map
-        for task, replays in zip(tasks, replays_of(work, tasks), strict=True):
-            found[scenarios[task[0]].name].append(replays)
-    return {
-        name: {
-            rule: Replay.joined([replays[rule] for replays in chunks if rule in replays])
-            for rule in chunks[0]
-        }
-        for name, chunks in found.items()
+    tasks = {
+        scenario.name: [
+            (index, tuple(alphas), size, (seed, index, chunk)) for chunk, size in enumerate(sizes)
+        ]
+        for index, scenario in enumerate(scenarios)
     }
+    return chunks.replayed(functools.partial(_replay_chunk, tuple(scenarios)), tasks, workers)
 
 
 def _replay_chunk(
