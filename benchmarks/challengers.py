@@ -47,7 +47,7 @@ _DEGREES_OF_FREEDOM = BUCKETS - 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measurements:
-    """What one run measured in all streams.
+    """The measurements of one run in all streams.
 
     Attributes:
         run: Index of the run, which is also the candidate.
@@ -283,7 +283,7 @@ class _Answers:
         self.candidate = self._estimates(self._right)
 
     def measurements(self, best: Array, recorded: Array, kept: Array) -> Measurements:
-        """Returns what a rule sees with these models."""
+        """Returns the measurements of these models, the input of a rule."""
         best_right = self._drawn.best_right(best)
         challengers = []
         for slot in range(kept.shape[1]):

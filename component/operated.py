@@ -1,6 +1,6 @@
 """ML Metadata follows what persons did to a base directory since the last run.
 
-Operators need no metadata store, so the driver of the next run tells ML Metadata about it:
+Operators need no metadata store, so the driver of the next run brings their operations there:
 
     version      state of its PushedModels
     withdrawn    MARKED_FOR_DELETION, so that no resolver finds them

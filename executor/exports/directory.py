@@ -90,9 +90,9 @@ class ExportDirectory:
         self.awaiting = Awaiting(self.state, self.check_lease)
         self.decision_log = DecisionLog(self.state / "decisions.jsonl")
         self._lease: Lease | None = None
-        # What `recover` has listed and read, for `served` and for `next_version` after it.
+        # The result of `recover`, for `served` and for `next_version` after it.
         self._fresh: Listing | None = None
-        # What `served` has found with the lock, and what a publish relies on.
+        # The result of `served` with the lock, on which a publish relies.
         self._seen: Served | None = None
         self._largest_seen: int | None = None
         self._is_new = False

@@ -22,7 +22,7 @@ from tfx_best_exporter.executor.storage.transfer import at_once
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """What a repair has found.
+    """The result of a repair.
 
     Attributes:
         sentences: A sentence for each leftover; empty if nothing has changed.

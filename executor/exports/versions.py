@@ -117,7 +117,7 @@ class Listing:
 
 
 class ServedChangedError(StorageError):
-    """What is served has changed between a decision and its publication."""
+    """The served model has changed between a decision and its publication."""
 
 
 class Status(enum.Enum):

@@ -32,7 +32,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
 class Desk:
-    """What a person can do with the base directory of an exporter.
+    """The operations of a person on the base directory of an exporter.
 
     Each method holds the lock, waits for a run that holds it, and notes in the decision log who
     gave the order and why. With `dry_run`, it changes nothing and returns the same value. The

@@ -95,7 +95,7 @@ class History:
 def history(
     exports: ExportDirectory, *, include_all: bool = False, newest: int | None = None
 ) -> History:
-    """Returns what happened in a base directory, newest first; writes nothing.
+    """Returns the history of a base directory, newest first; writes nothing.
 
     Args:
         exports: The base directory.

@@ -53,7 +53,7 @@ class Change:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Who orders an operation, when and why.
+    """The order of an operation: the person, the time and the reason.
 
     Attributes:
         operator: Name of the person.

@@ -64,7 +64,7 @@ class _Doomed:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """What a rollback will do.
+    """The plan of a rollback.
 
     Attributes:
         doomed: The versions to withdraw, in the order of the withdrawals.

@@ -11,7 +11,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
 class View:
-    """What a person can ask about the base directory of an exporter.
+    """The questions of a person about the base directory of an exporter.
 
     No method takes the lock or writes anything. Every method raises OperationError, a ValueError,
     if the base directory does not exist, and OSError if it cannot be read.

@@ -97,7 +97,7 @@ WORLDS: Mapping[str, Callable[[World], None]] = {
 
 
 def outputs(name: str, commands: list[str], root: Path) -> list[str]:
-    """Returns what a terminal shows after each command."""
+    """Returns the output of each command."""
     world = World(root=root, uri=PENGUIN)
     for uri, directory in (
         (PENGUIN, world.base),

@@ -32,7 +32,7 @@ def prepare(world: World, model: Model, server: Server) -> list[int]:
 
 
 def state_of(world: World, name: str) -> Any:
-    """Returns what is served and what operators have said, without times and new versions."""
+    """Returns the served version and the files of operators, without times and new versions."""
     exports = ExportDirectory(world / name / "base")
     served = exports.served()
     assert served.record is not None
@@ -113,7 +113,7 @@ def test_killed_at_every_step(
         assert_safe(world / name / "base", reader)
         state = state_of(world, name)
         if state != expected:
-            # What was done before the kill cannot be done again, and the error says so.
+            # A step that was done before the kill cannot be done again, and the error says so.
             assert "OperationError" in outcome.error, (name, outcome.error)
         withdrawn = ExportDirectory(world / name / "base").operators.read().withdrawn
         assert {each.state for each in withdrawn.values()} <= {pb.Withdrawal.WITHDRAWN}

@@ -46,7 +46,7 @@ def rule_and_why(found: pb.DefaultRule | None) -> tuple[str, str] | None:
         pytest.param(
             configured(gated("mine", DOWN, output_names=("click", "buy"))),
             ("a smaller mine", THRESHOLD),
-            id="the evaluation tells which output",
+            id="two outputs",
         ),
         pytest.param(
             configured(gated("auc", pb.METRIC_DIRECTION_UNSPECIFIED)),

@@ -247,7 +247,7 @@ def test_recover_lists_for_the_first_reader_after_it(base_path: Path, model_path
         disk.listings.clear()
         assert base.served().listing.versions == (8,)
         assert disk.listings == [str(base_path / "8")]
-        # What this writer changes, and what changes later, is listed again.
+        # The changes of this writer, and all later ones, are listed again.
         assert base.served().listing.versions == (8, 9)
         base.recover()
         disk.listings.clear()

@@ -95,7 +95,7 @@ def test_passes_over_broken_versions(desk: Desk) -> None:
         (desk.exports.base / f"{version}/variables/variables.index").remove()
     desk.wait()
     change = rollback(desk.exports, **WHO)
-    # What is broken above the served version goes too, what is broken below changes nothing.
+    # A broken version above the served one goes too, and one below it changes nothing.
     assert change.versions == (9, 10)
     assert (desk.versions, desk.served) == ([7, 8], 7)
 

@@ -1,4 +1,4 @@
-"""What a run reads of the best, where a person has copied, edited or linked versions."""
+"""The parts of the best that a run reads, where a person has copied, edited or linked versions."""
 
 import os
 import shutil
