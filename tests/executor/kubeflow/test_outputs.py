@@ -9,6 +9,7 @@ import pytest
 
 from tests.servers import environment_of, gs_server
 from tfx_best_exporter.executor.kubeflow import outputs
+from tfx_best_exporter.executor.storage import registry
 from tfx_best_exporter.executor.storage.gs import GsStorage
 
 BUCKET = "outputs"
@@ -53,6 +54,14 @@ def test_a_uri_that_cannot_be_read_is_left_to_the_step(
 
 
 # Markers of directories.
+
+
+@pytest.fixture(autouse=True)
+def new_storages() -> Iterator[None]:
+    """Keeps the process-wide client of another test, which has another server, out of these."""
+    registry._default.forget()
+    yield
+    registry._default.forget()
 
 
 @pytest.fixture(scope="module")
