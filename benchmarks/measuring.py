@@ -114,7 +114,13 @@ def write_model(path: Path, count: int = 0, size: int = 0) -> Path:
 
     module: Any = tf.Module()
     module.weight = tf.Variable(tf.constant(1.0))
-    tf.saved_model.save(module, str(path))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
+    def scaled(values: Any) -> dict[str, Any]:
+        return {"values": values * module.weight}
+
+    # A model without a serving signature is refused.
+    tf.saved_model.save(module, str(path), signatures=scaled)
     assets = path / "assets"
     assets.mkdir(exist_ok=True)
     for index in range(count):

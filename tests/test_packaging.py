@@ -200,3 +200,15 @@ def test_every_package_is_mapped():
 @pytest.mark.parametrize("folder", ["cli", "component", "executor", "proto"])
 def test_types_are_public(folder: str):
     assert (ROOT / folder / "py.typed").exists()
+
+
+def test_the_image_gets_each_file_that_the_dockerfile_copies():
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    admitted = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    copies = [
+        line.split()[1:-1]
+        for line in (ROOT / "Dockerfile").read_text().splitlines()
+        if line.startswith("COPY ") and not line.startswith("COPY --from=")
+    ]
+    sources = {source.split("/")[0] for sources in copies for source in sources}
+    assert sources == admitted
