@@ -151,7 +151,8 @@ def version_of(decision: pb.ExportDecision) -> int | None:
 
 def candidate_version_of(decision: pb.ExportDecision) -> int | None:
     """Returns the version that contains the candidate, or None if there is none."""
-    return None if decision.HasField("exported_challenger") else version_of(decision)
+    exported = decision.exported_challenger.digest
+    return None if exported not in ("", decision.candidate.digest) else version_of(decision)
 
 
 def path_of_version(decision: pb.ExportDecision) -> str:

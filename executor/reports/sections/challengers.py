@@ -107,9 +107,7 @@ def section(decision: pb.ExportDecision) -> _Challengers | None:
         rows=Rows.of(rows),
         test="E-value" if evidence.guarantee else "Chance that it is no better",
         limit=_limit(evidence),
-        consistency=(
-            standing_text.consistency_text(evidence.consistency) if evidence.is_pooled else ""
-        ),
+        consistency=_consistency(evidence),
         exported=exported,
         has_plot=bool(plots),
         has_goal=any(plot.goal is not None for plot in plots),
@@ -166,6 +164,13 @@ def _required(decision: pb.ExportDecision) -> float:
         if each.metric == metric and each.HasField("required"):
             return each.required
     return 0.0
+
+
+def _consistency(evidence: pb.ChallengerEvidence) -> str:
+    """Returns the variation between runs in words; empty if no model has several runs."""
+    has_runs = any(each.run_count > 1 for each in evidence.standings)
+    is_known = evidence.is_pooled and has_runs
+    return standing_text.consistency_text(evidence.consistency) if is_known else ""
 
 
 def _limit(evidence: pb.ChallengerEvidence) -> str:
