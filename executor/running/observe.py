@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +22,8 @@ from tfx_best_exporter.executor.exports.versions import Export, Inspection, Serv
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+_NO_CHALLENGERS: Mapping[str, Location] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,16 +61,23 @@ class CandidateModel:
 
 
 class Reevaluate(Protocol):
-    """Evaluates an export on the candidate's examples."""
+    """Evaluates an export and challengers on the candidate's examples."""
 
-    def __call__(self, export: Location, candidate: Location | None) -> Reevaluated:
-        """Returns the evaluation of the export.
+    def __call__(
+        self,
+        export: Location,
+        candidate: Location | None,
+        challengers: Mapping[str, Location] = _NO_CHALLENGERS,
+    ) -> Reevaluated:
+        """Returns the evaluations of the export and of the challengers.
 
         Args:
             export: Version directory of the export.
             candidate: Directory of the candidate's SavedModel, to evaluate both together if the
                 EvalConfig allows it, so that their differences have confidence intervals; None to
                 evaluate the export alone.
+            challengers: Directories of further SavedModels, by content digest, to evaluate
+                together with the export. One that cannot be evaluated is a warning of the result.
         """
         ...
 
