@@ -48,6 +48,7 @@ def with_evaluation(
     has_content_of_best: Callable[[str], bool] = lambda _: True,
     reevaluate: Callable[[], Reevaluated] | None = None,
     comparability: pb.ComparePolicy.Comparability = pb.ComparePolicy.PREFER_SAME_DATA,
+    measures_challengers: bool = False,
 ) -> tuple[Best, tuple[str, ...]]:
     """Returns the best with the evaluation that is most comparable with the candidate's.
 
@@ -66,6 +67,8 @@ def with_evaluation(
         reevaluate: Evaluates the best on the candidate's examples; None without `examples`.
         comparability: Under REQUIRE_SAME_DATA, an evaluation by `reevaluate` that cannot be used
             is an error.
+        measures_challengers: True if `reevaluate` measures challengers too. It is then called even
+            if the candidate's own evaluation has the best as its baseline.
 
     Returns:
         The best with an evaluation and its basis, and warnings.
@@ -74,6 +77,7 @@ def with_evaluation(
         RuntimeError: The new evaluation cannot be used, and comparability requires it.
     """
     warnings: list[str] = []
+    same: Best | None = None
     baseline = candidate.baseline
     if baseline is not None:
         path = baseline.model_paths.get(baseline.model_name, "")
@@ -89,8 +93,9 @@ def with_evaluation(
                 basis=pb.ExportDecision.SAME_EVALUATION,
                 together=candidate,
             )
-            return same, ()
-        if lacking:
+            if reevaluate is None or not measures_challengers:
+                return same, ()
+        elif lacking:
             warnings.append(
                 "the evaluation's baseline is the best, but it is not used: it has no"
                 f" {', '.join(lacking)}"
@@ -111,6 +116,8 @@ def with_evaluation(
                 together=found.together,
             )
             return again, (*warnings, *found.warnings)
+        if same is not None:
+            return same, (f"the challengers could not be measured: {problem}",)
         if comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
             raise RuntimeError(
                 f"cannot evaluate the best at {export_uri} on the candidate's examples: {problem}."

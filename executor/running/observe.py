@@ -51,6 +51,9 @@ class CandidateModel:
         files: Files of the SavedModel, with their digests; empty if the candidate is not blessed.
         candidate: The candidate's values for the decision.
         problems: Reasons why a model server cannot run the SavedModel as it is.
+        evaluation: Files of the evaluation to keep in an export; None to read them at the URI of
+            the candidate's evaluation.
+        is_export: True if the files are those of an earlier export, and are published unchanged.
     """
 
     model: Location
@@ -58,6 +61,8 @@ class CandidateModel:
     files: Sequence[saved_model.ModelFile]
     candidate: Candidate
     problems: Sequence[servable.Problem] = ()
+    evaluation: Sequence[saved_model.ModelFile] | None = None
+    is_export: bool = False
 
 
 class Reevaluate(Protocol):
@@ -131,6 +136,7 @@ def observe(
     instructions: Instructions,
     foreign_best: ForeignBest | None = None,
     reevaluate: Callable[[Location], Reevaluated] | None = None,
+    measures_challengers: bool = False,
 ) -> Observation:
     """Returns everything that a decision uses, except serving signatures.
 
@@ -144,6 +150,8 @@ def observe(
         foreign_best: Lineage of a best without a record; None if it is not known.
         reevaluate: Evaluates an export on the candidate's examples. It is called only if candidate
             and best will be compared and the candidate's own evaluation lacks the best's metrics.
+        measures_challengers: True if `reevaluate` measures challengers too, which the candidate's
+            own evaluation lacks.
 
     Raises:
         RuntimeError: The best could not be evaluated again, and comparability requires it.
@@ -163,7 +171,13 @@ def observe(
         is_compared = candidate.is_blessed and not is_stopped
         if is_compared and best.digest != candidate.digest and not best.is_unknown:
             best, found = _compared_best(
-                best, served.best.export, candidate.eval_result, needs, comparability, reevaluate
+                best,
+                served.best.export,
+                candidate.eval_result,
+                needs,
+                comparability,
+                reevaluate,
+                measures_challengers=measures_challengers,
             )
             warnings.extend(found)
     latest, found = latest_record(exports, served) if best else (None, ())
@@ -219,6 +233,8 @@ def _compared_best(
     needs: Needs,
     comparability: pb.ComparePolicy.Comparability,
     reevaluate: Callable[[Location], Reevaluated] | None,
+    *,
+    measures_challengers: bool,
 ) -> tuple[Best, tuple[str, ...]]:
     """Returns the best with the evaluation to compare with, and warnings."""
     recorded = best.eval_result
@@ -231,6 +247,7 @@ def _compared_best(
         has_content_of_best=lambda path: _has_digest(path, best.digest),
         reevaluate=(lambda: reevaluate(export.location)) if reevaluate else None,
         comparability=comparability,
+        measures_challengers=measures_challengers,
     )
     if best.record is not None and found.eval_result is recorded and needs.slices:
         found = dataclasses.replace(
