@@ -1,4 +1,4 @@
-"""Evaluates the best on the candidate's examples with TFX's Evaluator."""
+"""Evaluates the best and challengers on the candidate's examples with TFX's Evaluator."""
 
 from __future__ import annotations
 
@@ -7,20 +7,28 @@ import dataclasses
 import json
 import posixpath
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor.arguments.artifacts import InputArtifact, span_of
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.evaluations import eval_config as eval_config_lib
 from tfx_best_exporter.executor.evaluations import tfma as evaluation
-from tfx_best_exporter.executor.evaluations.best import Reevaluated
+from tfx_best_exporter.executor.evaluations.best import (
+    Reevaluated,
+    problem_of,
+    why_not_same_evaluation,
+)
 from tfx_best_exporter.executor.storage import tensorflow_path
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.transfer import local_directory
 
 # Evaluator's exec property with the name of the function that loads a model.
 _EVAL_SHARED_MODEL_FN = "custom_eval_shared_model"
+
+_NO_CHALLENGERS: Mapping[str, Location] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +42,25 @@ class Beam:
 
     pipeline_args: tuple[str, ...] = ()
     make_pipeline: Callable[[], Any] | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Models:
+    """The URIs of the models of one call, and the digests of the challengers."""
+
+    export: str
+    candidate: str
+    challengers: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(
+        cls, export: Location, candidate: Location | None, challengers: Mapping[str, Location]
+    ) -> _Models:
+        return cls(
+            export=export.uri,
+            candidate=candidate.uri if candidate else "",
+            challengers=frozenset((digest, each.uri) for digest, each in challengers.items()),
+        )
 
 
 class Reevaluation:
@@ -69,25 +96,89 @@ class Reevaluation:
         self._evaluation_uri = evaluation_uri
         self._output_uri = output_uri
         self._beam = beam
-        self._results: dict[str, Reevaluated] = {}
+        self._results: dict[_Models, Reevaluated] = {}
+        self._outputs: set[str] = set()
 
-    def __call__(self, export: Location, candidate: Location | None) -> Reevaluated:
-        """Returns the evaluation of an export; a second call for it returns the same result.
+    def __call__(
+        self,
+        export: Location,
+        candidate: Location | None,
+        challengers: Mapping[str, Location] = _NO_CHALLENGERS,
+    ) -> Reevaluated:
+        """Returns the evaluation of an export; a second call for the same models returns it again.
 
         Args:
             export: Version directory of a SavedModel.
             candidate: Directory of the candidate's SavedModel to evaluate both together; None to
                 evaluate the export alone. It is ignored if the EvalConfig has several models
                 in addition to the baseline: Evaluator accepts at most two models.
+            challengers: Directories of further SavedModels, by content digest. Each is evaluated
+                with the export as its baseline. One that cannot be evaluated is a warning.
 
         Raises:
-            Exception: Evaluator, Beam or the model failed.
+            Exception: Evaluator, Beam, or the model of the export or the candidate failed.
         """
-        if export.uri not in self._results:
-            self._results[export.uri] = self._evaluate(export, candidate)
-        return self._results[export.uri]
+        models = _Models.of(export, candidate, challengers)
+        if models not in self._results:
+            self._results[models] = self._measure(export, candidate, challengers)
+        return self._results[models]
 
-    def _evaluate(self, export: Location, candidate: Location | None) -> Reevaluated:
+    def _measure(
+        self, export: Location, candidate: Location | None, challengers: Mapping[str, Location]
+    ) -> Reevaluated:
+        """Evaluates the models in one pass for the candidate and one for each challenger."""
+        result = self._evaluate(export, candidate, export.name)
+        found: dict[str, EvalResult] = {}
+        warnings = []
+        for digest, challenger in challengers.items():
+            again, problem = self._evaluated_challenger(export, digest, challenger, result.best)
+            if again is None:
+                warnings.append(f"challenger {digest} was not measured: {problem}")
+            else:
+                found[digest] = again
+        return dataclasses.replace(result, challengers=found, warnings=tuple(warnings))
+
+    def _evaluated_challenger(
+        self, export: Location, digest: str, challenger: Location, best: EvalResult
+    ) -> tuple[EvalResult | None, str]:
+        """Returns the evaluation of a challenger, or None and its defect.
+
+        Args:
+            export: Version directory of the best.
+            digest: Content digest of the challenger.
+            challenger: Directory of the challenger's SavedModel.
+            best: Evaluation of the best together with the candidate.
+        """
+        name = f"{export.name}-{digest.rpartition(':')[2]}"
+        try:
+            found = self._evaluate(export, challenger, name)
+        except Exception as error:
+            # Beam and TFMA pass on every exception of the model's own code.
+            return None, problem_of(error)
+        if found.together is None:
+            return None, "the EvalConfig has several models in addition to the baseline"
+        problem = why_not_same_evaluation(found.best, best)
+        if problem:
+            return None, f"the best's values differ between two evaluations: {problem}"
+        return found.together, ""
+
+    def _output_uri_of(self, name: str) -> str:
+        """Returns a directory that no evaluation of this object has written to."""
+        uri, number = posixpath.join(self._output_uri, name), 1
+        while uri in self._outputs:
+            number += 1
+            uri = posixpath.join(self._output_uri, f"{name}-{number}")
+        self._outputs.add(uri)
+        return uri
+
+    def _evaluate(self, export: Location, candidate: Location | None, name: str) -> Reevaluated:
+        """Evaluates an export, and a candidate beside it, in one run of Evaluator.
+
+        Args:
+            export: Version directory of a SavedModel.
+            candidate: Directory of another SavedModel; None to evaluate the export alone.
+            name: Name of the output directory.
+        """
         # Importing Evaluator imports TFMA and Beam, which takes seconds: it is done on first use.
         from tfx.components.evaluator import executor as evaluator
         from tfx.dsl.components.base import base_beam_executor
@@ -99,7 +190,7 @@ class Reevaluation:
             beam_pipeline_args=list(self._beam.pipeline_args),
             make_beam_pipeline_fn=self._beam.make_pipeline,
         )
-        output_uri = posixpath.join(self._output_uri, export.name)
+        output_uri = self._output_uri_of(name)
         result = standard_artifacts.ModelEvaluation()
         result.uri = tensorflow_path(output_uri)
         with contextlib.ExitStack() as stack:

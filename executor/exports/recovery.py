@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from tfx_best_exporter.executor.exports import records
+from tfx_best_exporter.executor.exports.challengers import Challengers
 from tfx_best_exporter.executor.exports.commit import Commit
 from tfx_best_exporter.executor.exports.largest_version import LargestVersion
 from tfx_best_exporter.executor.exports.records import Tombstones
@@ -41,6 +42,7 @@ def recover(
     tombstones: Tombstones,
     largest_version: LargestVersion,
     withdrawals: Withdrawals,
+    challengers: Challengers,
     *,
     children: Callable[[], Sequence[Entry]],
     check_lease: Callable[[], None],
@@ -53,6 +55,7 @@ def recover(
         tombstones: The tombstones of the base directory.
         largest_version: Note of the largest version ever given.
         withdrawals: The withdrawn versions of the base directory.
+        challengers: The challengers of the base directory.
         children: Lists the base directory.
         check_lease: Called before each change.
 
@@ -61,15 +64,17 @@ def recover(
         OSError: A directory cannot be listed.
     """
     # The listings do not depend on each other, and a store answers each in about 20 ms.
-    leftovers, entries, names, noted, withdrawn = at_once(
+    leftovers, entries, names, noted, withdrawn, kept = at_once(
         base.storage,
         commit.leftovers,
         children,
         tombstones.names,
         largest_version.read,
         withdrawals.all,
+        challengers.digests,
     )
     found = [*commit.recover(check_lease, leftovers), *withdrawals.recover(withdrawn)]
+    found.extend(challengers.recover(kept))
     present = {entry.name for entry in entries}
     retired = records.tombstones_in(names)
     for version in retired:

@@ -13,10 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tfx_best_exporter.executor.deciding import default_rule, foresight, numbers, operator_gates
-from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
-from tfx_best_exporter.executor.evaluations.best import Reevaluated
 from tfx_best_exporter.executor.exports import pushed_model
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -26,7 +24,15 @@ from tfx_best_exporter.executor.exports.versions import Export, ServedChangedErr
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.redaction import redacted, redacted_message
 from tfx_best_exporter.executor.reports import message, wording
-from tfx_best_exporter.executor.running import act, log_line, observe, serving
+from tfx_best_exporter.executor.running import (
+    act,
+    challenging,
+    choosing,
+    log_line,
+    observe,
+    serving,
+)
+from tfx_best_exporter.executor.running.challenging import Entrants, Measuring
 from tfx_best_exporter.executor.running.observe import CandidateModel, ForeignBest, Reevaluate
 from tfx_best_exporter.executor.running.outcome import Outcome
 from tfx_best_exporter.executor.running.places import check_outside
@@ -58,6 +64,8 @@ class Request:
         pushed_model_uri: URI of that directory in the record; empty without one.
         artifacts: Directories of further artifacts of the run, by name; the base directory must be
             in none of them.
+        data_identity: Returns the identity of the examples, for the ledger of challengers; None if
+            only their URI in the candidate's evaluation is known.
         provenance: Pipeline and run.
         warnings: Warnings to report with the decision.
     """
@@ -67,6 +75,7 @@ class Request:
     pushed_model: Location | None = None
     pushed_model_uri: str = ""
     artifacts: Mapping[str, Location] = dataclasses.field(default_factory=dict)
+    data_identity: Callable[[], str] | None = None
     provenance: pb.Provenance = dataclasses.field(default_factory=pb.Provenance)
     warnings: tuple[str, ...] = ()
 
@@ -187,9 +196,9 @@ def decide_only(
     )
     observation = serving.with_serving(observation, settings, model)
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
-        _, decision = _decide(
+        decision = choosing.choose(
             settings, model, observation, needs, settings.clock(), Path(work_path)
-        )
+        ).decision
     directions = foresight.direction_warnings(settings.compare_policy)
     return dataclasses.replace(decision, warnings=(*found, *directions, *decision.warnings))
 
@@ -232,6 +241,10 @@ def _run_locked(
     directions = foresight.direction_warnings(settings.compare_policy)
     warnings = (*warnings, *found, *directions)
     needs = settings.policy.needs(source.candidate)
+    entrants = challenging.entrants_of(
+        exports, settings.policy, source.candidate, served, instructions
+    )
+    measuring = _measuring_of(request, source, needs, entrants, exports)
     observation = observe.observe(
         exports,
         served,
@@ -240,9 +253,24 @@ def _run_locked(
         comparability=settings.policy.comparability,
         instructions=instructions,
         foreign_best=request.foreign_best,
-        reevaluate=_reevaluation_of(request, source, needs),
+        reevaluate=measuring,
+        measures_challengers=entrants is not None and bool(entrants.models),
     )
     observation = serving.with_serving(observation, settings, source)
+    row = None
+    if entrants is not None:
+        measured = challenging.measured(
+            observation,
+            settings,
+            source,
+            entrants,
+            measuring,
+            request.data_identity,
+            run_id=request.provenance.run_id,
+            now=now,
+        )
+        observation, row = dataclasses.replace(observation, contest=measured.contest), measured.row
+        warnings = (*warnings, *entrants.warnings, *measured.warnings)
     origin = message.Origin(
         base_directory=exports.base.uri,
         candidate_uri=source.uri,
@@ -255,18 +283,18 @@ def _run_locked(
     )
     export, record, recipe = None, None, pb.Recipe()
     with exports.work_directory() as work_path:
-        model, decision = _decide(settings, source, observation, needs, now, work_path)
+        chosen = choosing.choose(settings, source, observation, needs, now, work_path, entrants)
+        decision, observation, model = chosen.decision, chosen.observation, chosen.model
         if decision.makes_files:
-            is_resaved = bool(observation.candidate.serving_problems)
-            recipe = serving.recipe_of(settings, is_resaved=is_resaved)
-            if is_resaved:
+            recipe = chosen.recipe(settings)
+            if chosen.is_resaved:
                 model, found = act.saved_again(model, work_path)
                 warnings = (*warnings, *found)
         if decision.awaited is not None:
             act.stage(
                 settings,
                 model,
-                message.export_decision(origin, observation, decision.awaited, warnings=warnings),
+                chosen.message_for(origin, None, warnings),
                 best=observation.best,
                 recipe=recipe,
                 work_path=work_path,
@@ -275,9 +303,7 @@ def _run_locked(
             export, record = act.publish(
                 settings,
                 model,
-                lambda version: message.export_decision(
-                    origin, observation, decision, version=version, warnings=warnings
-                ),
+                lambda version: chosen.message_for(origin, version, warnings),
                 version=exports.next_version(now),
                 recipe=recipe,
                 pushed_model_uri=request.pushed_model_uri,
@@ -288,7 +314,23 @@ def _run_locked(
     if decision.reason == pb.ExportDecision.ALREADY_BEST:
         export = _pushed_export(observation, exports.base)
     if export is not None and request.pushed_model is not None:
-        pushed_model.copy_export(export.location, request.pushed_model, source.files)
+        files = chosen.source_files(settings)
+        pushed_model.copy_export(export.location, request.pushed_model, files)
+    if entrants is not None:
+        warnings = (
+            *warnings,
+            *challenging.settle(
+                settings,
+                source,
+                observation,
+                decision,
+                entrants,
+                row,
+                lambda: message.export_decision(origin, observation, decision, warnings=warnings),
+            ),
+        )
+    elif settings.policy.challenging is None and observation.hold is None:
+        warnings = (*warnings, *challenging.drop_all(exports))
     if observation.being_written or observation.hold is not None:
         # The version may become the best, and a person may need the others to repair it. A hold
         # stops retirements too.
@@ -358,9 +400,13 @@ def _pushed_export(observation: Observation, base: Location) -> Export | None:
     return Export(version=best.version, base=base, name=best.name)
 
 
-def _reevaluation_of(
-    request: Request, source: CandidateModel, needs: Needs
-) -> Callable[[Location], Reevaluated] | None:
+def _measuring_of(
+    request: Request,
+    source: CandidateModel,
+    needs: Needs,
+    entrants: Entrants | None,
+    exports: ExportDirectory,
+) -> Measuring | None:
     """Returns the function that evaluates an export again; None without examples."""
     reevaluate = request.reevaluate
     # Without any metric to compare, no rule fits, and the decision is an error.
@@ -368,28 +414,7 @@ def _reevaluation_of(
         return None
     # A second model doubles the work; only the interval of the difference needs it.
     beside = source.model if needs.intervals else None
-    return lambda export: reevaluate(export, beside)
-
-
-def _decide(
-    settings: Settings,
-    model: CandidateModel,
-    observation: Observation,
-    needs: Needs,
-    now: float,
-    work_path: Path,
-) -> tuple[CandidateModel, Decision]:
-    """Returns the candidate with the files to export, and the decision about it."""
-    decision = decide(observation, settings.policy, now)
-    if not needs.signatures or not decision.is_favored:
-        return model, decision
-    if settings.serving_signatures_fn is not None:
-        # Saving other signatures reads the whole model, so only an export is worth it.
-        if not decision.makes_files:
-            return model, decision
-        model = act.with_new_signatures(model, settings.serving_signatures_fn, work_path)
-    observation = observe.observe_signatures(observation, settings.exports, model)
-    return model, decide(observation, settings.policy, now, compared=decision.compared)
+    return Measuring(reevaluate, beside, entrants.locations(exports) if entrants else {})
 
 
 def _log(result: pb.ExportDecision) -> None:

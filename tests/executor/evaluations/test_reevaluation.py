@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,28 @@ def node(shared: Shared, tmp_path: Path) -> Node:
     decision = node.do(shared.best, shared.best_alone, shared.examples)
     assert decision.reason == pb.ExportDecision.FIRST_EXPORT
     return node
+
+
+def reevaluation_of(
+    shared: Shared,
+    evaluated: types.Artifact,
+    output: Path,
+    make_pipeline: Callable[[], Any] | None = None,
+    examples: types.Artifact | None = None,
+) -> reevaluation.Reevaluation:
+    examples = examples or shared.examples
+    return reevaluation.Reevaluation(
+        examples=values_of({"examples": [examples]})["examples"],
+        examples_uri=examples.uri,
+        splits=("eval",),
+        evaluation_uri=evaluated.uri,
+        output_uri=str(output),
+        beam=reevaluation.Beam(make_pipeline=make_pipeline),
+    )
+
+
+def files_of(model: types.Artifact) -> Location:
+    return location_of(f"{model.uri}/Format-Serving")
 
 
 def compared(decision: pb.ExportDecision) -> tuple[float, float]:
@@ -387,7 +410,7 @@ def test_an_evaluation_of_another_model(node: Node):
 def test_an_export_that_tensorflow_cannot_read_where_it_lies(
     shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    source = location_of(f"{shared.best.uri}/Format-Serving")
+    source = files_of(shared.best)
     with s3_server("models") as url:
         for name, value in (
             ("AWS_ENDPOINT_URL_S3", url),
@@ -398,20 +421,91 @@ def test_an_export_that_tensorflow_cannot_read_where_it_lies(
             monkeypatch.setenv(name, value)
         export = Location(S3Storage(), "models/1732240000")
         copy_files([(source / path, export / path) for path in source.sizes()])
-        evaluate = reevaluation.Reevaluation(
-            examples=values_of({"examples": [shared.examples]})["examples"],
-            examples_uri=shared.examples.uri,
-            splits=("eval",),
-            evaluation_uri=shared.candidate_beside_best.uri,
-            output_uri=str(tmp_path / "output"),
-            beam=reevaluation.Beam(),
-        )
+        evaluate = reevaluation_of(shared, shared.candidate_beside_best, tmp_path / "output")
         reevaluated = evaluate(export, None)
     result = reevaluated.best
     assert result["binary_accuracy"] == pytest.approx(0.9)
     assert result.uri == str(tmp_path / "output" / "1732240000")
     # The result is kept: the server has stopped, so it cannot be evaluated again.
     assert evaluate(export, None) is reevaluated
+
+
+@pytest.mark.e2e
+def test_challengers_are_evaluated_with_the_best_as_their_baseline(shared: Shared, tmp_path: Path):
+    """The challengers are wrong on 2 and 20 of 100 examples, and the best on 10."""
+    config = served_models.EVAL_CONFIG + "options { compute_confidence_intervals { value: true } }"
+    evaluated = served_models.evaluate(
+        shared.work.artifact, shared.examples, shared.candidate, None, config
+    )
+    evaluate = reevaluation_of(shared, evaluated, tmp_path)
+    challengers = {
+        "sha256:1": files_of(shared.work.model(0.52)),
+        "sha256:2": files_of(shared.work.model(0.7)),
+    }
+    best, candidate = files_of(shared.best), files_of(shared.candidate)
+    found = evaluate(best, candidate, challengers)
+    assert found.warnings == ()
+    assert found.best["binary_accuracy"] == pytest.approx(0.9)
+    assert found.together is not None
+    assert found.together["binary_accuracy"] == pytest.approx(0.95)
+    metric = MetricKey(name="binary_accuracy")
+    for digest, value in (("sha256:1", 0.98), ("sha256:2", 0.8)):
+        challenger = found.challengers[digest]
+        assert challenger["binary_accuracy"] == pytest.approx(value)
+        assert challenger.data == found.together.data
+        assert len(challenger.slices) == 2
+        assert challenger.baseline is not None
+        assert challenger.baseline["binary_accuracy"] == pytest.approx(0.9)
+        difference = challenger.difference(metric)
+        assert difference is not None
+        assert difference.value == pytest.approx(value - 0.9)
+        assert difference.standard_error
+        assert difference.degrees_of_freedom == 19
+    assert evaluate(best, candidate, challengers) is found
+
+
+def test_a_challenger_that_cannot_be_evaluated_is_left_out(shared: Shared, tmp_path: Path):
+    evaluate = reevaluation_of(shared, shared.candidate_alone, tmp_path)
+    best, candidate = files_of(shared.best), files_of(shared.candidate)
+    # The examples do not have feature y.
+    broken = {"sha256:3": files_of(shared.work.model(0.52, feature="y"))}
+    found = evaluate(best, candidate, {"sha256:1": files_of(shared.work.model(0.52)), **broken})
+    assert list(found.challengers) == ["sha256:1"]
+    (warning,) = found.warnings
+    assert warning.startswith("challenger sha256:3 was not measured: ")
+    assert found.together is not None
+    # Other challengers are another measurement.
+    again = evaluate(best, candidate)
+    assert again is not found
+    assert (again.challengers, again.warnings) == ({}, ())
+    assert again.best.uri != found.best.uri
+
+
+def test_a_challenger_that_was_evaluated_on_other_examples_is_left_out(
+    shared: Shared, tmp_path: Path
+):
+    examples = shared.work.examples(100)
+    pipelines = []
+
+    def make_pipeline() -> beam.Pipeline:
+        # The examples are replaced before the second pass, which is that of the challenger.
+        if pipelines:
+            more = Path(shared.more_examples.uri)
+            shutil.copytree(more, examples.uri, dirs_exist_ok=True)
+        pipelines.append(beam.Pipeline())
+        return pipelines[-1]
+
+    evaluate = reevaluation_of(
+        shared, shared.candidate_alone, tmp_path, make_pipeline, examples=examples
+    )
+    challengers = {"sha256:1": files_of(shared.work.model(0.52))}
+    found = evaluate(files_of(shared.best), files_of(shared.candidate), challengers)
+    assert found.challengers == {}
+    (warning,) = found.warnings
+    assert warning == (
+        "challenger sha256:1 was not measured: the best's values differ between two evaluations:"
+        " it was evaluated on 200 examples, and on 100 before"
+    )
 
 
 @pytest.mark.e2e
