@@ -163,7 +163,7 @@ def _failed_thresholds(
 
 
 def version_of(decision: pb.ExportDecision) -> int | None:
-    """Returns the version that contains the candidate or the exported challenger, or None.
+    """Returns the version that the run exported or found served, or None if there is none.
 
     Decisions of the first release have 0 for none.
     """
@@ -173,8 +173,14 @@ def version_of(decision: pb.ExportDecision) -> int | None:
     return decision.version if decision.HasField("version") else None
 
 
+def candidate_version_of(decision: pb.ExportDecision) -> int | None:
+    """Returns the version that contains the candidate, or None if there is none."""
+    exported = decision.exported_challenger.digest
+    return None if exported not in ("", decision.candidate.digest) else version_of(decision)
+
+
 def path_of_version(decision: pb.ExportDecision) -> str:
-    """Returns the directory of the version that contains the candidate, or an empty text."""
+    """Returns the directory of the version of `version_of`, or an empty text."""
     version = version_of(decision)
     if version is None:
         return ""
