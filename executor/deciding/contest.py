@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from tfx_best_exporter.executor.arguments.errors import PathError
-from tfx_best_exporter.executor.deciding import challengers, numbers
+from tfx_best_exporter.executor.deciding import challengers
 from tfx_best_exporter.executor.deciding.challengers import Standing, Standings, Terms
 from tfx_best_exporter.executor.deciding.models import (
     Best,
@@ -26,6 +26,7 @@ from tfx_best_exporter.executor.deciding.outcome import Outcome, Ruling
 from tfx_best_exporter.executor.deciding.policy import Challenging, Policy
 from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.deciding.situation import Situation
+from tfx_best_exporter.executor.deciding.standing_text import standing_text
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Challengers need this many times the size of the best, if the policy has no limit.
@@ -88,27 +89,17 @@ class Ranking:
         value = self.contest.rows[-1].models[standing.digest].value
         if self.rule.direction == pb.LOWER_IS_BETTER:
             value = -value
-        runs = "in 1 run" if standing.run_count == 1 else f"over {standing.run_count} runs"
-        gain, error = numbers.with_error(abs(standing.gain), standing.error)
-        comparative = "better" if standing.gain >= 0 else "worse"
-        alpha = self.terms.alpha
-        clause = (
-            f"{self.rule.key} {numbers.shown(value)}: {runs} {gain} ± {error} {comparative} than"
-            " the best"
+        return standing_text(
+            str(self.rule.key),
+            value,
+            run_count=standing.run_count,
+            gain=standing.gain,
+            gain_error=standing.error,
+            chance_no_better=standing.chance_no_better,
+            alpha=self.terms.alpha,
+            required=self.terms.required,
+            log_e_value=standing.log_e_value,
         )
-        required = (
-            f"not better by more than {numbers.shown(self.terms.required)}"
-            if self.terms.required
-            else "no better"
-        )
-        if standing.log_e_value is not None:
-            evidence, least = numbers.shown(math.exp(min(standing.log_e_value, 700.0))), 1 / alpha
-            return (
-                f"{clause}; the e-value against a model that is {required} is {evidence}, at least"
-                f" {numbers.shown(least)} is required"
-            )
-        chance, most = numbers.chances(standing.chance_no_better, alpha)
-        return f"{clause}; the chance that it is {required} is {chance}, at most {most} is allowed"
 
     def kept(self, served: str, stopped: Mapping[str, str]) -> tuple[str, ...]:
         """Returns the models to measure again, the largest expected gain first.

@@ -18,8 +18,6 @@ _MOST_DIGITS = 16
 _MOST_IN_GROUPS = 1e15
 _UNITS = (("days", 86400), ("hours", 3600))
 _WHOLE_UNITS = (*_UNITS, ("minutes", 60))
-# A smaller chance is shown as "less than 0.01 %".
-_LEAST_CHANCE = 1e-4
 # The confidence of a smaller alpha would be a row of nines.
 _LEAST_ALPHA = 1e-12
 
@@ -112,35 +110,6 @@ def confidence(alpha: float) -> str:
     # Decimal is exact, and 1 - alpha is not: 99.99999994, not 99.99999993999999.
     share = 100 * (1 - decimal.Decimal(shown(alpha, 1.0)))
     return f"{share.normalize():f} %"
-
-
-def with_error(value: float, error: float) -> tuple[str, str]:
-    """Returns a number and its standard error, which has two digits, with equal decimals.
-
-    Example:
-        >>> with_error(0.00631, 0.00218)
-        ('0.0063', '0.0022')
-    """
-    if not (math.isfinite(value) and 0 < error < math.inf):
-        return shown(value), shown(error)
-    decimals = min(max(1 - math.floor(math.log10(error)), 0), _MOST_DIGITS)
-    return f"{value:.{decimals}f}", f"{error:.{decimals}f}"
-
-
-def chances(probability: float, limit: float) -> tuple[str, str]:
-    """Returns a probability and its limit in percent, with digits that show if they differ.
-
-    Example:
-        >>> chances(0.0214, 0.05)
-        ('2.1 %', '5 %')
-    """
-    if probability < _LEAST_CHANCE < limit:
-        return f"less than {_rounded(100 * _LEAST_CHANCE, 2)} %", f"{_rounded(100 * limit, 2)} %"
-    for digits in range(2, _MOST_DIGITS + 1):
-        found, most = _rounded(100 * probability, digits), _rounded(100 * limit, digits)
-        if (probability > limit) == (float(found) > float(most)):
-            return f"{found} %", f"{most} %"
-    return f"{100 * probability!r} %", f"{100 * limit!r} %"
 
 
 def durations(seconds: float, limit_seconds: float) -> tuple[str, str]:

@@ -163,7 +163,7 @@ def _failed_thresholds(
 
 
 def version_of(decision: pb.ExportDecision) -> int | None:
-    """Returns the version that contains the candidate or the exported challenger, or None.
+    """Returns the version that the run exported or found served, or None if there is none.
 
     Decisions of the first release have 0 for none.
     """
