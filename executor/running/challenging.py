@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ from tfx_best_exporter.executor.running.observe import CandidateModel, Reevaluat
 from tfx_best_exporter.executor.running.settings import Settings
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
@@ -334,9 +336,13 @@ def settle(
         entrants: The challengers before this run.
         row: The row of this run; None if nothing was measured.
         decided: Returns the decision as it is recorded with the candidate.
+
+    Raises:
+        LeaseLostError: Another writer took over the lock, and nothing was exported.
     """
     state, judged = settings.exports.challengers, decision.judged
     found: list[str] = []
+    told = functools.partial(_told, found, is_exported=decision.is_export)
     kept = [*entrants.models]
     if judged is not None and settings.policy.challenging is not None:
         # A challenger that could not be measured may be measured by the next run.
@@ -346,16 +352,16 @@ def settle(
         kept = [digest for digest in kept if digest != observation.candidate.digest]
     for digest in state.known:
         if digest not in kept:
-            with _told(found, f"the challenger {digest} could not be removed"):
+            with told(f"the challenger {digest} could not be removed"):
                 state.drop(digest)
     for digest in kept:
-        with _told(found, f"the model {digest} could not be kept as a challenger"):
+        with told(f"the model {digest} could not be kept as a challenger"):
             if digest == observation.candidate.digest:
                 _keep_candidate(settings, source, decided())
             elif observation.best is not None and digest == observation.best.digest:
                 _keep_best(settings, observation, decided())
     if row is not None:
-        with _told(found, "the evidence of this run was not written"):
+        with told("the evidence of this run was not written"):
             state.write_ledger(ledger_rows.with_row(entrants.ledger, row))
     return found
 
@@ -407,9 +413,17 @@ def _challenger(record: pb.ExportRecord, decided: pb.ExportDecision) -> pb.Chall
 
 
 @contextlib.contextmanager
-def _told(found: list[str], attempt: str) -> Iterator[None]:
-    """Adds a sentence about an error: the decision has been carried out, so the run goes on."""
+def _told(found: list[str], attempt: str, *, is_exported: bool = True) -> Iterator[None]:
+    """Adds a sentence about an error: the decision has been carried out, so the run goes on.
+
+    Args:
+        found: List that gets the sentence.
+        attempt: Beginning of the sentence.
+        is_exported: False if nothing was exported, so that a run that lost the lock starts again.
+    """
     try:
         yield
     except (OSError, ValueError) as error:
+        if isinstance(error, LeaseLostError) and not is_exported:
+            raise
         found.append(f"{attempt}: {error}")
