@@ -10,6 +10,11 @@ from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import OperatorState, hold_at
 from tfx_best_exporter.executor.exports.versions import Inspection, Listing, Status
+from tfx_best_exporter.executor.operating.challengers import (
+    KeptChallenger,
+    challengers_of,
+    runs_of,
+)
 from tfx_best_exporter.executor.operating.operation import (
     LOADABLE,
     check_exists,
@@ -92,6 +97,7 @@ class ServedVersion:
         run_id: Run that exported it; empty if it is not known.
         by: Operator who promoted, approved or adopted it, and why; empty if no operator did.
         is_pinned: True if an operator pinned it.
+        trained_by: Run that trained its model, if it is an earlier run; empty otherwise.
     """
 
     version: int
@@ -106,6 +112,7 @@ class ServedVersion:
     run_id: str = ""
     by: str = ""
     is_pinned: bool = False
+    trained_by: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +144,7 @@ class DirectoryStatus:
         lock: The writer that is at work; None if there is none.
         awaiting: Content digests of candidates that wait for approval.
         problems: The problems, those that matter most first.
+        challengers: Refused models that the next run measures again, the largest gain first.
     """
 
     base: str
@@ -146,6 +154,7 @@ class DirectoryStatus:
     lock: LockOwner | None
     awaiting: tuple[str, ...]
     problems: tuple[Problem, ...]
+    challengers: tuple[KeptChallenger, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -193,6 +202,7 @@ def status(exports: ExportDirectory, now: float) -> DirectoryStatus:
         lock=lock,
         awaiting=tuple(sorted(state.awaiting)),
         problems=tuple(problems),
+        challengers=challengers_of(exports, served.digest if served else ""),
     )
 
 
@@ -247,6 +257,7 @@ def _served_version(
         return dataclasses.replace(
             known, since=export.location.tree().changed_at, digest=digest_of(None, export)
         )
+    runs = runs_of(record.decision, record.provenance)
     return dataclasses.replace(
         known,
         since=numbers.seconds_of(record.exported_at) if record.HasField("exported_at") else None,
@@ -255,7 +266,8 @@ def _served_version(
         metrics=metrics_of(record),
         digest=record.model.digest,
         pipeline_name=record.provenance.pipeline_name,
-        run_id=record.provenance.run_id,
+        run_id=runs.exporting,
+        trained_by=runs.earlier,
         by=_operator_of(record),
     )
 

@@ -818,10 +818,10 @@ def test_files_are_where_the_page_says(workdir: Path):
     time.sleep(0.1)
     exporter.export("models/candidate", {"loss": 0.2})
     lines = re.findall(r"^    <base>/(\S+)  +\S", FILES.read_text(), re.MULTILINE)
-    by_operators = [line for line in lines if re.search("/(withdrawn|awaiting)/", line)]
-    assert len(lines) == 13
-    assert len(by_operators) == 2
-    for line in sorted({*lines} - {*by_operators}):
+    of_others = [line for line in lines if re.search("/(withdrawn|awaiting|challengers)/", line)]
+    assert len(lines) == 14
+    assert len(of_others) == 3
+    for line in sorted({*lines} - {*of_others}):
         version = retired if line.startswith(".best_exporter/retired/") else current
         path = workdir / "base" / line.replace("<version>", version)
         assert path.is_dir() if line.endswith("/") else path.is_file(), line

@@ -173,6 +173,6 @@ class World:
             ),
             reevaluate=reevaluate if reevaluates else None,
             data_identity=data,
-            provenance=pb.Provenance(pipeline_name="p", run_id=f"run-{candidate}"),
+            provenance=pb.Provenance(pipeline_name="penguin", run_id=f"run-{candidate}"),
             **kwargs,
         )
