@@ -59,6 +59,9 @@ class World:
         policy: Arguments of compare_policy.
         rule: Arguments of larger.
         base: Location of the base directory; None for a disk.
+        settings: Further arguments of ModelExporter.
+        now: Time of the last run.
+        others: Further metrics of a model, by its name.
     """
 
     path: Path
@@ -107,11 +110,11 @@ class World:
     def exporter(self) -> ModelExporter:
         arguments: dict[str, Any] = {"alpha": 0.05, "challengers": 2, **self.rule}
         rule = larger("auc", **arguments)
+        settings: dict[str, Any] = {"clock": lambda: self.now, **self.settings}
         return ModelExporter(
             self.base or self.path / "base",
             compare_policy=compare_policy(rule, **self.policy),
-            clock=lambda: self.now,
-            **self.settings,
+            **settings,
         )
 
     def run(

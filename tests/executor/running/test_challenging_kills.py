@@ -139,7 +139,7 @@ def test_killed_at_every_step(tmp_path: Path, name: str, is_disk: bool):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_lost_lock_changes_no_challenger(tmp_path: Path, name: str):
-    """Another writer takes over while the models are evaluated."""
+    """Another writer takes over when the run has just taken the lock, and looks at the clock."""
     candidate, values, rule = RUNS[name]
     bucket = Bucket(tmp_path / "bucket")
     world = World(tmp_path, base=bucket.location("base"), rule=rule)
@@ -149,10 +149,12 @@ def test_lost_lock_changes_no_challenger(tmp_path: Path, name: str):
     challengers = tmp_path / "bucket/base/.best_exporter/challengers"
     before = read_files(challengers)
 
-    def lose() -> None:
+    def lose() -> float:
         bucket.lease = None
+        return world.now
 
+    world.settings = {"clock": lose}
     with pytest.raises(LeaseLostError):
-        world.run(candidate, values, inspect=lose)
+        world.run(candidate, values)
     assert read_files(challengers) == before
     assert world.served() == "best"
