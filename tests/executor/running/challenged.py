@@ -62,6 +62,7 @@ class World:
         settings: Further arguments of ModelExporter.
         now: Time of the last run.
         others: Further metrics of a model, by its name.
+        broken: Names of challengers that cannot be evaluated.
     """
 
     path: Path
@@ -72,6 +73,7 @@ class World:
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     now: float = START
     others: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    broken: set[str] = dataclasses.field(default_factory=set)
 
     @property
     def exports(self) -> ExportDirectory:
@@ -161,6 +163,8 @@ class World:
             for digest, location in challengers.items():
                 name, value, other = value_of(location)
                 names.append(name)
+                if name in self.broken:
+                    continue
                 found[digest] = evaluated(value, best=best, error=error, others=other, data=known)
             self.calls.append((*names[:2], *sorted(names[2:])))
             return Reevaluated(

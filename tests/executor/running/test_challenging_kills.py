@@ -23,7 +23,15 @@ TUESDAY = {"best": 0.88, "xxxx": 0.889, "yyyy": 0.884}
 RUNS: dict[str, tuple[str, dict[str, float], dict[str, Any]]] = {
     "keeps its candidate": ("xxxx", MONDAY, {}),
     "exports an earlier model": ("yyyy", TUESDAY, {}),
-    "keeps the best that it replaces": ("xxxx", {"best": 0.9, "xxxx": 0.903}, {"alpha": 0.3}),
+    "keeps the best that it replaces": ("xxxx", {"best": 0.9, "xxxx": 0.9035}, {"alpha": 0.3}),
+}
+
+
+# The model that is served after each run, and the challengers.
+ENDS = {
+    "keeps its candidate": ("best", ["xxxx"]),
+    "exports an earlier model": ("xxxx", []),
+    "keeps the best that it replaces": ("xxxx", ["best"]),
 }
 
 
@@ -109,6 +117,7 @@ def test_killed_at_every_step(tmp_path: Path, name: str, is_disk: bool):
     whole.run(candidate, values)
     end = state_of(whole, tmp_path / "whole/base")
     assert end["problems"] == [""] * len(end["kept"])
+    assert (end["served"], end["kept"]) == ENDS[name]
     number = 0
     while True:
         directory = f"killed-{number}"
