@@ -84,8 +84,6 @@ class Reevaluation:
         self._evaluation_uri = evaluation_uri
         self._output_uri = output_uri
         self._beam = beam
-        # TFX reloads this module to find `load_export`, so a key of a class of it would be lost.
-        self._results: dict[tuple[str, str, frozenset[tuple[str, str]]], Reevaluated] = {}
         self._outputs: set[str] = set()
 
     def __call__(
@@ -94,7 +92,7 @@ class Reevaluation:
         candidate: Location | None,
         challengers: Mapping[str, Location] = _NO_CHALLENGERS,
     ) -> Reevaluated:
-        """Returns the evaluation of an export; a second call for the same models returns it again.
+        """Evaluates an export, in one pass with the other models if possible.
 
         Args:
             export: Version directory of a SavedModel.
@@ -102,21 +100,12 @@ class Reevaluation:
                 evaluate the export alone. It is ignored if the EvalConfig has several models
                 in addition to the baseline: Evaluator accepts at most two models.
             challengers: Directories of further SavedModels, by content digest. Each is evaluated
-                with the export as its baseline. One that cannot be evaluated is a warning.
+                with the export as its baseline. If the one pass fails, the candidate and each
+                challenger have a pass of their own; one that fails then is a warning.
 
         Raises:
             Exception: Evaluator, Beam, or the model of the export or the candidate failed.
         """
-        others = frozenset((digest, each.uri) for digest, each in challengers.items())
-        models = (export.uri, candidate.uri if candidate else "", others)
-        if models not in self._results:
-            self._results[models] = self._measure(export, candidate, challengers)
-        return self._results[models]
-
-    def _measure(
-        self, export: Location, candidate: Location | None, challengers: Mapping[str, Location]
-    ) -> Reevaluated:
-        """Evaluates the models in one pass if possible, and else in one pass for each."""
         if challengers and candidate is not None and self._eval_config()[1]:
             try:
                 return self._evaluate_together(export, candidate, challengers)

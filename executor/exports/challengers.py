@@ -55,7 +55,7 @@ class Challengers:
         """
         self._directory = state / CHALLENGERS
         self._check_lease = check_lease
-        # The complete challengers that `recover` found.
+        # The challengers that `recover` or `look` found.
         self.known: tuple[str, ...] = ()
 
     def digests(self) -> frozenset[str]:
@@ -66,6 +66,15 @@ class Challengers:
             OSError: The directory cannot be listed.
         """
         return _digests_in(self._names())
+
+    def look(self) -> None:
+        """Notes the challengers, complete or not, without the lock; costs one listing.
+
+        Raises:
+            StorageError: An entry is a link.
+            OSError: The directory cannot be listed.
+        """
+        self.known = tuple(sorted(self.digests()))
 
     def all(self) -> list[pb.Challenger]:
         """Returns the complete challengers, in order of their digests.

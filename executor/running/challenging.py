@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import (
+    Best,
     Candidate,
     Challenger,
     Contest,
@@ -35,6 +37,7 @@ from tfx_best_exporter.executor.running.observe import CandidateModel, Reevaluat
 from tfx_best_exporter.executor.running.settings import Settings
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
@@ -173,7 +176,7 @@ def measured(
         now: Seconds since the epoch.
     """
     best, candidate = observation.best, observation.candidate
-    if best is None or best.eval_result is None:
+    if best is None or best.eval_result is None or not best.digest:
         return Measured()
     found = None if measuring is None else measuring.found
     challengers: Mapping[str, EvalResult] = {}
@@ -221,8 +224,9 @@ def measured(
                 if digest in entrants.models
             },
             candidate_bytes=sum(file.digest.size for file in source.files),
-            best_bytes=0 if best.record is None else _size_of(best.record),
-            can_keep_best=best.record is not None and not best.is_unknown,
+            best_bytes=_size_of_best(settings.exports, best),
+            # A model that a server cannot run was saved by an early release.
+            can_keep_best=best.record is not None and not best.serving_problems,
         ),
         row=row,
     )
@@ -240,6 +244,14 @@ def _identity_of(evaluation: EvalResult, identity: Callable[[], str] | None) -> 
     if not data.examples_uri:
         return ""
     return data_identity.named_identity_of([data.examples_uri], data.splits)
+
+
+def _size_of_best(exports: ExportDirectory, best: Best) -> int:
+    """Returns the size of the best's files in bytes; those of another tool's version are listed."""
+    if best.record is not None and best.record.manifest:
+        return _size_of(best.record)
+    export = Export(version=best.version, base=exports.base, name=best.name)
+    return sum(export.location.sizes().values())
 
 
 def _size_of(record: pb.ExportRecord) -> int:
@@ -334,28 +346,33 @@ def settle(
         entrants: The challengers before this run.
         row: The row of this run; None if nothing was measured.
         decided: Returns the decision as it is recorded with the candidate.
+
+    Raises:
+        LeaseLostError: Another writer took over the lock, and nothing was exported.
     """
     state, judged = settings.exports.challengers, decision.judged
     found: list[str] = []
+    told = functools.partial(_told, found, is_exported=decision.is_export)
     kept = [*entrants.models]
     if judged is not None and settings.policy.challenging is not None:
-        # A challenger that could not be measured may be measured by the next run.
-        unmeasured = [digest for digest in entrants.models if digest not in judged.why]
-        kept = [*judged.kept, *unmeasured][: settings.policy.challenging.count]
+        # If some were measured, the others cannot be evaluated. If none was, the next run tries.
+        is_tried = any(digest in judged.why for digest in entrants.models)
+        untried = [] if is_tried else [*entrants.models]
+        kept = [*judged.kept, *untried][: settings.policy.challenging.count]
     elif decision.is_export:
         kept = [digest for digest in kept if digest != observation.candidate.digest]
     for digest in state.known:
         if digest not in kept:
-            with _told(found, f"the challenger {digest} could not be removed"):
+            with told(f"the challenger {digest} could not be removed"):
                 state.drop(digest)
     for digest in kept:
-        with _told(found, f"the model {digest} could not be kept as a challenger"):
+        with told(f"the model {digest} could not be kept as a challenger"):
             if digest == observation.candidate.digest:
                 _keep_candidate(settings, source, decided())
             elif observation.best is not None and digest == observation.best.digest:
                 _keep_best(settings, observation, decided())
     if row is not None:
-        with _told(found, "the evidence of this run was not written"):
+        with told("the evidence of this run was not written"):
             state.write_ledger(ledger_rows.with_row(entrants.ledger, row))
     return found
 
@@ -407,9 +424,17 @@ def _challenger(record: pb.ExportRecord, decided: pb.ExportDecision) -> pb.Chall
 
 
 @contextlib.contextmanager
-def _told(found: list[str], attempt: str) -> Iterator[None]:
-    """Adds a sentence about an error: the decision has been carried out, so the run goes on."""
+def _told(found: list[str], attempt: str, *, is_exported: bool = True) -> Iterator[None]:
+    """Adds a sentence about an error: the decision has been carried out, so the run goes on.
+
+    Args:
+        found: List that gets the sentence.
+        attempt: Beginning of the sentence.
+        is_exported: False if nothing was exported, so that a run that lost the lock starts again.
+    """
     try:
         yield
     except (OSError, ValueError) as error:
+        if isinstance(error, LeaseLostError) and not is_exported:
+            raise
         found.append(f"{attempt}: {error}")

@@ -47,6 +47,11 @@ def custom_properties_of(decision: pb.ExportDecision) -> dict[str, dict[str, Pro
     }
 
 
+def serves_candidate(decision: pb.ExportDecision) -> bool:
+    """Returns True if the candidate of a run is served when the run ends: the output `blessing`."""
+    return bool(message.candidate_version_of(decision))
+
+
 def _source_properties_of(decision: pb.ExportDecision) -> dict[str, str]:
     """Returns the source of an exported challenger; the inputs of the run lead to its candidate."""
     if not decision.HasField("exported_challenger"):

@@ -20,7 +20,7 @@ from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import Instructions
 from tfx_best_exporter.executor.exports.version_files import logged, not_removed
-from tfx_best_exporter.executor.exports.versions import Export, ServedChangedError
+from tfx_best_exporter.executor.exports.versions import Export, Served, ServedChangedError
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.redaction import redacted, redacted_message
 from tfx_best_exporter.executor.reports import message, wording
@@ -33,6 +33,7 @@ from tfx_best_exporter.executor.running import (
     serving,
 )
 from tfx_best_exporter.executor.running.challenging import Entrants, Measuring
+from tfx_best_exporter.executor.running.measuring import Measurements
 from tfx_best_exporter.executor.running.observe import CandidateModel, ForeignBest, Reevaluate
 from tfx_best_exporter.executor.running.outcome import Outcome
 from tfx_best_exporter.executor.running.places import check_outside
@@ -99,6 +100,7 @@ def export_if_better(
     serving.check_candidate(settings, model)
     # A missing source of assets_extra stops the run before anything is written.
     with_assets_extra(model.files, settings.assets_extra)
+    request = _measured(settings, model, request)
     attempts = 0
     while True:
         attempts += 1
@@ -117,6 +119,34 @@ def export_if_better(
             result.warnings.extend(problems.values())
             _log(redacted_message(result))
             return result
+
+
+def _measured(settings: Settings, source: CandidateModel, request: Request) -> Request:
+    """Makes the evaluations that the run will need, without the lock.
+
+    Evaluations take minutes to hours, and other writers need not wait for them. The run looks at
+    what is served again when it holds the lock, and evaluates again only what has changed.
+
+    Returns:
+        The request, which has the evaluations.
+    """
+    if request.reevaluate is None:
+        return request
+    request = dataclasses.replace(request, reevaluate=Measurements(request.reevaluate))
+    exports = settings.exports
+    try:
+        served = exports.served()
+        instructions = exports.operators.instructions(settings.clock())
+        settings, _ = settings.with_default_rule(source.candidate.eval_result, served.record)
+        if settings.policy.challenging is not None:
+            exports.challengers.look()
+        _observed(settings, source, request, served, instructions)
+    except Exception as error:
+        # The run meets the problem again when it holds the lock, and reports it, unless it has
+        # ended by then.
+        problem = redacted(f"{type(error).__name__}: {error}")
+        _logger.info("evaluation before the lock of %s: %s", exports.base, problem)
+    return request
 
 
 def retire_only(settings: Settings, *, dry_run: bool = False) -> pb.ExportDecision:
@@ -241,21 +271,7 @@ def _run_locked(
     directions = foresight.direction_warnings(settings.compare_policy)
     warnings = (*warnings, *found, *directions)
     needs = settings.policy.needs(source.candidate)
-    entrants = challenging.entrants_of(
-        exports, settings.policy, source.candidate, served, instructions
-    )
-    measuring = _measuring_of(request, source, needs, entrants, exports)
-    observation = observe.observe(
-        exports,
-        served,
-        source.candidate,
-        needs,
-        comparability=settings.policy.comparability,
-        instructions=instructions,
-        foreign_best=request.foreign_best,
-        reevaluate=measuring,
-        measures_challengers=entrants is not None and bool(entrants.models),
-    )
+    observation, entrants, measuring = _observed(settings, source, request, served, instructions)
     observation = serving.with_serving(observation, settings, source)
     row = None
     if entrants is not None:
@@ -358,6 +374,37 @@ def _run_locked(
         retired=outcome.retired,
         warnings=[*warnings, *outcome.warnings],
     )
+
+
+def _observed(
+    settings: Settings,
+    source: CandidateModel,
+    request: Request,
+    served: Served,
+    instructions: Instructions,
+) -> tuple[Observation, Entrants | None, Measuring | None]:
+    """Reads everything that a decision uses, and evaluates best and challengers if it needs that.
+
+    Returns:
+        The observation; the challengers, None if the run decides without any; and the evaluation,
+        None without examples.
+    """
+    exports, candidate = settings.exports, source.candidate
+    needs = settings.policy.needs(candidate)
+    entrants = challenging.entrants_of(exports, settings.policy, candidate, served, instructions)
+    measuring = _measuring_of(request, source, needs, entrants, exports)
+    observation = observe.observe(
+        exports,
+        served,
+        candidate,
+        needs,
+        comparability=settings.policy.comparability,
+        instructions=instructions,
+        foreign_best=request.foreign_best,
+        reevaluate=measuring,
+        measures_challengers=entrants is not None and bool(entrants.models),
+    )
+    return observation, entrants, measuring
 
 
 def _promotion_of(decision: Decision, observation: Observation) -> pb.OperatorAction | None:

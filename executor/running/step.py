@@ -38,7 +38,11 @@ from tfx_best_exporter.executor.redaction import redacted_message, without_secre
 from tfx_best_exporter.executor.running.blessings import blessings_of, explained
 from tfx_best_exporter.executor.running.exec_properties import ExecProperties, PriorExport
 from tfx_best_exporter.executor.running.observe import ForeignBest, observe_candidate
-from tfx_best_exporter.executor.running.output_properties import Property, custom_properties_of
+from tfx_best_exporter.executor.running.output_properties import (
+    Property,
+    custom_properties_of,
+    serves_candidate,
+)
 from tfx_best_exporter.executor.running.run import Request, export_if_better
 from tfx_best_exporter.executor.running.settings import (
     Settings,
@@ -425,7 +429,7 @@ def _blessing_properties_of(decision: pb.ExportDecision, inputs: StepInputs) -> 
     about the candidate. Evaluator leaves it out if it did not validate the model, but a decision
     always has a result.
     """
-    properties: dict[str, Property] = {keys.BLESSED_PROPERTY: int(_serves_candidate(decision))}
+    properties: dict[str, Property] = {keys.BLESSED_PROPERTY: int(serves_candidate(decision))}
     # The warmed-up model of an infra_blessing is not an artifact, so it has no ID.
     if inputs.has(keys.MODEL_KEY):
         model = inputs.only(keys.MODEL_KEY)
@@ -436,15 +440,10 @@ def _blessing_properties_of(decision: pb.ExportDecision, inputs: StepInputs) -> 
     return properties
 
 
-def _serves_candidate(decision: pb.ExportDecision) -> bool:
-    """Returns True if the candidate of this run is served when the run ends."""
-    return bool(decision.version) and not decision.HasField("exported_challenger")
-
-
 def _write_blessing(decision: pb.ExportDecision, directory: Location) -> None:
     """Writes the empty file BLESSED or NOT_BLESSED, as Evaluator does."""
     written, other = keys.NOT_BLESSED_FILE, keys.BLESSED_FILE
-    if _serves_candidate(decision):
+    if serves_candidate(decision):
         written, other = other, written
     # Kubeflow Pipelines runs a failed step again with the same directory.
     (directory / other).remove()

@@ -450,12 +450,9 @@ def test_an_export_that_tensorflow_cannot_read_where_it_lies(
         export = Location(S3Storage(), "models/1732240000")
         copy_files([(source / path, export / path) for path in source.sizes()])
         evaluate = reevaluation_of(shared, shared.candidate_beside_best, tmp_path / "output")
-        reevaluated = evaluate(export, None)
-    result = reevaluated.best
+        result = evaluate(export, None).best
     assert result["binary_accuracy"] == pytest.approx(0.9)
     assert result.uri == str(tmp_path / "output" / "1732240000")
-    # The result is kept: the server has stopped, so it cannot be evaluated again.
-    assert evaluate(export, None) is reevaluated
 
 
 @pytest.mark.e2e
@@ -511,7 +508,6 @@ def test_challengers_are_evaluated_in_one_pass(
         for key, part in joint.slices.items():
             assert_equal_evaluations(part, alone.slices[key])
     assert len(pipelines) == 4
-    assert evaluate(best, candidate, challengers) is found
 
 
 def known(value: MetricValue) -> dict[str, float]:
@@ -555,9 +551,8 @@ def test_a_challenger_that_cannot_be_evaluated_is_left_out(
     (warning,) = found.warnings
     assert warning.startswith("challenger sha256:3 was not measured: ")
     assert found.together is not None
-    # Other challengers are another measurement.
+    # Another evaluation has another directory.
     again = evaluate(best, candidate)
-    assert again is not found
     assert (again.challengers, again.warnings) == ({}, ())
     assert again.best.uri != found.best.uri
 
