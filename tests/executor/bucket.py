@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tfx_best_exporter.executor.storage import errors
+from tfx_best_exporter.executor.storage import errors, lease
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location
@@ -12,6 +12,7 @@ from tfx_best_exporter.executor.storage.protocol import (
     Entry,
     Kind,
     LeaseLostError,
+    LockOwner,
     StorageError,
 )
 
@@ -29,6 +30,27 @@ class BucketLease:
     def check(self) -> None:
         if self._bucket.lease is not self:
             raise LeaseLostError("another writer has the lock")
+
+
+class _LockObject:
+    """A lock object that is only read."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def load(self) -> lease.LeaseObject | None:
+        if not self._path.is_file():
+            return None
+        return lease.LeaseObject(content=self._path.read_bytes(), version="", age_seconds=None)
+
+    def create(self, content: bytes) -> str | None:
+        raise NotImplementedError
+
+    def replace(self, version: str, content: bytes) -> str | None:
+        raise NotImplementedError
+
+    def delete(self, version: str) -> None:
+        raise NotImplementedError
 
 
 class Bucket(LocalStorage):
@@ -112,6 +134,9 @@ class Bucket(LocalStorage):
     ) -> Iterator[BucketLease]:
         self.lease = lease = BucketLease(self)
         yield lease
+
+    def lock_owner(self, path: str) -> LockOwner | None:
+        return lease.owner_of(_LockObject(Path(path)))
 
     def _relative(self, path: str) -> str:
         return Path(path).relative_to(self.directory).as_posix()
