@@ -166,7 +166,7 @@ def retire_only(settings: Settings, *, dry_run: bool = False) -> pb.ExportDecisi
 
 def decide_only(
     settings: Settings, model: CandidateModel, foreign_best: ForeignBest | None
-) -> Decision:
+) -> pb.ExportDecision:
     """Returns the decision that `run` would make now with the recorded evaluation of the best.
 
     Raises:
@@ -186,12 +186,24 @@ def decide_only(
         foreign_best=foreign_best,
     )
     observation = serving.with_serving(observation, settings, model)
+    now = settings.clock()
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
-        _, decision = _decide(
-            settings, model, observation, needs, settings.clock(), Path(work_path)
-        )
-    directions = foresight.direction_warnings(settings.compare_policy)
-    return dataclasses.replace(decision, warnings=(*found, *directions, *decision.warnings))
+        _, decision = _decide(settings, model, observation, needs, now, Path(work_path))
+    origin = message.Origin(
+        base_directory=settings.exports.base.uri,
+        candidate_uri=model.uri,
+        compare_policy=settings.compare_policy,
+        policy=settings.policy,
+        default_rule=settings.default_rule,
+        provenance=pb.Provenance(exporter_version=VERSION),
+        decided_at=now,
+        warnings=(*found, *foresight.direction_warnings(settings.compare_policy)),
+    )
+    is_same = decision.reason == pb.ExportDecision.ALREADY_BEST
+    export = _pushed_export(observation, settings.exports.base) if is_same else None
+    return message.export_decision(
+        origin, observation, decision, version=export.version if export else None
+    )
 
 
 def _logged_run(settings: Settings, source: CandidateModel, request: Request) -> pb.ExportDecision:
