@@ -26,6 +26,7 @@ from tfx_best_exporter.executor.exports import (
     records,
     recovery,
     retiring,
+    rollback_log,
     saved_model,
     state_directory,
     versions,
@@ -68,8 +69,8 @@ _MAX_TAKEN = 100
 class ExportDirectory:
     """The exports in one base directory.
 
-    Only `lock`, `recover`, `publish`, `retire` and `retire_all` write to it, and all of them except
-    `lock` require the lock.
+    Only `lock`, `recover`, `publish` and `retire_all` write to it, and all of them except `lock`
+    require the lock.
     """
 
     def __init__(self, base: Location, state: Location | None = None):
@@ -144,10 +145,13 @@ class ExportDirectory:
         """
         return self.listing().exports
 
-    def served(self) -> Served:
+    def served(self, inspect: Callable[[Export], Inspection] | None = None) -> Served:
         """Finds the version that a model server serves.
 
         With the lock, stamps are noted of files that were read.
+
+        Args:
+            inspect: Returns the status of a version; default: `inspect`.
 
         Raises:
             ValueError: The base directory is a file.
@@ -156,7 +160,7 @@ class ExportDirectory:
         """
         check_no_links(self.state)
         fresh, self._fresh = self._fresh, None
-        found = inspection.served_of(fresh or self.listing(), self.inspect)
+        found = inspection.served_of(fresh or self.listing(), inspect or self.inspect)
         if self._lease is not None:
             self._seen = found
         return found
@@ -299,6 +303,7 @@ class ExportDirectory:
             self._tombstones,
             self._largest_version,
             self.withdrawals,
+            note=lambda found: rollback_log.note(self.decision_log, found, self.served),
             children=self._children,
             check_lease=self.check_lease,
         )
@@ -381,18 +386,6 @@ class ExportDirectory:
             f" next {_MAX_TAKEN - 1}. Check which other program writes there, then run again."
         )
 
-    def retire(self, export: Export, *, why: str, now: float) -> None:
-        """Takes an export out of service, and deletes its files.
-
-        Raises:
-            RecordError: The record cannot be read, or names another version; the export stays.
-            OSError: The export could not be taken out of service and stays; or it is out of
-                service, and some of its files are left for the next run to delete.
-        """
-        failures = self.retire_all({export: why}, now=now)
-        if failures:
-            raise failures[export]
-
     def restored_versions(self) -> frozenset[int]:
         """Returns the versions that were retired and that a person has restored."""
         check_no_links(self.state)
@@ -410,7 +403,7 @@ class ExportDirectory:
         now: float,
         known_records: Mapping[Export, pb.ExportRecord] | None = None,
     ) -> dict[Export, OSError | RecordError]:
-        """Takes exports out of service and deletes their files, at less cost than one by one.
+        """Takes exports out of service and deletes their files.
 
         Args:
             reasons: Exports with a record, and the reason for each; never the best.
@@ -418,7 +411,9 @@ class ExportDirectory:
             known_records: Records that `unchanged_record` returned; the others are read.
 
         Returns:
-            The error of each export that was not retired, or not completely; see `retire`.
+            The error of each export that was not retired, or not completely: a RecordError if its
+            record cannot be read or names another version, and an OSError if it could not be taken
+            out of service, or if some of its files are left for the next run to delete.
         """
         self._fresh = self._largest_seen = None
         own: dict[Export, pb.ExportRecord] = {}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
+from tfx_best_exporter.executor.exports import inspection
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import OperatorState, hold_at
 from tfx_best_exporter.executor.exports.versions import Inspection, Listing, Status
@@ -200,31 +201,22 @@ def _served(exports: ExportDirectory, listing: Listing) -> tuple[Inspection | No
     """Returns the version that is served, and the problems of the versions above it."""
     problems: list[Problem] = []
     for group in listing.newest_first():
-        label = group[0].label
         if len(group) > 1:
-            names = " and ".join(sorted(repr(export.location.name) for export in group))
-            text = (
-                f"a model server reads the number {group[0].version} from {names}. Keep only one of"
-                " them."
-            )
-            problems.append(Problem(code=DUPLICATE, text=text))
-            return Inspection(export=group[-1], status=Status.UNKNOWN), problems
+            found = inspection.ambiguous(group)
+            problems.append(Problem(code=DUPLICATE, text=f"{found.problem}."))
+            return found, problems
         found = inspected(exports, group[0])
         if found.status is Status.BROKEN:
-            text = (
-                f"{label} is broken: {found.problem}. A model server that is restarted serves"
-                " nothing. Repair or remove it."
-            )
-            problems.append(Problem(code=BROKEN, text=text))
+            problems.append(Problem(code=BROKEN, text=inspection.broken_text(found)))
         elif found.status is Status.UNFINISHED:
             text = (
-                f"{label} is being written: {found.problem}. Wait until the copy is finished, or"
-                " remove it."
+                f"{inspection.unfinished_clause(found)}. Wait until the copy is finished, or remove"
+                " it."
             )
             problems.append(Problem(code=UNFINISHED, text=text))
         else:
             if found.status is Status.UNKNOWN:
-                text = f"{label} cannot be judged: {found.problem}."
+                text = f"{found.export.label} cannot be judged: {found.problem}."
                 problems.append(Problem(code=UNREADABLE, text=text))
             return found, problems
     return None, problems
