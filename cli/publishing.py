@@ -101,6 +101,11 @@ def evaluation_of(evaluation: str | None, metrics: str | None) -> EvalResult:
     metavar="DURATION",
     help="Also let no run export anything for this time, such as 24h.",
 )
+@click.option(
+    "--allow-signature-change",
+    is_flag=True,
+    help="Export the model even if its serving signatures break clients of the served version.",
+)
 @arguments.changes
 def promote(
     base: ExportDirectory,
@@ -109,6 +114,7 @@ def promote(
     metrics: str | None,
     reason: str,
     hold_seconds: float | None,
+    allow_signature_change: bool,
     how: How,
 ) -> None:
     """Exports a model by hand."""
@@ -122,6 +128,7 @@ def promote(
             evaluation=evaluation_of(evaluation, metrics),
             reason=reason,
             hold_seconds=hold_seconds,
+            allow_signature_change=allow_signature_change,
         ),
         how,
     )
