@@ -80,7 +80,9 @@ def write_bases(fleet: Path) -> Sequence[Path]:
     bases = [fleet / f"base-{number:04}" for number in range(BASES)]
     for base in bases:
         shutil.copytree(first, base)
-        # A run leaves the stamps of the files that it has checked.
+    for base in bases:
+        # A run leaves the stamps of the files that it has checked. A file that was written a moment
+        # ago has none.
         exports = ExportDirectory(location_of(str(base)))
         with exports.lock():
             exports.inspect(exports.exports()[-1])
