@@ -41,7 +41,8 @@ class Job:
         rounds: Path or URI of a model, and its loss, for each export. Without rounds and
             operations, the process only retires exports.
         operations: Name of a method of ModelExporter, and its arguments besides reason and
-            operator, for each operation of a person; they come before the rounds.
+            operator, for each operation of a person; they come before the rounds. "retire" is the
+            command `best-exporter retire --keep 1 --withdrawn`.
         options: Keyword arguments of ModelExporter.
         pushed_model: URI of the PushedModel.
         fault: Signal that the process sends to itself: {"at": step, "when": "before" or "after",
