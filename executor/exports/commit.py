@@ -130,7 +130,7 @@ class Commit(Protocol):
         files: Sequence[ModelFile],
         contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
-        check_served: Callable[[], None] = lambda: None,
+        before_commit: Callable[[], None] = lambda: None,
     ) -> None:
         """Makes a version visible.
 
@@ -140,7 +140,7 @@ class Commit(Protocol):
             contents: Functions that return the content of further small files, by path. They are
                 called as late as possible, because they may wait.
             check_lease: Called right before the commit.
-            check_served: Called right before the commit too; raises if the decision does not hold
+            before_commit: Called right before the commit too; raises if the decision does not hold
                 anymore.
 
         Raises:

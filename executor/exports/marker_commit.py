@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 import secrets
@@ -63,7 +64,7 @@ class MarkerCommit:
         files: Sequence[ModelFile],
         contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
-        check_served: Callable[[], None] = lambda: None,
+        before_commit: Callable[[], None] = lambda: None,
     ) -> None:
         """Claims the version, writes all but the marker, verifies, copies the staged marker.
 
@@ -79,16 +80,24 @@ class MarkerCommit:
         staged: list[Location] = []
         try:
             others, staged = self._staged_if_large(others, staging)
-            made = {path: make() for path, make in contents.items()}
+            expected = {file.path: file.digest.size for file in others}
+
+            def made(path: str) -> bytes:
+                content = contents[path]()
+                expected[path] = len(content)
+                return content
+
             copy(
                 [*below(destination, others), *below(staging, markers)],
-                [(content, destination / path) for path, content in made.items()],
+                [(functools.partial(made, path), destination / path) for path in contents],
             )
-            expected = {file.path: file.digest.size for file in others}
-            expected.update((path, len(content)) for path, content in made.items())
-            # A storage may keep something else than it has reported, and other programs may write.
-            check_sizes(expected, destination)
-            check_served()
+            at_once(
+                destination.storage,
+                # A storage may keep something else than it has reported, and other programs may
+                # write.
+                lambda: check_sizes(expected, destination),
+                before_commit,
+            )
             check_lease()
         except Exception:
             with tolerated():

@@ -57,8 +57,18 @@ class RecordError(ValueError):
     """
 
 
+class MissingRecordError(RecordError):
+    """A record does not exist."""
+
+
 class UnreadableRecordError(RecordError):
     """A record is no regular file, or this process may not read it."""
+
+
+_KINDS: Mapping[type[foreign.ForeignContentError], type[RecordError]] = {
+    foreign.MissingFileError: MissingRecordError,
+    foreign.NotReadableError: UnreadableRecordError,
+}
 
 
 def read(location: Location, message: _Message, without: Sequence[str] = ()) -> _Message:
@@ -78,8 +88,7 @@ def read(location: Location, message: _Message, without: Sequence[str] = ()) -> 
         with foreign.parsing():
             _parse({k: v for k, v in content.items() if k not in without}, message)
     except foreign.ForeignContentError as error:
-        kind = UnreadableRecordError if isinstance(error, foreign.NotReadableError) else RecordError
-        raise kind(
+        raise _KINDS.get(type(error), RecordError)(
             f"cannot read {location}: {error}. Restore the file from a backup, or upgrade"
             " tfx-best-exporter if a newer release wrote it."
         ) from error

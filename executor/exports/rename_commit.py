@@ -36,7 +36,7 @@ class RenameCommit:
         files: Sequence[ModelFile],
         contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
-        check_served: Callable[[], None] = lambda: None,
+        before_commit: Callable[[], None] = lambda: None,
     ) -> None:
         """Copies the files to staging, verifies them, syncs the directory and renames it."""
         staging = self._staging / secrets.token_hex(8)
@@ -52,7 +52,7 @@ class RenameCommit:
             for path, make in contents.items():
                 (staging / path).write(make())
                 self._make_readable(staging / path)
-            check_served()
+            before_commit()
             check_lease()
             destination = self._base / str(version)
             staged = _identity(staging)
