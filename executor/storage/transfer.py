@@ -98,7 +98,8 @@ def in_batch(
                 except OSError as error:
                     failures[item] = error
 
-            in_parallel(call, [*items], storage)
+            # Each call is short: on a disk, the switches between threads would take longer.
+            in_parallel(call, [*items], storage, total_bytes=0)
     except OSError as error:
         return {**dict.fromkeys(items, error), **failures}
     return failures
