@@ -130,7 +130,8 @@ class Commit(Protocol):
         files: Sequence[ModelFile],
         contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
-        before_commit: Callable[[], None] = lambda: None,
+        check_served: Callable[[], None] = lambda: None,
+        note_number: Callable[[], None] = lambda: None,
     ) -> None:
         """Makes a version visible.
 
@@ -140,8 +141,9 @@ class Commit(Protocol):
             contents: Functions that return the content of further small files, by path. They are
                 called as late as possible, because they may wait.
             check_lease: Called right before the commit.
-            before_commit: Called right before the commit too; raises if the decision does not hold
+            check_served: Called right before the commit too; raises if the decision does not hold
                 anymore.
+            note_number: Called before a file of the version is written.
 
         Raises:
             ValueError: A file changed since its digest was computed, or the storage wrote other

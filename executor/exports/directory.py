@@ -370,7 +370,10 @@ class ExportDirectory:
                             files,
                             {RECORD_PATH: make_content},
                             self.check_lease,
-                            lambda version=candidate_version: self._before_commit(version),
+                            check_served=functools.partial(self._check_served, candidate_version),
+                            note_number=functools.partial(
+                                self._largest_version.write, candidate_version
+                            ),
                         )
                 except VersionTakenError:
                     continue
@@ -464,15 +467,6 @@ class ExportDirectory:
                 " `with exports.lock():`."
             )
         self._lease.check()
-
-    def _before_commit(self, version: int) -> None:
-        """Notes the largest version, and checks what is served, right before a version appears."""
-        self.check_lease()
-        at_once(
-            self.base.storage,
-            lambda: self._largest_version.write(version),
-            lambda: self._check_served(version),
-        )
 
     def _check_served(self, version: int) -> None:
         """Checks that the decision to publish a version is about what is served now."""

@@ -64,7 +64,8 @@ class MarkerCommit:
         files: Sequence[ModelFile],
         contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
-        before_commit: Callable[[], None] = lambda: None,
+        check_served: Callable[[], None] = lambda: None,
+        note_number: Callable[[], None] = lambda: None,
     ) -> None:
         """Claims the version, writes all but the marker, verifies, copies the staged marker.
 
@@ -73,7 +74,7 @@ class MarkerCommit:
         """
         staging = self._staging / str(version)
         destination = self._base / str(version)
-        self._claim(version, check_lease)
+        self._claim(version, check_lease, note_number)
         markers = [file for file in files if file.is_marker]
         others = [file for file in files if not file.is_marker]
         written = [*(file.path for file in others), *contents]
@@ -96,7 +97,7 @@ class MarkerCommit:
                 # A storage may keep something else than it has reported, and other programs may
                 # write.
                 lambda: check_sizes(expected, destination),
-                before_commit,
+                check_served,
             )
             check_lease()
         except Exception:
@@ -114,8 +115,13 @@ class MarkerCommit:
         self._done += [staging / _CLAIM, *(staging / file.path for file in markers), *staged]
         self._forget_claims_below(version)
 
-    def _claim(self, version: int, check_lease: Callable[[], None]) -> None:
-        """Reserves a version that has no files.
+    def _claim(
+        self,
+        version: int,
+        check_lease: Callable[[], None],
+        note_number: Callable[[], None],
+    ) -> None:
+        """Reserves a version that has no files, and notes its number.
 
         Raises:
             VersionTakenError: Another writer has a claim or files.
@@ -125,10 +131,11 @@ class MarkerCommit:
         content = json.dumps({"token": secrets.token_hex(16)}).encode()
         destination = self._base / str(version)
         try:
-            _, sizes = at_once(
+            _, sizes, _ = at_once(
                 claim.storage,
                 lambda: claim.write(content, if_absent=True),
                 destination.sizes,
+                note_number,
             )
         except FileExistsError as error:
             self._claimed.add(version)

@@ -36,10 +36,12 @@ class RenameCommit:
         files: Sequence[ModelFile],
         contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
-        before_commit: Callable[[], None] = lambda: None,
+        check_served: Callable[[], None] = lambda: None,
+        note_number: Callable[[], None] = lambda: None,
     ) -> None:
         """Copies the files to staging, verifies them, syncs the directory and renames it."""
         staging = self._staging / secrets.token_hex(8)
+        note_number()
         try:
             copy(below(staging, files))
             verify(files, staging)
@@ -52,7 +54,7 @@ class RenameCommit:
             for path, make in contents.items():
                 (staging / path).write(make())
                 self._make_readable(staging / path)
-            before_commit()
+            check_served()
             check_lease()
             destination = self._base / str(version)
             staged = _identity(staging)
