@@ -16,10 +16,12 @@ commit.py describes how a version appears and disappears. operators.py lists oth
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from tfx_best_exporter.executor.exports import (
     inspection,
@@ -55,7 +57,7 @@ from tfx_best_exporter.executor.exports.withdrawals import Withdrawals
 from tfx_best_exporter.executor.storage.local_modes import warn_if_unreadable
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Entry, Lease
-from tfx_best_exporter.executor.storage.transfer import at_once, in_background
+from tfx_best_exporter.executor.storage.transfer import at_once, soon
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 LOCK_TIMEOUT_SECONDS = 3600.0
@@ -97,6 +99,7 @@ class ExportDirectory:
         self._seen: Served | None = None
         self._largest_seen: int | None = None
         self._is_new = False
+        self._soon: Callable[[Callable[[], object]], None] = lambda call: cast(None, call())
 
     @contextlib.contextmanager
     def lock(self, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
@@ -113,7 +116,7 @@ class ExportDirectory:
         path = self.base.local_path()
         self._is_new = path is not None and not path.exists()
         with contextlib.ExitStack() as stack:
-            start_cleaning_up = stack.enter_context(in_background(self._commit.clean_up))
+            after_release = stack.enter_context(soon(self.base.storage))
             with explained(
                 "lock the base directory",
                 self.base,
@@ -129,8 +132,9 @@ class ExportDirectory:
                     self._children()
                     raise
             state_directory.claim(self.base, self.state)
+            self._soon = stack.enter_context(soon(self.base.storage))
             # The lock is released while the files are removed.
-            stack.callback(start_cleaning_up)
+            stack.callback(lambda: after_release(self._commit.clean_up))
             try:
                 yield
             finally:
@@ -366,20 +370,21 @@ class ExportDirectory:
                         "Nothing was published. Check that the model can be read and that the base"
                         " directory has free space, then run again.",
                     ):
-                        self._largest_version.write(candidate_version)
                         self._commit.publish(
                             candidate_version,
                             files,
                             {RECORD_PATH: make_content},
                             self.check_lease,
-                            lambda version=candidate_version: self._check_served(version),
+                            check_served=functools.partial(self._check_served, candidate_version),
+                            note_number=functools.partial(
+                                self._largest_version.write, candidate_version
+                            ),
                         )
                 except VersionTakenError:
                     continue
                 export = Export(version=candidate_version, base=self.base)
                 # The copies were compared with the digests in the record a moment ago.
-                with logged("note the stamps of", export.location):
-                    self._note_stamps(export, inspection.stamps_of_files(export.location.tree()))
+                self._soon(functools.partial(self._note_new_stamps, export))
                 return export, published[candidate_version]
         raise ValueError(
             f"cannot publish to {self.base}: other writers have taken version {version} and the"
@@ -424,6 +429,8 @@ class ExportDirectory:
             except (OSError, RecordError) as error:
                 failures[export] = error
 
+        if not own:
+            return {**failures}
         doomed = {export.version for export in own}
         self._stamps.keep_only({*self.listing().versions} - doomed)
         problems = retiring.retire(
@@ -465,6 +472,10 @@ class ExportDirectory:
                 f"cannot publish to {self.base}: {problem} since the decision. Nothing was"
                 " published. Run again."
             )
+
+    def _note_new_stamps(self, export: Export) -> None:
+        with logged("note the stamps of", export.location):
+            self._note_stamps(export, inspection.stamps_of_files(export.location.tree()))
 
     def _note_stamps(self, export: Export, stamps: Mapping[str, str]) -> None:
         if not stamps:

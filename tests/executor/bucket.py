@@ -1,6 +1,7 @@
 """Bucket: a storage without renames, on a disk, that behaves as an object store."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -71,6 +72,7 @@ class Bucket(LocalStorage):
         self.steps: list[str] = []
         self.before: Callable[[str], None] = lambda step: None
         self.lease: BucketLease | None = None
+        self._changing = threading.RLock()
 
     def location(self, relative_path: str) -> Location:
         return Location(self, str(self.directory / relative_path))
@@ -146,4 +148,6 @@ class Bucket(LocalStorage):
         step = f"{verb} {self._relative(path)}"
         self.before(step)
         self.steps.append(step)
-        yield
+        # A store replaces an object at once; a disk needs two steps.
+        with self._changing:
+            yield
