@@ -24,7 +24,6 @@ from tfx_best_exporter.executor.operating.operation import check_exists, export_
 from tfx_best_exporter.executor.operating.view import View
 from tfx_best_exporter.executor.reports import message
 from tfx_best_exporter.executor.running.observe import (
-    CandidateModel,
     ForeignBest,
     Reevaluate,
     observe_candidate,
@@ -188,9 +187,10 @@ class ModelExporter(Desk, View):
         Raises:
             See `run`.
         """
+        model = location_of(model_path)
         return decide_only(
             self._settings,
-            self._candidate(model_path, eval_result, blessings, ""),
+            observe_candidate(model, model.uri, evaluation_of(eval_result), blessings),
             foreign_best,
         )
 
@@ -256,9 +256,10 @@ class ModelExporter(Desk, View):
             LeaseLostError: The lock was lost in every attempt.
             OSError: A file could not be read or written; the best is unchanged.
         """
+        model = location_of(model_path)
         return export_if_better(
             self._settings,
-            self._candidate(model_path, eval_result, blessings, model_uri),
+            observe_candidate(model, model_uri or model.uri, evaluation_of(eval_result), blessings),
             Request(
                 foreign_best=foreign_best,
                 reevaluate=reevaluate,
@@ -284,15 +285,3 @@ class ModelExporter(Desk, View):
         exports = self._settings.exports
         check_exists(exports.base)
         return exports.verify(export_of(exports.exports(), version_of(version)))
-
-    def _candidate(
-        self,
-        model_path: str | Path | Location,
-        eval_result: EvalResult | Mapping[str, float],
-        blessings: Sequence[Blessing],
-        model_uri: str,
-    ) -> CandidateModel:
-        model = location_of(model_path)
-        return observe_candidate(
-            model, model_uri or model.uri, evaluation_of(eval_result), blessings
-        )

@@ -10,6 +10,7 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs, Policy, policy_from_proto
 from tfx_best_exporter.executor.deciding.situation import compare
+from tfx_best_exporter.executor.exports import resave
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import Instructions
@@ -149,13 +150,15 @@ def _publish(
     work_path: Path,
 ) -> pb.ExportDecision:
     """Publishes the model as a run does, with the hold, and returns the decision in its record."""
-    exports, model, warnings = settings.exports, source, ()
+    exports, files, warnings = settings.exports, source.files, ()
     is_resaved = False
     if settings.serving_signatures_fn is not None:
-        model = act.with_new_signatures(model, settings.serving_signatures_fn, work_path)
+        files = resave.with_signatures(
+            source.model, files, settings.serving_signatures_fn, work_path / "signatures"
+        )
     elif source.problems:
         is_resaved = True
-        model, warnings = act.saved_again(model, work_path)
+        files, warnings = resave.with_own_signatures(source.model, files, work_path / "resaved")
     policy_message, policy = _policy_of(settings, observation)
     compare_policy = pb.ComparePolicy()
     compare_policy.CopyFrom(policy_message)
@@ -180,7 +183,7 @@ def _publish(
     with holding.held(exports, new_hold):
         export, _ = act.publish(
             settings,
-            model,
+            dataclasses.replace(source, files=files),
             decision_for,
             version=exports.next_version(order.now),
             recipe=serving.recipe_of(settings, is_resaved=is_resaved),
