@@ -25,7 +25,6 @@ from tfx_best_exporter.executor.operating.view import View
 from tfx_best_exporter.executor.reports import message
 from tfx_best_exporter.executor.reports.reported import ReportedDecision
 from tfx_best_exporter.executor.running.observe import (
-    CandidateModel,
     ForeignBest,
     Reevaluate,
     observe_candidate,
@@ -191,9 +190,10 @@ class ModelExporter(Desk, View):
         Raises:
             See `run`.
         """
+        model = location_of(model_path)
         decision = decide_only(
             self._settings,
-            self._candidate(model_path, eval_result, blessings, ""),
+            observe_candidate(model, model.uri, evaluation_of(eval_result), blessings),
             foreign_best,
         )
         return ReportedDecision(decision, is_carried_out=False)
@@ -260,9 +260,10 @@ class ModelExporter(Desk, View):
             LeaseLostError: The lock was lost in every attempt.
             OSError: A file could not be read or written; the best is unchanged.
         """
+        model = location_of(model_path)
         decision = export_if_better(
             self._settings,
-            self._candidate(model_path, eval_result, blessings, model_uri),
+            observe_candidate(model, model_uri or model.uri, evaluation_of(eval_result), blessings),
             Request(
                 foreign_best=foreign_best,
                 reevaluate=reevaluate,
@@ -289,15 +290,3 @@ class ModelExporter(Desk, View):
         exports = self._settings.exports
         check_exists(exports.base)
         return exports.verify(export_of(exports.exports(), version_of(version)))
-
-    def _candidate(
-        self,
-        model_path: str | Path | Location,
-        eval_result: EvalResult | Mapping[str, float],
-        blessings: Sequence[Blessing],
-        model_uri: str,
-    ) -> CandidateModel:
-        model = location_of(model_path)
-        return observe_candidate(
-            model, model_uri or model.uri, evaluation_of(eval_result), blessings
-        )

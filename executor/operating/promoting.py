@@ -11,6 +11,7 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs, Policy, policy_from_proto
 from tfx_best_exporter.executor.deciding.situation import compare
+from tfx_best_exporter.executor.exports import resave
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import Instructions
@@ -141,10 +142,17 @@ def _servable(
 ) -> tuple[CandidateModel, tuple[str, ...]]:
     """Returns the model with the files to export, and warnings."""
     if settings.serving_signatures_fn is not None:
-        return act.with_new_signatures(source, settings.serving_signatures_fn, work_path), ()
-    if source.problems:
-        return act.saved_again(source, work_path)
-    return source, ()
+        warnings = ()
+        files = resave.with_signatures(
+            source.model, source.files, settings.serving_signatures_fn, work_path / "signatures"
+        )
+    elif source.problems:
+        files, warnings = resave.with_own_signatures(
+            source.model, source.files, work_path / "resaved"
+        )
+    else:
+        return source, ()
+    return dataclasses.replace(source, files=files), warnings
 
 
 def _signatures(

@@ -17,7 +17,7 @@ from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
 from tfx_best_exporter.executor.evaluations.best import Reevaluated
-from tfx_best_exporter.executor.exports import pushed_model
+from tfx_best_exporter.executor.exports import pushed_model, resave
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.decision_log import ReadLog
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -312,7 +312,10 @@ def _run_locked(
             is_resaved = bool(observation.candidate.serving_problems)
             recipe = serving.recipe_of(settings, is_resaved=is_resaved)
             if is_resaved:
-                model, found = act.saved_again(model, work_path)
+                files, found = resave.with_own_signatures(
+                    model.model, model.files, work_path / "resaved"
+                )
+                model = dataclasses.replace(model, files=files)
                 warnings = (*warnings, *found)
         if decision.awaited is not None:
             act.stage(
@@ -441,7 +444,10 @@ def _decide(
         # Saving other signatures reads the whole model, so only an export is worth it.
         if not decision.makes_files:
             return model, decision
-        model = act.with_new_signatures(model, settings.serving_signatures_fn, work_path)
+        files = resave.with_signatures(
+            model.model, model.files, settings.serving_signatures_fn, work_path / "signatures"
+        )
+        model = dataclasses.replace(model, files=files)
     observation = observe.observe_signatures(observation, settings.exports, model)
     return model, decide(observation, settings.policy, now, compared=decision.compared)
 

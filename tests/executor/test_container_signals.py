@@ -25,10 +25,13 @@ from tfx_best_exporter.executor.running import termination
 pytestmark = pytest.mark.slow
 
 BUCKET = "signals"
-# A lease that a killed process leaves expires after 60 seconds.
-AT_ONCE_SECONDS = 5.0
+# A lease that a killed process leaves expires after 60 seconds. These limits are below that, and
+# leave time for a busy machine.
+AT_ONCE_SECONDS = 30.0
 # A waiting step looks at the lock once a second, and works until it calls its compare function.
-SOON_SECONDS = 30.0
+SOON_SECONDS = 45.0
+# A step takes seconds on an idle machine.
+STEP_SECONDS = 300.0
 # Signals of one test are sent at so many different requests.
 MOMENTS = 5
 
@@ -139,7 +142,7 @@ class Steps:
     def run(self, name: str, model: str) -> dict[str, Any]:
         """Runs a step to its end, and returns the custom properties of its PushedModel."""
         with self.start(name, model) as process:
-            log, _ = process.communicate(timeout=60)
+            log, _ = process.communicate(timeout=STEP_SECONDS)
         assert process.returncode == 0, log
         assert "waiting for the lock" not in log
         output = json.loads(Path(self.output_path(name)).read_text())
@@ -226,11 +229,11 @@ def test_the_lease_is_given_back(make_steps: Callable[..., Steps], tmp_path: Pat
     steps.run("first", "model_a")
     marker = tmp_path / "comparing"
     with steps.start("second", "model_b", MARKER=str(marker)) as process:
-        waiting.until(marker.exists)
+        waiting.until(marker.exists, STEP_SECONDS)
         assert ".best_exporter/lock" in steps.files(steps.base_uri)
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        log, _ = process.communicate(timeout=60)
+        log, _ = process.communicate(timeout=STEP_SECONDS)
         # User code has swallowed the exception three times, and it was raised again.
         assert log.count("swallowed") == 3, log
         assert time.monotonic() - started < AT_ONCE_SECONDS
@@ -244,7 +247,7 @@ def test_the_next_run_need_not_wait(make_steps: Callable[..., Steps], tmp_path: 
     steps.run("first", "model_a")
     marker = tmp_path / "comparing"
     with steps.start("second", "model_b", MARKER=str(marker)) as evicted:
-        waiting.until(marker.exists)
+        waiting.until(marker.exists, STEP_SECONDS)
         third_started = tmp_path / "third"
         with steps.start("third", "model_b", STARTED=str(third_started)) as third:
             assert third.stdout
@@ -254,9 +257,9 @@ def test_the_next_run_need_not_wait(make_steps: Callable[..., Steps], tmp_path: 
             evicted.send_signal(signal.SIGTERM)
             # The compare function runs while the lock is held.
             waiting.until(third_started.exists, timeout_seconds=SOON_SECONDS)
-            log, _ = third.communicate(timeout=90)
+            log, _ = third.communicate(timeout=STEP_SECONDS)
             assert third.returncode == 0, log
-        evicted.communicate(timeout=60)
+        evicted.communicate(timeout=STEP_SECONDS)
 
 
 @pytest.mark.e2e
@@ -266,7 +269,7 @@ def test_another_component(make_steps: Callable[..., Steps], tmp_path: Path):
     executor = "tests.containers.components.Waiter"
     with steps.start("other", "model_a", executor, MARKER=str(marker)) as process:
         # TFX's entry point imports for 15 seconds and more.
-        waiting.until(marker.exists, timeout_seconds=90)
+        waiting.until(marker.exists, STEP_SECONDS)
         process.send_signal(signal.SIGTERM)
         log, _ = process.communicate(timeout=AT_ONCE_SECONDS)
     assert process.returncode == termination.EXIT_CODE, log
@@ -292,7 +295,7 @@ def test_a_retried_step_ends_as_an_undisturbed_one(
         when = 1 + moment * (requests - 1) // (MOMENTS - 1)
         process = steps.start("step", "model_a")
         steps.proxy.plan(signal_at(steps.proxy.requests, when, process, number))
-        log, _ = process.communicate(timeout=60)
+        log, _ = process.communicate(timeout=STEP_SECONDS)
         assert process.returncode in (termination.EXIT_CODE, -number), (when, log)
         retried = steps.run("step", "model_a")
         assert retried["reason"] in ("FIRST_EXPORT", "ALREADY_BEST")

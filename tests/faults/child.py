@@ -177,6 +177,8 @@ def start(job: dict[str, Any]) -> int:
         log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        if job["umask"] is not None:
+            os.umask(job["umask"])
         if job["is_stopped"]:
             os.kill(os.getpid(), signal.SIGSTOP)
         result = json.dumps(run(job))

@@ -100,8 +100,9 @@ def test_the_lock_of_a_killed_process_is_taken_over(
     assert holder.wait().signal == signal.SIGKILL
     started_at = time.monotonic()
     assert server.run(world.job("base", (model("b"), 0.3))).decision["reason"] == "FIRST_EXPORT"
-    # The wait ends with the lease, which lasts a second, and not with the timeout of the lock.
-    assert time.monotonic() - started_at < 10
+    # The wait ends with the lease, which lasts a second, and not with the timeout of the lock, an
+    # hour.
+    assert time.monotonic() - started_at < 60
     assert len(state_of(world / "base").exports) == 1
 
 
