@@ -107,13 +107,13 @@ def _bury(
     action, record = withdrawal.action, withdrawal.record
     record.version = withdrawal.version
     record.schema_version = SCHEMA_VERSION
+    tombstone = records.tombstone_of(
+        record,
+        why=f"withdrawn by {action.operator} ({action.reason})",
+        now=numbers.seconds_of(action.at),
+    )
     try:
-        tombstones.write(
-            record,
-            why=f"withdrawn by {action.operator} ({action.reason})",
-            now=numbers.seconds_of(action.at),
-            files_deleted=True,
-        )
+        tombstones.write(withdrawal.version, records.finished(tombstone))
         withdrawals.forget(withdrawal)
     except LeaseLostError:
         raise
