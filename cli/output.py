@@ -28,7 +28,7 @@ SCHEMA_VERSION = 1
 _VERSIONS = frozenset({"version", "versions", "first", "second", "best_version", "to"})
 # Columns whose cells are wrapped if a terminal is too narrow.
 _WIDE = frozenset({"BASE", "FILE", "PROBLEM", "PROBLEMS", "WHY", "BY", "HOLD"})
-_TIMES = frozenset({"at", "since", "until"})
+_TIMES = frozenset({"at", "since", "until", "trained_at"})
 
 
 def plain(value: Any, name: str = "") -> Any:

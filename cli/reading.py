@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfx_best_exporter.cli import arguments, clock, output
+from tfx_best_exporter.cli import arguments, challengers, clock, output
 from tfx_best_exporter.cli.arguments import help_of
 from tfx_best_exporter.cli.errors import ERROR, PROBLEM, Command, text_of
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -95,6 +95,7 @@ def _print_status(found: DirectoryStatus, now: float) -> None:
             ("why", ": ".join(filter(None, (served.reason, served.explanation)))),
             ("metrics", metrics_text(served.metrics)),
             ("run", ", ".join(filter(None, (served.pipeline_name, served.run_id)))),
+            ("model of", served.trained_by),
             ("operator", served.by),
         ]
     hold = found.hold
@@ -105,6 +106,9 @@ def _print_status(found: DirectoryStatus, now: float) -> None:
     facts.append(("versions", str(found.version_count)))
     facts.extend(("problem", f"{each.code}: {each.text}") for each in found.problems)
     output.facts(facts)
+    if found.challengers:
+        click.echo()
+        challengers.print_kept(found.challengers)
 
 
 _ORIGINS = {
@@ -182,12 +186,18 @@ def history(
                 output.date(each.at),
                 each.reason,
                 metrics_text(each.metrics[:1]),
-                each.operator or each.run_id,
+                who_of(each),
                 *((each.explanation,) if why else ()),
             )
             for each in items
         ),
     )
+
+
+def who_of(item: HistoryItem) -> str:
+    """Returns the operator or the run, and the run that trained the model if it is another one."""
+    who = item.operator or item.run_id
+    return f"{who} (model of {item.trained_by})" if item.trained_by else who
 
 
 @click.command(
@@ -233,9 +243,11 @@ def _report_of(decision: pb.ExportDecision) -> str:
 
 
 def _print_decision(decision: pb.ExportDecision) -> None:
+    from tfx_best_exporter.executor.operating.challengers import runs_of
     from tfx_best_exporter.executor.operating.status import reason_of
     from tfx_best_exporter.executor.reports.message import version_of
 
+    runs = runs_of(decision, decision.provenance)
     version = version_of(decision)
     if decision.exported:
         title = f"version {version} was exported"
@@ -251,12 +263,11 @@ def _print_decision(decision: pb.ExportDecision) -> None:
     known += [
         (
             "run",
-            ", ".join(
-                filter(None, (decision.provenance.pipeline_name, decision.provenance.run_id))
-            ),
+            ", ".join(filter(None, (decision.provenance.pipeline_name, runs.exporting))),
         ),
         ("candidate", decision.candidate.uri),
         ("digest", decision.candidate.digest),
+        ("model of", runs.earlier),
         ("best", f"version {best.version}" if decision.HasField("best") else ""),
         *(("signature", change) for change in decision.signature_changes),
         *(("warning", warning) for warning in decision.warnings),
@@ -277,6 +288,9 @@ def _print_decision(decision: pb.ExportDecision) -> None:
                 for each in decision.comparisons
             ),
         )
+    if decision.challenger_evidence.standings:
+        click.echo()
+        challengers.print_evidence(decision.challenger_evidence)
     failed = [each for each in decision.guardrails if not each.holds]
     if failed:
         click.echo()

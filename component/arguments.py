@@ -334,6 +334,12 @@ def warnings_of(
                 " of significance needs a larger improvement. Pass"
                 f" examples={_USUAL_OUTPUTS[tfx_keys.EXAMPLES_KEY]}"
             )
+        if policy.metric.significance.challengers and examples is None:
+            found.append(
+                "examples is not set, so no challenger is measured again, and each run decides by"
+                f" its own evaluation. Pass examples={_USUAL_OUTPUTS[tfx_keys.EXAMPLES_KEY]}, or"
+                " leave challengers out"
+            )
     elif policy is None and configured is not None:
         found.extend(foresight.default_rule_warnings(configured))
     blessed = eval_config.configured_for(model_blessing)

@@ -83,11 +83,15 @@ def look_up(
     exports = ExportDirectory(
         location_of(base_directory), location_of(state_directory) if state_directory else None
     )
+    policy = _policy_of(exec_properties)
     # The lock keeps other runs from publishing or retiring between two reads: the listing of the
     # base directory, and the record of the best.
     with exports.lock():
         served = exports.served()
         said = exports.operators.fingerprint(now())
+        # The evidence of other runs may change a decision on the same inputs.
+        has_challengers = policy is not None and policy.metric.significance.challengers > 0
+        challengers = exports.challengers.fingerprint() if has_challengers else ""
     newest = NewestPushedModels(store, clock)
     pushed_models = newest.first_page()
     problems = _unreachable(pushed_models, pushed_models_uri)
@@ -101,14 +105,16 @@ def look_up(
     warnings = _disagreements(node, exports, served.export, pushed_models, retired | withdrawn)
     prior = _prior_export(node, served, newest, warnings)
     prior = _with_warnings(prior, problems)
-    policy = _policy_of(exec_properties)
     passed = ""
     if policy is not None and timing.has_limits(policy):
         newest_record, _ = latest_record(exports, served)
         passed = timing.passed_limits(policy, newest_record, now())
     return {
         keys.BEST_FINGERPRINT_KEY: ", ".join(
-            filter(None, (served.fingerprint, said, f"after {passed}" if passed else ""))
+            filter(
+                None,
+                (served.fingerprint, said, challengers, f"after {passed}" if passed else ""),
+            )
         ),
         keys.PRIOR_EXPORT_KEY: json.dumps(
             dataclasses.asdict(prior) if prior else {}, sort_keys=True
@@ -381,6 +387,10 @@ def _destination_of(artifact: mlmd.Artifact) -> str:
 
 def _lineage_of(store: MetadataStore, pushed_model: mlmd.Artifact) -> dict[str, str]:
     """Returns the URIs of the model that was pushed, of its evaluation and of its blessing."""
+    properties = pushed_model.custom_properties
+    if keys.EXPORTED_MODEL_PROPERTY in properties:
+        # Another run trained the model, so the inputs of this run are not its lineage.
+        return {"model_uri": properties[keys.EXPORTED_MODEL_PROPERTY].string_value}
     producers = _executions_of(store, [pushed_model.id], mlmd.Event.OUTPUT)
     inputs = _artifacts_of(store, producers, mlmd.Event.INPUT)
     model = _newest(inputs, _MODEL)

@@ -222,6 +222,7 @@ class ModelExporter(Desk, View):
         blessings: Sequence[Blessing] = (),
         foreign_best: ForeignBest | None = None,
         reevaluate: Reevaluate | None = None,
+        data_identity: str = "",
         pushed_model_path: str | Path | Location | None = None,
         provenance: pb.Provenance | None = None,
         warnings: Sequence[str] = (),
@@ -237,8 +238,11 @@ class ModelExporter(Desk, View):
             blessings: All blessings of the candidate; each must be blessed.
             foreign_best: Lineage of a best without a record; None if it is not known.
             reevaluate: Evaluates an export on the candidate's examples, together with the
-                candidate if a rule requires significance. It is called only if a decision needs
-                it. The lock is held and renewed during the call.
+                candidate if a rule requires significance, and with the challengers. It is called
+                only if a decision needs it, before the lock is taken. If what is served or the
+                challengers change during the call, it is called again with the lock.
+            data_identity: Identity of the candidate's examples, equal for equal examples. Only for
+                challengers. Default: the URI and the splits in the candidate's evaluation.
             pushed_model_path: Directory of the PushedModel artifact, which gets a copy of the
                 exported SavedModel.
             provenance: Pipeline and run.
@@ -267,6 +271,7 @@ class ModelExporter(Desk, View):
             Request(
                 foreign_best=foreign_best,
                 reevaluate=reevaluate,
+                data_identity=(lambda: data_identity) if data_identity else None,
                 pushed_model=location_of(pushed_model_path) if pushed_model_path else None,
                 pushed_model_uri=str(pushed_model_path or ""),
                 provenance=provenance or pb.Provenance(),

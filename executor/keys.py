@@ -57,6 +57,9 @@ REASON_PROPERTY = "reason"
 EXPLANATION_PROPERTY = "explanation"
 BEST_VERSION_PROPERTY = "best_version"
 NUMBER_RETIRED_PROPERTY = "number_retired"
+# Source of the exported model, if an earlier run has trained it: the URI of its Model, and the run.
+EXPORTED_MODEL_PROPERTY = "exported_model"
+EXPORTED_MODEL_RUN_PROPERTY = "exported_model_run"
 # Prefixes of a metric's name, as in "candidate_metric_loss".
 CANDIDATE_METRIC_PREFIX = "candidate_metric_"
 BEST_METRIC_PREFIX = "best_metric_"

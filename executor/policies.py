@@ -11,8 +11,7 @@ Example:
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -22,16 +21,15 @@ from tfx_best_exporter.executor.arguments.checks import (
     checked_number_or_none,
     checked_text,
     described,
-    is_list,
-    is_number,
 )
 from tfx_best_exporter.executor.arguments.errors import (
     FieldTypeError,
     FieldValueError,
-    PathError,
+    renamed,
     within,
 )
 from tfx_best_exporter.executor.arguments.messages import checked_choice, checked_messages
+from tfx_best_exporter.executor.arguments.slices import checked_slices
 from tfx_best_exporter.executor.arguments.whole_numbers import (
     LARGEST_INT32,
     LARGEST_INT64,
@@ -39,7 +37,8 @@ from tfx_best_exporter.executor.arguments.whole_numbers import (
     checked_duration_or_none,
     checked_seconds,
     checked_sub_key,
-    checked_version,
+    checked_versions,
+    checked_whole_number,
 )
 from tfx_best_exporter.executor.deciding import guardrails as guardrail_kinds
 from tfx_best_exporter.executor.deciding.eval_result import LEAST_SUB_KEYS
@@ -50,8 +49,6 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 _T = TypeVar("_T")
 
-_EXAMPLE_OF_SLICES = "Pass one dictionary for each slice, for example [{'country': 'nl'}]."
-
 # Fields of the messages, and the arguments that set them if their names differ.
 _ARGUMENTS_OF_METRIC = {f"metric.{name}": name for name in ("name", "model_name", "output_name")}
 _ARGUMENTS_OF_RULE = {
@@ -59,6 +56,8 @@ _ARGUMENTS_OF_RULE = {
     "min_absolute_change": "by",
     "min_relative_change": "by_share",
     "significance.alpha": "alpha",
+    "significance.challengers": "challengers",
+    "significance.guarantee": "guarantee",
 }
 _ARGUMENTS_OF_GUARDRAIL = {
     "metric.name": "name",
@@ -124,7 +123,7 @@ def metric(
         setattr(key.sub_key, kind, _argument(kind, checked_sub_key, value, LEAST_SUB_KEYS[kind]))
     if example_weighted is not None:
         key.example_weighted = _argument("example_weighted", checked_flag, example_weighted)
-    with _as_written(_ARGUMENTS_OF_METRIC):
+    with renamed(_ARGUMENTS_OF_METRIC):
         # A key has no direction. The rule or the guardrail that uses the key sets it.
         check_metric(key, pb.HIGHER_IS_BETTER)
     return key
@@ -136,6 +135,8 @@ def larger(
     by: float = 0.0,
     by_share: float = 0.0,
     alpha: float | None = None,
+    challengers: int = 0,
+    guarantee: bool = False,
     tie_tolerance: float = 0.0,
 ) -> pb.MetricRule:
     """Returns the rule that a larger value of a metric is better.
@@ -146,15 +147,29 @@ def larger(
         by_share: The improvement must be larger than this share of abs(best).
         alpha: The improvement must be significant at level alpha, from 1e-9 to below 0.5. The test
             needs confidence intervals. None compares without a test.
+        challengers: Number of refused models, from 0 to 8, that are kept and measured again in each
+            run. The evidence of all these runs decides, and a run may export an earlier model. Only
+            with alpha, and with `examples`. 0 tests each candidate once.
+        guarantee: With challengers, use a test whose chance of ever exporting a model that is no
+            better is at most alpha. It exports fewer models.
         tie_tolerance: A value that is worse by at most this, in the metric's unit, is a tie. The
             tie-breakers decide ties.
 
     Raises:
         TypeError: An argument has the wrong type.
-        ValueError: A threshold is negative or not finite, alpha is out of range, or the name has no
-            visible characters.
+        ValueError: A threshold is negative or not finite, alpha or challengers is out of range or
+            set without the other, or the name has no visible characters.
     """
-    return _rule(name, pb.HIGHER_IS_BETTER, by, by_share, alpha, tie_tolerance)
+    return _rule(
+        name,
+        pb.HIGHER_IS_BETTER,
+        by=by,
+        by_share=by_share,
+        alpha=alpha,
+        challengers=challengers,
+        guarantee=guarantee,
+        tie_tolerance=tie_tolerance,
+    )
 
 
 def smaller(
@@ -163,10 +178,21 @@ def smaller(
     by: float = 0.0,
     by_share: float = 0.0,
     alpha: float | None = None,
+    challengers: int = 0,
+    guarantee: bool = False,
     tie_tolerance: float = 0.0,
 ) -> pb.MetricRule:
     """Returns the rule that a smaller value of a metric is better. See `larger` for arguments."""
-    return _rule(name, pb.LOWER_IS_BETTER, by, by_share, alpha, tie_tolerance)
+    return _rule(
+        name,
+        pb.LOWER_IS_BETTER,
+        by=by,
+        by_share=by_share,
+        alpha=alpha,
+        challengers=challengers,
+        guarantee=guarantee,
+        tie_tolerance=tie_tolerance,
+    )
 
 
 def at_least(
@@ -255,6 +281,7 @@ def compare_policy(
     allow_older_data: bool = False,
     max_best_age_seconds: float = 0,
     old_best_margin: float = 0.0,
+    max_challenger_bytes: float | None = None,
     approval: str = "NOT_REQUIRED",
 ) -> pb.ComparePolicy:
     """Returns the policy by which a candidate is compared with the best.
@@ -284,6 +311,8 @@ def compare_policy(
             old_best_margin. 0 allows any age.
         old_best_margin: The largest regression from a best that is too old, in the unit of the
             rule's metric. If the rule has alpha, a larger one must be excluded at that level.
+        max_challenger_bytes: Maximum total size of the challengers' files, a whole number of bytes.
+            None for twice the size of the best.
         approval: "REQUIRED" or "NOT_REQUIRED". If it is required, a run stages the candidate, and
             `best-exporter approve` exports it.
 
@@ -330,6 +359,9 @@ def compare_policy(
             "max_best_age_seconds", checked_seconds, max_best_age_seconds
         ),
         old_best_margin=_argument("old_best_margin", checked_number, old_best_margin),
+        max_challenger_bytes=_argument(
+            "max_challenger_bytes", checked_count_or_none, max_challenger_bytes, LARGEST_INT64
+        ),
     )
     if _argument("approval", checked_choice, approval, pb.ComparePolicy.Approval) != "NOT_REQUIRED":
         policy.approval = pb.ComparePolicy.REQUIRED
@@ -379,7 +411,7 @@ def retention_policy(
         keep_younger_than_seconds=_argument(
             "keep_younger_than", checked_duration_or_none, keep_younger_than
         ),
-        keep_versions=_argument("keep_versions", _versions, keep_versions),
+        keep_versions=_argument("keep_versions", checked_versions, keep_versions),
         keep_best=_argument("keep_best", checked_count_or_none, keep_best, LARGEST_INT32),
         keep_every_seconds=_argument("keep_every", checked_duration_or_none, keep_every),
         max_bytes=_argument("max_bytes", checked_count_or_none, max_bytes, LARGEST_INT64),
@@ -392,34 +424,39 @@ def _argument(name: str, check: Callable[..., _T], value: object, *details: obje
         return check(value, *details)
 
 
-@contextlib.contextmanager
-def _as_written(arguments: Mapping[str, str]) -> Iterator[None]:
-    """Replaces a message's field in the path of an error by the argument that sets the field."""
-    try:
-        yield
-    except PathError as error:
-        error.path = arguments.get(error.path, error.path)
-        raise
-
-
 def _rule(
     name: str | pb.MetricKey,
     direction: pb.MetricDirection,
+    *,
     by: float,
     by_share: float,
     alpha: float | None,
+    challengers: int,
+    guarantee: bool,
     tie_tolerance: float,
 ) -> pb.MetricRule:
     alpha_number = _argument("alpha", checked_number_or_none, alpha)
+    significance = pb.Significance(
+        challengers=_argument("challengers", checked_whole_number, challengers),
+        guarantee=_argument("guarantee", checked_flag, guarantee),
+    )
+    if alpha_number is not None:
+        significance.alpha = alpha_number
+    elif significance.challengers or significance.guarantee:
+        raise FieldValueError(
+            "challengers" if significance.challengers else "guarantee",
+            f"must be left out without alpha (got {challengers or guarantee!r}). Set alpha, for"
+            " example to 0.05.",
+        )
     rule = pb.MetricRule(
         metric=_argument("name", _key, name),
         direction=direction,
         min_absolute_change=_argument("by", checked_number, by),
         min_relative_change=_argument("by_share", checked_number, by_share),
-        significance=None if alpha_number is None else pb.Significance(alpha=alpha_number),
+        significance=None if alpha_number is None else significance,
         tie_tolerance=_argument("tie_tolerance", checked_number, tie_tolerance),
     )
-    with _as_written(_ARGUMENTS_OF_RULE):
+    with renamed(_ARGUMENTS_OF_RULE):
         MetricRule.from_proto(rule)
     return rule
 
@@ -443,44 +480,15 @@ def _guardrail(
         max_relative_regression=_argument(
             "max_relative_regression", checked_number_or_none, max_relative_regression
         ),
-        slices=_argument("slices", _slices, slices),
+        slices=_argument("slices", checked_slices, slices),
         every_slice_min_examples=_argument(
             "every_slice_min_examples", checked_number_or_none, every_slice_min_examples
         ),
         significance=None if alpha_number is None else pb.Significance(alpha=alpha_number),
     )
-    with _as_written({**_ARGUMENTS_OF_GUARDRAIL, "": _CONSTRUCTORS_OF_GUARDRAILS[direction]}):
+    with renamed({**_ARGUMENTS_OF_GUARDRAIL, "": _CONSTRUCTORS_OF_GUARDRAILS[direction]}):
         guardrail_kinds.from_proto(guardrail)
     return guardrail
-
-
-def _slices(slices: object) -> list[pb.Slice]:
-    if not is_list(slices):
-        raise FieldTypeError(
-            "", f"must be a list of dictionaries (got {described(slices)}). {_EXAMPLE_OF_SLICES}"
-        )
-    return [_argument(f"[{index}]", _slice, each) for index, each in enumerate(slices)]
-
-
-def _slice(features: object) -> pb.Slice:
-    if not isinstance(features, Mapping):
-        raise FieldTypeError(
-            "",
-            f"must be a dictionary of features (got {described(features)}). {_EXAMPLE_OF_SLICES}",
-        )
-    result = pb.Slice()
-    for column, value in features.items():
-        name = _argument(
-            "keys()", checked_text, column, "names of features", "Pass each name as a str."
-        )
-        result.features[name] = _argument(
-            f"[{column!r}]",
-            checked_text,
-            str(value) if is_number(value) else value,
-            "the value of a feature",
-            "Pass a str or a number.",
-        )
-    return result
 
 
 def _key(name: object) -> pb.MetricKey:
@@ -488,13 +496,3 @@ def _key(name: object) -> pb.MetricKey:
         return name
     rule = "the name or the key of a metric"
     return pb.MetricKey(name=checked_text(name, rule, "Pass a str, or a key made with metric."))
-
-
-def _versions(values: object) -> list[int]:
-    if not is_list(values):
-        raise FieldTypeError(
-            "",
-            f"must be a list of versions (got {described(values)})."
-            " Pass a list even for one version.",
-        )
-    return [_argument(f"[{index}]", checked_version, value) for index, value in enumerate(values)]

@@ -72,10 +72,14 @@ class MetricRule(_message.Message):
     def __init__(self, metric: _Optional[_Union[MetricKey, _Mapping]] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., min_absolute_change: _Optional[float] = ..., min_relative_change: _Optional[float] = ..., significance: _Optional[_Union[Significance, _Mapping]] = ..., tie_tolerance: _Optional[float] = ...) -> None: ...
 
 class Significance(_message.Message):
-    __slots__ = ("alpha",)
+    __slots__ = ("alpha", "challengers", "guarantee")
     ALPHA_FIELD_NUMBER: _ClassVar[int]
+    CHALLENGERS_FIELD_NUMBER: _ClassVar[int]
+    GUARANTEE_FIELD_NUMBER: _ClassVar[int]
     alpha: float
-    def __init__(self, alpha: _Optional[float] = ...) -> None: ...
+    challengers: int
+    guarantee: bool
+    def __init__(self, alpha: _Optional[float] = ..., challengers: _Optional[int] = ..., guarantee: bool = ...) -> None: ...
 
 class Slice(_message.Message):
     __slots__ = ("features",)
@@ -111,7 +115,7 @@ class Guardrail(_message.Message):
     def __init__(self, metric: _Optional[_Union[MetricKey, _Mapping]] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., bound: _Optional[float] = ..., max_absolute_regression: _Optional[float] = ..., max_relative_regression: _Optional[float] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., every_slice_min_examples: _Optional[float] = ..., significance: _Optional[_Union[Significance, _Mapping]] = ...) -> None: ...
 
 class ComparePolicy(_message.Message):
-    __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds", "approval", "force_model", "min_seconds_between_exports", "allow_older_data", "max_best_age_seconds", "old_best_margin")
+    __slots__ = ("metric", "compare_fn", "on_unknown_best", "tie_breakers", "guardrails", "min_example_count", "comparability", "allow_signature_change", "force", "max_best_evaluation_age_seconds", "approval", "force_model", "min_seconds_between_exports", "allow_older_data", "max_best_age_seconds", "old_best_margin", "max_challenger_bytes")
     class OnUnknownBest(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ON_UNKNOWN_BEST_UNSPECIFIED: _ClassVar[ComparePolicy.OnUnknownBest]
@@ -156,6 +160,7 @@ class ComparePolicy(_message.Message):
     ALLOW_OLDER_DATA_FIELD_NUMBER: _ClassVar[int]
     MAX_BEST_AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     OLD_BEST_MARGIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_CHALLENGER_BYTES_FIELD_NUMBER: _ClassVar[int]
     metric: MetricRule
     compare_fn: str
     on_unknown_best: ComparePolicy.OnUnknownBest
@@ -172,7 +177,8 @@ class ComparePolicy(_message.Message):
     allow_older_data: bool
     max_best_age_seconds: int
     old_best_margin: float
-    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ..., approval: _Optional[_Union[ComparePolicy.Approval, str]] = ..., force_model: _Optional[str] = ..., min_seconds_between_exports: _Optional[int] = ..., allow_older_data: bool = ..., max_best_age_seconds: _Optional[int] = ..., old_best_margin: _Optional[float] = ...) -> None: ...
+    max_challenger_bytes: int
+    def __init__(self, metric: _Optional[_Union[MetricRule, _Mapping]] = ..., compare_fn: _Optional[str] = ..., on_unknown_best: _Optional[_Union[ComparePolicy.OnUnknownBest, str]] = ..., tie_breakers: _Optional[_Iterable[_Union[MetricRule, _Mapping]]] = ..., guardrails: _Optional[_Iterable[_Union[Guardrail, _Mapping]]] = ..., min_example_count: _Optional[float] = ..., comparability: _Optional[_Union[ComparePolicy.Comparability, str]] = ..., allow_signature_change: bool = ..., force: _Optional[str] = ..., max_best_evaluation_age_seconds: _Optional[int] = ..., approval: _Optional[_Union[ComparePolicy.Approval, str]] = ..., force_model: _Optional[str] = ..., min_seconds_between_exports: _Optional[int] = ..., allow_older_data: bool = ..., max_best_age_seconds: _Optional[int] = ..., old_best_margin: _Optional[float] = ..., max_challenger_bytes: _Optional[int] = ...) -> None: ...
 
 class DefaultRule(_message.Message):
     __slots__ = ("rule", "why")
@@ -429,7 +435,7 @@ class Refusal(_message.Message):
     def __init__(self, decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., explanation: _Optional[str] = ..., metric: _Optional[str] = ..., value: _Optional[float] = ..., digest: _Optional[str] = ..., run_id: _Optional[str] = ...) -> None: ...
 
 class ExportDecision(_message.Message):
-    __slots__ = ("schema_version", "exported", "reason", "explanation", "base_directory", "version", "candidate", "candidate_evaluation", "best", "comparisons", "retired", "kept", "warnings", "decided_at", "provenance", "basis", "guardrails", "slices", "slice_count", "signature_changes", "history", "compare_policy", "guardrail_count", "refusals", "default_rule", "failed_thresholds")
+    __slots__ = ("schema_version", "exported", "reason", "explanation", "base_directory", "version", "candidate", "candidate_evaluation", "best", "comparisons", "retired", "kept", "warnings", "decided_at", "provenance", "basis", "guardrails", "slices", "slice_count", "signature_changes", "history", "compare_policy", "guardrail_count", "refusals", "default_rule", "failed_thresholds", "challenger_evidence", "exported_challenger")
     class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         REASON_UNSPECIFIED: _ClassVar[ExportDecision.Reason]
@@ -458,6 +464,8 @@ class ExportDecision(_message.Message):
         EXPORTED_RECENTLY: _ClassVar[ExportDecision.Reason]
         OLDER_DATA: _ClassVar[ExportDecision.Reason]
         BEST_TOO_OLD: _ClassVar[ExportDecision.Reason]
+        CHALLENGER_BETTER: _ClassVar[ExportDecision.Reason]
+        KEPT_AS_CHALLENGER: _ClassVar[ExportDecision.Reason]
     REASON_UNSPECIFIED: ExportDecision.Reason
     FIRST_EXPORT: ExportDecision.Reason
     BETTER: ExportDecision.Reason
@@ -484,6 +492,8 @@ class ExportDecision(_message.Message):
     EXPORTED_RECENTLY: ExportDecision.Reason
     OLDER_DATA: ExportDecision.Reason
     BEST_TOO_OLD: ExportDecision.Reason
+    CHALLENGER_BETTER: ExportDecision.Reason
+    KEPT_AS_CHALLENGER: ExportDecision.Reason
     class Basis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         BASIS_UNSPECIFIED: _ClassVar[ExportDecision.Basis]
@@ -553,6 +563,8 @@ class ExportDecision(_message.Message):
     REFUSALS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_RULE_FIELD_NUMBER: _ClassVar[int]
     FAILED_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    CHALLENGER_EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    EXPORTED_CHALLENGER_FIELD_NUMBER: _ClassVar[int]
     schema_version: int
     exported: bool
     reason: ExportDecision.Reason
@@ -579,7 +591,135 @@ class ExportDecision(_message.Message):
     refusals: _containers.RepeatedCompositeFieldContainer[Refusal]
     default_rule: DefaultRule
     failed_thresholds: _containers.RepeatedCompositeFieldContainer[FailedThreshold]
-    def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., basis: _Optional[_Union[ExportDecision.Basis, str]] = ..., guardrails: _Optional[_Iterable[_Union[GuardrailResult, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SliceChange, _Mapping]]] = ..., slice_count: _Optional[int] = ..., signature_changes: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ..., guardrail_count: _Optional[int] = ..., refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ..., default_rule: _Optional[_Union[DefaultRule, _Mapping]] = ..., failed_thresholds: _Optional[_Iterable[_Union[FailedThreshold, _Mapping]]] = ...) -> None: ...
+    challenger_evidence: ChallengerEvidence
+    exported_challenger: SourceModel
+    def __init__(self, schema_version: _Optional[int] = ..., exported: bool = ..., reason: _Optional[_Union[ExportDecision.Reason, str]] = ..., explanation: _Optional[str] = ..., base_directory: _Optional[str] = ..., version: _Optional[int] = ..., candidate: _Optional[_Union[SourceModel, _Mapping]] = ..., candidate_evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., best: _Optional[_Union[ExportDecision.Best, _Mapping]] = ..., comparisons: _Optional[_Iterable[_Union[MetricComparison, _Mapping]]] = ..., retired: _Optional[_Iterable[_Union[ExportDecision.Retired, _Mapping]]] = ..., kept: _Optional[_Iterable[_Union[ExportDecision.Kept, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., basis: _Optional[_Union[ExportDecision.Basis, str]] = ..., guardrails: _Optional[_Iterable[_Union[GuardrailResult, _Mapping]]] = ..., slices: _Optional[_Iterable[_Union[SliceChange, _Mapping]]] = ..., slice_count: _Optional[int] = ..., signature_changes: _Optional[_Iterable[str]] = ..., history: _Optional[_Iterable[_Union[HistoryEntry, _Mapping]]] = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ..., guardrail_count: _Optional[int] = ..., refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ..., default_rule: _Optional[_Union[DefaultRule, _Mapping]] = ..., failed_thresholds: _Optional[_Iterable[_Union[FailedThreshold, _Mapping]]] = ..., challenger_evidence: _Optional[_Union[ChallengerEvidence, _Mapping]] = ..., exported_challenger: _Optional[_Union[SourceModel, _Mapping]] = ...) -> None: ...
+
+class ChallengerEvidence(_message.Message):
+    __slots__ = ("metric", "direction", "alpha", "guarantee", "is_pooled", "consistency", "standings")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    GUARANTEE_FIELD_NUMBER: _ClassVar[int]
+    IS_POOLED_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
+    STANDINGS_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    direction: MetricDirection
+    alpha: float
+    guarantee: bool
+    is_pooled: bool
+    consistency: float
+    standings: _containers.RepeatedCompositeFieldContainer[ModelStanding]
+    def __init__(self, metric: _Optional[str] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., alpha: _Optional[float] = ..., guarantee: bool = ..., is_pooled: bool = ..., consistency: _Optional[float] = ..., standings: _Optional[_Iterable[_Union[ModelStanding, _Mapping]]] = ...) -> None: ...
+
+class ModelStanding(_message.Message):
+    __slots__ = ("model", "is_candidate", "trained_at", "run_id", "run_count", "gain", "gain_error", "chance_no_better", "difference", "difference_error", "log_e_value", "runs", "next", "why", "value")
+    class Next(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        NEXT_UNSPECIFIED: _ClassVar[ModelStanding.Next]
+        EXPORTED: _ClassVar[ModelStanding.Next]
+        KEPT: _ClassVar[ModelStanding.Next]
+        DROPPED: _ClassVar[ModelStanding.Next]
+    NEXT_UNSPECIFIED: ModelStanding.Next
+    EXPORTED: ModelStanding.Next
+    KEPT: ModelStanding.Next
+    DROPPED: ModelStanding.Next
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    IS_CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    TRAINED_AT_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    RUN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    GAIN_FIELD_NUMBER: _ClassVar[int]
+    GAIN_ERROR_FIELD_NUMBER: _ClassVar[int]
+    CHANCE_NO_BETTER_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_ERROR_FIELD_NUMBER: _ClassVar[int]
+    LOG_E_VALUE_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    model: SourceModel
+    is_candidate: bool
+    trained_at: _timestamp_pb2.Timestamp
+    run_id: str
+    run_count: int
+    gain: float
+    gain_error: float
+    chance_no_better: float
+    difference: float
+    difference_error: float
+    log_e_value: float
+    runs: _containers.RepeatedCompositeFieldContainer[RunDifference]
+    next: ModelStanding.Next
+    why: str
+    value: float
+    def __init__(self, model: _Optional[_Union[SourceModel, _Mapping]] = ..., is_candidate: bool = ..., trained_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_id: _Optional[str] = ..., run_count: _Optional[int] = ..., gain: _Optional[float] = ..., gain_error: _Optional[float] = ..., chance_no_better: _Optional[float] = ..., difference: _Optional[float] = ..., difference_error: _Optional[float] = ..., log_e_value: _Optional[float] = ..., runs: _Optional[_Iterable[_Union[RunDifference, _Mapping]]] = ..., next: _Optional[_Union[ModelStanding.Next, str]] = ..., why: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+
+class RunDifference(_message.Message):
+    __slots__ = ("data", "measured_at", "run_id", "difference", "standard_error")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_AT_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    data: str
+    measured_at: _timestamp_pb2.Timestamp
+    run_id: str
+    difference: float
+    standard_error: float
+    def __init__(self, data: _Optional[str] = ..., measured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_id: _Optional[str] = ..., difference: _Optional[float] = ..., standard_error: _Optional[float] = ...) -> None: ...
+
+class ChallengerLedger(_message.Message):
+    __slots__ = ("schema_version", "eval_config_digest", "rule", "rows")
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    EVAL_CONFIG_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    schema_version: int
+    eval_config_digest: str
+    rule: MetricRule
+    rows: _containers.RepeatedCompositeFieldContainer[LedgerRow]
+    def __init__(self, schema_version: _Optional[int] = ..., eval_config_digest: _Optional[str] = ..., rule: _Optional[_Union[MetricRule, _Mapping]] = ..., rows: _Optional[_Iterable[_Union[LedgerRow, _Mapping]]] = ...) -> None: ...
+
+class LedgerRow(_message.Message):
+    __slots__ = ("data", "example_count", "best_digest", "models", "measured_at", "run_id")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    BEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_AT_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    data: str
+    example_count: float
+    best_digest: str
+    models: _containers.RepeatedCompositeFieldContainer[MeasuredModel]
+    measured_at: _timestamp_pb2.Timestamp
+    run_id: str
+    def __init__(self, data: _Optional[str] = ..., example_count: _Optional[float] = ..., best_digest: _Optional[str] = ..., models: _Optional[_Iterable[_Union[MeasuredModel, _Mapping]]] = ..., measured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_id: _Optional[str] = ...) -> None: ...
+
+class MeasuredModel(_message.Message):
+    __slots__ = ("digest", "value", "standard_error", "degrees_of_freedom")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_ERROR_FIELD_NUMBER: _ClassVar[int]
+    DEGREES_OF_FREEDOM_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    value: float
+    standard_error: float
+    degrees_of_freedom: float
+    def __init__(self, digest: _Optional[str] = ..., value: _Optional[float] = ..., standard_error: _Optional[float] = ..., degrees_of_freedom: _Optional[float] = ...) -> None: ...
+
+class Challenger(_message.Message):
+    __slots__ = ("schema_version", "record", "kept_at")
+    SCHEMA_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    KEPT_AT_FIELD_NUMBER: _ClassVar[int]
+    schema_version: int
+    record: ExportRecord
+    kept_at: _timestamp_pb2.Timestamp
+    def __init__(self, schema_version: _Optional[int] = ..., record: _Optional[_Union[ExportRecord, _Mapping]] = ..., kept_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class OperatorAction(_message.Message):
     __slots__ = ("operator", "reason", "at")

@@ -133,6 +133,22 @@ EVAL_CONFIGS = {
         slicing_specs {}
         metrics_specs { model_names: ["a", "b"] metrics { class_name: "BinaryAccuracy" } }
     """,
+    # The same as "paired" with one more candidate, which has a metric of its own.
+    "three": """
+        model_specs { name: "mine" label_key: "label" prediction_key: "prediction" }
+        model_specs { name: "yours" label_key: "label" prediction_key: "weight" }
+        model_specs {
+          name: "theirs" label_key: "label" prediction_key: "other_prediction" is_baseline: true
+        }
+        slicing_specs {}
+        slicing_specs { feature_keys: "species" }
+        metrics_specs {
+          model_names: ["mine", "yours", "theirs"]
+          metrics { class_name: "ExampleCount" }
+          metrics { class_name: "BinaryAccuracy" }
+        }
+        metrics_specs { model_names: ["yours"] metrics { class_name: "MeanPrediction" } }
+    """,
     # Each slice has too few examples, and the recall has two thresholds.
     "small": """
         model_specs { label_key: "label" prediction_key: "prediction" }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tfx_best_exporter.executor.redaction import redacted
 
@@ -69,4 +69,18 @@ def within(parent: str) -> Iterator[None]:
         yield
     except PathError as error:
         error.add_parent(parent)
+        raise
+
+
+@contextlib.contextmanager
+def renamed(paths: Mapping[str, str]) -> Iterator[None]:
+    """Replaces the path of an error that is raised in the block.
+
+    Args:
+        paths: New path by the path of a message's field, for arguments with names of their own.
+    """
+    try:
+        yield
+    except PathError as error:
+        error.path = paths.get(error.path, error.path)
         raise

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numbers
 from datetime import timedelta
 
-from tfx_best_exporter.executor.arguments.checks import described, integer_of, is_number
-from tfx_best_exporter.executor.arguments.errors import FieldTypeError, FieldValueError
+from tfx_best_exporter.executor.arguments.checks import described, integer_of, is_list, is_number
+from tfx_best_exporter.executor.arguments.errors import FieldTypeError, FieldValueError, within
 
 LARGEST_INT32 = 2**31 - 1
 LARGEST_INT64 = 2**63 - 1
@@ -59,6 +59,27 @@ def checked_seconds(value: object) -> int:
     return whole
 
 
+def checked_whole_number(value: object) -> int:
+    """Returns a whole number, which may be negative.
+
+    Args:
+        value: Any real number, including numbers of numpy, but no bool.
+
+    Raises:
+        FieldTypeError: The value is not a number.
+        FieldValueError: The value is not whole, or does not fit into an int32.
+    """
+    whole = integer_of(value) if is_number(value) else None
+    if whole is not None and abs(whole) <= LARGEST_INT32:
+        return whole
+    kind = FieldValueError if is_number(value) else FieldTypeError
+    raise kind(
+        "",
+        f"must be a whole number, at most {LARGEST_INT32} (got {described(value)})."
+        " Leave it out for 0.",
+    )
+
+
 def checked_count_or_none(value: object, largest: int) -> int | None:
     """Returns a whole number from 1 to the largest, or None.
 
@@ -105,6 +126,26 @@ def checked_version(value: object) -> int:
     rule = f"a whole number from 1 to {LARGEST_INT64}"
     remedy = "Pass the number that is the name of a version directory."
     return _positive(value, value, rule, LARGEST_INT64, remedy)
+
+
+def checked_versions(values: object) -> list[int]:
+    """Returns the versions in a list; errors have a path relative to the list.
+
+    Raises:
+        FieldTypeError: The value is not a list of numbers.
+        FieldValueError: A number is not whole, too small or too large.
+    """
+    if not is_list(values):
+        raise FieldTypeError(
+            "",
+            f"must be a list of versions (got {described(values)})."
+            " Pass a list even for one version.",
+        )
+    found = []
+    for index, value in enumerate(values):
+        with within(f"[{index}]"):
+            found.append(checked_version(value))
+    return found
 
 
 def _positive(number: object, value: object, rule: str, largest: int, remedy: str) -> int:

@@ -155,42 +155,75 @@ def choose(
         barred: Digests of models that must be neither promoted nor kept: not blessed, rejected,
             withdrawn, or stopped by a guardrail.
     """
-    arguments = _Arguments(alpha=alpha, required=required, form=form, is_pooled=challengers > 0)
-    found = _standings(ledger, best, arguments)
-    winners = [
-        each
-        for each in found.standings.values()
-        if each.is_significant and each.digest not in barred
-    ]
+    terms = Terms(alpha=alpha, required=required, form=form, is_pooled=challengers > 0)
+    found = standings_of(ledger, best, terms)
+    promoted = winners(found, barred)
     serve, after = best, found
-    if winners:
-        serve = max(winners, key=lambda each: each.gain).digest
-        after = _standings(ledger, serve, arguments)
-    hopeful = [
-        each
-        for each in after.standings.values()
-        if each.chance_no_better <= 1 - _LEAST_CHANCE and each.digest not in barred
-    ]
-    hopeful.sort(key=lambda each: -each.expected_gain)
+    if promoted:
+        serve = promoted[0].digest
+        after = standings_of(ledger, serve, terms)
     return Verdict(
         serve=serve,
-        challengers=tuple(each.digest for each in hopeful[:challengers]),
+        challengers=tuple(each.digest for each in hopeful(after, barred)[:challengers]),
         found=found,
     )
 
 
+def winners(found: Standings, barred: Collection[str] = ()) -> list[Standing]:
+    """Returns the models that may be promoted, the largest gain first.
+
+    Args:
+        found: Standings, compared with the best.
+        barred: See `choose`.
+    """
+    promoted = [
+        each
+        for each in found.standings.values()
+        if each.is_significant and each.digest not in barred
+    ]
+    return sorted(promoted, key=lambda each: -each.gain)
+
+
+def hopeful(found: Standings, barred: Collection[str] = ()) -> list[Standing]:
+    """Returns the models that are worth measuring again, the largest expected gain first.
+
+    Args:
+        found: Standings, compared with the model that is served after this run.
+        barred: See `choose`.
+    """
+    hopeful = [
+        each
+        for each in found.standings.values()
+        if each.chance_no_better <= 1 - _LEAST_CHANCE and each.digest not in barred
+    ]
+    return sorted(hopeful, key=lambda each: -each.expected_gain)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Arguments:
-    """The arguments of `choose` that a standing depends on."""
+class Terms:
+    """The arguments of `choose` that a standing depends on.
+
+    Attributes:
+        alpha: Largest probability of being no better with which a model is promoted.
+        required: Size that the gain must exceed, in the unit of the values.
+        form: The test that promotes a model.
+        is_pooled: False for the paired test of the last run.
+    """
 
     alpha: float
-    required: float
-    form: Form
-    is_pooled: bool
+    required: float = 0.0
+    form: Form = Form.CALIBRATED
+    is_pooled: bool = True
 
 
-def _standings(ledger: Sequence[Row], best: str, arguments: _Arguments) -> Standings:
-    """Returns the standings of the models of the last row, from all rows if that is possible."""
+def standings_of(ledger: Sequence[Row], best: str, arguments: Terms) -> Standings:
+    """Returns the standings of the models of the last row, from all rows if that is possible.
+
+    Args:
+        ledger: See `choose`.
+        best: Digest of the model that the others are compared with.
+        arguments: Further arguments of `choose`.
+    """
     last = ledger[-1]
     digests = [digest for digest in last.models if digest != best]
     rows = ledger_rows.merged(row for row in ledger if row.is_usable)
@@ -240,7 +273,7 @@ def _consistent(difference: Difference, consistency: float, variance: float) -> 
 
 
 def _from_rows(
-    digest: str, difference: Difference, variance: float, run_count: int, arguments: _Arguments
+    digest: str, difference: Difference, variance: float, run_count: int, arguments: Terms
 ) -> Standing:
     """Returns a standing from a pooled difference.
 
@@ -289,7 +322,7 @@ def _difference_in(row: Row, digest: str, best: str) -> tuple[float, Measured] |
     return row.models[digest].value - row.models[best].value, measured
 
 
-def _from_one_run(digest: str, pair: tuple[float, Measured], arguments: _Arguments) -> Standing:
+def _from_one_run(digest: str, pair: tuple[float, Measured], arguments: Terms) -> Standing:
     """Returns a standing from the paired test of one run, as in significance.py."""
     difference, measured = pair
     error, degrees_of_freedom = measured.standard_error or 0.0, measured.degrees_of_freedom

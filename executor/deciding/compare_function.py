@@ -14,6 +14,7 @@ from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
     MissingMetricError,
 )
+from tfx_best_exporter.executor.deciding.outcome import Ruling
 from tfx_best_exporter.executor.deciding.rules import (
     Comparison,
     MetricRule,
@@ -73,6 +74,10 @@ class CompareFunction:
 
     def for_candidate(self, model_name: str) -> CompareFunction:  # noqa: ARG002
         """Returns the same function, which reads each evaluation by its own names."""
+        return self
+
+    def with_ruling(self, ruling: Ruling | None) -> CompareFunction:  # noqa: ARG002
+        """Returns the same function, which decides by itself."""
         return self
 
     def compare(

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from tfx_best_exporter.executor.deciding import numbers, operator_gates, slices, timing
+from tfx_best_exporter.executor.deciding import contest, numbers, operator_gates, slices, timing
 from tfx_best_exporter.executor.deciding.eval_result import (
     EXAMPLE_COUNT,
     EvaluatedData,
@@ -66,7 +66,10 @@ def decide(
         hold=observation.hold,
         rejection=observation.rejection,
     )
-    decision = next(filter(None, (gate.decide(situation) for gate in GATES)))
+    situation = _with_challengers(situation, observation, policy)
+    decision = _first(GATES, situation)
+    if situation.judged is not None:
+        decision = dataclasses.replace(decision, judged=situation.judged)
     warnings = [*decision.warnings, *_serving_warnings(observation)]
     if policy.force:
         bound = (
@@ -79,6 +82,25 @@ def decide(
             f" been exported.{bound}"
         )
     return dataclasses.replace(decision, warnings=tuple(warnings))
+
+
+def _first(gates: Iterable[Gate], situation: Situation) -> Decision:
+    return next(filter(None, (gate.decide(situation) for gate in gates)))
+
+
+def _with_challengers(situation: Situation, observation: Observation, policy: Policy) -> Situation:
+    """Returns a situation with the evidence of several runs, if challengers were measured."""
+    ranking = contest.ranking_of(observation, policy)
+    if ranking is None:
+        return situation
+    ruled = dataclasses.replace(
+        situation,
+        policy=situation.policy.with_ruling(ranking.ruling_on(situation.candidate.digest)),
+        known_compared=None,
+        ranking=ranking,
+    )
+    judged = contest.judge(ruled, ranking, lambda each: _first(_MODEL_GATES, each))
+    return dataclasses.replace(ruled, judged=judged)
 
 
 def _serving_warnings(observation: Observation) -> Iterator[str]:
@@ -419,6 +441,7 @@ GATES: tuple[Gate, ...] = (
     Gate(decide=_already_best, reasons=(pb.ExportDecision.ALREADY_BEST,)),
     Gate(decide=operator_gates.on_hold, reasons=(pb.ExportDecision.ON_HOLD,)),
     Gate(decide=_reexported, reasons=(pb.ExportDecision.REEXPORTED,)),
+    Gate(decide=contest.challenger_better, reasons=(pb.ExportDecision.CHALLENGER_BETTER,)),
     Gate(decide=_candidate_is_nan, reasons=(pb.ExportDecision.CANDIDATE_IS_NAN,)),
     Gate(decide=_too_few_examples, reasons=(pb.ExportDecision.TOO_FEW_EXAMPLES,)),
     Gate(decide=_unknown_best, reasons=(pb.ExportDecision.BEST_UNKNOWN_KEPT,)),
@@ -428,6 +451,7 @@ GATES: tuple[Gate, ...] = (
         decide=timing.best_evaluation_too_old,
         reasons=(pb.ExportDecision.BEST_EVALUATION_TOO_OLD,),
     ),
+    Gate(decide=contest.kept_as_challenger, reasons=(pb.ExportDecision.KEPT_AS_CHALLENGER,)),
     Gate(
         decide=_not_better,
         reasons=(pb.ExportDecision.NOT_BETTER, pb.ExportDecision.NOT_SIGNIFICANT),
@@ -448,6 +472,10 @@ GATES: tuple[Gate, ...] = (
         ),
     ),
 )
+
+
+# Gates that concern a model, and not the run: a challenger must pass them too.
+_MODEL_GATES = GATES[[gate.decide for gate in GATES].index(_candidate_is_nan) :]
 
 
 def slice_changes(observation: Observation, policy: Policy) -> list[SliceChange]:

@@ -21,6 +21,7 @@ from tfx_best_exporter.executor.arguments.errors import FieldValueError
 from tfx_best_exporter.executor.deciding.configured import Configured, ConfiguredMetric
 from tfx_best_exporter.executor.deciding.eval_result import EXAMPLE_COUNT, EvalResult, MetricKey
 from tfx_best_exporter.executor.deciding.known_metrics import known_direction
+from tfx_best_exporter.executor.deciding.outcome import Ruling
 from tfx_best_exporter.executor.deciding.policy import Policy, policy_from_proto
 from tfx_best_exporter.executor.deciding.rules import Verdict
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -74,6 +75,10 @@ class NoRule:
 
     def for_candidate(self, model_name: str) -> NoRule:  # noqa: ARG002
         """Returns the rule itself."""
+        return self
+
+    def with_ruling(self, ruling: Ruling | None) -> NoRule:  # noqa: ARG002
+        """Returns the same rule."""
         return self
 
     def compare(

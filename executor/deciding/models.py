@@ -7,8 +7,10 @@ import enum
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from tfx_best_exporter.executor.deciding.challengers import Standings
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.guardrail import GuardrailResult
+from tfx_best_exporter.executor.deciding.ledger import Row
 from tfx_best_exporter.executor.deciding.rules import Comparison, Verdict
 from tfx_best_exporter.executor.deciding.signatures import Signature
 from tfx_best_exporter.executor.deciding.thresholds import FailedThreshold
@@ -29,6 +31,7 @@ _EXPORTING = frozenset(
         pb.ExportDecision.FORCED,
         pb.ExportDecision.REEXPORTED,
         pb.ExportDecision.BEST_TOO_OLD,
+        pb.ExportDecision.CHALLENGER_BETTER,
     )
 )
 
@@ -167,11 +170,71 @@ class Best:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Challenger:
+    """A refused model of an earlier run that this run measured again.
+
+    Attributes:
+        candidate: The model as a candidate, with its evaluation on the examples of this run
+            together with the best.
+        size_bytes: Total size of its files.
+        trained_at: Time of the run that trained it, in seconds since the epoch.
+        run_id: The run that trained it; empty if it is not known.
+    """
+
+    candidate: Candidate
+    size_bytes: int
+    trained_at: float = 0.0
+    run_id: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """What this run and earlier runs measured: the input of a decision with challengers.
+
+    Attributes:
+        rows: The ledger, oldest first. The last row has the values of this run.
+        challengers: The challengers that this run measured, by content digest.
+        candidate_bytes: Total size of the candidate's files.
+        best_bytes: Total size of the best's files.
+        can_keep_best: True if the best can become a challenger: its record is known.
+        barred: Reasons why models of this run must be neither exported nor kept, by digest.
+        ledger: The messages of the rows, with their times and runs, for reports.
+    """
+
+    rows: tuple[Row, ...]
+    challengers: Mapping[str, Challenger] = dataclasses.field(default_factory=dict)
+    candidate_bytes: int = 0
+    best_bytes: int = 0
+    can_keep_best: bool = False
+    barred: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    ledger: tuple[pb.LedgerRow, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The fates of all models that a run measured.
+
+    Attributes:
+        found: Standings, compared with the best.
+        decisions: Decision about each model as if it were the candidate, by content digest.
+        promoted: Digest of the model to export or to stage; empty if there is none.
+        kept: Digests of the models to measure again, the largest expected gain first.
+        why: Reason for the fate of each model, one clause, by content digest.
+    """
+
+    found: Standings
+    decisions: Mapping[str, Decision]
+    promoted: str
+    kept: tuple[str, ...]
+    why: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """Everything that a run has read: all input of a decision except the policy and the time.
 
-    A decision depends only on candidate, best, being_written, hold, rejection and the time of
-    latest_record. The other fields are for acting and reporting.
+    A decision depends only on candidate, best, being_written, hold, rejection, contest and the time
+    of latest_record. The other fields are for acting and reporting.
 
     Attributes:
         candidate: The model that may be exported.
@@ -183,6 +246,8 @@ class Observation:
         warnings: Entries that were skipped or could not be read.
         hold: The hold of an operator that has not ended; None if there is none.
         rejection: The rejection of the candidate by an operator; None if it is not rejected.
+        contest: Values of candidate and challengers in several runs; None without challengers, and
+            if this run measured nothing.
     """
 
     candidate: Candidate
@@ -190,6 +255,7 @@ class Observation:
     being_written: str = ""
     hold: pb.Hold | None = None
     rejection: pb.Rejection | None = None
+    contest: Contest | None = None
     versions: tuple[int, ...] = ()
     latest_record: pb.ExportRecord | None = None
     warnings: tuple[str, ...] = ()
@@ -224,6 +290,9 @@ class Decision:
         warnings: Problems that a person should check.
         awaited: The decision to export that waits for approval; None unless the reason is
             AWAITING_APPROVAL.
+        challenger: Content digest of the challenger to export or to stage instead of the candidate;
+            empty if it is the candidate, or if there is none.
+        judged: The fates of all models that the run measured; None without challengers.
     """
 
     reason: Reason
@@ -232,10 +301,12 @@ class Decision:
     signature_changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     awaited: Decision | None = None
+    challenger: str = ""
+    judged: Judged | None = None
 
     @property
     def is_export(self) -> bool:
-        """True if the candidate is to be exported."""
+        """True if the candidate or a challenger is to be exported."""
         return self.reason in _EXPORTING
 
     @property

@@ -22,17 +22,18 @@ _WHOLE_UNITS = (*_UNITS, ("minutes", 60))
 _LEAST_ALPHA = 1e-12
 
 
-def shown(value: float, *beside: float) -> str:
+def shown(value: float, *beside: float, digits: int = _DIGITS) -> str:
     """Returns a number with four digits, or with as many as distinguish it from others.
 
     Args:
         value: The number. NaN is "NaN", an infinity "inf" or "-inf", and -0.0 is "0".
         beside: Numbers that are shown next to it. Numbers that are equal to it, NaN or infinite
             need no more digits.
+        digits: Smallest number of significant digits.
     """
-    for digits in range(_DIGITS, _MOST_DIGITS + 1):
-        text = _rounded(value, digits)
-        if all(_rounded(other, digits) != text for other in _others(value, beside)):
+    for places in range(digits, _MOST_DIGITS + 1):
+        text = _rounded(value, places)
+        if all(_rounded(other, places) != text for other in _others(value, beside)):
             return text
     return repr(value)
 

@@ -11,10 +11,12 @@ from google.protobuf import json_format
 
 from tfx_best_exporter.executor.arguments.checks import is_visible
 from tfx_best_exporter.executor.arguments.errors import FieldValueError, within
-from tfx_best_exporter.executor.deciding import compare_function, guardrails, rules
+from tfx_best_exporter.executor.deciding import compare_function, guardrails, rules, significance
+from tfx_best_exporter.executor.deciding.challengers import Form
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 from tfx_best_exporter.executor.deciding.guardrail import Guardrail
 from tfx_best_exporter.executor.deciding.models import Candidate
+from tfx_best_exporter.executor.deciding.outcome import Ruling
 from tfx_best_exporter.executor.deciding.rules import Rule
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -31,6 +33,23 @@ RULES: Mapping[str, Callable[[pb.ComparePolicy, LoadFunction], Rule]] = {
 DEFAULT_COMPARE_POLICY = pb.ComparePolicy(
     metric=pb.MetricRule(metric=pb.MetricKey(name="loss"), direction=pb.LOWER_IS_BETTER)
 )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Challenging:
+    """The part of a policy about challengers: refused models that are measured again.
+
+    Attributes:
+        count: Number of models to keep, at least 1.
+        alpha: Largest chance of being no better with which a model is exported.
+        form: The test that promotes a model.
+        max_bytes: Maximum total size of their files; None for twice the size of the best.
+    """
+
+    count: int
+    alpha: float
+    form: Form = Form.CALIBRATED
+    max_bytes: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +90,7 @@ class Policy:
         old_best_margin: The largest regression from a best that is too old.
         allow_older_data: True if a candidate may be evaluated on an older span than the best.
         requires_approval: True if a person must approve each export.
+        challenging: The challengers to keep; None for a decision by this run alone.
     """
 
     rule: Rule
@@ -87,6 +107,7 @@ class Policy:
     old_best_margin: float = 0.0
     allow_older_data: bool = False
     requires_approval: bool = False
+    challenging: Challenging | None = None
 
     def forces(self, candidate: Candidate) -> bool:
         """Returns True if the candidate is exported regardless of the comparison with the best."""
@@ -105,6 +126,10 @@ class Policy:
             rule=self.rule.for_candidate(model_name),
             guardrails=tuple(each.for_candidate(model_name) for each in self.guardrails),
         )
+
+    def with_ruling(self, ruling: Ruling | None) -> Policy:
+        """Returns the policy for a candidate of which the evidence of several runs is known."""
+        return dataclasses.replace(self, rule=self.rule.with_ruling(ruling))
 
     def needs(self, candidate: Candidate) -> Needs:
         """Returns the input that a decision on a candidate needs.
@@ -176,8 +201,17 @@ def policy_from_proto(
             )
         rule = rule_kinds[kind](proto, load_function)
         found = guardrails.from_policy(proto, guardrail_kinds)
+        for index, guardrail in enumerate(proto.guardrails):
+            with within(f"guardrails[{index}]"):
+                significance.check_no_challengers(guardrail.significance)
         _check_against(rule, found)
         check_options(proto)
+        if proto.HasField("max_challenger_bytes") and not proto.metric.significance.challengers:
+            raise FieldValueError(
+                "max_challenger_bytes",
+                f"must be left out without challengers (got {proto.max_challenger_bytes!r}). Set"
+                " metric.significance.challengers, for example to 2.",
+            )
         if proto.max_best_age_seconds and rule.leading is None:
             raise FieldValueError(
                 "max_best_age_seconds",
@@ -199,6 +233,20 @@ def policy_from_proto(
         old_best_margin=proto.old_best_margin,
         allow_older_data=proto.allow_older_data,
         requires_approval=proto.approval == pb.ComparePolicy.REQUIRED,
+        challenging=_challenging_of(proto, rule),
+    )
+
+
+def _challenging_of(proto: pb.ComparePolicy, rule: Rule) -> Challenging | None:
+    """Returns the part of a policy about challengers; None if it keeps none."""
+    leading = rule.leading
+    if leading is None or leading.alpha is None or not leading.challengers:
+        return None
+    return Challenging(
+        count=leading.challengers,
+        alpha=leading.alpha,
+        form=Form.GUARANTEED if leading.has_guarantee else Form.CALIBRATED,
+        max_bytes=proto.max_challenger_bytes if proto.HasField("max_challenger_bytes") else None,
     )
 
 
@@ -251,6 +299,12 @@ def _check_sizes(proto: pb.ComparePolicy) -> None:
                 name,
                 f"must be a finite number, 0 or larger (got {value!r}). Leave it out for no limit.",
             )
+    if proto.HasField("max_challenger_bytes") and proto.max_challenger_bytes < 1:
+        raise FieldValueError(
+            "max_challenger_bytes",
+            f"must be a positive number of bytes (got {proto.max_challenger_bytes!r}). Leave it out"
+            " for twice the size of the best.",
+        )
     if proto.old_best_margin and not proto.max_best_age_seconds:
         raise FieldValueError(
             "old_best_margin",

@@ -6,7 +6,6 @@ The table of the kinds of rule is `RULES` in policy.py.
 from __future__ import annotations
 
 import dataclasses
-import enum
 import math
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from tfx_best_exporter.executor.deciding.eval_result import (
     MissingMetricError,
 )
 from tfx_best_exporter.executor.deciding.metrics import check_metric, improvement_of
+from tfx_best_exporter.executor.deciding.outcome import Outcome, Ruling
 from tfx_best_exporter.executor.deciding.significance import MissingIntervalError, SignificanceTest
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -37,17 +37,6 @@ class Comparison:
     best_lower_bound: float | None = None
     best_upper_bound: float | None = None
     significance: SignificanceTest | None = None
-
-
-class Outcome(enum.Enum):
-    """The outcome of a rule for a candidate."""
-
-    BETTER = "better"
-    BETTER_THAN_NAN = "better than NaN"
-    NOT_SIGNIFICANT = "better, but not significantly"
-    TIE = "a tie"
-    NOT_BETTER = "not better"
-    NOT_COMPARABLE = "not comparable"
 
 
 _TIES = (Outcome.TIE, Outcome.NOT_SIGNIFICANT)
@@ -104,6 +93,10 @@ class Rule(Protocol):
         """
         ...
 
+    def with_ruling(self, ruling: Ruling | None) -> Rule:
+        """Returns the rule for a candidate of which the evidence of several runs is known."""
+        ...
+
     def compare(
         self,
         *,
@@ -137,6 +130,9 @@ class MetricRule:
             effect if the best is 0 or infinite.
         alpha: The improvement must be significant at a confidence of 1 - alpha; None for no test.
         tie_tolerance: A candidate that is worse by at most this is a tie; in the metric's unit.
+        challengers: Number of refused models that are kept and measured again.
+        has_guarantee: True if the test of challengers has a guarantee.
+        ruling: The evidence of several runs on this candidate; None to decide by this run.
     """
 
     key: MetricKey
@@ -145,6 +141,9 @@ class MetricRule:
     min_relative_change: float = 0.0
     alpha: float | None = None
     tie_tolerance: float = 0.0
+    challengers: int = 0
+    has_guarantee: bool = False
+    ruling: Ruling | None = None
 
     @classmethod
     def from_proto(cls, proto: pb.MetricRule) -> MetricRule:
@@ -173,6 +172,8 @@ class MetricRule:
                 else None
             ),
             tie_tolerance=proto.tie_tolerance,
+            challengers=significance.challengers_of(proto.significance),
+            has_guarantee=proto.significance.guarantee,
         )
 
     @property
@@ -193,6 +194,10 @@ class MetricRule:
     def for_candidate(self, model_name: str) -> MetricRule:
         """Returns the rule with the model name removed from the candidate's own metric."""
         return dataclasses.replace(self, key=self.key.for_candidate(model_name))
+
+    def with_ruling(self, ruling: Ruling | None) -> MetricRule:
+        """Returns the rule for a candidate of which the evidence of several runs is known."""
+        return dataclasses.replace(self, ruling=ruling)
 
     def compare(
         self,
@@ -257,11 +262,14 @@ class MetricRule:
             except MissingIntervalError as error:
                 return self._not_comparable(alone, error)
         outcome = self._outcome(value.value, best_value.value, improvement, required, test)
+        explanation = self._explanation(
+            outcome, value.value, best_value.value, improvement, required, test
+        )
+        if self.ruling is not None and math.isfinite(improvement):
+            outcome, explanation = self.ruling.outcome(outcome), self.ruling.explanation
         return Verdict(
             outcome=outcome,
-            explanation=self._explanation(
-                outcome, value.value, best_value.value, improvement, required, test
-            ),
+            explanation=explanation,
             comparisons=(
                 dataclasses.replace(
                     comparison,
@@ -369,6 +377,10 @@ class InOrder:
         """Returns the rules with the model name removed from the candidate's own metrics."""
         return InOrder(rules=tuple(rule.for_candidate(model_name) for rule in self.rules))
 
+    def with_ruling(self, ruling: Ruling | None) -> InOrder:
+        """Returns the rules for a candidate of which the evidence of several runs is known."""
+        return InOrder(rules=(self.leading.with_ruling(ruling), *self.rules[1:]))
+
     def compare(
         self,
         *,
@@ -439,6 +451,7 @@ def from_policy(proto: pb.ComparePolicy) -> Rule:
     for index, each in enumerate(proto.tie_breakers, 1):
         with within(path_of(index)):
             rule = MetricRule.from_proto(each)
+            significance.check_no_challengers(each.significance)
             if any(rule.key == other.key for other in rules):
                 raise FieldValueError(
                     "metric",

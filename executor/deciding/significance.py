@@ -11,7 +11,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # See docs/decisions/0012-default-alpha.md.
 DEFAULT_ALPHA = 0.05
-
+MAX_CHALLENGERS = 8
 
 _LEAST_ALPHA = 1e-9
 
@@ -30,6 +30,43 @@ def alpha_of(proto: pb.Significance) -> float:
             " at most one in twenty candidates that are not better passes.",
         )
     return alpha
+
+
+def challengers_of(proto: pb.Significance) -> int:
+    """Returns the number of challengers in the field `significance` of a rule.
+
+    Raises:
+        FieldValueError: It is out of range, or a guarantee is set without challengers.
+    """
+    if not 0 <= proto.challengers <= MAX_CHALLENGERS:
+        raise FieldValueError(
+            "significance.challengers",
+            f"must be from 0 to {MAX_CHALLENGERS} (got {proto.challengers!r}). Each challenger is"
+            " one more model to evaluate in each run; 2 are enough for most pipelines.",
+        )
+    if proto.guarantee and not proto.challengers:
+        raise FieldValueError(
+            "significance.guarantee",
+            "must be left out without challengers (got True). Set challengers too, for example 2.",
+        )
+    return proto.challengers
+
+
+def check_no_challengers(proto: pb.Significance) -> None:
+    """Checks that a tie-breaker or a guardrail keeps no challengers.
+
+    Raises:
+        FieldValueError: It does.
+    """
+    if proto.challengers or proto.guarantee:
+        name, value = (
+            ("challengers", proto.challengers) if proto.challengers else ("guarantee", True)
+        )
+        raise FieldValueError(
+            f"significance.{name}",
+            f"must be left out of tie-breakers and guardrails (got {value!r}). Set it on"
+            " compare_policy.metric: challengers are measured by that metric.",
+        )
 
 
 class MissingIntervalError(PathError, ValueError):

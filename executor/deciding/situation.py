@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import TYPE_CHECKING
 
 from tfx_best_exporter.executor.arguments.errors import PathError, within
 from tfx_best_exporter.executor.deciding import recipes, signatures
@@ -13,6 +14,7 @@ from tfx_best_exporter.executor.deciding.models import (
     Candidate,
     Compared,
     Decision,
+    Judged,
     Observation,
     Reason,
 )
@@ -20,6 +22,9 @@ from tfx_best_exporter.executor.deciding.old_best import OldBest, old_best_of
 from tfx_best_exporter.executor.deciding.policy import Policy
 from tfx_best_exporter.executor.deciding.significance import MissingIntervalError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+if TYPE_CHECKING:
+    from tfx_best_exporter.executor.deciding.contest import Ranking
 
 
 def compare(observation: Observation, policy: Policy) -> Compared:
@@ -84,6 +89,8 @@ class Situation:
         known_compared: The argument `compared` of `decide`.
         hold: The hold of an operator that has not ended, or None.
         rejection: The rejection of the candidate, or None.
+        ranking: The evidence of several runs; None without challengers.
+        judged: The fates of candidate and challengers; None without challengers.
     """
 
     candidate: Candidate
@@ -95,6 +102,8 @@ class Situation:
     known_compared: Compared | None = None
     hold: pb.Hold | None = None
     rejection: pb.Rejection | None = None
+    ranking: Ranking | None = None
+    judged: Judged | None = None
 
     # The comparison is lazy: if one of the first gates decides, the evaluations may lack metrics.
     @functools.cached_property

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Mapping, Sequence
 
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey
@@ -24,10 +25,17 @@ class Reevaluated:
         best: Evaluation of the best.
         together: Evaluation of the candidate, with the best as its baseline; None if the best was
             evaluated alone.
+        challengers: Evaluation of each challenger, with the best as its baseline, by the
+            challenger's content digest. A challenger that could not be evaluated is missing.
+        warnings: A sentence for each missing challenger.
     """
 
     best: EvalResult
     together: EvalResult | None = None
+    challengers: Mapping[str, EvalResult] = dataclasses.field(
+        default_factory=lambda: types.MappingProxyType({})
+    )
+    warnings: tuple[str, ...] = ()
 
 
 def with_evaluation(
@@ -40,6 +48,7 @@ def with_evaluation(
     has_content_of_best: Callable[[str], bool] = lambda _: True,
     reevaluate: Callable[[], Reevaluated] | None = None,
     comparability: pb.ComparePolicy.Comparability = pb.ComparePolicy.PREFER_SAME_DATA,
+    measures_challengers: bool = False,
 ) -> tuple[Best, tuple[str, ...]]:
     """Returns the best with the evaluation that is most comparable with the candidate's.
 
@@ -58,6 +67,8 @@ def with_evaluation(
         reevaluate: Evaluates the best on the candidate's examples; None without `examples`.
         comparability: Under REQUIRE_SAME_DATA, an evaluation by `reevaluate` that cannot be used
             is an error.
+        measures_challengers: True if `reevaluate` measures challengers too. It is then called even
+            if the candidate's own evaluation has the best as its baseline.
 
     Returns:
         The best with an evaluation and its basis, and warnings.
@@ -66,6 +77,7 @@ def with_evaluation(
         RuntimeError: The new evaluation cannot be used, and comparability requires it.
     """
     warnings: list[str] = []
+    same: Best | None = None
     baseline = candidate.baseline
     if baseline is not None:
         path = baseline.model_paths.get(baseline.model_name, "")
@@ -81,8 +93,9 @@ def with_evaluation(
                 basis=pb.ExportDecision.SAME_EVALUATION,
                 together=candidate,
             )
-            return same, ()
-        if lacking:
+            if reevaluate is None or not measures_challengers:
+                return same, ()
+        elif lacking:
             warnings.append(
                 "the evaluation's baseline is the best, but it is not used: it has no"
                 f" {', '.join(lacking)}"
@@ -102,7 +115,9 @@ def with_evaluation(
                 basis=pb.ExportDecision.EVALUATED_AGAIN,
                 together=found.together,
             )
-            return again, tuple(warnings)
+            return again, (*warnings, *found.warnings)
+        if same is not None:
+            return same, (f"the challengers could not be measured: {problem}",)
         if comparability == pb.ComparePolicy.REQUIRE_SAME_DATA:
             raise RuntimeError(
                 f"cannot evaluate the best at {export_uri} on the candidate's examples: {problem}."
@@ -138,7 +153,7 @@ def _evaluated_again(
         found = reevaluate()
     except Exception as error:
         # Beam and TFMA pass on every exception of the model's own code.
-        return error, f"{type(error).__name__}: {_first_line(error)}", False
+        return error, problem_of(error), False
     other_examples = _why_other_examples(candidate, found, needed)
     lacking = _lacking(candidate, found.best, needed)
     problem = f"the new evaluation has no {', '.join(lacking)}" if lacking else other_examples
@@ -163,6 +178,27 @@ def check_candidate(candidate: EvalResult, model_uri: str) -> None:
             f"evaluation must be of the candidate, {model_uri!r} (got an evaluation of {parent!r},"
             f" at {candidate.uri}). Pass the same model channel to Evaluator and BestExporter."
         )
+
+
+def why_not_same_evaluation(again: EvalResult, before: EvalResult) -> str:
+    """Returns a difference between two evaluations of one model; empty if there is none.
+
+    Each metric of the first evaluation is compared, if the second one has it.
+
+    Args:
+        again: Evaluation of a model.
+        before: Earlier evaluation of the model, which should be on the same examples.
+    """
+    now, then = again.example_count, before.example_count
+    if now is not None and then is not None and not _are_same_count(now, then):
+        texts = numbers.count(now, then), numbers.count(then, now)
+        return f"it was evaluated on {texts[0]} examples, and on {texts[1]} before"
+    for key, value in again.metrics.items():
+        other = before.find(key)
+        if other is not None and not _are_same_value(value.value, other.value):
+            texts = numbers.apart(value.value, other.value)
+            return f"its {key} is {texts[0]}, and was {texts[1]} before"
+    return ""
 
 
 def _why_other_examples(
@@ -231,6 +267,7 @@ def _names_of(uri: str) -> set[str]:
     return {uri.rstrip("/"), tensorflow_path(uri).rstrip("/")} if uri else set()
 
 
-def _first_line(error: Exception) -> str:
+def problem_of(error: Exception) -> str:
+    """Returns the type and the first line of an error of Evaluator, Beam or a model."""
     lines = str(error).strip().splitlines()
-    return lines[0][:500] if lines else ""
+    return f"{type(error).__name__}: {lines[0][:500] if lines else ''}"

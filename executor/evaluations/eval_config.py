@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +114,12 @@ class EvalRun:
 
     Attributes:
         uri: URI of the evaluation.
-        model_name: Name of the only candidate; empty if there are several.
+        model_name: Name of the only candidate, or of the one to read; empty if there are several.
         baseline_name: Name of the baseline; None without one.
         digest: Digest of the EvalConfig; empty without one.
         model_paths: Path of each model, by model name.
         configured: Content of the EvalConfig; empty without one.
+        other_names: Names of the candidates that are not read; empty unless one was chosen.
     """
 
     uri: str
@@ -127,30 +128,41 @@ class EvalRun:
     digest: str
     model_paths: Mapping[str, str]
     configured: Configured
+    other_names: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, path: Path, uri: str) -> EvalRun:
+    def read(cls, path: Path, uri: str, model_name: str | None = None) -> EvalRun:
         """Returns the EvalRun of an evaluation; its fields are empty if the file is missing.
 
         Args:
             path: Directory on this machine that has the evaluation's files.
             uri: URI of the evaluation.
+            model_name: Name of the candidate to read; None to read all.
 
         Raises:
-            ValueError: The file cannot be read.
+            ValueError: The file cannot be read, or has no such candidate.
         """
         content = _content_of(path, uri)
         try:
             with foreign.parsing():
-                return cls._of(content, uri)
+                return cls._of(content, uri, model_name)
         except foreign.ForeignContentError as error:
             raise not_tfma(f"{EVAL_CONFIG}: {error}", uri) from error
 
     @classmethod
-    def _of(cls, content: Mapping[str, Any], uri: str) -> EvalRun:
+    def _of(cls, content: Mapping[str, Any], uri: str, model_name: str | None) -> EvalRun:
         eval_config = content.get("evalConfig", {})
         specs = eval_config.get("modelSpecs", [])
         names = [_text(spec.get("name", "")) for spec in specs if not spec.get("isBaseline")]
+        other_names = frozenset[str]()
+        if model_name is not None:
+            if model_name not in names:
+                raise foreign.ForeignContentError(
+                    f"no model {model_name!r}, only {', '.join(names) or 'none'}"
+                )
+            other_names = frozenset(names) - {model_name}
+            names = [model_name]
+            eval_config = _without_models(eval_config, other_names)
         baselines = [_text(spec.get("name", "")) for spec in specs if spec.get("isBaseline")]
         return cls(
             uri=uri,
@@ -164,7 +176,23 @@ class EvalRun:
                 if path != _NO_MODEL
             },
             configured=configured_of(eval_config),
+            other_names=other_names,
         )
+
+
+def _without_models(eval_config: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Returns an EvalConfig without some of its models, and without their own metrics."""
+    return {
+        **eval_config,
+        "modelSpecs": [
+            spec for spec in eval_config.get("modelSpecs", []) if spec.get("name", "") not in names
+        ],
+        "metricsSpecs": [
+            spec
+            for spec in eval_config.get("metricsSpecs", [])
+            if not spec.get("modelNames") or {*spec["modelNames"]} - {*names}
+        ],
+    }
 
 
 def _text(value: object) -> str:

@@ -1,26 +1,41 @@
-"""Evaluates the best on the candidate's examples with TFX's Evaluator."""
+"""Evaluates the best and challengers on the candidate's examples with TFX's Evaluator."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import json
+import logging
 import posixpath
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfx_best_exporter.executor.arguments.artifacts import InputArtifact, span_of
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.evaluations import eval_config as eval_config_lib
 from tfx_best_exporter.executor.evaluations import tfma as evaluation
-from tfx_best_exporter.executor.evaluations.best import Reevaluated
+from tfx_best_exporter.executor.evaluations.best import (
+    Reevaluated,
+    problem_of,
+    why_not_same_evaluation,
+)
 from tfx_best_exporter.executor.storage import tensorflow_path
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.transfer import local_directory
 
 # Evaluator's exec property with the name of the function that loads a model.
 _EVAL_SHARED_MODEL_FN = "custom_eval_shared_model"
+
+# Evaluator's names of its two models.
+_CANDIDATE = "candidate"
+_BASELINE = "baseline"
+
+_logger = logging.getLogger(__name__)
+
+_NO_CHALLENGERS: Mapping[str, Location] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,27 +84,149 @@ class Reevaluation:
         self._evaluation_uri = evaluation_uri
         self._output_uri = output_uri
         self._beam = beam
-        self._results: dict[str, Reevaluated] = {}
+        self._outputs: set[str] = set()
 
-    def __call__(self, export: Location, candidate: Location | None) -> Reevaluated:
-        """Returns the evaluation of an export; a second call for it returns the same result.
+    def __call__(
+        self,
+        export: Location,
+        candidate: Location | None,
+        challengers: Mapping[str, Location] = _NO_CHALLENGERS,
+    ) -> Reevaluated:
+        """Evaluates an export, in one pass with the other models if possible.
 
         Args:
             export: Version directory of a SavedModel.
             candidate: Directory of the candidate's SavedModel to evaluate both together; None to
                 evaluate the export alone. It is ignored if the EvalConfig has several models
                 in addition to the baseline: Evaluator accepts at most two models.
+            challengers: Directories of further SavedModels, by content digest. Each is evaluated
+                with the export as its baseline. If the one pass fails, the candidate and each
+                challenger have a pass of their own; one that fails then is a warning.
 
         Raises:
-            Exception: Evaluator, Beam or the model failed.
+            Exception: Evaluator, Beam, or the model of the export or the candidate failed.
         """
-        if export.uri not in self._results:
-            self._results[export.uri] = self._evaluate(export, candidate)
-        return self._results[export.uri]
+        if challengers and candidate is not None and self._eval_config()[1]:
+            try:
+                return self._evaluate_together(export, candidate, challengers)
+            except Exception as error:
+                # Beam and TFMA pass on every exception of a model's own code. Without the broken
+                # model, the evaluation of the others may succeed.
+                _logger.warning(
+                    "cannot evaluate the best, the candidate and the challengers in one pass, so"
+                    " they are evaluated one after another: %s",
+                    problem_of(error),
+                )
+        result = self._evaluate(export, candidate, export.name)
+        found: dict[str, EvalResult] = {}
+        warnings = []
+        for digest, challenger in challengers.items():
+            again, problem = self._evaluated_challenger(export, digest, challenger, result.best)
+            if again is None:
+                warnings.append(f"challenger {digest} was not measured: {problem}")
+            else:
+                found[digest] = again
+        return dataclasses.replace(result, challengers=found, warnings=tuple(warnings))
 
-    def _evaluate(self, export: Location, candidate: Location | None) -> Reevaluated:
-        # Importing Evaluator imports TFMA and Beam, which takes seconds: it is done on first use.
+    def _evaluate_together(
+        self, export: Location, candidate: Location, challengers: Mapping[str, Location]
+    ) -> Reevaluated:
+        """Evaluates all models in one pass, which is much cheaper than one pass for each."""
+        from tfx_best_exporter.executor.evaluations import joint
+
+        names = {digest: f"challenger_{number}" for number, digest in enumerate(challengers, 1)}
+        eval_config, _ = self._eval_config()
+        (spec,) = eval_config["modelSpecs"]
+        eval_config["modelSpecs"] = [
+            *({**spec, "name": name} for name in (_CANDIDATE, *names.values())),
+            {**spec, "name": _BASELINE, "isBaseline": True},
+        ]
+        output_uri = self._run(
+            joint.Executor,
+            {
+                _CANDIDATE: candidate,
+                _BASELINE: export,
+                **{name: challengers[digest] for digest, name in names.items()},
+            },
+            eval_config,
+            export.name,
+        )
+        together = self._read(output_uri, _CANDIDATE)
+        return Reevaluated(
+            best=_baseline_of(together),
+            together=together,
+            challengers={digest: self._read(output_uri, name) for digest, name in names.items()},
+        )
+
+    def _evaluated_challenger(
+        self, export: Location, digest: str, challenger: Location, best: EvalResult
+    ) -> tuple[EvalResult | None, str]:
+        """Returns the evaluation of a challenger, or None and its defect.
+
+        Args:
+            export: Version directory of the best.
+            digest: Content digest of the challenger.
+            challenger: Directory of the challenger's SavedModel.
+            best: Evaluation of the best together with the candidate.
+        """
+        if not self._eval_config()[1]:
+            return None, "the EvalConfig has several models in addition to the baseline"
+        name = f"{export.name}-{digest.rpartition(':')[2]}"
+        try:
+            found = self._evaluate(export, challenger, name)
+        except Exception as error:
+            # Beam and TFMA pass on every exception of the model's own code.
+            return None, problem_of(error)
+        problem = why_not_same_evaluation(found.best, best)
+        if problem:
+            return None, f"the best's values differ between two evaluations: {problem}"
+        return found.together, ""
+
+    def _output_uri_of(self, name: str) -> str:
+        """Returns a directory that no evaluation of this object has written to."""
+        uri, number = posixpath.join(self._output_uri, name), 1
+        while uri in self._outputs:
+            number += 1
+            uri = posixpath.join(self._output_uri, f"{name}-{number}")
+        self._outputs.add(uri)
+        return uri
+
+    def _evaluate(self, export: Location, candidate: Location | None, name: str) -> Reevaluated:
+        """Evaluates an export, and a candidate beside it, in one run of Evaluator.
+
+        Args:
+            export: Version directory of a SavedModel.
+            candidate: Directory of another SavedModel; None to evaluate the export alone.
+            name: Name of the output directory.
+        """
         from tfx.components.evaluator import executor as evaluator
+        from tfx.types import standard_component_specs as tfx_keys
+
+        eval_config, has_one_model = self._eval_config()
+        models = {tfx_keys.MODEL_KEY: export}
+        if candidate is not None and has_one_model:
+            models = {tfx_keys.MODEL_KEY: candidate, tfx_keys.BASELINE_MODEL_KEY: export}
+        result = self._read(self._run(evaluator.Executor, models, eval_config, name))
+        if tfx_keys.BASELINE_MODEL_KEY not in models:
+            return Reevaluated(best=result)
+        return Reevaluated(best=_baseline_of(result), together=result)
+
+    def _run(
+        self,
+        executor: Callable[[Any], Any],
+        models: Mapping[str, Location],
+        eval_config: Mapping[str, Any],
+        name: str,
+    ) -> str:
+        """Runs an executor of TFX, and returns the URI of its evaluation.
+
+        Args:
+            executor: Class of the executor.
+            models: Directories of the SavedModels, by the name of the executor's channel.
+            eval_config: The EvalConfig as JSON.
+            name: Name of the output directory.
+        """
+        # Importing Evaluator imports TFMA and Beam, which takes seconds: it is done on first use.
         from tfx.dsl.components.base import base_beam_executor
         from tfx.types import standard_artifacts
         from tfx.types import standard_component_specs as tfx_keys
@@ -99,20 +236,16 @@ class Reevaluation:
             beam_pipeline_args=list(self._beam.pipeline_args),
             make_beam_pipeline_fn=self._beam.make_pipeline,
         )
-        output_uri = posixpath.join(self._output_uri, export.name)
+        output_uri = self._output_uri_of(name)
         result = standard_artifacts.ModelEvaluation()
         result.uri = tensorflow_path(output_uri)
         with contextlib.ExitStack() as stack:
             inputs = {tfx_keys.EXAMPLES_KEY: [_artifact_of(each) for each in self._examples]}
-            locations = {tfx_keys.MODEL_KEY: export}
-            eval_config, has_one_model = self._eval_config()
-            if candidate is not None and has_one_model:
-                locations = {tfx_keys.MODEL_KEY: candidate, tfx_keys.BASELINE_MODEL_KEY: export}
-            for key, location in locations.items():
+            for channel, location in models.items():
                 model = standard_artifacts.Model()
                 model.uri = stack.enter_context(_readable(location))
-                inputs[key] = [model]
-            evaluator.Executor(context).Do(
+                inputs[channel] = [model]
+            executor(context).Do(
                 inputs,
                 {tfx_keys.EVALUATION_KEY: [result]},
                 {
@@ -121,20 +254,16 @@ class Reevaluation:
                     _EVAL_SHARED_MODEL_FN: f"{__name__}.{load_export.__name__}",
                 },
             )
-        found = evaluation.from_tfma(
+        return output_uri
+
+    def _read(self, output_uri: str, model_name: str | None = None) -> EvalResult:
+        return evaluation.from_tfma(
             output_uri,
             examples_uri=self._examples_uri,
             splits=self._splits,
             span=span_of(self._examples),
+            model_name=model_name,
         )
-        if tfx_keys.BASELINE_MODEL_KEY not in inputs:
-            return Reevaluated(best=found)
-        if found.baseline is None:
-            raise RuntimeError(
-                f"cannot read the baseline's metrics at {found.uri}: Evaluator wrote none. Check"
-                " the log of Evaluator above."
-            )
-        return Reevaluated(best=found.baseline, together=found)
 
     def _eval_config(self) -> tuple[dict[str, Any], bool]:
         """Returns the candidate's EvalConfig, and whether it has one model apart from a baseline.
@@ -163,6 +292,15 @@ class Reevaluation:
                 for field in eval_config_lib.THRESHOLD_FIELDS:
                     thresholds.pop(field, None)
         return eval_config, len(candidates) == 1
+
+
+def _baseline_of(result: EvalResult) -> EvalResult:
+    if result.baseline is None:
+        raise RuntimeError(
+            f"cannot read the baseline's metrics at {result.uri}: Evaluator wrote none. Check"
+            " the log of Evaluator above."
+        )
+    return result.baseline
 
 
 def _artifact_of(example: InputArtifact) -> Any:

@@ -44,6 +44,7 @@ def from_tfma(
     examples_uri: str = "",
     splits: Sequence[str] = (),
     span: int | None = None,
+    model_name: str | None = None,
     work_path: Path | None = None,
 ) -> EvalResult:
     """Returns the candidate's metrics from a TFMA evaluation, as Evaluator writes it.
@@ -64,6 +65,8 @@ def from_tfma(
             does not record it.
         splits: Names of the evaluated splits.
         span: Span of the evaluated examples; None if the caller does not know it.
+        model_name: Name of the model to read, if several candidates were evaluated together. The
+            result is that of an evaluation without the others. None to read all of them.
         work_path: Directory for copies of files that are not on this machine; it must be used for
             this evaluation only. None removes the copies after reading.
 
@@ -78,13 +81,14 @@ def from_tfma(
                 examples_uri=examples_uri,
                 splits=splits,
                 span=span,
+                model_name=model_name,
                 work_path=Path(directory),
             )
     uri = str(evaluation_uri)
     location = location_of(uri)
     names = [file.name for file in tfma_files_of(location)]
     path = local_directory(location, work_path, names)
-    run = EvalRun.read(path, uri)
+    run = EvalRun.read(path, uri, model_name)
     rows, suppressed = read_slices(path, uri)
     overall = rows.pop((), None)
     if overall is None:
@@ -157,6 +161,8 @@ class _Layout:
         found: dict[_Role, dict[MetricKey, dict[bool | None, int]]]
         found = {"candidate": {}, "baseline": {}, "differences": {}}
         for position, proto in enumerate(protos):
+            if proto.model_name in run.other_names:
+                continue
             if proto.sub_key.HasField("class_id") and proto.sub_key.HasField("top_k"):
                 continue
             is_baseline = run.baseline_name is not None and proto.model_name == run.baseline_name

@@ -9,6 +9,7 @@
     <base>/.best_exporter/stamps/<version>.json          stamps of files whose content was checked
     <base>/.best_exporter/largest_version                the largest version ever given
     <base>/.best_exporter/decisions.jsonl                one line for every run and operation
+    <base>/.best_exporter/challengers/                   refused models that are measured again
 
 commit.py describes how a version appears and disappears. operators.py lists other files.
 """
@@ -34,6 +35,7 @@ from tfx_best_exporter.executor.exports import (
     versions,
 )
 from tfx_best_exporter.executor.exports.awaiting import Awaiting
+from tfx_best_exporter.executor.exports.challengers import Challengers
 from tfx_best_exporter.executor.exports.commit import commit_for
 from tfx_best_exporter.executor.exports.decision_log import DecisionLog
 from tfx_best_exporter.executor.exports.hashing import hashing
@@ -91,6 +93,7 @@ class ExportDirectory:
         self.operators = Operators(self.state)
         self.withdrawals = Withdrawals(base, self.state, self.check_lease)
         self.awaiting = Awaiting(self.state, self.check_lease)
+        self.challengers = Challengers(self.state, self.check_lease)
         self.decision_log = DecisionLog(self.state / "decisions.jsonl")
         self._lease: Lease | None = None
         # The result of `recover`, for `served` and for `next_version` after it.
@@ -307,6 +310,7 @@ class ExportDirectory:
             self._tombstones,
             self._largest_version,
             self.withdrawals,
+            self.challengers,
             note=lambda found: rollback_log.note(self.decision_log, found, self.served),
             children=self._children,
             check_lease=self.check_lease,
@@ -425,7 +429,7 @@ class ExportDirectory:
         failures: dict[Export, OSError | RecordError] = {}
         for export in reasons:
             try:
-                own[export] = self._own_record(export, (known_records or {}).get(export))
+                own[export] = retiring.own_record(export, (known_records or {}).get(export))
             except (OSError, RecordError) as error:
                 failures[export] = error
 
@@ -443,16 +447,6 @@ class ExportDirectory:
             now=now,
         )
         return {**failures, **problems}
-
-    def _own_record(self, export: Export, known: pb.ExportRecord | None) -> pb.ExportRecord:
-        record = known or records.record_of(export.location, without=["manifest"])
-        if record.version != export.version:
-            raise RecordError(
-                f"cannot retire {export.path}: its record is that of version {record.version}, so"
-                " it is a copy that this exporter did not make. Delete it by hand if you do not"
-                " need it."
-            )
-        return record
 
     def check_lease(self) -> None:
         """Raises LeaseLostError if another writer took over, and RuntimeError without the lock."""

@@ -343,6 +343,12 @@ def hex_of(digest: str) -> str:
     return digits
 
 
+def digest_in(name: str) -> str | None:
+    """Returns the content digest that a directory is named after, or None for another name."""
+    match = _HEX_NAME.fullmatch(name)
+    return f"{_ALGORITHM}{name}" if match and not match[2] else None
+
+
 def _content_of(location: Location, message: _Message, **key: Any) -> _Message:
     """Returns the message in a file; if it cannot be read, one with the key and the problem."""
     try:

@@ -108,7 +108,7 @@ def _parse(content: Mapping[str, Any], message: Message) -> None:
     elif isinstance(message, (pb.Tombstone, pb.Withdrawal)):
         _check(message.record)
         _check_files(message.files)
-    elif isinstance(message, pb.AwaitingApproval):
+    elif isinstance(message, (pb.AwaitingApproval, pb.Challenger)):
         _check(message.record)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.exports import records
+from tfx_best_exporter.executor.exports.challengers import Challengers
 from tfx_best_exporter.executor.exports.commit import Commit
 from tfx_best_exporter.executor.exports.largest_version import LargestVersion
 from tfx_best_exporter.executor.exports.records import Tombstones
@@ -47,6 +48,7 @@ def recover(
     tombstones: Tombstones,
     largest_version: LargestVersion,
     withdrawals: Withdrawals,
+    challengers: Challengers,
     *,
     note: Callable[[Sequence[pb.Withdrawal]], None],
     children: Callable[[], Sequence[Entry]],
@@ -60,6 +62,7 @@ def recover(
         tombstones: The tombstones of the base directory.
         largest_version: Note of the largest version ever given.
         withdrawals: The withdrawn versions of the base directory.
+        challengers: The challengers of the base directory.
         note: Adds withdrawals to the decision log that are not there yet.
         children: Lists the base directory.
         check_lease: Called before each change.
@@ -69,15 +72,17 @@ def recover(
         OSError: A directory cannot be listed.
     """
     # The listings do not depend on each other, and a store answers each in about 20 ms.
-    leftovers, entries, names, noted, withdrawn = at_once(
+    leftovers, entries, names, noted, withdrawn, kept = at_once(
         base.storage,
         commit.leftovers,
         children,
         tombstones.names,
         largest_version.read,
         withdrawals.all,
+        challengers.digests,
     )
     found = [*commit.recover(check_lease, leftovers), *withdrawals.recover(withdrawn, note)]
+    found.extend(challengers.recover(kept))
     present = {entry.name for entry in entries}
     purged = [each for each in withdrawn if each.state == pb.Withdrawal.PURGED]
     for withdrawal in purged[:-MAX_PURGED]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tfx_best_exporter.executor.exports import records
 from tfx_best_exporter.executor.exports.commit import Commit
-from tfx_best_exporter.executor.exports.records import Tombstones
+from tfx_best_exporter.executor.exports.records import RecordError, Tombstones, record_of
 from tfx_best_exporter.executor.exports.versions import Export
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError, Storage
 from tfx_best_exporter.executor.storage.transfer import in_batch
@@ -67,3 +67,24 @@ def retire(
     # After LeaseLostError, the next writer decides about a version and about its tombstone.
     spared = [key for key, error in problems.items() if not isinstance(error, LeaseLostError)]
     return {**problems, **in_batch(spare, spared, storage)}
+
+
+def own_record(export: Export, known: pb.ExportRecord | None) -> pb.ExportRecord:
+    """Returns the record of an export of this exporter.
+
+    Args:
+        export: An export with a record.
+        known: The record if it has been read.
+
+    Raises:
+        RecordError: The record cannot be read, or names another version.
+        OSError: The storage does not answer.
+    """
+    record = known or record_of(export.location, without=["manifest"])
+    if record.version != export.version:
+        raise RecordError(
+            f"cannot retire {export.path}: its record is that of version {record.version}, so"
+            " it is a copy that this exporter did not make. Delete it by hand if you do not"
+            " need it."
+        )
+    return record

@@ -18,6 +18,7 @@ from tfx_best_exporter.executor.exports.operators import OperatorNames
 from tfx_best_exporter.executor.exports.records import RecordError, Tombstones
 from tfx_best_exporter.executor.exports.stamps import Stamps
 from tfx_best_exporter.executor.exports.versions import Export
+from tfx_best_exporter.executor.operating.challengers import runs_of
 from tfx_best_exporter.executor.operating.operation import check_exists, served_of
 from tfx_best_exporter.executor.operating.status import Metric, metrics_of, reason_of
 from tfx_best_exporter.executor.storage.protocol import Kind
@@ -41,6 +42,7 @@ COMMAND = "command"
 PRESENT = (SERVED, KEPT)
 # States of items that only a complete history has.
 _FOR_ALL = (SAME, COMMAND)
+_CHALLENGER_BETTER = pb.ExportDecision.Reason.Name(pb.ExportDecision.CHALLENGER_BETTER)
 _ALREADY_BEST = pb.ExportDecision.Reason.Name(pb.ExportDecision.ALREADY_BEST)
 # Lines of the log that are parsed at first for each item, because most lines are items; and the
 # factor by which more lines are parsed if that is not enough.
@@ -66,6 +68,7 @@ class HistoryItem:
         operator: Operator who gave the command; empty for a run.
         digest: Content digest of the candidate; empty if it is not known.
         is_pinned: True if an operator pinned the version.
+        trained_by: Run that trained the exported model, if it is an earlier run; empty otherwise.
     """
 
     base: str
@@ -80,6 +83,7 @@ class HistoryItem:
     operator: str = ""
     digest: str = ""
     is_pinned: bool = False
+    trained_by: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +156,7 @@ class _Sources:
         )
         if record is None:
             return known
+        runs = runs_of(record.decision, record.provenance)
         return dataclasses.replace(
             known,
             at=numbers.seconds_of(record.exported_at) if record.HasField("exported_at") else None,
@@ -159,9 +164,10 @@ class _Sources:
             explanation=record.decision.explanation,
             metrics=metrics_of(record),
             pipeline_name=record.provenance.pipeline_name,
-            run_id=record.provenance.run_id,
+            run_id=runs.exporting,
             operator=record.promotion.operator or record.approval.operator,
             digest=record.model.digest,
+            trained_by=runs.earlier,
         )
 
 
@@ -215,7 +221,7 @@ def _logged(log: ReadLog, found: _Sources) -> Iterator[HistoryItem]:
         else:
             state = _state_of_run(line)
             version = version if state == SAME else None
-        yield HistoryItem(
+        item = HistoryItem(
             base=base,
             state=state,
             version=version,
@@ -233,6 +239,30 @@ def _logged(log: ReadLog, found: _Sources) -> Iterator[HistoryItem]:
             digest=line.candidate_digest,
             is_pinned=version in found.names.pins,
         )
+        yield item if line.reason != _CHALLENGER_BETTER else _of_challenger(item, found)
+
+
+def _of_challenger(item: HistoryItem, found: _Sources) -> HistoryItem:
+    """Returns the item of an exported challenger; the line is about the candidate of the run."""
+    if item.version is None:
+        return item
+    try:
+        record = _record_of(found, item.version)
+    except (OSError, RecordError):
+        # A person has removed or damaged the record.
+        record = None
+    if record is None:
+        return dataclasses.replace(item, metrics=(), digest="")
+    return dataclasses.replace(
+        item,
+        metrics=tuple(
+            Metric(name=each.metric, value=each.candidate)
+            for each in record.decision.comparisons
+            if each.HasField("candidate")
+        ),
+        digest=record.model.digest,
+        trained_by=runs_of(record.decision, record.provenance).earlier,
+    )
 
 
 def _state_of_run(line: LoggedDecision) -> str:

@@ -20,6 +20,8 @@ from tfx_best_exporter.executor.operating.operation import (
 )
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
+_KEPT = pb.ExportDecision.Reason.Name(pb.ExportDecision.KEPT_AS_CHALLENGER)
+
 
 def show(exports: ExportDirectory, of: int | str | None = None) -> pb.ExportDecision:
     """Returns one decision, as decision.json has it; parts that were not stored are unset.
@@ -111,6 +113,9 @@ def of_line(exports: ExportDirectory, line: LoggedDecision) -> pb.ExportDecision
         except OperationError:
             # A person has removed the version.
             pass
+    kept = _of_challenger(exports, line)
+    if kept is not None:
+        return kept
     result = pb.ExportDecision(
         schema_version=SCHEMA_VERSION,
         exported=line.exported,
@@ -136,6 +141,18 @@ def of_line(exports: ExportDirectory, line: LoggedDecision) -> pb.ExportDecision
         result.warnings.append(f"the evaluation in decisions.jsonl cannot be read: {error}")
     if line.best_version is not None:
         result.best.version = line.best_version
+    return result
+
+
+def _of_challenger(exports: ExportDirectory, line: LoggedDecision) -> pb.ExportDecision | None:
+    """Returns the decision of a run whose candidate is still kept; None if it is not."""
+    if line.reason != _KEPT or line.candidate_digest not in exports.challengers.digests():
+        return None
+    challenger = exports.challengers.get(line.candidate_digest)
+    if challenger is None or challenger.record.provenance.run_id != line.run_id:
+        return None
+    result = of_record(exports, challenger.record)
+    result.ClearField("version")
     return result
 
 

@@ -158,6 +158,9 @@ def _facts(found: DirectoryStatus) -> Iterator[tuple[str, str]]:
         yield "Why", found.served.explanation
         yield "Metrics", _text_of(found.served.metrics)
         yield "Operator", found.served.by
+    for each in found.challengers:
+        origin = f"{each.run_id or each.digest}, trained {_time_of(each.trained_at)}"
+        yield "Challenger", f"{origin}: {each.explanation or 'not measured yet'}"
     yield "Hold", str(row["hold"])
 
 
@@ -183,10 +186,21 @@ def _cells(item: HistoryItem, page: str) -> dict[str, Any]:
         "date": "" if item.at is None else numbers.time_of(item.at),
         "reason": item.reason,
         "metric": _text_of(item.metrics[:1]),
-        "who": wording.name(item.operator or item.run_id) if item.operator or item.run_id else "",
+        "who": _who_of(item),
         "why": wording.text(item.explanation),
         "page": page,
     }
+
+
+def _who_of(item: HistoryItem) -> str:
+    who = item.operator or item.run_id
+    if item.trained_by:
+        return f"{wording.name(who)} (model of {wording.name(item.trained_by)})"
+    return wording.name(who) if who else ""
+
+
+def _time_of(seconds: float | None) -> str:
+    return "at an unknown time" if seconds is None else numbers.time_of(seconds)
 
 
 def _text_of(metrics: Sequence[Metric]) -> str:

@@ -11,6 +11,11 @@ from tfx_best_exporter.executor.exports import inspection
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import OperatorState, hold_at
 from tfx_best_exporter.executor.exports.versions import Inspection, Listing, Status
+from tfx_best_exporter.executor.operating.challengers import (
+    KeptChallenger,
+    challengers_of,
+    runs_of,
+)
 from tfx_best_exporter.executor.operating.operation import (
     LOADABLE,
     check_exists,
@@ -93,6 +98,7 @@ class ServedVersion:
         run_id: Run that exported it; empty if it is not known.
         by: Operator who promoted, approved or adopted it, and why; empty if no operator did.
         is_pinned: True if an operator pinned it.
+        trained_by: Run that trained its model, if it is an earlier run; empty otherwise.
     """
 
     version: int
@@ -107,6 +113,7 @@ class ServedVersion:
     run_id: str = ""
     by: str = ""
     is_pinned: bool = False
+    trained_by: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +145,7 @@ class DirectoryStatus:
         lock: The writer that is at work; None if there is none.
         awaiting: Content digests of candidates that wait for approval.
         problems: The problems, those that matter most first.
+        challengers: Refused models that the next run measures again, the largest gain first.
     """
 
     base: str
@@ -147,6 +155,7 @@ class DirectoryStatus:
     lock: LockOwner | None
     awaiting: tuple[str, ...]
     problems: tuple[Problem, ...]
+    challengers: tuple[KeptChallenger, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -194,6 +203,7 @@ def status(exports: ExportDirectory, now: float) -> DirectoryStatus:
         lock=lock,
         awaiting=tuple(sorted(state.awaiting)),
         problems=tuple(problems),
+        challengers=challengers_of(exports, served.digest if served else ""),
     )
 
 
@@ -239,6 +249,7 @@ def _served_version(
         return dataclasses.replace(
             known, since=export.location.tree().changed_at, digest=digest_of(None, export)
         )
+    runs = runs_of(record.decision, record.provenance)
     return dataclasses.replace(
         known,
         since=numbers.seconds_of(record.exported_at) if record.HasField("exported_at") else None,
@@ -247,7 +258,8 @@ def _served_version(
         metrics=metrics_of(record),
         digest=record.model.digest,
         pipeline_name=record.provenance.pipeline_name,
-        run_id=record.provenance.run_id,
+        run_id=runs.exporting,
+        trained_by=runs.earlier,
         by=_operator_of(record),
     )
 

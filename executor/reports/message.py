@@ -16,6 +16,7 @@ from tfx_best_exporter.executor.deciding.models import (
 from tfx_best_exporter.executor.deciding.policy import Policy
 from tfx_best_exporter.executor.deciding.slices import SliceChange
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
+from tfx_best_exporter.executor.reports import evidence
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Slices that changed most: this many from either end.
@@ -72,7 +73,8 @@ def export_decision(
         origin: The run.
         observation: The observation of the run.
         decision: The decision of the run.
-        version: Version that contains the candidate when the run ends; None if there is none.
+        version: Version that contains the candidate or the exported challenger when the run ends;
+            None if there is none.
         kept: Exports that are kept.
         retired: Exports that the run retired or failed to retire.
         warnings: Problems that were tolerated while the run carried out the decision.
@@ -104,6 +106,7 @@ def export_decision(
         warnings=origin.warnings,
     )
     result.decided_at.FromNanoseconds(int(origin.decided_at * 1e9))
+    _set_challengers(result, origin, observation, decision)
     if not result.candidate_evaluation.HasField("evaluated_at"):
         # TFMA stores no time, so the time of this run takes its place.
         result.candidate_evaluation.evaluated_at.CopyFrom(result.decided_at)
@@ -129,6 +132,27 @@ def export_decision(
     return result
 
 
+def _set_challengers(
+    result: pb.ExportDecision, origin: Origin, observation: Observation, decision: Decision
+) -> None:
+    """Sets the evidence of several runs, and the challenger that was exported."""
+    found = evidence.evidence_of(
+        observation,
+        decision,
+        origin.policy,
+        candidate=result.candidate,
+        run_id=origin.provenance.run_id,
+        decided_at=origin.decided_at,
+    )
+    if found is None:
+        return
+    result.challenger_evidence.CopyFrom(found)
+    for standing in found.standings:
+        is_exported = standing.next == pb.ModelStanding.EXPORTED
+        if is_exported and standing.model.digest == decision.challenger:
+            result.exported_challenger.CopyFrom(standing.model)
+
+
 def _failed_thresholds(
     observation: Observation, decision: Decision
 ) -> Sequence[pb.FailedThreshold]:
@@ -139,7 +163,7 @@ def _failed_thresholds(
 
 
 def version_of(decision: pb.ExportDecision) -> int | None:
-    """Returns the version that contains the candidate, or None if there is none.
+    """Returns the version that the run exported or found served, or None if there is none.
 
     Decisions of the first release have 0 for none.
     """
@@ -149,8 +173,14 @@ def version_of(decision: pb.ExportDecision) -> int | None:
     return decision.version if decision.HasField("version") else None
 
 
+def candidate_version_of(decision: pb.ExportDecision) -> int | None:
+    """Returns the version that contains the candidate, or None if there is none."""
+    exported = decision.exported_challenger.digest
+    return None if exported not in ("", decision.candidate.digest) else version_of(decision)
+
+
 def path_of_version(decision: pb.ExportDecision) -> str:
-    """Returns the directory of the version that contains the candidate, or an empty text."""
+    """Returns the directory of the version of `version_of`, or an empty text."""
     version = version_of(decision)
     if version is None:
         return ""

@@ -10,6 +10,7 @@ from google.protobuf import json_format
 
 from tfx_best_exporter.executor.reports import message, pages, wording
 from tfx_best_exporter.executor.reports.sections import (
+    challengers,
     guardrails,
     history,
     metrics,
@@ -54,9 +55,16 @@ _REASONS: Mapping[int, str] = {
     _Decision.EXPORTED_RECENTLY: "the last export was too short a time ago",
     _Decision.BEST_TOO_OLD: "the best is too old, and the candidate is not much worse",
     _Decision.OLDER_DATA: "the best was evaluated on newer data",
+    _Decision.CHALLENGER_BETTER: "a model of an earlier run is better than the best",
+    _Decision.KEPT_AS_CHALLENGER: "kept as a challenger, which the next runs measure again",
 }
 # Results of ordinary runs. Every other reason not to export needs a person's attention.
-_ORDINARY = (_Decision.NOT_BETTER, _Decision.NOT_SIGNIFICANT, _Decision.EXPORTED_RECENTLY)
+_ORDINARY = (
+    _Decision.NOT_BETTER,
+    _Decision.NOT_SIGNIFICANT,
+    _Decision.EXPORTED_RECENTLY,
+    _Decision.KEPT_AS_CHALLENGER,
+)
 
 
 def to_html(decision: pb.ExportDecision) -> str:
@@ -84,6 +92,7 @@ def _page(decision: pb.ExportDecision) -> dict[str, Any]:
         "warnings": Rows.of(decision.warnings),
         "metrics": metrics.section(decision),
         "tests": metrics.tests(decision),
+        "challengers": challengers.section(decision),
         "guardrails": guardrails.section(decision),
         "slices": slices.section(decision),
         "history": history.section(decision),
@@ -93,6 +102,7 @@ def _page(decision: pb.ExportDecision) -> dict[str, Any]:
         "exports": history.exports(decision),
         "policy": [
             *wording.policy(decision.compare_policy),
+            *challengers.policy(decision),
             *wording.default_rule(decision),
         ],
         "policy_json": _policy_json(decision.compare_policy),

@@ -60,7 +60,7 @@ def publish(
     """
 
     def make_record(version: int, manifest: Sequence[pb.ManifestEntry]) -> pb.ExportRecord:
-        record = _record_of(settings, decision_for(version), recipe)
+        record = record_of(settings, decision_for(version), recipe)
         record.version = version
         record.manifest.extend(manifest)
         record.pushed_model_uri = pushed_model_uri
@@ -95,7 +95,7 @@ def stage(
     """
     awaiting = settings.exports.awaiting
     staged = pb.AwaitingApproval(
-        record=_record_of(settings, decision, recipe), staged_at=decision.decided_at
+        record=record_of(settings, decision, recipe), staged_at=decision.decided_at
     )
     if best is not None:
         staged.best_version = best.version
@@ -119,10 +119,16 @@ def _is_same_request(one: pb.AwaitingApproval, other: pb.AwaitingApproval) -> bo
     )
 
 
-def _record_of(
-    settings: Settings, decision: pb.ExportDecision, recipe: pb.Recipe
+def record_of(
+    settings: Settings, decision: pb.ExportDecision, recipe: pb.Recipe | None
 ) -> pb.ExportRecord:
-    """Returns the record of an export without its version and its manifest."""
+    """Returns the record of an export without its version and its manifest.
+
+    Args:
+        settings: Settings of the run.
+        decision: The decision about the model.
+        recipe: The way in which the files were made from the model; None if they are the model's.
+    """
     return pb.ExportRecord(
         schema_version=SCHEMA_VERSION,
         name=settings.name,
@@ -132,7 +138,7 @@ def _record_of(
         decision=message.recorded(decision),
         provenance=decision.provenance,
         recipe=recipe,
-        servable_checked=True,
+        servable_checked=recipe is not None,
     )
 
 
@@ -140,11 +146,17 @@ def _export_files(
     settings: Settings, model: CandidateModel, work_path: Path
 ) -> list[saved_model.ModelFile]:
     files = model.files
+    if model.is_export:
+        return [*files]
     if settings.as_text:
         files = resave.as_text(files, work_path / "text")
     return [
         *with_assets_extra(files, settings.assets_extra),
-        *evaluation_files(model.candidate.eval_result.source, model.candidate.eval_result.uri),
+        *(
+            evaluation_files(model.candidate.eval_result.source, model.candidate.eval_result.uri)
+            if model.evaluation is None
+            else model.evaluation
+        ),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +22,8 @@ from tfx_best_exporter.executor.exports.versions import Export, Inspection, Serv
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+_NO_CHALLENGERS: Mapping[str, Location] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,9 @@ class CandidateModel:
         files: Files of the SavedModel, with their digests; empty if the candidate is not blessed.
         candidate: The candidate's values for the decision.
         problems: Reasons why a model server cannot run the SavedModel as it is.
+        evaluation: Files of the evaluation to keep in an export; None to read them at the URI of
+            the candidate's evaluation.
+        is_export: True if the files are those of an earlier export, and are published unchanged.
     """
 
     model: Location
@@ -55,19 +61,28 @@ class CandidateModel:
     files: Sequence[saved_model.ModelFile]
     candidate: Candidate
     problems: Sequence[servable.Problem] = ()
+    evaluation: Sequence[saved_model.ModelFile] | None = None
+    is_export: bool = False
 
 
 class Reevaluate(Protocol):
-    """Evaluates an export on the candidate's examples."""
+    """Evaluates an export and challengers on the candidate's examples."""
 
-    def __call__(self, export: Location, candidate: Location | None) -> Reevaluated:
-        """Returns the evaluation of the export.
+    def __call__(
+        self,
+        export: Location,
+        candidate: Location | None,
+        challengers: Mapping[str, Location] = _NO_CHALLENGERS,
+    ) -> Reevaluated:
+        """Returns the evaluations of the export and of the challengers.
 
         Args:
             export: Version directory of the export.
             candidate: Directory of the candidate's SavedModel, to evaluate both together if the
                 EvalConfig allows it, so that their differences have confidence intervals; None to
                 evaluate the export alone.
+            challengers: Directories of further SavedModels, by content digest, to evaluate
+                together with the export. One that cannot be evaluated is a warning of the result.
         """
         ...
 
@@ -121,6 +136,7 @@ def observe(
     instructions: Instructions,
     foreign_best: ForeignBest | None = None,
     reevaluate: Callable[[Location], Reevaluated] | None = None,
+    measures_challengers: bool = False,
 ) -> Observation:
     """Returns everything that a decision uses, except serving signatures.
 
@@ -134,6 +150,8 @@ def observe(
         foreign_best: Lineage of a best without a record; None if it is not known.
         reevaluate: Evaluates an export on the candidate's examples. It is called only if candidate
             and best will be compared and the candidate's own evaluation lacks the best's metrics.
+        measures_challengers: True if `reevaluate` measures challengers too, which the candidate's
+            own evaluation lacks.
 
     Raises:
         RuntimeError: The best could not be evaluated again, and comparability requires it.
@@ -153,7 +171,13 @@ def observe(
         is_compared = candidate.is_blessed and not is_stopped
         if is_compared and best.digest != candidate.digest and not best.is_unknown:
             best, found = _compared_best(
-                best, served.best.export, candidate.eval_result, needs, comparability, reevaluate
+                best,
+                served.best.export,
+                candidate.eval_result,
+                needs,
+                comparability,
+                reevaluate,
+                measures_challengers=measures_challengers,
             )
             warnings.extend(found)
     latest, found = latest_record(exports, served) if best else (None, ())
@@ -209,6 +233,8 @@ def _compared_best(
     needs: Needs,
     comparability: pb.ComparePolicy.Comparability,
     reevaluate: Callable[[Location], Reevaluated] | None,
+    *,
+    measures_challengers: bool,
 ) -> tuple[Best, tuple[str, ...]]:
     """Returns the best with the evaluation to compare with, and warnings."""
     recorded = best.eval_result
@@ -221,6 +247,7 @@ def _compared_best(
         has_content_of_best=lambda path: _has_digest(path, best.digest),
         reevaluate=(lambda: reevaluate(export.location)) if reevaluate else None,
         comparability=comparability,
+        measures_challengers=measures_challengers,
     )
     if best.record is not None and found.eval_result is recorded and needs.slices:
         found = dataclasses.replace(

@@ -35,6 +35,7 @@ def custom_properties_of(decision: pb.ExportDecision) -> dict[str, dict[str, Pro
         keys.EXPLANATION_PROPERTY: redacted(decision.explanation),
         keys.NUMBER_RETIRED_PROPERTY: len([each for each in decision.retired if not each.error]),
     }
+    common.update(_source_properties_of(decision))
     common.update(_metric_properties_of(decision))
     return {
         keys.PUSHED_MODEL_KEY: {
@@ -43,6 +44,25 @@ def custom_properties_of(decision: pb.ExportDecision) -> dict[str, dict[str, Pro
             **common,
         },
         keys.DECISION_KEY: {keys.EXPORTED_PROPERTY: int(decision.exported), **common},
+    }
+
+
+def serves_candidate(decision: pb.ExportDecision) -> bool:
+    """Returns True if the candidate of a run is served when the run ends: the output `blessing`."""
+    return bool(message.candidate_version_of(decision))
+
+
+def _source_properties_of(decision: pb.ExportDecision) -> dict[str, str]:
+    """Returns the source of an exported challenger; the inputs of the run lead to its candidate."""
+    if not decision.HasField("exported_challenger"):
+        return {}
+    return {
+        keys.EXPORTED_MODEL_PROPERTY: redacted(decision.exported_challenger.uri),
+        keys.EXPORTED_MODEL_RUN_PROPERTY: next(
+            each.run_id
+            for each in decision.challenger_evidence.standings
+            if each.model == decision.exported_challenger
+        ),
     }
 
 

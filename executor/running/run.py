@@ -13,21 +13,28 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tfx_best_exporter.executor.deciding import default_rule, foresight, numbers, operator_gates
-from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
-from tfx_best_exporter.executor.evaluations.best import Reevaluated
 from tfx_best_exporter.executor.exports import pushed_model, resave
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.decision_log import ReadLog
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import Instructions
 from tfx_best_exporter.executor.exports.version_files import logged, not_removed
-from tfx_best_exporter.executor.exports.versions import Export, ServedChangedError
+from tfx_best_exporter.executor.exports.versions import Export, Served, ServedChangedError
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.redaction import redacted, redacted_message
 from tfx_best_exporter.executor.reports import message, wording
-from tfx_best_exporter.executor.running import act, log_line, observe, serving
+from tfx_best_exporter.executor.running import (
+    act,
+    challenging,
+    choosing,
+    log_line,
+    observe,
+    serving,
+)
+from tfx_best_exporter.executor.running.challenging import Entrants, Measuring
+from tfx_best_exporter.executor.running.measuring import Measurements
 from tfx_best_exporter.executor.running.observe import CandidateModel, ForeignBest, Reevaluate
 from tfx_best_exporter.executor.running.outcome import Outcome
 from tfx_best_exporter.executor.running.places import check_outside
@@ -60,6 +67,8 @@ class Request:
         pushed_model_uri: URI of that directory in the record; empty without one.
         artifacts: Directories of further artifacts of the run, by name; the base directory must be
             in none of them.
+        data_identity: Returns the identity of the examples, for the ledger of challengers; None if
+            only their URI in the candidate's evaluation is known.
         provenance: Pipeline and run.
         warnings: Warnings to report with the decision.
     """
@@ -69,6 +78,7 @@ class Request:
     pushed_model: Location | None = None
     pushed_model_uri: str = ""
     artifacts: Mapping[str, Location] = dataclasses.field(default_factory=dict)
+    data_identity: Callable[[], str] | None = None
     provenance: pb.Provenance = dataclasses.field(default_factory=pb.Provenance)
     warnings: tuple[str, ...] = ()
 
@@ -92,6 +102,7 @@ def export_if_better(
     serving.check_candidate(settings, model)
     # A missing source of assets_extra stops the run before anything is written.
     with_assets_extra(model.files, settings.assets_extra)
+    request = _measured(settings, model, request)
     attempts = 0
     while True:
         attempts += 1
@@ -110,6 +121,34 @@ def export_if_better(
             result.warnings.extend(problems.values())
             _log(redacted_message(result))
             return result
+
+
+def _measured(settings: Settings, source: CandidateModel, request: Request) -> Request:
+    """Makes the evaluations that the run will need, without the lock.
+
+    Evaluations take minutes to hours, and other writers need not wait for them. The run looks at
+    what is served again when it holds the lock, and evaluates again only what has changed.
+
+    Returns:
+        The request, which has the evaluations.
+    """
+    if request.reevaluate is None:
+        return request
+    request = dataclasses.replace(request, reevaluate=Measurements(request.reevaluate))
+    exports = settings.exports
+    try:
+        served = exports.served()
+        instructions = exports.operators.instructions(settings.clock())
+        settings, _ = settings.with_default_rule(source.candidate.eval_result, served.record)
+        if settings.policy.challenging is not None:
+            exports.challengers.look()
+        _observed(settings, source, request, served, instructions)
+    except Exception as error:
+        # The run meets the problem again when it holds the lock, and reports it, unless it has
+        # ended by then.
+        problem = redacted(f"{type(error).__name__}: {error}")
+        _logger.info("evaluation before the lock of %s: %s", exports.base, problem)
+    return request
 
 
 def retire_only(settings: Settings, *, dry_run: bool = False) -> pb.ExportDecision:
@@ -190,7 +229,9 @@ def decide_only(
     observation = serving.with_serving(observation, settings, model)
     now = settings.clock()
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
-        _, decision = _decide(settings, model, observation, needs, now, Path(work_path))
+        decision = choosing.choose(
+            settings, model, observation, needs, now, Path(work_path)
+        ).decision
     origin = message.Origin(
         base_directory=settings.exports.base.uri,
         candidate_uri=model.uri,
@@ -284,17 +325,22 @@ def _run_locked(
     directions = foresight.direction_warnings(settings.compare_policy)
     warnings = (*warnings, *found, *directions)
     needs = settings.policy.needs(source.candidate)
-    observation = observe.observe(
-        exports,
-        served,
-        source.candidate,
-        needs,
-        comparability=settings.policy.comparability,
-        instructions=instructions,
-        foreign_best=request.foreign_best,
-        reevaluate=_reevaluation_of(request, source, needs),
-    )
+    observation, entrants, measuring = _observed(settings, source, request, served, instructions)
     observation = serving.with_serving(observation, settings, source)
+    row = None
+    if entrants is not None:
+        measured = challenging.measured(
+            observation,
+            settings,
+            source,
+            entrants,
+            measuring,
+            request.data_identity,
+            run_id=request.provenance.run_id,
+            now=now,
+        )
+        observation, row = dataclasses.replace(observation, contest=measured.contest), measured.row
+        warnings = (*warnings, *entrants.warnings, *measured.warnings)
     origin = message.Origin(
         base_directory=exports.base.uri,
         candidate_uri=source.uri,
@@ -307,11 +353,11 @@ def _run_locked(
     )
     export, record, recipe = None, None, pb.Recipe()
     with exports.work_directory() as work_path:
-        model, decision = _decide(settings, source, observation, needs, now, work_path)
+        chosen = choosing.choose(settings, source, observation, needs, now, work_path, entrants)
+        decision, observation, model = chosen.decision, chosen.observation, chosen.model
         if decision.makes_files:
-            is_resaved = bool(observation.candidate.serving_problems)
-            recipe = serving.recipe_of(settings, is_resaved=is_resaved)
-            if is_resaved:
+            recipe = chosen.recipe(settings)
+            if chosen.is_resaved:
                 files, found = resave.with_own_signatures(
                     model.model, model.files, work_path / "resaved"
                 )
@@ -321,7 +367,7 @@ def _run_locked(
             act.stage(
                 settings,
                 model,
-                message.export_decision(origin, observation, decision.awaited, warnings=warnings),
+                chosen.message_for(origin, None, warnings),
                 best=observation.best,
                 recipe=recipe,
                 work_path=work_path,
@@ -330,9 +376,7 @@ def _run_locked(
             export, record = act.publish(
                 settings,
                 model,
-                lambda version: message.export_decision(
-                    origin, observation, decision, version=version, warnings=warnings
-                ),
+                lambda version: chosen.message_for(origin, version, warnings),
                 version=exports.next_version(now),
                 recipe=recipe,
                 pushed_model_uri=request.pushed_model_uri,
@@ -343,7 +387,23 @@ def _run_locked(
     if decision.reason == pb.ExportDecision.ALREADY_BEST:
         export = _pushed_export(observation, exports.base)
     if export is not None and request.pushed_model is not None:
-        pushed_model.copy_export(export.location, request.pushed_model, source.files)
+        files = chosen.source_files(settings)
+        pushed_model.copy_export(export.location, request.pushed_model, files)
+    if entrants is not None:
+        warnings = (
+            *warnings,
+            *challenging.settle(
+                settings,
+                source,
+                observation,
+                decision,
+                entrants,
+                row,
+                lambda: message.export_decision(origin, observation, decision, warnings=warnings),
+            ),
+        )
+    elif settings.policy.challenging is None and observation.hold is None:
+        warnings = (*warnings, *challenging.drop_all(exports))
     if observation.being_written or observation.hold is not None:
         # The version may become the best, and a person may need the others to repair it. A hold
         # stops retirements too.
@@ -373,6 +433,37 @@ def _run_locked(
         retired=outcome.retired,
         warnings=[*warnings, *outcome.warnings],
     )
+
+
+def _observed(
+    settings: Settings,
+    source: CandidateModel,
+    request: Request,
+    served: Served,
+    instructions: Instructions,
+) -> tuple[Observation, Entrants | None, Measuring | None]:
+    """Reads everything that a decision uses, and evaluates best and challengers if it needs that.
+
+    Returns:
+        The observation; the challengers, None if the run decides without any; and the evaluation,
+        None without examples.
+    """
+    exports, candidate = settings.exports, source.candidate
+    needs = settings.policy.needs(candidate)
+    entrants = challenging.entrants_of(exports, settings.policy, candidate, served, instructions)
+    measuring = _measuring_of(request, source, needs, entrants, exports)
+    observation = observe.observe(
+        exports,
+        served,
+        candidate,
+        needs,
+        comparability=settings.policy.comparability,
+        instructions=instructions,
+        foreign_best=request.foreign_best,
+        reevaluate=measuring,
+        measures_challengers=entrants is not None and bool(entrants.models),
+    )
+    return observation, entrants, measuring
 
 
 def _promotion_of(decision: Decision, observation: Observation) -> pb.OperatorAction | None:
@@ -415,9 +506,13 @@ def _pushed_export(observation: Observation, base: Location) -> Export | None:
     return Export(version=best.version, base=base, name=best.name)
 
 
-def _reevaluation_of(
-    request: Request, source: CandidateModel, needs: Needs
-) -> Callable[[Location], Reevaluated] | None:
+def _measuring_of(
+    request: Request,
+    source: CandidateModel,
+    needs: Needs,
+    entrants: Entrants | None,
+    exports: ExportDirectory,
+) -> Measuring | None:
     """Returns the function that evaluates an export again; None without examples."""
     reevaluate = request.reevaluate
     # Without any metric to compare, no rule fits, and the decision is an error.
@@ -425,31 +520,7 @@ def _reevaluation_of(
         return None
     # A second model doubles the work; only the interval of the difference needs it.
     beside = source.model if needs.intervals else None
-    return lambda export: reevaluate(export, beside)
-
-
-def _decide(
-    settings: Settings,
-    model: CandidateModel,
-    observation: Observation,
-    needs: Needs,
-    now: float,
-    work_path: Path,
-) -> tuple[CandidateModel, Decision]:
-    """Returns the candidate with the files to export, and the decision about it."""
-    decision = decide(observation, settings.policy, now)
-    if not needs.signatures or not decision.is_favored:
-        return model, decision
-    if settings.serving_signatures_fn is not None:
-        # Saving other signatures reads the whole model, so only an export is worth it.
-        if not decision.makes_files:
-            return model, decision
-        files = resave.with_signatures(
-            model.model, model.files, settings.serving_signatures_fn, work_path / "signatures"
-        )
-        model = dataclasses.replace(model, files=files)
-    observation = observe.observe_signatures(observation, settings.exports, model)
-    return model, decide(observation, settings.policy, now, compared=decision.compared)
+    return Measuring(reevaluate, beside, entrants.locations(exports) if entrants else {})
 
 
 def _log(result: pb.ExportDecision) -> None:

@@ -23,7 +23,13 @@ from tfx_best_exporter.executor.arguments.artifacts import InputArtifact
 from tfx_best_exporter.executor.arguments.errors import FieldValueError, within
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Blessing, BlessingStatus
-from tfx_best_exporter.executor.evaluations import best, event_files, reevaluation, tfma
+from tfx_best_exporter.executor.evaluations import (
+    best,
+    data_identity,
+    event_files,
+    reevaluation,
+    tfma,
+)
 from tfx_best_exporter.executor.evaluations.reevaluation import Beam
 from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
@@ -32,7 +38,11 @@ from tfx_best_exporter.executor.redaction import redacted_message, without_secre
 from tfx_best_exporter.executor.running.blessings import blessings_of, explained
 from tfx_best_exporter.executor.running.exec_properties import ExecProperties, PriorExport
 from tfx_best_exporter.executor.running.observe import ForeignBest, observe_candidate
-from tfx_best_exporter.executor.running.output_properties import Property, custom_properties_of
+from tfx_best_exporter.executor.running.output_properties import (
+    Property,
+    custom_properties_of,
+    serves_candidate,
+)
 from tfx_best_exporter.executor.running.run import Request, export_if_better
 from tfx_best_exporter.executor.running.settings import (
     Settings,
@@ -227,6 +237,7 @@ def _export(
         Request(
             foreign_best=foreign_best,
             reevaluate=_reevaluation_of(inputs, eval_result.uri),
+            data_identity=_data_identity_of(inputs),
             pushed_model=location_of(pushed_model_uri),
             pushed_model_uri=pushed_model_uri,
             artifacts={
@@ -311,6 +322,17 @@ def _reevaluation_of(inputs: StepInputs, evaluation_uri: str) -> reevaluation.Re
             inputs.output_uris[keys.DECISION_KEY], keys.BEST_EVALUATION_DIRECTORY
         ),
         beam=inputs.beam,
+    )
+
+
+def _data_identity_of(inputs: StepInputs) -> Callable[[], str] | None:
+    """Returns the function that identifies the examples; None without examples."""
+    if not inputs.has(keys.EXAMPLES_KEY):
+        return None
+    return functools.partial(
+        data_identity.identity_of,
+        [artifact.uri for artifact in inputs.artifacts[keys.EXAMPLES_KEY]],
+        inputs.exec_properties.example_splits,
     )
 
 
@@ -406,10 +428,11 @@ def uri_of(examples: Sequence[InputArtifact]) -> str:
 def _blessing_properties_of(decision: pb.ExportDecision, inputs: StepInputs) -> dict[str, Property]:
     """Returns Evaluator's custom properties for the output `blessing`.
 
-    `blessed` equals `pushed` of the PushedModel. Evaluator leaves it out if it did not validate the
-    model, but a decision always has a result.
+    `blessed` equals `pushed` of the PushedModel, unless a challenger was exported: the blessing is
+    about the candidate. Evaluator leaves it out if it did not validate the model, but a decision
+    always has a result.
     """
-    properties: dict[str, Property] = {keys.BLESSED_PROPERTY: int(bool(decision.version))}
+    properties: dict[str, Property] = {keys.BLESSED_PROPERTY: int(serves_candidate(decision))}
     # The warmed-up model of an infra_blessing is not an artifact, so it has no ID.
     if inputs.has(keys.MODEL_KEY):
         model = inputs.only(keys.MODEL_KEY)
@@ -423,7 +446,7 @@ def _blessing_properties_of(decision: pb.ExportDecision, inputs: StepInputs) -> 
 def _write_blessing(decision: pb.ExportDecision, directory: Location) -> None:
     """Writes the empty file BLESSED or NOT_BLESSED, as Evaluator does."""
     written, other = keys.NOT_BLESSED_FILE, keys.BLESSED_FILE
-    if decision.version:
+    if serves_candidate(decision):
         written, other = other, written
     # Kubeflow Pipelines runs a failed step again with the same directory.
     (directory / other).remove()

@@ -14,10 +14,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.cli.world import World, invoke
+from tests.cli.world import DAY, World, invoke
 from tests.executor import plain
+from tests.executor.running import challenged as challengers
 from tfx_best_exporter.executor import storage
 from tfx_best_exporter.executor.policies import compare_policy, larger
+from tfx_best_exporter.executor.storage import location_of
 
 PENGUIN, TAXI, MODELS = "/serving/penguin", "/serving/taxi", "/models"
 WHY = ("--reason", "wrong labels", "--yes")
@@ -80,6 +82,24 @@ def fleet(world: World) -> None:
     invoke("hold", TAXI, "--until", "2026-12-28", "--reason", "holidays", "--yes", now=world.now)
 
 
+def challenged(world: World) -> None:
+    # The runs of docs/challengers.md.
+    runs = challengers.World(path=world.root, base=location_of(PENGUIN), now=world.now - DAY)
+    front = "/pipelines/penguin/Trainer/model"
+    runs.run("base", {"base": 0.9}, model_uri=f"{front}/1")
+    runs.run("mond", {"base": 0.9, "mond": 0.906}, model_uri=f"{front}/2")
+    tuesday = {"base": 0.88, "mond": 0.886, "tues": 0.884}
+    runs.run("tues", tuesday, model_uri=f"{front}/3")
+    world.now = runs.now
+
+
+def challenger_exported(world: World) -> None:
+    challenged(world)
+    runs = challengers.World(path=world.root, base=location_of(PENGUIN), now=world.now)
+    runs.run("wedn", {"base": 0.91, "mond": 0.919, "tues": 0.912, "wedn": 0.908})
+    world.now = runs.now
+
+
 WORLDS: Mapping[str, Callable[[World], None]] = {
     each.__name__: each
     for each in (
@@ -92,6 +112,8 @@ WORLDS: Mapping[str, Callable[[World], None]] = {
         awaiting,
         edited,
         fleet,
+        challenged,
+        challenger_exported,
     )
 }
 

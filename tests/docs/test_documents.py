@@ -35,11 +35,14 @@ from tfx_best_exporter.executor.deciding.eval_result import (
     MetricKey,
     MetricValue,
 )
+from tfx_best_exporter.executor.deciding.ledger import Measured, Row
 from tfx_best_exporter.executor.deciding.models import (
     Best,
     Blessing,
     BlessingStatus,
     Candidate,
+    Challenger,
+    Contest,
     Decision,
     Observation,
 )
@@ -467,6 +470,46 @@ def action(reason: str) -> pb.OperatorAction:
     return pb.OperatorAction(operator="ana@serving-1", reason=reason, at=at(0))
 
 
+def estimate(value: float, standard_error: float, degrees_of_freedom: float) -> MetricValue:
+    return MetricValue(
+        value=value, standard_error=standard_error, degrees_of_freedom=degrees_of_freedom
+    )
+
+
+def contest(**challenger: float) -> Contest:
+    """Returns a contest in which an earlier run measured the challenger too."""
+    measured = {
+        "sha256:best": Measured(value=-0.738),
+        "sha256:candidate": Measured(value=-0.733, standard_error=0.005, degrees_of_freedom=19),
+    }
+    measured |= {
+        name: Measured(value=-value, standard_error=0.005, degrees_of_freedom=19)
+        for name, value in challenger.items()
+    }
+    row = Row(data="", example_count=300, best="sha256:best", models=measured)
+    earlier = {name: each for name, each in measured.items() if name != "sha256:candidate"}
+    rows = [dataclasses.replace(row, data="sha256:tuesday")]
+    if challenger:
+        rows.insert(0, dataclasses.replace(row, data="sha256:monday", models=earlier))
+    return Contest(
+        rows=tuple(rows),
+        challengers={
+            name: Challenger(
+                candidate=Candidate(
+                    digest=name,
+                    eval_result=EvalResult({MetricKey(name="loss"): estimate(value, 0.02, 19)}),
+                ),
+                size_bytes=1,
+            )
+            for name, value in challenger.items()
+        },
+        candidate_bytes=1,
+        best_bytes=1,
+    )
+
+
+CHALLENGED = policies.compare_policy(policies.smaller("loss", alpha=0.05, challengers=2))
+
 CASES: dict[str, SimpleNamespace] = {
     "FIRST_EXPORT": SimpleNamespace(loss=0.738),
     "BETTER": SimpleNamespace(loss=0.178, best=0.738),
@@ -546,6 +589,12 @@ CASES: dict[str, SimpleNamespace] = {
         policy=policies.compare_policy(LOSS, max_best_age_seconds=30 * DAY, old_best_margin=0.005),
     ),
     "OLDER_DATA": SimpleNamespace(loss=0.178, best=0.738, span=8),
+    "CHALLENGER_BETTER": SimpleNamespace(
+        loss=0.733, best=0.738, policy=CHALLENGED, contest=contest(challenger=0.725)
+    ),
+    "KEPT_AS_CHALLENGER": SimpleNamespace(
+        loss=0.733, best=0.738, policy=CHALLENGED, contest=contest()
+    ),
     "EXPORTED_RECENTLY": SimpleNamespace(
         loss=0.178,
         best=0.738,
@@ -607,16 +656,11 @@ def decision_of(case: SimpleNamespace) -> Decision:
             being_written=getattr(case, "being_written", ""),
             hold=getattr(case, "hold", None),
             rejection=getattr(case, "rejection", None),
+            contest=getattr(case, "contest", None),
             latest_record=latest_record,
         ),
         policy_from_proto(proto, lambda name: min),
         31 * DAY,
-    )
-
-
-def estimate(value: float, standard_error: float, degrees_of_freedom: float) -> MetricValue:
-    return MetricValue(
-        value=value, standard_error=standard_error, degrees_of_freedom=degrees_of_freedom
     )
 
 
@@ -774,10 +818,10 @@ def test_files_are_where_the_page_says(workdir: Path):
     time.sleep(0.1)
     exporter.export("models/candidate", {"loss": 0.2})
     lines = re.findall(r"^    <base>/(\S+)  +\S", FILES.read_text(), re.MULTILINE)
-    by_operators = [line for line in lines if re.search("/(withdrawn|awaiting)/", line)]
-    assert len(lines) == 13
-    assert len(by_operators) == 2
-    for line in sorted({*lines} - {*by_operators}):
+    of_others = [line for line in lines if re.search("/(withdrawn|awaiting|challengers)/", line)]
+    assert len(lines) == 14
+    assert len(of_others) == 3
+    for line in sorted({*lines} - {*of_others}):
         version = retired if line.startswith(".best_exporter/retired/") else current
         path = workdir / "base" / line.replace("<version>", version)
         assert path.is_dir() if line.endswith("/") else path.is_file(), line

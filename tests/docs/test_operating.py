@@ -18,6 +18,7 @@ from tfx_best_exporter.cli.cleaning import LockItem
 from tfx_best_exporter.cli.commands import best_exporter
 from tfx_best_exporter.cli.reporting import BacktestItem
 from tfx_best_exporter.executor.operating import status
+from tfx_best_exporter.executor.operating.challengers import KeptChallenger
 from tfx_best_exporter.executor.operating.difference import Difference, Row
 from tfx_best_exporter.executor.operating.history import HistoryItem
 from tfx_best_exporter.executor.operating.operation import Change
@@ -40,6 +41,7 @@ OBJECTS = {
     "`hold`": status.Holding,
     "`lock` of a status": LockOwner,
     "`problems`": status.Problem,
+    "`challengers`": KeptChallenger,
     "`history`": HistoryItem,
     "`diff`": Difference,
     "`metrics`, `slices`, `policy`, `data` and `sizes` of a difference": Row,

@@ -170,6 +170,19 @@ def test_constructors_take_numbers_of_numpy():
                 ("alpha", "0.0", lambda: larger("auc", alpha=0)),
                 ("alpha", "0.5", lambda: smaller("auc", alpha=0.5)),
                 ("alpha", "nan", lambda: smaller("auc", alpha=NAN)),
+                (
+                    "challengers",
+                    "9",
+                    lambda: larger("auc", alpha=0.05, challengers=9),
+                ),
+                (
+                    "challengers",
+                    "-1",
+                    lambda: smaller("auc", alpha=0.05, challengers=-1),
+                ),
+                ("challengers", "2", lambda: larger("auc", challengers=2)),
+                ("guarantee", "True", lambda: larger("auc", guarantee=True)),
+                ("guarantee", "True", lambda: smaller("auc", alpha=0.05, guarantee=True)),
                 ("name", "' '", lambda: larger(" ")),
                 ("name", "''", lambda: at_most(pb.MetricKey(), 1)),
                 ("name", "'a\\n'", lambda: metric("a\n")),
@@ -364,3 +377,37 @@ def test_constructors_refuse_another_type(make: Any, error: str | re.Pattern[str
     with pytest.raises(TypeError, match="must") as caught:
         make()
     check_text(caught.value, error)
+
+
+def test_rule_with_challengers():
+    rule = smaller("loss", alpha=0.1, challengers=2, guarantee=True)
+    expected = pb.Significance(alpha=0.1, challengers=2, guarantee=True)
+    assert rule.significance == expected
+    assert not larger("auc").HasField("significance")
+    policy = compare_policy(rule, max_challenger_bytes=1e9)
+    assert policy.max_challenger_bytes == 10**9
+    assert not compare_policy(rule).HasField("max_challenger_bytes")
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (1.5, "must be a whole number, at most 2147483647 (got 1.5). Leave it out for 0."),
+        (2**31, "must be a whole number, at most 2147483647 (got 2147483648). Leave it out for 0."),
+        ("2", "must be a whole number, at most 2147483647 (got '2'). Leave it out for 0."),
+        (True, "must be a whole number, at most 2147483647 (got True). Leave it out for 0."),
+    ],
+)
+def test_number_of_challengers_is_a_whole_number(value: Any, error: str):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        larger("auc", alpha=0.05, challengers=value)
+    assert str(caught.value) == f"challengers {error}"
+
+
+def test_challengers_need_alpha():
+    with pytest.raises(FieldValueError) as caught:
+        larger("auc", challengers=2)
+    check_text(
+        caught.value,
+        "challengers must be left out without alpha (got 2). Set alpha, for example to 0.05.",
+    )

@@ -93,7 +93,9 @@ def test_an_unknown_best(
         assert "pass examples, so that the best is evaluated on them" in kept.explanation
         evaluated: list[Path] = []
 
-        def reevaluate(export: Location, candidate: Location | None) -> Reevaluated:
+        def reevaluate(
+            export: Location, candidate: object, challengers: object = ()
+        ) -> Reevaluated:
             evaluated.append(Path(export.path))
             return Reevaluated(best=EvalResult.from_mapping({"loss": 0.45}))
 
@@ -122,7 +124,7 @@ def test_an_unknown_best_that_fails_the_run(base: Path, best: Path, better: Path
     assert decision.exported == (name == "EXPORT")
 
 
-def worse_than_it_looks(export: Location, candidate: Location | None) -> Reevaluated:
+def worse_than_it_looks(export: object, candidate: object, challengers: object = ()) -> Reevaluated:
     return Reevaluated(best=EvalResult.from_mapping({"loss": 100.0}))
 
 

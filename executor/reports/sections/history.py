@@ -63,6 +63,7 @@ def section(decision: pb.ExportDecision) -> _History | None:
     metric = _history_metric(decision, entries)
     version = message.version_of(decision)
     served = decision.best.version if version is None else version
+    own_version = message.candidate_version_of(decision)
     drawn = [
         entry
         for entry in entries
@@ -70,7 +71,7 @@ def section(decision: pb.ExportDecision) -> _History | None:
     ]
     marks = [
         (
-            "candidate" if entry.version == version else _state(entry, served),
+            "candidate" if entry.version == own_version else _state(entry, served),
             f"version {entry.version}, {_state(entry, served)}",
             fields.interval(entry, ""),
         )
@@ -78,9 +79,9 @@ def section(decision: pb.ExportDecision) -> _History | None:
     ]
     ends = [_day(entry) for entry in (*drawn[:1], *drawn[-1:])]
     candidate = _candidate_interval(decision, metric)
-    is_recorded = version in {entry.version for entry in entries}
+    is_recorded = own_version in {entry.version for entry in entries}
     if fields.is_finite(candidate) and not is_recorded:
-        state, outcome = ("refused", ", not exported") if version is None else ("candidate", "")
+        state, outcome = ("refused", ", not exported") if own_version is None else ("candidate", "")
         marks.append((state, f"this run's candidate{outcome}", candidate))
         ends[1:] = ["this run"]
     directions = {each.metric: int(each.direction) for each in decision.comparisons}

@@ -63,7 +63,7 @@ def section(decision: pb.ExportDecision) -> _Provenance:
         ("Schema of the decision", str(decision.schema_version or "")),
     )
     candidate = _model(
-        message.version_of(decision), decision.candidate, decision.candidate_evaluation
+        message.candidate_version_of(decision), decision.candidate, decision.candidate_evaluation
     )
     best: Mapping[str, str] = {}
     if decision.HasField("best"):

@@ -17,13 +17,16 @@ from tests.executor.deciding.decided import (
     smaller_loss,
 )
 from tfx_best_exporter.executor.deciding import decide as comparison
+from tfx_best_exporter.executor.deciding.challengers import Form
 from tfx_best_exporter.executor.deciding.compare_function import CompareFunction
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
 from tfx_best_exporter.executor.deciding.metric_limit import MetricLimit
 from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
+from tfx_best_exporter.executor.deciding.outcome import Ruling
 from tfx_best_exporter.executor.deciding.policy import (
     DEFAULT_COMPARE_POLICY,
     RULES,
+    Challenging,
     Policy,
     policy_from_proto,
     policy_message_of,
@@ -293,6 +296,9 @@ class Newest:
     def for_candidate(self, model_name: str) -> "Newest":
         return self
 
+    def with_ruling(self, ruling: Ruling | None) -> "Newest":
+        return self
+
     def compare(
         self,
         *,
@@ -325,3 +331,93 @@ def test_a_message_that_is_no_policy_is_refused():
         "compare_policy must be a ComparePolicy as JSON (got 'auc': Failed to load JSON:"
         " Expecting value: line 1 column 1 (char 0).). Use the fields of best_exporter.proto."
     )
+
+
+def with_challengers(**fields: Any) -> pb.ComparePolicy:
+    policy = compare_policy(larger("auc", alpha=0.05))
+    policy.metric.significance.MergeFrom(pb.Significance(**fields))
+    return policy
+
+
+def test_policy_with_challengers():
+    policy = with_challengers(challengers=2)
+    assert policy_from_proto(policy, load_nothing).challenging == Challenging(count=2, alpha=0.05)
+    policy.metric.significance.guarantee = True
+    policy.max_challenger_bytes = 1000
+    assert policy_from_proto(policy, load_nothing).challenging == Challenging(
+        count=2, alpha=0.05, form=Form.GUARANTEED, max_bytes=1000
+    )
+    assert policy_from_proto(with_challengers(), load_nothing).challenging is None
+    # The default alpha applies to a message without one.
+    policy.metric.significance.ClearField("alpha")
+    found = policy_from_proto(policy, load_nothing).challenging
+    assert found is not None
+    assert found.alpha == 0.05
+
+
+def challengers_elsewhere(path: str, got: str) -> str:
+    return (
+        f"compare_policy.{path} must be left out of tie-breakers and guardrails (got {got}). Set it"
+        " on compare_policy.metric: challengers are measured by that metric."
+    )
+
+
+def with_guarded_challengers() -> pb.ComparePolicy:
+    policy = with_challengers(challengers=2)
+    policy.guardrails.append(at_least("auc", max_regression=0.1, alpha=0.05))
+    policy.guardrails[0].significance.guarantee = True
+    return policy
+
+
+def without_challengers_but_bytes(value: int) -> pb.ComparePolicy:
+    policy = with_challengers()
+    policy.max_challenger_bytes = value
+    return policy
+
+
+@pytest.mark.parametrize(
+    ("policy", "error"),
+    [
+        (
+            with_challengers(challengers=9),
+            (
+                "compare_policy.metric.significance.challengers must be from 0 to 8 (got 9). Each"
+                " challenger is one more model to evaluate in each run; 2 are enough for most"
+                " pipelines."
+            ),
+        ),
+        (
+            with_challengers(guarantee=True),
+            (
+                "compare_policy.metric.significance.guarantee must be left out without challengers"
+                " (got True). Set challengers too, for example 2."
+            ),
+        ),
+        (
+            compare_policy(
+                larger("auc"), tie_breakers=[larger("recall", alpha=0.05, challengers=1)]
+            ),
+            challengers_elsewhere("tie_breakers[0].significance.challengers", "1"),
+        ),
+        (
+            with_guarded_challengers(),
+            challengers_elsewhere("guardrails[0].significance.guarantee", "True"),
+        ),
+        (
+            without_challengers_but_bytes(5),
+            (
+                "compare_policy.max_challenger_bytes must be left out without challengers (got 5)."
+                " Set metric.significance.challengers, for example to 2."
+            ),
+        ),
+        (
+            without_challengers_but_bytes(0),
+            (
+                "compare_policy.max_challenger_bytes must be a positive number of bytes (got 0)."
+                " Leave it out for twice the size of the best."
+            ),
+        ),
+    ],
+)
+def test_challengers_that_cannot_be_kept_are_refused(policy: pb.ComparePolicy, error: str):
+    assert refused(policy) == error

@@ -290,6 +290,35 @@ def test_small_values_are_not_near_because_they_are_small():
     assert found.basis == pb.ExportDecision.RECORDED_OTHER_DATA
 
 
+def test_a_challenger_that_is_missing_is_a_warning():
+    now = basis.Reevaluated(best=of_loss(0.4), warnings=("challenger sha256:1 is missing",))
+    found = best_of(of_loss(0.5), evaluation(DATA), lambda: now)
+    assert found.basis == pb.ExportDecision.EVALUATED_AGAIN
+    assert found.warnings == ("challenger sha256:1 is missing",)
+
+
+@pytest.mark.parametrize(
+    ("again", "before", "problem"),
+    [
+        pytest.param(of_loss(0.5, 100), of_loss(0.5, 100), "", id="same"),
+        pytest.param(of_loss(0.50001, 100), of_loss(0.5, 100), "", id="single precision"),
+        pytest.param(of_loss(0.5), of_loss(0.5, 100), "", id="unknown number of examples"),
+        pytest.param(of_loss(0.5), evaluation(DATA, "auc"), "", id="other metrics"),
+        pytest.param(
+            of_loss(0.5, 200),
+            of_loss(0.5, 100),
+            "it was evaluated on 200 examples, and on 100 before",
+            id="other number of examples",
+        ),
+        pytest.param(
+            of_loss(0.501), of_loss(0.5), "its loss is 0.501, and was 0.5 before", id="other value"
+        ),
+    ],
+)
+def test_two_evaluations_of_one_model(again: EvalResult, before: EvalResult, problem: str):
+    assert basis.why_not_same_evaluation(again, before) == problem
+
+
 @pytest.mark.parametrize(
     ("candidate", "recorded", "expected"),
     [

@@ -1,14 +1,18 @@
 """Evaluates candidate and best on the same data with Evaluator, Beam and real models."""
 
+import copy
 import dataclasses
+import functools
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pytest
+import tensorflow_model_analysis
 from google.protobuf import json_format
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
@@ -23,7 +27,7 @@ from tests.servers import s3_server
 from tests.tfx_runs import exec_properties, read_decision
 from tfx_best_exporter.component import ExportDecision
 from tfx_best_exporter.executor import container
-from tfx_best_exporter.executor.deciding.eval_result import MetricKey
+from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
 from tfx_best_exporter.executor.evaluations import reevaluation, tfma
 from tfx_best_exporter.executor.executor import Executor, values_of
 from tfx_best_exporter.executor.exports.records import RECORD_PATH
@@ -39,6 +43,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 
+ACCURACY = MetricKey(name="binary_accuracy")
+COUNT = MetricKey(name="example_count")
+INTERVALS = "options { compute_confidence_intervals { value: true } }"
 _POLICY = {"metric": {"metric": {"name": "binary_accuracy"}, "direction": "HIGHER_IS_BETTER"}}
 
 
@@ -166,6 +173,28 @@ def node(shared: Shared, tmp_path: Path) -> Node:
     return node
 
 
+def reevaluation_of(
+    shared: Shared,
+    evaluated: types.Artifact,
+    output: Path,
+    make_pipeline: Callable[[], Any] | None = None,
+    examples: types.Artifact | None = None,
+) -> reevaluation.Reevaluation:
+    examples = examples or shared.examples
+    return reevaluation.Reevaluation(
+        examples=values_of({"examples": [examples]})["examples"],
+        examples_uri=examples.uri,
+        splits=("eval",),
+        evaluation_uri=evaluated.uri,
+        output_uri=str(output),
+        beam=reevaluation.Beam(make_pipeline=make_pipeline),
+    )
+
+
+def files_of(model: types.Artifact) -> Location:
+    return location_of(f"{model.uri}/Format-Serving")
+
+
 def compared(decision: pb.ExportDecision) -> tuple[float, float]:
     [comparison] = decision.comparisons
     return pytest.approx(comparison.candidate), pytest.approx(comparison.best)  # type: ignore[return-value]
@@ -182,6 +211,28 @@ def test_the_first_export_is_not_evaluated_again_and_says_its_data(node: Node):
     assert record.evaluation.evaluated_at == record.decision.decided_at
     assert record.evaluation.example_count == 100
     assert record.decision.basis == pb.ExportDecision.BASIS_UNSPECIFIED
+
+
+def on_span(examples: types.Artifact, span: int) -> types.Artifact:
+    """Returns the same Examples with the custom property that ExampleGen's driver sets."""
+    result = copy.deepcopy(examples)
+    result.set_int_custom_property("span", span)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("span", "reason"),
+    [(8, pb.ExportDecision.OLDER_DATA), (9, pb.ExportDecision.BETTER)],
+)
+def test_a_candidate_on_an_older_span_is_not_exported(
+    shared: Shared, tmp_path: Path, span: int, reason: int
+):
+    node = Node(shared, tmp_path / "serving")
+    node.do(shared.best, shared.best_alone, on_span(shared.examples, 9))
+    assert node.record().evaluation.data.span == 9
+    examples = on_span(shared.examples, span)
+    decision = node.do(shared.candidate, shared.candidate_beside_best, examples)
+    assert (decision.reason, decision.candidate_evaluation.data.span) == (reason, span)
 
 
 def test_evaluated_together_is_preferred(node: Node):
@@ -387,7 +438,7 @@ def test_an_evaluation_of_another_model(node: Node):
 def test_an_export_that_tensorflow_cannot_read_where_it_lies(
     shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    source = location_of(f"{shared.best.uri}/Format-Serving")
+    source = files_of(shared.best)
     with s3_server("models") as url:
         for name, value in (
             ("AWS_ENDPOINT_URL_S3", url),
@@ -398,20 +449,166 @@ def test_an_export_that_tensorflow_cannot_read_where_it_lies(
             monkeypatch.setenv(name, value)
         export = Location(S3Storage(), "models/1732240000")
         copy_files([(source / path, export / path) for path in source.sizes()])
-        evaluate = reevaluation.Reevaluation(
-            examples=values_of({"examples": [shared.examples]})["examples"],
-            examples_uri=shared.examples.uri,
-            splits=("eval",),
-            evaluation_uri=shared.candidate_beside_best.uri,
-            output_uri=str(tmp_path / "output"),
-            beam=reevaluation.Beam(),
-        )
-        reevaluated = evaluate(export, None)
-    result = reevaluated.best
+        evaluate = reevaluation_of(shared, shared.candidate_beside_best, tmp_path / "output")
+        result = evaluate(export, None).best
     assert result["binary_accuracy"] == pytest.approx(0.9)
     assert result.uri == str(tmp_path / "output" / "1732240000")
-    # The result is kept: the server has stopped, so it cannot be evaluated again.
-    assert evaluate(export, None) is reevaluated
+
+
+@pytest.mark.e2e
+def test_challengers_are_evaluated_in_one_pass(
+    shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The challengers are wrong on 2 and 20 of 100 examples, and the best on 10.
+
+    TFMA draws the buckets of examples for its intervals at random, so a seed is set here.
+    """
+    seeded = functools.partial(
+        tensorflow_model_analysis.ExtractEvaluateAndWriteResults, random_seed_for_testing=7
+    )
+    monkeypatch.setattr(
+        tensorflow_model_analysis, "ExtractEvaluateAndWriteResults", seeded, raising=True
+    )
+    evaluated = served_models.evaluate(
+        shared.work.artifact,
+        shared.examples,
+        shared.candidate,
+        None,
+        served_models.EVAL_CONFIG + INTERVALS,
+    )
+    pipelines = []
+
+    def make_pipeline() -> beam.Pipeline:
+        pipelines.append(beam.Pipeline())
+        return pipelines[-1]
+
+    evaluate = reevaluation_of(shared, evaluated, tmp_path, make_pipeline)
+    challengers = {
+        "sha256:1": files_of(shared.work.model(0.52)),
+        "sha256:2": files_of(shared.work.model(0.7)),
+    }
+    best, candidate = files_of(shared.best), files_of(shared.candidate)
+    found = evaluate(best, candidate, challengers)
+    assert found.warnings == ()
+    assert len(pipelines) == 1
+    assert found.together is not None
+    assert found.best["binary_accuracy"] == pytest.approx(0.9)
+    models = [
+        (candidate, found.together, 0.95),
+        (challengers["sha256:1"], found.challengers["sha256:1"], 0.98),
+        (challengers["sha256:2"], found.challengers["sha256:2"], 0.8),
+    ]
+    for model, joint, accuracy in models:
+        assert joint["binary_accuracy"] == pytest.approx(accuracy)
+        # The result is that of Evaluator for two models.
+        alone = evaluate(best, model).together
+        assert alone is not None
+        assert_equal_evaluations(joint, alone)
+        assert len(joint.slices) == 2
+        for key, part in joint.slices.items():
+            assert_equal_evaluations(part, alone.slices[key])
+    assert len(pipelines) == 4
+
+
+def known(value: MetricValue) -> dict[str, float]:
+    return {name: each for name, each in dataclasses.asdict(value).items() if each is not None}
+
+
+def assert_equal_evaluations(one: EvalResult, other: EvalResult) -> None:
+    """Asserts that the values, errors and differences of two models and baselines are equal."""
+    assert one.data == other.data
+    assert one.baseline is not None
+    assert other.baseline is not None
+    for metrics, expected in (
+        (one.metrics, other.metrics),
+        (one.differences, other.differences),
+        (one.baseline.metrics, other.baseline.metrics),
+    ):
+        assert metrics.keys() == expected.keys() == {ACCURACY, COUNT}
+        for key in expected:
+            assert known(metrics[key]) == pytest.approx(known(expected[key]), rel=1e-6)
+    difference = one.difference(ACCURACY)
+    assert difference is not None
+    assert difference.standard_error
+    assert difference.degrees_of_freedom == 19
+
+
+def test_a_challenger_that_cannot_be_evaluated_is_left_out(
+    shared: Shared, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    evaluate = reevaluation_of(shared, shared.candidate_alone, tmp_path)
+    best, candidate = files_of(shared.best), files_of(shared.candidate)
+    # The examples do not have feature y.
+    broken = {"sha256:3": files_of(shared.work.model(0.52, feature="y"))}
+    found = evaluate(best, candidate, {"sha256:1": files_of(shared.work.model(0.52)), **broken})
+    [logged] = [each.message for each in caplog.records if each.name == reevaluation.__name__]
+    assert logged.startswith(
+        "cannot evaluate the best, the candidate and the challengers in one pass, so they are"
+        " evaluated one after another: "
+    )
+    assert list(found.challengers) == ["sha256:1"]
+    assert found.challengers["sha256:1"]["binary_accuracy"] == pytest.approx(0.98)
+    (warning,) = found.warnings
+    assert warning.startswith("challenger sha256:3 was not measured: ")
+    assert found.together is not None
+    # Another evaluation has another directory.
+    again = evaluate(best, candidate)
+    assert (again.challengers, again.warnings) == ({}, ())
+    assert again.best.uri != found.best.uri
+
+
+@pytest.mark.e2e
+def test_challengers_of_an_eval_config_with_several_models(shared: Shared, tmp_path: Path):
+    config = served_models.EVAL_CONFIG.replace("model_specs {", 'model_specs { name: "a"', 1) + (
+        ' model_specs { name: "b" label_key: "label" signature_name: "serving_default"'
+        ' prediction_key: "above" }'
+    )
+    evaluated = served_models.evaluate(
+        shared.work.artifact, shared.examples, shared.candidate, None, config
+    )
+    evaluate = reevaluation_of(shared, evaluated, tmp_path)
+    found = evaluate(
+        files_of(shared.best),
+        files_of(shared.candidate),
+        {"sha256:1": files_of(shared.candidate)},
+    )
+    assert (found.together, found.challengers) == (None, {})
+    (warning,) = found.warnings
+    assert warning == (
+        "challenger sha256:1 was not measured: the EvalConfig has several models in addition to"
+        " the baseline"
+    )
+
+
+def test_a_challenger_that_was_evaluated_on_other_examples_is_left_out(
+    shared: Shared, tmp_path: Path
+):
+    examples = shared.work.examples(100)
+    pipelines = []
+
+    def make_pipeline() -> beam.Pipeline:
+        # The examples are replaced before the third pass, which is that of the first challenger.
+        # The first pass fails, and the second one is that of the candidate.
+        if len(pipelines) == 2:
+            more = Path(shared.more_examples.uri)
+            shutil.copytree(more, examples.uri, dirs_exist_ok=True)
+        pipelines.append(beam.Pipeline())
+        return pipelines[-1]
+
+    evaluate = reevaluation_of(
+        shared, shared.candidate_alone, tmp_path, make_pipeline, examples=examples
+    )
+    challengers = {
+        "sha256:1": files_of(shared.work.model(0.52)),
+        "sha256:3": files_of(shared.work.model(0.52, feature="y")),
+    }
+    found = evaluate(files_of(shared.best), files_of(shared.candidate), challengers)
+    assert found.challengers == {}
+    (warning, _) = found.warnings
+    assert warning == (
+        "challenger sha256:1 was not measured: the best's values differ between two evaluations:"
+        " it was evaluated on 200 examples, and on 100 before"
+    )
 
 
 @pytest.mark.e2e

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests import folder_filesystem
+from tests.errors import about
 from tests.executor.plain import read_files
 from tests.proto_subset import messages_of, shape_of, the_message
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey, MetricValue
@@ -91,6 +92,37 @@ def test_two_models_without_a_baseline_keep_their_names(evaluations: Evaluations
     assert result.find(MetricKey(name="binary_accuracy")) is None
     found = result.find(MetricKey(name="binary_accuracy", model_name="b"))
     assert found == MetricValue(value=0.25)
+
+
+def test_one_of_two_candidates_is_read_as_if_it_were_the_only_one(evaluations: Evaluations):
+    mine = evaluation.from_tfma(evaluations["three"], model_name="mine")
+    only = evaluation.from_tfma(evaluations["paired"])
+    assert mine.model_name == only.model_name == "mine"
+    assert dict(mine.metrics) == dict(only.metrics)
+    assert dict(mine.differences) == dict(only.differences)
+    assert mine.data == only.data
+    assert mine.baseline is not None
+    assert only.baseline is not None
+    assert dict(mine.baseline) == dict(only.baseline)
+    assert {key: dict(part) for key, part in mine.slices.items()} == {
+        key: dict(part) for key, part in only.slices.items()
+    }
+    assert [each.name for each in mine.configured.metrics] == ["example_count", "binary_accuracy"]
+    yours = evaluation.from_tfma(evaluations["three"], model_name="yours")
+    assert dict(yours) == {"example_count": 4.0, "binary_accuracy": 0.5, "mean_prediction": 2.5}
+    assert yours.difference(MetricKey(name="binary_accuracy")) == MetricValue(value=0.25)
+    assert yours.data.eval_config_digest != mine.data.eval_config_digest
+    assert "mine:binary_accuracy" in evaluation.from_tfma(evaluations["three"])
+
+
+@pytest.mark.parametrize("model_name", ["", "ours", "theirs"])
+def test_a_candidate_that_was_not_evaluated(evaluations: Evaluations, model_name: str):
+    with pytest.raises(ValueError, match=about("evaluation")) as caught:
+        evaluation.from_tfma(evaluations["three"], model_name=model_name)
+    assert str(caught.value) == (
+        f"evaluation must be a TFMA evaluation (got eval_config.json: no model {model_name!r}, only"
+        f" mine, yours, at {evaluations['three']}). Check that Evaluator finished writing it."
+    )
 
 
 def test_outputs_classes_ranks_averages_and_nan(evaluations: Evaluations):
@@ -461,9 +493,10 @@ def test_a_metric_that_is_damaged_in_a_slice(tmp_path: Path, evaluations: Evalua
 
 def test_data_of_an_evaluation(evaluations: Evaluations):
     result = evaluation.from_tfma(
-        evaluations["paired_bounds"], examples_uri="/examples/1", splits=["eval"]
+        evaluations["paired_bounds"], examples_uri="/examples/1", splits=["eval"], span=9
     )
     assert result.data.examples_uri == "/examples/1"
+    assert result.data.span == 9
     assert result.data.splits == ("eval",)
     content = eval_config.eval_config_of(evaluations["paired_bounds"])
     assert result.data.eval_config_digest == eval_config.eval_config_digest(content)

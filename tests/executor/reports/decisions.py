@@ -451,10 +451,81 @@ def crowded() -> D:
     return decision
 
 
+CHALLENGER_DIGEST = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
+RUNS = ("2026-11-20T06:38:39.000000", "2026-11-21T06:38:39.000000", "2026-11-22T06:38:39.000000")
+
+
+def challengers(metric: str = "auc") -> D:
+    """Returns a decision that exports a challenger; the candidate and another one are not."""
+    decision = with_history(
+        with_best(
+            base(
+                D.CHALLENGER_BETTER,
+                f"{metric} of a model of an earlier run is better",
+                exported_challenger=pb.SourceModel(
+                    uri="/pipelines/penguin/Trainer/model/8", digest=CHALLENGER_DIGEST
+                ),
+                challenger_evidence=pb.ChallengerEvidence(
+                    metric=metric,
+                    direction=pb.HIGHER_IS_BETTER,
+                    alpha=0.05,
+                    is_pooled=True,
+                    consistency=1.04,
+                ),
+            )
+        )
+    )
+    decision.exported, decision.version = True, EXPORTED
+    decision.candidate_evaluation.CopyFrom(_evaluation(15, 0.934, 10000))
+    decision.comparisons.add(
+        metric=metric,
+        direction=pb.HIGHER_IS_BETTER,
+        candidate=0.934,
+        best=0.93,
+        improvement=0.004,
+        required=0.001,
+    )
+    for digest, run, differences, gain, chance, fate, why in (
+        (CHALLENGER_DIGEST, 0, (0.007, 0.009, 0.006), 0.0058, 0.011, "EXPORTED", "the best gain"),
+        (DIGEST, 2, (0.004,), 0.002, 0.36, "KEPT", "it may be better"),
+        ("sha256:3", 1, (-0.004, -0.006), -0.0035, 0.97, "DROPPED", "its chance is below 20 %"),
+    ):
+        standing = decision.challenger_evidence.standings.add(
+            model=pb.SourceModel(
+                uri=f"/pipelines/penguin/Trainer/model/{8 + 3 * run}", digest=digest
+            ),
+            is_candidate=digest == DIGEST,
+            run_id=RUNS[run],
+            run_count=len(differences),
+            gain=gain,
+            gain_error=0.0021,
+            chance_no_better=chance,
+            difference=sum(differences) / len(differences),
+            difference_error=0.0042 / len(differences) ** 0.5,
+            next=fate,
+            why=why,
+            value=0.93 + differences[-1],
+        )
+        standing.trained_at.FromJsonString(f"{RUNS[run][:19]}Z")
+        for difference, place in zip(
+            differences, range(len(RUNS) - len(differences), len(RUNS)), strict=True
+        ):
+            measured = standing.runs.add(
+                data=f"sha256:{place}", run_id=RUNS[place], difference=difference
+            )
+            measured.standard_error = 0.004
+            measured.measured_at.FromJsonString(f"{RUNS[place][:19]}Z")
+    decision.kept.add(version=EXPORTED, why=BEST)
+    decision.compare_policy.CopyFrom(policy())
+    decision.compare_policy.metric.significance.challengers = 2
+    return decision
+
+
 CASES: dict[str, Callable[[], D]] = {
     "better": better,
     "guardrail_failed": guardrail_failed,
     "first_export": first_export,
     "not_significant": not_significant,
     "crowded": crowded,
+    "challengers": challengers,
 }

@@ -62,6 +62,8 @@ VERDICTS = {
     "BEST_TOO_OLD": "Exported: the best is too old, and the candidate is not much worse",
     "OLDER_DATA": "Not exported: the best was evaluated on newer data",
     "EXPORTED_RECENTLY": "Not exported: the last export was too short a time ago",
+    "CHALLENGER_BETTER": "Exported: a model of an earlier run is better than the best",
+    "KEPT_AS_CHALLENGER": "Not exported: kept as a challenger, which the next runs measure again",
 }
 
 

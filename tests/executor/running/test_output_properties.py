@@ -11,6 +11,7 @@ from tfx_best_exporter.executor.running.output_properties import (
     MAX_METRIC_PROPERTIES,
     MAX_PROPERTY_NAME,
     custom_properties_of,
+    serves_candidate,
 )
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -90,3 +91,36 @@ def test_an_explanation_has_no_secrets():
     decision = pb.ExportDecision(explanation="blessing at https://me:1234567@host/a")
     properties = custom_properties_of(decision)["decision"]
     assert properties[keys.EXPLANATION_PROPERTY] == "blessing at https://***@host/a"
+
+
+def exported(challenger: str = "") -> pb.ExportDecision:
+    decision = pb.ExportDecision(
+        exported=True, version=8, base_directory="/serving", reason=pb.ExportDecision.BETTER
+    )
+    if challenger:
+        decision.reason = pb.ExportDecision.CHALLENGER_BETTER
+        decision.candidate.digest = "sha256:c"
+        decision.exported_challenger.uri = challenger
+        decision.exported_challenger.digest = "sha256:o"
+        standings = decision.challenger_evidence.standings
+        standings.add(run_id="run-3", is_candidate=True)
+        standings.add(run_id="run-1", model=decision.exported_challenger)
+    return decision
+
+
+def test_exported_challenger_is_pushed_and_the_candidate_is_not_served():
+    decision = exported("/models/1")
+    for channel, properties in custom_properties_of(decision).items():
+        assert properties["exported_model"] == "/models/1", channel
+        assert properties["exported_model_run"] == "run-1"
+        assert properties["pushed_version"] == "8"
+    pushed_model = custom_properties_of(decision)["pushed_model"]
+    assert (pushed_model["pushed"], pushed_model["pushed_destination"]) == (1, "/serving/8")
+    assert not serves_candidate(decision)
+
+
+def test_exported_candidate_is_served_and_needs_no_other_source():
+    decision = exported()
+    assert serves_candidate(decision)
+    assert "exported_model" not in custom_properties_of(decision)["pushed_model"]
+    assert not serves_candidate(pb.ExportDecision(reason=pb.ExportDecision.NOT_BETTER))
