@@ -17,6 +17,7 @@ from pathlib import Path
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import (
+    Best,
     Candidate,
     Challenger,
     Contest,
@@ -175,7 +176,7 @@ def measured(
         now: Seconds since the epoch.
     """
     best, candidate = observation.best, observation.candidate
-    if best is None or best.eval_result is None:
+    if best is None or best.eval_result is None or not best.digest:
         return Measured()
     found = None if measuring is None else measuring.found
     challengers: Mapping[str, EvalResult] = {}
@@ -223,8 +224,9 @@ def measured(
                 if digest in entrants.models
             },
             candidate_bytes=sum(file.digest.size for file in source.files),
-            best_bytes=0 if best.record is None else _size_of(best.record),
-            can_keep_best=best.record is not None and not best.is_unknown,
+            best_bytes=_size_of_best(settings.exports, best),
+            # A model that a server cannot run was saved by an early release.
+            can_keep_best=best.record is not None and not best.serving_problems,
         ),
         row=row,
     )
@@ -242,6 +244,14 @@ def _identity_of(evaluation: EvalResult, identity: Callable[[], str] | None) -> 
     if not data.examples_uri:
         return ""
     return data_identity.named_identity_of([data.examples_uri], data.splits)
+
+
+def _size_of_best(exports: ExportDirectory, best: Best) -> int:
+    """Returns the size of the best's files in bytes; those of another tool's version are listed."""
+    if best.record is not None and best.record.manifest:
+        return _size_of(best.record)
+    export = Export(version=best.version, base=exports.base, name=best.name)
+    return sum(export.location.sizes().values())
 
 
 def _size_of(record: pb.ExportRecord) -> int:
@@ -345,9 +355,10 @@ def settle(
     told = functools.partial(_told, found, is_exported=decision.is_export)
     kept = [*entrants.models]
     if judged is not None and settings.policy.challenging is not None:
-        # A challenger that could not be measured may be measured by the next run.
-        unmeasured = [digest for digest in entrants.models if digest not in judged.why]
-        kept = [*judged.kept, *unmeasured][: settings.policy.challenging.count]
+        # If some were measured, the others cannot be evaluated. If none was, the next run tries.
+        is_tried = any(digest in judged.why for digest in entrants.models)
+        untried = [] if is_tried else [*entrants.models]
+        kept = [*judged.kept, *untried][: settings.policy.challenging.count]
     elif decision.is_export:
         kept = [digest for digest in kept if digest != observation.candidate.digest]
     for digest in state.known:

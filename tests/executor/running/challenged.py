@@ -59,6 +59,10 @@ class World:
         policy: Arguments of compare_policy.
         rule: Arguments of larger.
         base: Location of the base directory; None for a disk.
+        settings: Further arguments of ModelExporter.
+        now: Time of the last run.
+        others: Further metrics of a model, by its name.
+        broken: Names of challengers that cannot be evaluated.
     """
 
     path: Path
@@ -69,6 +73,7 @@ class World:
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     now: float = START
     others: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    broken: set[str] = dataclasses.field(default_factory=set)
 
     @property
     def exports(self) -> ExportDirectory:
@@ -107,11 +112,11 @@ class World:
     def exporter(self) -> ModelExporter:
         arguments: dict[str, Any] = {"alpha": 0.05, "challengers": 2, **self.rule}
         rule = larger("auc", **arguments)
+        settings: dict[str, Any] = {"clock": lambda: self.now, **self.settings}
         return ModelExporter(
             self.base or self.path / "base",
             compare_policy=compare_policy(rule, **self.policy),
-            clock=lambda: self.now,
-            **self.settings,
+            **settings,
         )
 
     def run(
@@ -158,6 +163,8 @@ class World:
             for digest, location in challengers.items():
                 name, value, other = value_of(location)
                 names.append(name)
+                if name in self.broken:
+                    continue
                 found[digest] = evaluated(value, best=best, error=error, others=other, data=known)
             self.calls.append((*names[:2], *sorted(names[2:])))
             return Reevaluated(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.executor.plain import read_files
+from tests.executor.plain import later, path_of, read_files
 from tests.executor.running.challenged import DATA, World
 from tfx_best_exporter.executor.exports.records import record_of
 from tfx_best_exporter.executor.policies import at_least
@@ -291,3 +291,61 @@ def test_damaged_ledger_is_a_warning(world: World):
     assert decision.reason != R.CHALLENGER_BETTER
     assert [row.run_id for row in world.ledger.rows] == ["run-yyyy"]
     assert json.loads(ledger.read_text())["schema_version"] == 1
+
+
+def test_foreign_best_has_challengers_too(world: World):
+    world.path.joinpath("base").mkdir()
+    shutil.copytree(world.model("best"), world.path / "base" / "7")
+    world.base = later(world.path / "base")
+    decision = world.run("xxxx", MONDAY)
+    assert decision.reason == R.KEPT_AS_CHALLENGER
+    assert world.kept == ["xxxx"]
+    # It has no record, so it cannot be kept when it is replaced.
+    world.rule = {"alpha": 0.3}
+    decision = world.run("yyyy", {"best": 0.9, "xxxx": 0.903, "yyyy": 0.88})
+    assert decision.reason == R.CHALLENGER_BETTER
+    assert world.kept == []
+
+
+def test_best_that_was_replaced_is_kept_and_exported_again(world: World):
+    world.rule = {"alpha": 0.3}
+    world.run("best", {"best": 0.9})
+    decision = world.run("xxxx", {"best": 0.9, "xxxx": 0.9035})
+    assert decision.reason == R.BETTER
+    assert world.kept == ["best"]
+    first, second = world.exports.exports()
+    [challenger] = world.state.all()
+    # Its files are copies, since a server may still load the version.
+    place = path_of(world.state.location_of(challenger.record.model.digest))
+    assert not (place / DATA).samefile(path_of(first.location) / DATA)
+    decision = world.run("yyyy", {"xxxx": 0.9, "best": 0.92, "yyyy": 0.88})
+    assert decision.reason == R.CHALLENGER_BETTER
+    assert world.served() == "best"
+    third = world.exports.exports()[-1]
+    records = [record_of(export.location) for export in (first, third)]
+    assert records[0].manifest == records[1].manifest
+    assert records[0].model == records[1].model
+    assert world.exports.verify(third) == []
+    assert second.version < third.version
+
+
+def test_challenger_that_cannot_be_evaluated_is_dropped(world: World):
+    second_run(world)
+    values = {"best": 0.9, "xxxx": 0.903, "yyyy": 0.9025}
+    world.run("yyyy", values)
+    assert world.kept == ["xxxx", "yyyy"]
+    world.broken = {"xxxx"}
+    world.run("zzzz", {**values, "zzzz": 0.8})
+    assert world.kept == ["yyyy"]
+
+
+def test_challengers_stay_if_nothing_could_be_evaluated(world: World):
+    second_run(world)
+
+    def fail() -> None:
+        raise ValueError("no workers")
+
+    decision = world.run("yyyy", TUESDAY, inspect=fail)
+    assert decision.reason == R.NOT_BETTER
+    assert any("no workers" in each for each in decision.warnings)
+    assert world.kept == ["xxxx"]

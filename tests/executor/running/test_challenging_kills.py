@@ -23,7 +23,15 @@ TUESDAY = {"best": 0.88, "xxxx": 0.889, "yyyy": 0.884}
 RUNS: dict[str, tuple[str, dict[str, float], dict[str, Any]]] = {
     "keeps its candidate": ("xxxx", MONDAY, {}),
     "exports an earlier model": ("yyyy", TUESDAY, {}),
-    "keeps the best that it replaces": ("xxxx", {"best": 0.9, "xxxx": 0.903}, {"alpha": 0.3}),
+    "keeps the best that it replaces": ("xxxx", {"best": 0.9, "xxxx": 0.9035}, {"alpha": 0.3}),
+}
+
+
+# The model that is served after each run, and the challengers.
+ENDS = {
+    "keeps its candidate": ("best", ["xxxx"]),
+    "exports an earlier model": ("xxxx", []),
+    "keeps the best that it replaces": ("xxxx", ["best"]),
 }
 
 
@@ -109,6 +117,7 @@ def test_killed_at_every_step(tmp_path: Path, name: str, is_disk: bool):
     whole.run(candidate, values)
     end = state_of(whole, tmp_path / "whole/base")
     assert end["problems"] == [""] * len(end["kept"])
+    assert (end["served"], end["kept"]) == ENDS[name]
     number = 0
     while True:
         directory = f"killed-{number}"
@@ -139,7 +148,7 @@ def test_killed_at_every_step(tmp_path: Path, name: str, is_disk: bool):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_lost_lock_changes_no_challenger(tmp_path: Path, name: str):
-    """Another writer takes over while the models are evaluated."""
+    """Another writer takes over when the run has just taken the lock, and looks at the clock."""
     candidate, values, rule = RUNS[name]
     bucket = Bucket(tmp_path / "bucket")
     world = World(tmp_path, base=bucket.location("base"), rule=rule)
@@ -149,10 +158,12 @@ def test_lost_lock_changes_no_challenger(tmp_path: Path, name: str):
     challengers = tmp_path / "bucket/base/.best_exporter/challengers"
     before = read_files(challengers)
 
-    def lose() -> None:
+    def lose() -> float:
         bucket.lease = None
+        return world.now
 
+    world.settings = {"clock": lose}
     with pytest.raises(LeaseLostError):
-        world.run(candidate, values, inspect=lose)
+        world.run(candidate, values)
     assert read_files(challengers) == before
     assert world.served() == "best"
