@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.models import EVALUATED_NOW, Decision
+from tfx_best_exporter.executor.deciding.policy import Policy
 from tfx_best_exporter.executor.deciding.rules import Outcome
 from tfx_best_exporter.executor.deciding.situation import Situation
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -14,18 +15,34 @@ def older_data(situation: Situation) -> Decision | None:
     # A backfill trains and evaluates on old data. The best may be worse on these data, and better
     # on the data that its clients send now.
     best, policy = situation.best, situation.policy
-    span = situation.candidate.eval_result.data.span
-    if best is None or best.record is None or policy.force or policy.allow_older_data:
+    if best is None or best.record is None or policy.force:
         return None
-    # The best may have been evaluated again on the candidate's data; its record has its own.
-    recorded = best.record.evaluation.data
-    if span is None or not recorded.HasField("span") or span >= recorded.span:
+    span = situation.candidate.eval_result.data.span
+    if not is_on_older_data(span, best.record, policy):
         return None
     return situation.decision(
         pb.ExportDecision.OLDER_DATA,
         f"the candidate was evaluated on span {span}, and the best (version {best.version}) on the"
-        f" newer span {recorded.span}; set compare_policy.allow_older_data to allow it:"
-        f" {situation.compared.verdict.explanation}",
+        f" newer span {best.record.evaluation.data.span}; set compare_policy.allow_older_data to"
+        f" allow it: {situation.compared.verdict.explanation}",
+    )
+
+
+def is_on_older_data(span: int | None, record: pb.ExportRecord, policy: Policy) -> bool:
+    """Returns True if a policy keeps the best because a run evaluates on an older span.
+
+    Args:
+        span: Span of the run's examples; None if it is not known.
+        record: Record of the best.
+        policy: The policy.
+    """
+    # The best may have been evaluated again on the candidate's data; its record has its own.
+    recorded = record.evaluation.data
+    return (
+        not policy.allow_older_data
+        and span is not None
+        and recorded.HasField("span")
+        and span < recorded.span
     )
 
 

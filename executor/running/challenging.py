@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from tfx_best_exporter.executor.deciding import numbers
+from tfx_best_exporter.executor.deciding import numbers, timing
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import (
     Best,
@@ -88,6 +88,10 @@ def entrants_of(
     if not candidate.is_blessed or candidate.digest in {best_digest, *instructions.names.rejected}:
         return None
     if policy.forces(candidate):
+        return None
+    # Such a run exports nothing, and its values are no evidence about newer data.
+    span = candidate.eval_result.data.span
+    if served.record is not None and timing.is_on_older_data(span, served.record, policy):
         return None
     ledger, warning = exports.challengers.ledger(
         candidate.eval_result.data.eval_config_digest,

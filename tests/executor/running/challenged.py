@@ -70,6 +70,7 @@ class World:
     policy: dict[str, Any] = dataclasses.field(default_factory=dict)
     rule: dict[str, Any] = dataclasses.field(default_factory=dict)
     base: Location | None = None
+    span: int | None = None
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     now: float = START
     others: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
@@ -143,7 +144,10 @@ class World:
         """
         self.now += DAY
         known = EvaluatedData(
-            examples_uri=f"/examples/{candidate}", splits=("eval",), eval_config_digest="config"
+            examples_uri=f"/examples/{candidate}",
+            splits=("eval",),
+            eval_config_digest="config",
+            span=self.span,
         )
 
         def value_of(location: Location) -> tuple[str, float, dict[str, float]]:

@@ -124,6 +124,25 @@ def test_the_same_data_count_once(world: World):
     assert len(world.ledger.rows) == 1
 
 
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_old_data_are_no_evidence(world: World, is_allowed: bool):
+    world.span = 5
+    second_run(world)
+    world.span = 4
+    world.policy = {"allow_older_data": is_allowed}
+    decision = world.run("yyyy", TUESDAY)
+    if is_allowed:
+        assert decision.reason == R.CHALLENGER_BETTER
+        return
+    assert (decision.reason, decision.exported) == (R.OLDER_DATA, False)
+    assert not decision.HasField("challenger_evidence")
+    # The challenger waits for newer data, and the run has not measured it.
+    assert world.calls[-1] == ("best", "yyyy")
+    assert (world.kept, len(world.ledger.rows)) == (["xxxx"], 1)
+    world.span = 6
+    assert world.run("zzzz", {"best": 0.9, "xxxx": 0.91, "zzzz": 0.9}).exported
+
+
 def test_without_challengers_earlier_ones_are_removed(world: World):
     second_run(world)
     world.rule = {"challengers": 0}
