@@ -186,4 +186,4 @@ class World:
             data_identity=data,
             provenance=pb.Provenance(pipeline_name="penguin", run_id=f"run-{candidate}"),
             **kwargs,
-        )
+        ).message

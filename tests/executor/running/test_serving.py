@@ -249,7 +249,7 @@ def test_the_export_of_a_checked_best_is_not_read(base_path: Path, model: Model)
     disk = ReadFiles()
     decision = ModelExporter(Location(disk, str(base_path))).decide(path, {"loss": 0.9})
     assert decision.reason == R.ALREADY_BEST
-    assert decision.warnings == ()
+    assert not decision.warnings
     assert str(base_path / str(version) / "saved_model.pb") not in disk.paths
 
 
