@@ -6,7 +6,6 @@ import click
 
 from tfx_best_exporter.cli import changing, cleaning, publishing, reading, reporting
 from tfx_best_exporter.cli.errors import CommandGroup
-from tfx_best_exporter.executor.version import VERSION
 
 _SECTIONS = {
     "Inspect": ("status", "history", "show", "diff", "verify", "report", "backtest"),
@@ -35,6 +34,20 @@ class _Sections(CommandGroup):
         return [name for names in _SECTIONS.values() for name in names]
 
 
+def _show_version(
+    ctx: click.Context,
+    param: click.Parameter,  # noqa: ARG001
+    value: bool,
+) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    # The metadata of the package takes a while to read, and no other command needs it.
+    from tfx_best_exporter.executor.version import VERSION
+
+    click.echo(f"{ctx.info_name} {VERSION}")
+    ctx.exit()
+
+
 @click.group(
     cls=_Sections,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -46,7 +59,14 @@ arguments, or a file cannot be read or written.
 Bad model served?  best-exporter rollback /serving/penguin --reason "wrong labels" --hold 24h
 """,
 )
-@click.version_option(VERSION, message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 @click.option(
     "--state-directory",
     metavar="DIR",
