@@ -182,7 +182,7 @@ def output(function: _Function) -> _Function:
         "form",
         type=click.Choice(["table", "json", "jsonl"]),
         default="table",
-        help="Form of the output; docs/operating.md describes the JSON.",
+        help="Output format; docs/operating.md describes the JSON fields.",
     )(function)
 
 
@@ -190,9 +190,7 @@ def reason(*, is_required: bool) -> Callable[[_Function], _Function]:
     """Returns a decorator that adds --reason to a command."""
     # An explicit default, even None, would satisfy `required`.
     more: dict[str, Any] = {"required": True} if is_required else {"default": NO_REASON}
-    return click.option(
-        "--reason", metavar="TEXT", help="Reason, for everybody who asks later.", **more
-    )
+    return click.option("--reason", metavar="TEXT", help="Reason, which `history` shows.", **more)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

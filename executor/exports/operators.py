@@ -161,9 +161,9 @@ class Operators:
             StorageError: An entry is a link.
             OSError: The storage does not answer.
         """
-        names = self.names()
+        names, hold = at_once(self._state.storage, self.names, self.hold)
         return OperatorState(
-            hold=self.hold(),
+            hold=hold,
             rejected=self._all(self.rejection, names.rejected),
             pins=self._all(self.pin, names.pins),
             released=self._all(self.release, names.released),

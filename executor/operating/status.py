@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 from tfx_best_exporter.executor.exports import inspection
+from tfx_best_exporter.executor.exports.decision_log import ReadLog
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import OperatorState, hold_at
 from tfx_best_exporter.executor.exports.versions import Inspection, Listing, Status
@@ -25,6 +26,7 @@ from tfx_best_exporter.executor.operating.operation import (
 )
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import LockOwner
+from tfx_best_exporter.executor.storage.transfer import at_once
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Codes of problems, which programs may compare with.
@@ -177,14 +179,21 @@ def status(exports: ExportDirectory, now: float) -> DirectoryStatus:
         OperationError: There is no such directory.
         OSError: The base directory cannot be read.
     """
-    check_exists(exports.base)
-    listing = exports.listing()
-    state = exports.operators.read()
-    lock = exports.base.storage.lock_owner((exports.state / "lock").path)
+    storage = exports.base.storage
+    # A store answers each request in about 20 ms, and these do not depend on each other.
+    listing, state, lock, log = at_once(
+        storage,
+        exports.listing,
+        exports.operators.read,
+        lambda: storage.lock_owner((exports.state / "lock").path),
+        lambda: exports.decision_log.read(newest=_LOOK_BACK),
+    )
+    if not listing.entries:
+        check_exists(exports.base)
     found, problems = _served(exports, listing)
     served = None if found is None else _served_version(exports, found, state)
     if served is not None:
-        served = dataclasses.replace(served, since=_since(exports, served))
+        served = dataclasses.replace(served, since=_since(log, served))
     if served is None:
         problems.append(
             Problem(
@@ -264,9 +273,9 @@ def _served_version(
     )
 
 
-def _since(exports: ExportDirectory, served: ServedVersion) -> float | None:
+def _since(log: ReadLog, served: ServedVersion) -> float | None:
     """Returns the time of the newest line about the version if a command put it back."""
-    for line in reversed(exports.decision_log.read(newest=_LOOK_BACK).decisions):
+    for line in reversed(log.decisions):
         if line.version == served.version and (line.exported or line.kind in _PUT_BACK):
             return line.at
     return served.since
