@@ -328,17 +328,17 @@ def warnings_of(
             found.extend(foresight.check_policy_for(policy, configured))
         rules_of_policy = (policy.metric, *policy.tie_breakers)
         is_tested = any(rule.HasField("significance") for rule in rules_of_policy)
-        if is_tested and examples is None and not eval_config.has_baseline(evaluation):
-            found.append(
-                "examples is not set, so candidate and best are evaluated separately, and the test"
-                " of significance needs a larger improvement. Pass"
-                f" examples={_USUAL_OUTPUTS[tfx_keys.EXAMPLES_KEY]}"
-            )
         if policy.metric.significance.challengers and examples is None:
             found.append(
                 "examples is not set, so no challenger is measured again, and each run decides by"
                 f" its own evaluation. Pass examples={_USUAL_OUTPUTS[tfx_keys.EXAMPLES_KEY]}, or"
                 " leave challengers out"
+            )
+        elif is_tested and examples is None and not eval_config.has_baseline(evaluation):
+            found.append(
+                "examples is not set, so candidate and best are evaluated separately, and the test"
+                " of significance needs a larger improvement. Pass"
+                f" examples={_USUAL_OUTPUTS[tfx_keys.EXAMPLES_KEY]}"
             )
     elif policy is None and configured is not None:
         found.extend(foresight.default_rule_warnings(configured))

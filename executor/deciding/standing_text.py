@@ -52,14 +52,15 @@ def standing_text(
     size, error = with_error(abs(gain), gain_error)
     relation = "worse" if gain < 0 else "better"
     runs = f"over {run_count:,} runs" if run_count > 1 else "in 1 run"
+    least = numbers.shown(required)
     if log_e_value is None:
-        least = numbers.shown(required)
         outcome = f"not better by more than {least}" if required else "no better"
         chance, allowed = chances(chance_no_better, alpha)
         test = f"the chance that it is {outcome} is {chance}, at most {allowed} is allowed"
     else:
         found, needed = e_values(log_e_value, alpha)
-        test = f"its e-value is {found}, at least {needed} is required"
+        gained = f" for a gain of more than {least}" if required else ""
+        test = f"its e-value{gained} is {found}, at least {needed} is required"
     return (
         f"{metric} {numbers.shown(value)}: {runs} {size} ± {error} {relation} than the best; {test}"
     )

@@ -23,7 +23,7 @@ def older_data(situation: Situation) -> Decision | None:
     return situation.decision(
         pb.ExportDecision.OLDER_DATA,
         f"the candidate was evaluated on span {span}, and the best (version {best.version}) on the"
-        f" newer span {best.record.evaluation.data.span}; set compare_policy.allow_older_data to"
+        f" newer span {_span_of(best.record)}; set compare_policy.allow_older_data to"
         f" allow it: {situation.compared.verdict.explanation}",
     )
 
@@ -36,14 +36,27 @@ def is_on_older_data(span: int | None, record: pb.ExportRecord, policy: Policy) 
         record: Record of the best.
         policy: The policy.
     """
-    # The best may have been evaluated again on the candidate's data; its record has its own.
-    recorded = record.evaluation.data
+    recorded = _span_of(record)
     return (
         not policy.allow_older_data
         and span is not None
-        and recorded.HasField("span")
-        and span < recorded.span
+        and recorded is not None
+        and span < recorded
     )
+
+
+def _span_of(record: pb.ExportRecord) -> int | None:
+    """Returns the newest span by which a model was compared when it was exported, or None.
+
+    The best may have been evaluated again on the candidate's data; its record has its own. The
+    record of a challenger has the evaluation of its own run, and the run that exported it compared
+    it on newer data, with the best of that time.
+    """
+    evaluations = [record.evaluation]
+    if record.decision.HasField("exported_challenger"):
+        evaluations.append(record.decision.best.evaluation)
+    spans = [each.data.span for each in evaluations if each.data.HasField("span")]
+    return max(spans, default=None)
 
 
 def best_evaluation_too_old(situation: Situation) -> Decision | None:

@@ -131,6 +131,13 @@ def blessing_of(evaluation: Any) -> types.BaseChannel:
             policy_of(significance={}), "examples is not set", id="significance without examples"
         ),
         pytest.param(
+            policy_of(significance={"challengers": 2}),
+            "examples is not set, so no challenger is measured again, and each run decides by its"
+            " own evaluation. Pass examples=example_gen.outputs['examples'], or leave challengers"
+            " out",
+            id="challengers without examples",
+        ),
+        pytest.param(
             {"push_destination": {"filesystem": {"base_directory": "serving"}}},
             "push_destination.filesystem.base_directory is a relative path ('serving'), which"
             " depends on the working directory of each run. Pass os.path.abspath('serving')",

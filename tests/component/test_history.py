@@ -436,6 +436,33 @@ def test_the_fingerprint_changes_when_a_limit_of_time_has_passed(runs: PipelineR
     assert fingerprint(None, 100) == before
 
 
+def test_the_fingerprint_changes_with_challengers_if_the_policy_keeps_some(runs: PipelineRuns):
+    runs.export(runs.candidate(scale=1.0, loss=0.5))
+    challengers = compare_policy(smaller("loss", alpha=0.05, challengers=2))
+
+    def fingerprint(policy: pb.ComparePolicy) -> str:
+        found = runs.drive(compare_policy=json_format.MessageToJson(policy))
+        return found["best_fingerprint"]
+
+    before = [fingerprint(policy) for policy in (challengers, compare_policy(smaller("loss")))]
+    exports = ExportDirectory(location_of(runs.base_directory))
+    with exports.lock():
+        exports.challengers.write_ledger(pb.ChallengerLedger(rows=[pb.LedgerRow(data="monday")]))
+    after = [fingerprint(policy) for policy in (challengers, compare_policy(smaller("loss")))]
+    assert before[0] == before[1] == after[1]
+    assert after[0].startswith(f"{before[0]}, challengers ")
+
+
+def test_the_lineage_of_an_exported_challenger_is_not_that_of_its_run(runs: PipelineRuns):
+    exported = runs.export(runs.candidate(scale=1.0, loss=0.5))
+    artifact = runs.stored(exported.pushed_model)
+    artifact.custom_properties["exported_model"].string_value = "/models/earlier"
+    runs.store.put_artifacts([artifact])
+    found = prior_of(runs)
+    assert found["pushed_model_uri"] == exported.pushed_model.uri
+    assert (found["model_uri"], found["evaluation_uri"]) == ("/models/earlier", "")
+
+
 # Copies of retired exports.
 
 

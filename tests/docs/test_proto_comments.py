@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs import examples
+from tests.executor.deciding.contested import CANDIDATE, decided
 from tests.executor.deciding.decided import decide_by
 from tfx_best_exporter.executor.deciding import default_rule, signatures
 from tfx_best_exporter.executor.deciding.configured import Configured, ConfiguredMetric
@@ -81,6 +82,11 @@ def generated() -> dict[str, str]:
     failed = FailedThreshold(
         key=MetricKey(name="auc"), value=0.58, threshold=Threshold(lower_bound=0.6)
     )
+    stopped = decided(
+        {CANDIDATE: -0.04},
+        policy=compare_policy(larger("auc", alpha=0.05, challengers=2), guardrails=[rail]),
+    ).judged
+    assert stopped is not None
     refused = decide_by(compare_policy(larger("auc")), {"auc": 0.91}, {"auc": 0.93})
     return {
         "GuardrailResult.explanation": guarded.guardrails[0].explanation,
@@ -89,6 +95,7 @@ def generated() -> dict[str, str]:
         "ExportDecision.explanation": refused.explanation,
         "Refusal.explanation": refused.explanation,
         "DefaultRule.why": by_threshold.why,
+        "ModelStanding.why": stopped.why[CANDIDATE],
         "FailedThreshold.explanation": failed.explanation,
         "ExportDecision.warnings": stray,
         "ExportDecision.signature_changes": change.text,

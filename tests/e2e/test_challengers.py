@@ -106,7 +106,7 @@ def answer(directory: Path) -> list[float]:
     """Returns the answers of a model for numbers around the thresholds."""
     model = tf.saved_model.load(str(directory))
     examples = []
-    for x in (0.56, 0.58, 0.605, 0.62):
+    for x in (0.56, 0.58, 0.59, 0.62):
         example = tf.train.Example()
         example.features.feature["x"].float_list.value.append(x)
         examples.append(example.SerializeToString())
@@ -120,21 +120,21 @@ def answer(directory: Path) -> list[float]:
 @pytest.mark.filterwarnings("ignore")
 def test_third_run_exports_the_model_of_the_second_one(tmp_path: Path):
     work = Work(path=tmp_path)
-    _, first = work.run("best", 0.60, 200)
+    _, first = work.run("best", 0.60, 100)
     assert first.reason == pb.ExportDecision.FIRST_EXPORT
-    second_run, second = work.run("older", 0.58, 210)
+    second_run, second = work.run("older", 0.585, 200)
     assert second.reason == pb.ExportDecision.KEPT_AS_CHALLENGER, second.explanation
     third_run, third = work.run("newer", 0.61, 400)
     assert third.reason == pb.ExportDecision.CHALLENGER_BETTER, third.explanation
     assert third.warnings == []
-    assert third.exported_challenger.uri == str(work.model("older", 0.58))
+    assert third.exported_challenger.uri == str(work.model("older", 0.585))
     assert third.candidate.uri == str(work.model("newer", 0.61))
     assert len(third.challenger_evidence.standings[0].runs) == 2
     # The files are those of the second run's model, in the base directory and for the pipeline.
     exporter = third_run.nodes["BestExporter"]
     [pushed_model] = exporter.outputs["pushed_model"]
     for directory in (work.base / str(third.version), Path(pushed_model.uri)):
-        assert answer(directory) == [0.0, 1.0, 1.0, 1.0]
+        assert answer(directory) == [0.0, 0.0, 1.0, 1.0]
     properties = exporter.properties("pushed_model")
     assert properties["pushed"] == 1
     assert properties["pushed_version"] == str(third.version)

@@ -41,6 +41,12 @@ BETTER: dict[str, Any] = {
             " least 20 is required",
             id="guarantee",
         ),
+        pytest.param(
+            {"log_e_value": 0.0, "required": 0.002},
+            "auc 0.912: over 3 runs 0.006 ± 0.002 better than the best; its e-value for a gain of"
+            " more than 0.002 is 1, at least 20 is required",
+            id="guarantee and required",
+        ),
     ],
 )
 def test_text_of_a_model(changes: dict[str, Any], text: str):

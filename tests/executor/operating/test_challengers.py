@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,15 +67,22 @@ def _sizes(world: World, name: str) -> list[int]:
     return [path.stat().st_size for path in world.model(name).rglob("*") if path.is_file()]
 
 
-def test_what_is_required_counts(tmp_path: Path):
-    world = World(tmp_path, rule={"by": 0.001, "guarantee": True})
+@pytest.mark.parametrize(
+    "rule",
+    [{"by": 0.001}, {"by_share": 0.001}, {"by": 0.001, "guarantee": True}, {"alpha": 0.01}],
+    ids=str,
+)
+def test_the_evidence_is_that_of_the_policy(tmp_path: Path, rule: dict[str, Any]):
+    world = World(tmp_path, rule=rule)
     world.run("base", {"base": 0.9})
     decision = world.run("mond", {"base": 0.9, "mond": 0.906})
     (standing,) = decision.challenger_evidence.standings
     (challenger,) = kept(world)
     assert challenger.chance_no_better == pytest.approx(standing.chance_no_better)
-    assert challenger.log_e_value == pytest.approx(standing.log_e_value)
-    assert "e-value" in challenger.explanation
+    assert (challenger.log_e_value is None) is not standing.HasField("log_e_value")
+    assert (challenger.log_e_value or 0) == pytest.approx(standing.log_e_value)
+    assert challenger.explanation
+    assert challenger.explanation in decision.explanation
 
 
 def test_a_challenger_without_evidence(world: World):

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from tests.executor.deciding.test_contest import BEST, CANDIDATE, OLDER, decided
+from tests.executor.deciding.contested import BEST, CANDIDATE, OLDER, decided
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import (
     Best,

@@ -143,6 +143,18 @@ def test_old_data_are_no_evidence(world: World, is_allowed: bool):
     assert world.run("zzzz", {"best": 0.9, "xxxx": 0.91, "zzzz": 0.9}).exported
 
 
+def test_exported_challenger_is_as_new_as_the_data_of_its_export(world: World):
+    world.span = 4
+    second_run(world)
+    world.span = 6
+    assert world.run("yyyy", TUESDAY).reason == R.CHALLENGER_BETTER
+    world.span = 5
+    decision = world.run("zzzz", {"xxxx": 0.8, "zzzz": 0.9})
+    assert decision.reason == R.OLDER_DATA
+    assert "on span 5" in decision.explanation
+    assert "newer span 6" in decision.explanation
+
+
 def test_without_challengers_earlier_ones_are_removed(world: World):
     second_run(world)
     world.rule = {"challengers": 0}
