@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import tempfile
 from collections.abc import Callable, Mapping
@@ -134,7 +135,12 @@ def _measured(settings: Settings, source: CandidateModel, request: Request) -> R
     """
     if request.reevaluate is None:
         return request
-    request = dataclasses.replace(request, reevaluate=Measurements(request.reevaluate))
+    identity = request.data_identity
+    request = dataclasses.replace(
+        request,
+        reevaluate=Measurements(request.reevaluate),
+        data_identity=functools.cache(identity) if identity else None,
+    )
     exports = settings.exports
     try:
         served = exports.served()
@@ -142,7 +148,10 @@ def _measured(settings: Settings, source: CandidateModel, request: Request) -> R
         settings, _ = settings.with_default_rule(source.candidate.eval_result, served.record)
         if settings.policy.challenging is not None:
             exports.challengers.look()
-        _observed(settings, source, request, served, instructions)
+        _, entrants, _ = _observed(settings, source, request, served, instructions)
+        if entrants is not None and request.data_identity is not None:
+            # All examples may be read for it.
+            request.data_identity()
     except Exception as error:
         # The run meets the problem again when it holds the lock, and reports it, unless it has
         # ended by then.

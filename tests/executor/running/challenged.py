@@ -18,6 +18,8 @@ from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.exports.challengers import Challengers
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.policies import compare_policy, larger
+from tfx_best_exporter.executor.running.observe import observe_candidate
+from tfx_best_exporter.executor.running.run import Request, export_if_better
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -63,6 +65,7 @@ class World:
         now: Time of the last run.
         others: Further metrics of a model, by its name.
         broken: Names of challengers that cannot be evaluated.
+        identify: Returns the identity of the examples, as the step of a pipeline does.
     """
 
     path: Path
@@ -75,6 +78,7 @@ class World:
     now: float = START
     others: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     broken: set[str] = dataclasses.field(default_factory=set)
+    identify: Callable[[], str] | None = None
 
     @property
     def exports(self) -> ExportDirectory:
@@ -177,13 +181,22 @@ class World:
                 challengers=found,
             )
 
+        evaluation = evaluated(
+            values[candidate], error=error, others=self.others.get(candidate, {}), data=known
+        )
+        provenance = pb.Provenance(pipeline_name="penguin", run_id=f"run-{candidate}")
+        if self.identify is not None:
+            model = self.model(candidate)
+            return export_if_better(
+                self.exporter()._settings,
+                observe_candidate(location_of(model), str(model), evaluation, ()),
+                Request(reevaluate=reevaluate, data_identity=self.identify, provenance=provenance),
+            )
         return self.exporter().run(
             self.model(candidate),
-            evaluated(
-                values[candidate], error=error, others=self.others.get(candidate, {}), data=known
-            ),
+            evaluation,
             reevaluate=reevaluate if reevaluates else None,
             data_identity=data,
-            provenance=pb.Provenance(pipeline_name="penguin", run_id=f"run-{candidate}"),
+            provenance=provenance,
             **kwargs,
         ).message

@@ -7,6 +7,7 @@ import pytest
 
 from tests.executor.plain import later, path_of, read_files
 from tests.executor.running.challenged import DATA, World
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import record_of
 from tfx_best_exporter.executor.policies import at_least
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -122,6 +123,22 @@ def test_the_same_data_count_once(world: World):
     assert len(standing_of(decision).runs) == 1
     assert standing_of(decision).run_count == 1
     assert len(world.ledger.rows) == 1
+
+
+def test_examples_are_identified_once_and_before_the_lock(world: World):
+    calls: list[str] = []
+
+    def identify() -> str:
+        with ExportDirectory(world.exports.base).lock(timeout_seconds=0.1):
+            calls.append("monday")
+        return calls[-1]
+
+    world.identify = identify
+    world.run("best", {"best": 0.9})
+    assert calls == []
+    world.run("xxxx", MONDAY)
+    assert calls == ["monday"]
+    assert [row.data for row in world.ledger.rows] == ["monday"]
 
 
 @pytest.mark.parametrize("is_allowed", [False, True])
