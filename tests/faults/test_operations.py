@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.conftest import Model, World
+from tests.faults.conftest import Model, World, kinds
 from tests.faults.invariants import assert_safe
 from tests.faults.processes import Server, at_once
 from tests.faults.reader import Reader
@@ -72,6 +72,7 @@ CASES: dict[str, Callable[[Model, list[int]], list[tuple[str, dict[str, Any]]]]]
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize("world", kinds("local", long=["gs", "s3"]), indirect=True)
 def test_killed_at_every_step(
     case: Callable[[Model, list[int]], list[tuple[str, dict[str, Any]]]],
     world: World,
