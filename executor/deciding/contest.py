@@ -186,15 +186,18 @@ def judge(situation: Situation, ranking: Ranking, gates: Callable[[Situation], D
     is_served = bool(promoted) and decisions[promoted].is_export
     served = promoted if is_served else ranking.best.digest
     kept = ranking.kept(served, stopped)
+    why = {
+        digest: _why(digest, stopped, decisions.get(digest), served=served, kept=kept)
+        for digest in ranking.models
+    }
+    if served in ranked:
+        why[served] = "the evidence shows that it is better than the best"
     return Judged(
         found=ranking.found,
         decisions=decisions,
         promoted=promoted,
         kept=kept,
-        why={
-            digest: _why(digest, stopped, decisions.get(digest), served=served, kept=kept)
-            for digest in ranking.models
-        },
+        why=why,
     )
 
 
@@ -274,8 +277,8 @@ def _why(
     served: str,
     kept: tuple[str, ...],
 ) -> str:
-    if digest == served:
-        return "the evidence shows that it is better than the best"
+    if digest == served and decision is not None:
+        return decision.explanation
     if digest in stopped:
         return stopped[digest]
     if digest in kept:

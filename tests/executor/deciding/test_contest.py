@@ -236,3 +236,20 @@ def test_tie_breaker_still_decides():
     assert decision.reason == R.BETTER
     worse = {BEST: {"recall": 0.5}, CANDIDATE: {"recall": 0.4}}
     assert decided({CANDIDATE: 0.003}, policy=policy, others=worse).reason == R.KEPT_AS_CHALLENGER
+
+
+def test_old_best_is_replaced_by_a_candidate_that_is_not_worse():
+    record = pb.ExportRecord(version=7)
+    record.exported_at.FromSeconds(0)
+    policy = compare_policy(
+        larger("auc", alpha=0.05, challengers=2), max_best_age_seconds=100, old_best_margin=0.02
+    )
+    decision = decided({CANDIDATE: 0.001}, policy=policy, best={"record": record})
+    assert decision.reason == R.BEST_TOO_OLD
+    assert decision.judged is not None
+    assert decision.judged.promoted == CANDIDATE
+    assert decision.judged.why[CANDIDATE] == decision.explanation
+    # A challenger with enough evidence goes first.
+    rows = {OLDER: 0.012}, {OLDER: 0.012, CANDIDATE: 0.001}
+    decision = decided(*rows, policy=policy, best={"record": record})
+    assert (decision.reason, decision.challenger) == (R.CHALLENGER_BETTER, OLDER)
