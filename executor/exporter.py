@@ -42,7 +42,10 @@ from tfx_best_exporter.executor.running.settings import (
 )
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.version import VERSION
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+__version__ = VERSION
 
 
 class ModelExporter(Desk, View):
@@ -153,7 +156,7 @@ class ModelExporter(Desk, View):
     def export(
         self, model_path: str | Path | Location, eval_result: EvalResult | Mapping[str, float]
     ) -> str | None:
-        """Exports a model if it is better than the best.
+        """Exports a model if it is better than the best. It raises the errors of `run`.
 
         Args:
             model_path: Directory of a SavedModel.
@@ -161,9 +164,6 @@ class ModelExporter(Desk, View):
 
         Returns:
             The path of the export that contains the model, or None if no export does.
-
-        Raises:
-            See `run`.
         """
         return message.path_of_version(self.run(model_path, eval_result)) or None
 
@@ -177,16 +177,14 @@ class ModelExporter(Desk, View):
     ) -> Decision:
         """Returns the decision that `run` would make now with the recorded evaluation of the best.
 
-        It writes nothing, evaluates nothing again, and does not check assets_extra.
+        It writes nothing, evaluates nothing again, and does not check assets_extra. It raises the
+        errors of `run`.
 
         Args:
             model_path: Directory of the candidate's SavedModel.
             eval_result: Evaluation of the candidate.
             blessings: All blessings of the candidate; each must be blessed.
             foreign_best: Lineage of a best without a record; None if it is not known.
-
-        Raises:
-            See `run`.
         """
         return decide_only(
             self._settings,
@@ -195,16 +193,13 @@ class ModelExporter(Desk, View):
         )
 
     def retire(self, *, dry_run: bool = False) -> pb.ExportDecision:
-        """Retires the exports that the policy does not keep.
+        """Retires the exports that the policy does not keep. It raises the errors of `run`.
 
         Args:
             dry_run: True to take no lock and to delete nothing.
 
         Returns:
             A decision in which only `kept`, `retired` and `warnings` are set.
-
-        Raises:
-            See `run`.
         """
         check_exists(self._settings.exports.base)
         return retire_only(self._settings, dry_run=dry_run)
