@@ -8,7 +8,7 @@ from tfx_best_exporter.cli import changing, cleaning, publishing, reading, repor
 from tfx_best_exporter.cli.errors import CommandGroup
 from tfx_best_exporter.executor.version import VERSION
 
-SECTIONS = {
+_SECTIONS = {
     "Look": ("status", "history", "show", "diff", "verify", "report", "backtest"),
     "Serve another model": ("rollback", "restore", "promote", "approve", "adopt"),
     "Tell runs what to do": ("hold", "release", "reject", "unreject", "pin", "unpin"),
@@ -25,14 +25,14 @@ class _Sections(CommandGroup):
         formatter: click.HelpFormatter,
     ) -> None:
         """Writes one list for each section."""
-        for title, names in SECTIONS.items():
+        for title, names in _SECTIONS.items():
             rows = [(name, self.commands[name].get_short_help_str(90)) for name in names]
             with formatter.section(title):
                 formatter.write_dl(rows)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Returns the names in the order of the help."""
-        return [name for names in SECTIONS.values() for name in names]
+        return [name for names in _SECTIONS.values() for name in names]
 
 
 @click.group(

@@ -156,7 +156,7 @@ class ModelExporter(Desk, View):
     def export(
         self, model_path: str | Path | Location, eval_result: EvalResult | Mapping[str, float]
     ) -> str | None:
-        """Exports a model if it is better than the best. It raises the errors of `run`.
+        """Exports a model if it is better than the best.
 
         Args:
             model_path: Directory of a SavedModel.
@@ -164,6 +164,9 @@ class ModelExporter(Desk, View):
 
         Returns:
             The path of the export that contains the model, or None if no export does.
+
+        Raises:
+            See `run`.
         """
         return message.path_of_version(self.run(model_path, eval_result)) or None
 
@@ -177,14 +180,16 @@ class ModelExporter(Desk, View):
     ) -> Decision:
         """Returns the decision that `run` would make now with the recorded evaluation of the best.
 
-        It writes nothing, evaluates nothing again, and does not check assets_extra. It raises the
-        errors of `run`.
+        It writes nothing, evaluates nothing again, and does not check assets_extra.
 
         Args:
             model_path: Directory of the candidate's SavedModel.
             eval_result: Evaluation of the candidate.
             blessings: All blessings of the candidate; each must be blessed.
             foreign_best: Lineage of a best without a record; None if it is not known.
+
+        Raises:
+            See `run`.
         """
         return decide_only(
             self._settings,
@@ -193,13 +198,16 @@ class ModelExporter(Desk, View):
         )
 
     def retire(self, *, dry_run: bool = False) -> pb.ExportDecision:
-        """Retires the exports that the policy does not keep. It raises the errors of `run`.
+        """Retires the exports that the policy does not keep.
 
         Args:
             dry_run: True to take no lock and to delete nothing.
 
         Returns:
             A decision in which only `kept`, `retired` and `warnings` are set.
+
+        Raises:
+            See `run`.
         """
         check_exists(self._settings.exports.base)
         return retire_only(self._settings, dry_run=dry_run)

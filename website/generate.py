@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from tfx_best_exporter.cli.commands import SECTIONS, best_exporter
+from tfx_best_exporter.cli.commands import best_exporter
 
 ROOT = Path(__file__).resolve().parents[1]
 PROTO = ROOT / "proto" / "best_exporter.proto"
@@ -56,13 +56,26 @@ def cli_page() -> str:
     """Returns the page about the command line."""
     context = click.Context(best_exporter, info_name=PROGRAM)
     parts = [_CLI_PAGE, *_command_parts(best_exporter, context)]
-    for title, names in SECTIONS.items():
+    for title, names in _sections(context).items():
         parts.append(f"## {title}\n")
         for name in names:
             command = best_exporter.commands[name]
             parts.append(f"### {name}\n")
             parts += _command_parts(command, click.Context(command, context, info_name=name))
     return "\n".join(parts)
+
+
+def _sections(context: click.Context) -> dict[str, list[str]]:
+    """Returns the names of the commands by the title of their section in the help."""
+    formatter = click.HelpFormatter(width=200)
+    best_exporter.format_commands(context, formatter)
+    sections: dict[str, list[str]] = {}
+    for line in formatter.getvalue().splitlines():
+        if title := re.fullmatch(r"(\S.*):", line):
+            sections[title[1]] = []
+        elif command := re.match(r"  (\S+)", line):
+            sections[[*sections][-1]].append(command[1])
+    return sections
 
 
 def _command_parts(command: click.Command, context: click.Context) -> Iterator[str]:
