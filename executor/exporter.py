@@ -42,7 +42,10 @@ from tfx_best_exporter.executor.running.settings import (
 )
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.version import VERSION
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+__version__ = VERSION
 
 
 class ModelExporter(Desk, View):
