@@ -77,6 +77,7 @@ def run(arguments: argparse.Namespace, other_words: Sequence[str]) -> None:
         invocation.check_runner(other_words, lambda: True)
     _prepare(invocation)
     content = executor_input.executor_output(task, step.run_step(inputs))
+    outputs.remove_directory_markers(invocation.output_uris())
     location_of(task.output_file).write(content.encode())
 
 
@@ -108,6 +109,7 @@ def run_other(arguments: argparse.Namespace, other_words: Sequence[str]) -> None
     except SystemExit as end:
         if end.code:
             raise
+    outputs.remove_directory_markers(invocation.output_uris())
     output_file = location_of(invocation.output_file)
     text = output_file.read(_MAX_OUTPUT_BYTES).decode()
     output_file.write(invocation.for_kubeflow(text).encode())
@@ -122,6 +124,7 @@ def _prepare(invocation: Invocation) -> None:
     for uri, folder in invocation.folders.items():
         storage.mount(uri, folder)
         logging.info("the files of %s are in %s", uri, folder)
+    outputs.remove_leftovers(invocation.output_uris())
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
