@@ -16,6 +16,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SETUP := .venv/.setup
 WHEEL_VENV := build/wheel-venv
+DOCS_VENV := build/docs-venv
+DOCS_SETUP := $(DOCS_VENV)/.setup
 
 # protoc sees proto/ under its import path, because the descriptor pool of a process identifies a file
 # by its path. Another package could also register "proto/best_exporter.proto".
@@ -63,6 +65,8 @@ $(SETUP): requirements.lock pyproject.toml Makefile
 lock: $(SETUP)  ## Update requirements.lock; LOCK_ARGS=--upgrade for newer versions.
 	$(BIN)/uv pip compile --quiet --universal --python $(BIN)/python --python-version 3.10 \
 	  --extra dev --no-annotate --no-header $(LOCK_ARGS) --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python $(BIN)/python --python-version 3.10 \
+	  --group docs --no-annotate --no-header $(LOCK_ARGS) --output-file website/requirements.lock
 
 # --- use ------------------------------------------------------------------------------------------
 
@@ -81,16 +85,25 @@ bench-decisions: $(SETUP)  ## Simulate the quality of each decision rule: 25 min
 
 # --- check ----------------------------------------------------------------------------------------
 
+# The tests sync thousands of small files, which takes minutes on a disk. A file system in memory runs
+# the same calls. test-faults, test-e2e and test-wheel use the disk.
+IN_MEMORY = root=/dev/shm; [[ -w $$root && $$(df --output=avail -k $$root | tail -1) -ge 4194304 ]] \
+  && export PYTEST_DEBUG_TEMPROOT=$${PYTEST_DEBUG_TEMPROOT-$$root} || :
+
 .PHONY: test
 test: $(SETUP)  ## Run the tests in two processes; PYTEST_ARGS="-k retention" for some, "-n 0" for one process.
-	@$(BIN)/python -m pytest --numprocesses=2 $(PYTEST_ARGS)
+	@$(IN_MEMORY); $(BIN)/python -m pytest --numprocesses=2 $(PYTEST_ARGS)
 
 .PHONY: test-e2e
 test-e2e: $(SETUP)  ## Run whole pipelines, and the longer evaluations: 3 minutes.
 	@$(BIN)/python -m pytest --numprocesses=2 -m "e2e and not kubeflow" tests $(PYTEST_ARGS)
 
+.PHONY: test-faults
+test-faults: $(SETUP)  ## Run the longer series of kills, races and faults: 5 minutes.
+	@$(BIN)/python -m pytest --numprocesses=2 -m faults tests $(PYTEST_ARGS)
+
 .PHONY: test-kubeflow
-test-kubeflow: $(SETUP)  ## Run the demo's pipeline in pods of Kubeflow Pipelines: writes to /minio, 4 minutes.
+test-kubeflow: $(SETUP)  ## Run the demo's and TFX's taxi pipeline in pods of Kubeflow Pipelines: writes to /minio, 6 minutes.
 	@$(BIN)/python -m pytest -m kubeflow tests/e2e/test_kubeflow.py $(PYTEST_ARGS)
 
 .PHONY: test-pipelines
@@ -152,6 +165,29 @@ fmt: $(SETUP)  ## Format the code, and apply the fixes of ruff.
 
 # --- make -----------------------------------------------------------------------------------------
 
+# MkDocs has an environment of its own. It has neither TensorFlow nor TFX, so the reference can only
+# come from the source.
+$(DOCS_SETUP): website/requirements.lock | $(SETUP)
+	@rm -rf $(DOCS_VENV)
+	@$(BIN)/python -m venv --without-pip $(DOCS_VENV)
+	@{ [[ -x $(BIN)/uv ]] && \
+	    $(BIN)/uv pip install --quiet --python $(DOCS_VENV)/bin/python --no-deps -r $<; } \
+	  || $(PIP) --python $(DOCS_VENV)/bin/python install --quiet --no-deps -r $<
+	@touch $@
+
+.PHONY: docs
+docs: $(DOCS_SETUP)  ## Build the documents as a site, build/site/index.html, and check its links.
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict --clean
+	@$(BIN)/python -m website.check build/site
+
+.PHONY: docs-pages
+docs-pages: $(SETUP)  ## Generate docs/cli.md and docs/policy-fields.md.
+	@$(BIN)/python -m website.generate
+
+.PHONY: picture
+picture: $(SETUP) chromium  ## Make docs/report.png, the picture of a report, again.
+	@$(BIN)/python -m tests.docs.picture
+
 .PHONY: proto
 proto: $(SETUP)  ## Generate the Python code of proto/*.proto.
 	$(PROTO_GENERATE)
@@ -181,5 +217,5 @@ test-wheel: wheel  ## Run the tests with the wheel instead of the checkout.
 clean:  ## Remove the files of all targets, except .venv.
 	rm -rf build dist demo_output pipeline_output htmlcov .coverage .coverage.* *.egg-info
 	rm -rf .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find cli component executor proto pipelines benchmarks tests .ci -name __pycache__ -prune \
+	find cli component executor proto pipelines benchmarks tests website .ci -name __pycache__ -prune \
 	  -exec rm -rf {} + 2> /dev/null || :

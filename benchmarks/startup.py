@@ -104,12 +104,14 @@ def compiled(root: Path, commands: Sequence[str] | None) -> dict[str, Any]:
 def command_of(job: dict[str, Any], node_id: str, root: Path) -> list[str]:
     """Returns the command line of a step with its inputs.
 
+    The inputs are those of Vertex AI: TFX's own entry point fails with those of Kubeflow Pipelines.
+
     Args:
         job: Compiled pipeline.
         node_id: ID of the step.
         root: Parent of the artifacts.
     """
-    from tests.containers.launcher import NEWEST_KUBEFLOW, Artifact, Step
+    from tests.containers.launcher import VERTEX, Artifact, Step
 
     step = Step.of(job, node_id)
     evaluation = "paired_evaluation" if node_id == WITH_EXAMPLES else "evaluation"
@@ -124,7 +126,7 @@ def command_of(job: dict[str, Any], node_id: str, root: Path) -> list[str]:
     wanted = step.component["inputDefinitions"]["artifacts"]
     executor_input = step.executor_input(
         {name: artifact for name, artifact in inputs.items() if name in wanted},
-        flavor=NEWEST_KUBEFLOW,
+        flavor=VERTEX,
         outputs_uri=str(root / "outputs"),
         output_file=str(root / "outputs" / "executor_output.json"),
     )

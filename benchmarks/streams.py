@@ -139,21 +139,66 @@ class Examples:
 
         The shape is (streams, BUCKETS).
         """
-        return _right(self._candidate, accuracy)
+        return self._right(self._candidate, accuracy)
 
     def best_right(self, accuracy: Array) -> Array:
         """Returns the number of examples in each bucket that the best has right.
 
         The shape is (streams, BUCKETS).
         """
-        return _right(self._best, accuracy)
+        return self._right(self._best, accuracy)
 
     def challenger_right(self, index: int, accuracy: Array) -> Array:
         """Returns the number of examples in each bucket that a challenger has right.
 
         The shape is (streams, BUCKETS).
         """
-        return _right(self._challengers[index], accuracy)
+        return self._right(self._challengers[index], accuracy)
+
+    def _right(self, latent: Array, accuracy: Array) -> Array:
+        return _right(latent, accuracy)
+
+
+class ScoredExamples(Examples):
+    """Examples with a label of two classes, to which models give scores. Metrics are AUCs.
+
+    A score is the label's mean plus the latent variable of the model as its error. The AUC is the
+    probability that the difference between the scores of two examples is positive. This difference
+    has a normal error of variance 2, so a model with AUC a separates the means of the labels by
+    sqrt(2) * ndtri(a). In each bucket, half of the examples have each label.
+
+    In place of right answers there are pseudo-values of the AUC, scaled to a number of examples, so
+    that `jackknife` returns the AUC and its standard error.
+    """
+
+    def _right(self, latent: Array, accuracy: Array) -> Array:
+        count, examples = latent.shape
+        separation = (math.sqrt(2) * special.ndtri(accuracy)).astype(np.float32)
+        classes = latent.reshape(count, BUCKETS, 2, examples // BUCKETS // 2)
+        # A pair of examples is in order if the sum of its errors is below the separation.
+        limits = separation[:, None, None] - classes[:, :, 0]
+        errors = classes[:, :, 1]
+        by_first, by_second = _pairs_in_order(limits, errors), _pairs_in_order(-errors, -limits)
+        inside = (errors[:, :, None, :] < limits[:, :, :, None]).sum(axis=(2, 3))
+        total = by_first.sum(axis=1)
+        rest = total[:, None] - by_first - by_second + inside
+        half = examples / 2
+        area, others = total / half**2, rest / (half * (1 - 1 / BUCKETS)) ** 2
+        values = BUCKETS * area[:, None] - (BUCKETS - 1) * others
+        # TFMA reports the AUC of all examples, from which the mean pseudo-value differs slightly.
+        values += (area - values.mean(axis=1))[:, None]
+        return values * (examples / BUCKETS)
+
+
+def _pairs_in_order(limits: Array, values: Array) -> Array:
+    """Returns the number of pairs of a limit and a value below it, for each bucket of limits.
+
+    The shapes are (streams, BUCKETS, examples) of the arguments, and (streams, BUCKETS).
+    """
+    found = np.empty(limits.shape, dtype=np.int64)
+    for stream, row in enumerate(values.reshape(len(values), -1)):
+        found[stream] = np.searchsorted(np.sort(row), limits[stream])
+    return found.sum(axis=2)
 
 
 def _right(latent: Array, accuracy: Array) -> Array:

@@ -12,7 +12,14 @@ import math
 import numpy as np
 
 from benchmarks import streams
-from benchmarks.streams import BUCKETS, Array, Examples, Scenario, draw_streams
+from benchmarks.streams import (
+    BUCKETS,
+    Array,
+    Examples,
+    Scenario,
+    ScoredExamples,
+    draw_streams,
+)
 
 # Largest and smallest true accuracy. Accuracies with noise added must stay between 0 and 1.
 _RANGE = (0.02, 0.98)
@@ -38,6 +45,8 @@ class World:
         reruns: Probability that a run is a rerun of an earlier one: its candidate is as good as
             candidates were then, and it is evaluated on the span of that run. The examples are
             drawn anew.
+        is_auc: True if the metric is the AUC in place of the accuracy. Needs examples of each run's
+            own: no overlap.
     """
 
     scenario: Scenario
@@ -50,6 +59,7 @@ class World:
     ageing: float = 0.0
     interaction: float = 0.0
     reruns: float = 0.0
+    is_auc: bool = False
 
     @property
     def name(self) -> str:
@@ -141,7 +151,8 @@ class Drawn:
         if not examples:
             return None
         scenario = dataclasses.replace(scenario, examples=examples)
-        return Examples(scenario, self.count, self._rng, challengers=challengers)
+        make = ScoredExamples if self.world.is_auc else Examples
+        return make(scenario, self.count, self._rng, challengers=challengers)
 
     def accuracy(self, run: int, models: Array) -> Array:
         """Returns the expected accuracy of a model of each stream on the fresh examples."""
@@ -201,6 +212,7 @@ DIFFICULT = (
     World(scenario=Scenario(name="same examples each run"), overlap=1.0),
     World(scenario=Scenario(name="half of the examples the same"), overlap=0.5),
     World(scenario=Scenario(name="15 runs, rising", rise=0.2), runs=15),
+    World(scenario=Scenario(name="AUC"), is_auc=True),
     World(scenario=Scenario(name="heavy tails"), has_heavy_tails=True),
     World(scenario=Scenario(name="warm start"), carry=0.9),
     World(scenario=Scenario(name="bursts"), bursts=3),

@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
-import getpass
-import os
 import re
-import socket
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -19,6 +16,7 @@ from tfx_best_exporter.cli import clock
 from tfx_best_exporter.executor.arguments.destination import check_base_directory
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.versions import number_of
+from tfx_best_exporter.executor.operating.person import this_operator
 from tfx_best_exporter.executor.storage import location_of
 
 OPERATOR_VARIABLE = "BEST_EXPORTER_OPERATOR"
@@ -184,7 +182,7 @@ def output(function: _Function) -> _Function:
         "form",
         type=click.Choice(["table", "json", "jsonl"]),
         default="table",
-        help="Form of the output; docs/operating.md describes the JSON.",
+        help="Output format; docs/operating.md describes the JSON fields.",
     )(function)
 
 
@@ -192,9 +190,7 @@ def reason(*, is_required: bool) -> Callable[[_Function], _Function]:
     """Returns a decorator that adds --reason to a command."""
     # An explicit default, even None, would satisfy `required`.
     more: dict[str, Any] = {"required": True} if is_required else {"default": NO_REASON}
-    return click.option(
-        "--reason", metavar="TEXT", help="Reason, for everybody who asks later.", **more
-    )
+    return click.option("--reason", metavar="TEXT", help="Reason, which `history` shows.", **more)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +224,7 @@ def changes(function: Callable[..., None]) -> Callable[..., None]:
             click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation."),
             click.option(
                 "--operator",
-                default=operator_of_process,
+                default=this_operator,
                 envvar=OPERATOR_VARIABLE,
                 metavar="NAME",
                 help=f"Your name in the history; default: ${OPERATOR_VARIABLE}, or user@host.",
@@ -237,16 +233,6 @@ def changes(function: Callable[..., None]) -> Callable[..., None]:
     ):
         result = option(result)
     return result
-
-
-def operator_of_process() -> str:
-    """Returns the name of the person at the keyboard, as far as the system knows it."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        # A container may run with a user ID that has no name.
-        user = f"uid-{os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
 
 
 def help_of(text: str, example: str, *more: str) -> dict[str, Any]:

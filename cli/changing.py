@@ -16,22 +16,27 @@ from tfx_best_exporter.executor.exports.directory import ExportDirectory
     "rollback",
     cls=Command,
     **help_of(
-        """Go back to an older version: the one before the served one, or --to VERSION.
+        """Go back to an older version: the previous one, or --to VERSION.
 
         Every newer version is withdrawn, and its model is rejected, so that no run exports it
-        again. Files are kept for 30 days, and `restore` puts a version back.""",
+        again. The files are kept for 30 days, and `restore` puts a version back.""",
         'rollback /serving/penguin --reason "wrong labels" --hold 24h',
     ),
 )
 @arguments.base
-@click.option("--to", type=arguments.VERSION, metavar="VERSION", help="Version to serve.")
+@click.option(
+    "--to",
+    type=arguments.VERSION,
+    metavar="VERSION",
+    help="Version to serve; default: the newest older one that is loadable and not rejected.",
+)
 @arguments.reason(is_required=True)
 @click.option(
     "--hold",
     "hold_seconds",
     type=arguments.DURATION,
     metavar="DURATION",
-    help="Also let no run export anything for this time, such as 24h.",
+    help="Also stop runs from exporting or retiring for this long, such as 24h.",
 )
 @arguments.changes
 def rollback(
@@ -55,9 +60,9 @@ def rollback(
     "restore",
     cls=Command,
     **help_of(
-        """Put a withdrawn version back: the way back from a rollback.
+        """Put a withdrawn version back into service, and undo a rollback.
 
-        Its model may be exported again.""",
+        Runs may export its model again.""",
         "restore /serving/penguin 1732250000",
     ),
 )
@@ -85,7 +90,7 @@ def restore(
     "hold",
     cls=Command,
     **help_of(
-        """Let no run export or retire anything.
+        """Stop runs from exporting and retiring.
 
         Operators can still roll back, promote and retire.""",
         'hold /serving/penguin /serving/taxi --until 2026-12-28T08:00 --reason "holidays"',
@@ -122,8 +127,8 @@ def hold(
     **help_of(
         """End a hold, or let better candidates replace a promoted version.
 
-        Without a hold, the served version is released if it was promoted. --version releases one
-        promoted version while a hold stays.""",
+        Without a hold, the command releases the served version if it was promoted. --version
+        releases a promoted version and keeps the hold.""",
         "release /serving/penguin",
     ),
 )
@@ -153,10 +158,11 @@ def release(
     "reject",
     cls=Command,
     **help_of(
-        """Let no run export a model.
+        """Stop runs from exporting a model.
 
-        MODEL is a version of the model, or its content digest, of which eight digits are enough. A
-        candidate that waits for approval is dropped. A served version stays; use `rollback`.""",
+        Name the model by a version or by its content digest; the first eight digits are enough. A
+        candidate that waits for approval is dropped. A served version stays in service; to take it
+        out of service, use `rollback`.""",
         'reject /serving/penguin 1732250000 --reason "wrong labels"',
     ),
 )
@@ -183,7 +189,9 @@ def reject(
 @click.command(
     "unreject",
     cls=Command,
-    **help_of("Allow a rejected model again.", "unreject /serving/penguin 1732250000"),
+    **help_of(
+        "Allow runs to export a rejected model again.", "unreject /serving/penguin 1732250000"
+    ),
 )
 @arguments.base
 @click.argument("model", metavar="VERSION|DIGEST")
@@ -209,7 +217,7 @@ def unreject(
     "pin",
     cls=Command,
     **help_of(
-        "Keep a version: neither runs nor `retire` delete its files.",
+        "Keep the files of a version: neither runs nor `retire` delete them.",
         'pin /serving/penguin 1732240000 --reason "audit"',
     ),
 )

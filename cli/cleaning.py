@@ -40,7 +40,7 @@ class LockItem:
         """Delete old versions, and show which stay and why.
 
         A version stays if any option keeps it. The served version, pinned versions and versions
-        without a record always stay. It also works while the base directory is on hold.""",
+        without a record always stay. `retire` also works while the base directory is on hold.""",
         "retire /serving/penguin --keep 3 --keep-younger-than 7d --dry-run",
     ),
 )
@@ -52,7 +52,7 @@ class LockItem:
     "--keep-younger-than",
     type=arguments.DURATION,
     metavar="DURATION",
-    help="Keep what is younger than this, such as 7d.",
+    help="Keep versions that are younger than this, such as 7d.",
 )
 @click.option(
     "--keep-every",
@@ -187,10 +187,11 @@ def _result(row: RetireRow, *, is_dry_run: bool) -> str:
     "lock",
     cls=Command,
     **help_of(
-        """Show which process holds the lock.
+        """Show which process holds the lock, or break the lock.
 
-        With --break, the lock of an object store is taken away from its holder, which notices it
-        before its next commit. On a disk, the system frees the lock when its process ends.""",
+        --break takes the lock of an object store away from its holder, which then publishes
+        nothing. The command waits until the holder can no longer write: up to a minute. On a disk,
+        the system frees the lock when its process ends.""",
         "lock /serving/penguin",
     ),
 )

@@ -83,10 +83,10 @@ def evaluation_of(evaluation: str | None, metrics: str | None) -> EvalResult:
     "promote",
     cls=Command,
     **help_of(
-        """Export a model by hand: a hotfix, whatever its metrics.
+        """Export a model whatever its metrics, such as a hotfix.
 
-        MODEL is the directory of a SavedModel. It stays until a candidate beats it on the same data
-        by the policy, or until `release`.""",
+        MODEL is the directory of a SavedModel. The model stays until a candidate beats it on the
+        same data by the policy, or until `release`.""",
         "promote /serving/penguin /models/hotfix --metrics hotfix.json --reason incident-7",
     ),
 )
@@ -99,7 +99,12 @@ def evaluation_of(evaluation: str | None, metrics: str | None) -> EvalResult:
     "hold_seconds",
     type=arguments.DURATION,
     metavar="DURATION",
-    help="Also let no run export anything for this time, such as 24h.",
+    help="Also stop runs from exporting or retiring for this long, such as 24h.",
+)
+@click.option(
+    "--allow-signature-change",
+    is_flag=True,
+    help="Export the model even if its serving signatures break clients of the served version.",
 )
 @arguments.changes
 def promote(
@@ -109,6 +114,7 @@ def promote(
     metrics: str | None,
     reason: str,
     hold_seconds: float | None,
+    allow_signature_change: bool,
     how: How,
 ) -> None:
     """Exports a model by hand."""
@@ -122,6 +128,7 @@ def promote(
             evaluation=evaluation_of(evaluation, metrics),
             reason=reason,
             hold_seconds=hold_seconds,
+            allow_signature_change=allow_signature_change,
         ),
         how,
     )
@@ -133,8 +140,9 @@ def promote(
     **help_of(
         """Export a candidate that waits for approval.
 
-        Exactly the staged files are exported, if the served version is still the one that the
-        candidate was compared with. `status` lists the digests; eight digits are enough.""",
+        The command exports exactly the staged files, provided that the served version is still the
+        one that the candidate was compared with. `status` lists the digests; the first eight digits
+        are enough.""",
         "approve /serving/penguin 9f86d081 --reason reviewed",
     ),
 )

@@ -28,12 +28,12 @@ _MOST_METRICS = 6
     "status",
     cls=Command,
     **help_of(
-        """Show what is served, since when and why, and what is wrong.
+        """Show what is served, since when and why, and all problems.
 
-        Exit code 0: a version that can be loaded is served, also on hold or without a record. 1: a
-        version above it is broken, being written or there twice; the served one was edited or
-        rejected; a lock is left by a dead process; or nothing is served. 2: it cannot be read, or
-        there is no such directory.""",
+        Exit code 0: a version that can be loaded is served, on hold or not, with a record or not.
+        1: a version above it is broken, being written, or has two directories; the served version
+        was edited or rejected; a dead process holds the lock; or nothing is served. 2: the base
+        directory does not exist or cannot be read.""",
         "status /serving/penguin",
     ),
 )

@@ -10,12 +10,16 @@ if TYPE_CHECKING:
     from tfx_best_exporter.component.component import BestExporter
     from tfx_best_exporter.component.strategies import BestExportedModelStrategy
 
-__all__ = ["BestExportedModelStrategy", "BestExporter", "ExportDecision"]
+    __version__: str
 
-_MODULES = {
-    "BestExportedModelStrategy": "strategies",
-    "BestExporter": "component",
-    "ExportDecision": "artifacts",
+__all__ = ["BestExportedModelStrategy", "BestExporter", "ExportDecision", "__version__"]
+
+# Module and name there of each public name.
+_SOURCES = {
+    "BestExportedModelStrategy": (f"{__name__}.strategies", "BestExportedModelStrategy"),
+    "BestExporter": (f"{__name__}.component", "BestExporter"),
+    "ExportDecision": (f"{__name__}.artifacts", "ExportDecision"),
+    "__version__": ("tfx_best_exporter.executor.version", "VERSION"),
 }
 
 
@@ -24,9 +28,10 @@ def __getattr__(name: str) -> Any:
 
     A container imports only the artifact type. It does not import modules for pipeline authors.
     """
-    if name not in _MODULES:
+    if name not in _SOURCES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    module_name, name_there = _SOURCES[name]
+    value = getattr(importlib.import_module(module_name), name_there)
     globals()[name] = value
     return value
 

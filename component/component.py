@@ -40,11 +40,12 @@ visualization.register()
 class BestExporter(base_component.BaseComponent):
     """Exports the candidate when it is better than the model being served; replaces Pusher.
 
-    Outputs:
-        pushed_model: PushedModel with the exported SavedModel, and Pusher's custom properties.
-        decision: ExportDecision with decision.json and report.html, written by every run.
-        blessing: ModelBlessing with Evaluator's custom properties. `blessed` is 1 if `pushed` is 1,
-            otherwise 0: the gate of a deployer for another model server.
+    The outputs are:
+
+    - `pushed_model`: PushedModel with the exported SavedModel, and Pusher's custom properties.
+    - `decision`: ExportDecision with decision.json and report.html, written by every run.
+    - `blessing`: ModelBlessing with Evaluator's custom properties. `blessed` is 1 if `pushed` is 1,
+      otherwise 0: the gate of a deployer for another model server.
 
     Example:
         >>> exporter = BestExporter(

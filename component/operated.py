@@ -4,7 +4,7 @@ Operators need no metadata store, so the driver of the next run brings their ope
 
     version      state of its PushedModels
     withdrawn    MARKED_FOR_DELETION, so that no resolver finds them
-    restored     LIVE again
+    restored     LIVE again, also one that was registered
     purged       DELETED, and the node's own copies of the files are deleted
     promoted,    a PushedModel is registered whose URI is that of the version, because no execution
     approved     made one; it is DELETED once the version is gone
@@ -90,12 +90,14 @@ def follow(
             node, exports.operators.withdrawal(version), pushed.get(uri, ())
         )
         settled = 0 if changed else settled + 1
-    present = {export.location.uri: export.version for export in served.listing.exports}
+    present = {export.location.uri for export in served.listing.exports}
+    # A withdrawn version that a person has copied back stays as it is.
+    followed = {(exports.base / str(version)).uri for version in withdrawn}
     for uri, artifacts in pushed.items():
-        if present.get(uri) in withdrawn:
+        if uri in followed:
             continue
         for artifact in artifacts:
-            if uri in present and artifact.state == mlmd.Artifact.MARKED_FOR_DELETION:
+            if uri in present and _is_back(artifact, uri):
                 if node.owns(artifact):
                     node.set_state(artifact, mlmd.Artifact.LIVE)
             elif uri not in present and _is_registered(artifact, uri):
@@ -129,6 +131,16 @@ def _follow_withdrawal(
         else:
             node.set_state(artifact, mlmd.Artifact.DELETED)
     return changed
+
+
+def _is_back(artifact: mlmd.Artifact, uri: str) -> bool:
+    """Returns True if an artifact of a version that is in service does not count as alive.
+
+    The files of an artifact that `_register` made are those of the version.
+    """
+    if artifact.state == mlmd.Artifact.MARKED_FOR_DELETION:
+        return True
+    return artifact.uri == uri and artifact.state == mlmd.Artifact.DELETED
 
 
 def _is_registered(artifact: mlmd.Artifact, uri: str) -> bool:

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, other_words: Sequence[str]) -> None:
 
     Raises:
         ValueError: Beam's workers cannot read the step's artifacts.
-        See run_step for other exceptions.
+        See step.run_step for other exceptions.
     """
     logging.set_verbosity(logging.INFO)
     # These imports are here so that other components do not wait for them.
@@ -62,18 +62,19 @@ def run(arguments: argparse.Namespace, other_words: Sequence[str]) -> None:
     from tfx_best_exporter.executor.running import step
     from tfx_best_exporter.executor.storage import location_of, registry
 
-    # Local workers read the launcher's folders, so only others need a file system of TensorFlow.
-    is_local = places.has_local_runner(other_words)
-    invocation = places.read(
-        arguments.json_serialized_invocation_args,
-        arguments.json_serialized_inputs_spec_args,
-        has_file_system=lambda scheme: not is_local and registry.is_known_to_tfx(scheme),
-    )
-    task = executor_input.read(
-        json.dumps(invocation.content), arguments.json_serialized_inputs_spec_args
-    )
+    executor_input_text = arguments.json_serialized_invocation_args
+    inputs_spec = arguments.json_serialized_inputs_spec_args
+    invocation = places.read(executor_input_text, inputs_spec)
+    task = executor_input.read(json.dumps(invocation.content), inputs_spec)
     inputs = task.step_inputs(other_words)
-    invocation.check_runner(other_words, lambda: inputs.has(keys.EXAMPLES_KEY))
+    if inputs.has(keys.EXAMPLES_KEY) and not places.has_local_runner(other_words):
+        # TFX's compiler passes the pipeline's runner to all components. Only a second evaluation
+        # uses it, so no other step waits for the import of TensorFlow.
+        step.check_image(inputs)
+        invocation = places.read(
+            executor_input_text, inputs_spec, has_file_system=registry.is_known_to_tfx
+        )
+        invocation.check_runner(other_words, lambda: True)
     _prepare(invocation)
     content = executor_input.executor_output(task, step.run_step(inputs))
     outputs.remove_directory_markers(invocation.output_uris())

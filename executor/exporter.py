@@ -15,7 +15,7 @@ from tfx_best_exporter.executor.arguments.destination import check_base_director
 from tfx_best_exporter.executor.arguments.errors import within
 from tfx_best_exporter.executor.arguments.unservable import DEFAULT_UNSERVABLE, checked_unservable
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
-from tfx_best_exporter.executor.deciding.models import Blessing, Decision
+from tfx_best_exporter.executor.deciding.models import Blessing
 from tfx_best_exporter.executor.exports import retention
 from tfx_best_exporter.executor.exports.assets_extra import check_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
@@ -23,8 +23,8 @@ from tfx_best_exporter.executor.operating.desk import Desk, evaluation_of
 from tfx_best_exporter.executor.operating.operation import check_exists, export_of, version_of
 from tfx_best_exporter.executor.operating.view import View
 from tfx_best_exporter.executor.reports import message
+from tfx_best_exporter.executor.reports.reported import ReportedDecision
 from tfx_best_exporter.executor.running.observe import (
-    CandidateModel,
     ForeignBest,
     Reevaluate,
     observe_candidate,
@@ -42,7 +42,10 @@ from tfx_best_exporter.executor.running.settings import (
 )
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.version import VERSION
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+__version__ = VERSION
 
 
 class ModelExporter(Desk, View):
@@ -165,7 +168,7 @@ class ModelExporter(Desk, View):
         Raises:
             See `run`.
         """
-        return message.path_of_version(self.run(model_path, eval_result)) or None
+        return message.path_of_version(self.run(model_path, eval_result).message) or None
 
     def decide(
         self,
@@ -174,8 +177,10 @@ class ModelExporter(Desk, View):
         *,
         blessings: Sequence[Blessing] = (),
         foreign_best: ForeignBest | None = None,
-    ) -> Decision:
+    ) -> ReportedDecision:
         """Returns the decision that `run` would make now with the recorded evaluation of the best.
+
+        It is of the same kind as that of `run`; `exported` is True if `run` would export.
 
         It writes nothing, evaluates nothing again, and does not check assets_extra.
 
@@ -188,11 +193,13 @@ class ModelExporter(Desk, View):
         Raises:
             See `run`.
         """
-        return decide_only(
+        model = location_of(model_path)
+        decision = decide_only(
             self._settings,
-            self._candidate(model_path, eval_result, blessings, ""),
+            observe_candidate(model, model.uri, evaluation_of(eval_result), blessings),
             foreign_best,
         )
+        return ReportedDecision(decision, is_carried_out=False)
 
     def retire(self, *, dry_run: bool = False) -> pb.ExportDecision:
         """Retires the exports that the policy does not keep.
@@ -222,7 +229,7 @@ class ModelExporter(Desk, View):
         pushed_model_path: str | Path | Location | None = None,
         provenance: pb.Provenance | None = None,
         warnings: Sequence[str] = (),
-    ) -> pb.ExportDecision:
+    ) -> ReportedDecision:
         """Decides, publishes and retires, as one writer at a time.
 
         If a run is killed, the next run finishes or removes its work.
@@ -245,7 +252,7 @@ class ModelExporter(Desk, View):
             warnings: Warnings to report with the decision.
 
         Returns:
-            The decision, as it is written to decision.json.
+            The decision. Its `message` is written to decision.json.
 
         Raises:
             InvalidModelError: The candidate is not a complete SavedModel, or a model server cannot
@@ -260,9 +267,10 @@ class ModelExporter(Desk, View):
             LeaseLostError: The lock was lost in every attempt.
             OSError: A file could not be read or written; the best is unchanged.
         """
-        return export_if_better(
+        model = location_of(model_path)
+        decision = export_if_better(
             self._settings,
-            self._candidate(model_path, eval_result, blessings, model_uri),
+            observe_candidate(model, model_uri or model.uri, evaluation_of(eval_result), blessings),
             Request(
                 foreign_best=foreign_best,
                 reevaluate=reevaluate,
@@ -273,6 +281,7 @@ class ModelExporter(Desk, View):
                 warnings=tuple(warnings),
             ),
         )
+        return ReportedDecision(decision)
 
     def verify(self, version: int | str) -> list[str]:
         """Returns a sentence for each file of an export that differs from its record.
@@ -289,15 +298,3 @@ class ModelExporter(Desk, View):
         exports = self._settings.exports
         check_exists(exports.base)
         return exports.verify(export_of(exports.exports(), version_of(version)))
-
-    def _candidate(
-        self,
-        model_path: str | Path | Location,
-        eval_result: EvalResult | Mapping[str, float],
-        blessings: Sequence[Blessing],
-        model_uri: str,
-    ) -> CandidateModel:
-        model = location_of(model_path)
-        return observe_candidate(
-            model, model_uri or model.uri, evaluation_of(eval_result), blessings
-        )

@@ -10,6 +10,7 @@ file. The compiled pipeline has no resolver, because Kubeflow Pipelines does not
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import sys
 from collections.abc import Mapping
@@ -43,6 +44,8 @@ RETRY_POLICY: Mapping[str, Any] = {
 _OTHER_COMPONENTS = "default_image_path"
 # Arguments with which a step of BestExporter loads TensorFlow or TFX.
 _NOT_LIGHT = ("module_file", "serving_signatures_fn", "as_text")
+# Storages without TensorFlow. Artifacts on minio:// are in a local folder of the launcher.
+_LIGHT_SCHEMES = ("file", "gs", "s3", "minio")
 
 
 class PipelineError(Exception):
@@ -112,7 +115,7 @@ def compile_pipeline(
     images: str | dict[str, str] = image
     if light_image is not None:
         for node in exporters:
-            _check_light(node)
+            _check_light(node, pipeline.pipeline_info.pipeline_root)
         images = {_OTHER_COMPONENTS: image, **{node.id: light_image for node in exporters}}
     config = tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
         default_image=images,
@@ -245,7 +248,7 @@ def _is_writable(root: str) -> bool:
     return is_known_to_tfx and scheme in tf.io.gfile.get_registered_schemes()
 
 
-def _check_light(node: Any) -> None:
+def _check_light(node: Any, pipeline_root: str) -> None:
     """Raises an error if a step of BestExporter needs TensorFlow, as far as its arguments say."""
     reasons = [name for name in ("examples",) if name in node.inputs]
     reasons += [name for name in _NOT_LIGHT if node.exec_properties.get(name)]
@@ -255,6 +258,32 @@ def _check_light(node: Any) -> None:
             f" {', '.join(reasons)}). Use the full image for it, or leave out"
             f" {', '.join(reasons)}."
         )
+    for name, uri in {"pipeline_root": pipeline_root, **_uris_in(node)}.items():
+        scheme, separator, _ = uri.partition("://")
+        if separator and scheme.lower() not in _LIGHT_SCHEMES:
+            raise PipelineError(
+                "light_image must not be set for a step that accesses another storage than a local"
+                f" disk, gs://, s3:// or minio:// (got {node.id} with {name} {uri!r}). Use the full"
+                " image for it, or one of these storages."
+            )
+
+
+def _uris_in(node: Any) -> dict[str, str]:
+    """Returns the paths and URIs in the arguments of a BestExporter, by argument.
+
+    The value of a RuntimeParameter is known only when the pipeline runs.
+    """
+    from tfx_best_exporter.executor.arguments import destination
+
+    texts = {name: value for name, value in node.exec_properties.items() if isinstance(value, str)}
+    result = {}
+    if "push_destination" in texts:
+        result["push_destination"] = destination.base_directory_of(texts["push_destination"])
+    if "state_directory" in texts:
+        result["state_directory"] = texts["state_directory"]
+    for place, source in json.loads(texts.get("assets_extra") or "{}").items():
+        result[f"assets_extra[{place!r}]"] = source
+    return result
 
 
 def main() -> int:

@@ -98,9 +98,11 @@ def to_yaml(
         secrets: Environment variables from Kubernetes secrets, by component.
 
     Raises:
-        pipelines.compiled.PipelineError: Argo does not accept the id of a component.
+        pipelines.compiled.PipelineError: Argo does not accept the id of a component, or the
+            pipeline has a resolver.
     """
     check_ids(spec)
+    check_resolvers(spec)
     # kfp depends on yaml.
     import yaml
 
@@ -133,6 +135,28 @@ def check_ids(spec: Mapping[str, Any]) -> None:
                 "the id of a component must have only letters, digits and '-', and begin with a"
                 f" letter or a digit, on Kubeflow Pipelines (got {name!r}). Call"
                 f" .with_id({remedy!r})."
+            )
+
+
+def check_resolvers(spec: Mapping[str, Any]) -> None:
+    """Raises an error if the pipeline has a resolver, which no release of Kubeflow Pipelines runs.
+
+    The error of its API server names neither the resolver nor a remedy
+    (backend/src/v2/compiler/visitor.go).
+
+    Args:
+        spec: PipelineSpec in JSON form.
+
+    Raises:
+        pipelines.compiled.PipelineError: The pipeline has a resolver.
+    """
+    executors = spec.get("deploymentSpec", {}).get("executors", {})
+    for name, component in spec.get("components", {}).items():
+        if "resolver" in executors.get(component.get("executorLabel"), {}):
+            raise compiled.PipelineError(
+                "a pipeline must have no Resolver on Kubeflow Pipelines (got"
+                f" {name!r}). Leave it out. To compare the candidate and the best on the same"
+                " examples, pass examples= to BestExporter."
             )
 
 

@@ -78,12 +78,17 @@ class Page:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.call("Emulation.setEmulatedMedia", media=media, features=features)
 
-    def screenshot(self, path: Path) -> None:
-        """Saves the whole page as an image."""
+    def screenshot(self, path: Path, *, height: int | None = None, scale: float = 1) -> None:
+        """Saves the page as an image.
+
+        Args:
+            path: Path of the image.
+            height: Height of the part at the top; None for the whole page.
+            scale: Pixels of the image for each pixel of the page.
+        """
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        reply = self.call(
-            "Page.captureScreenshot", captureBeyondViewport=True, clip=size | {"scale": 1}
-        )
+        clip = size | {"scale": scale, "height": min(size["height"], height or size["height"])}
+        reply = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(reply["data"]))
 

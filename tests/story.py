@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.faults.reader import Reader
 from tfx_best_exporter.executor import policies
 from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.exports import retention
@@ -33,32 +34,50 @@ class Story:
         """
         self.base = base
         self._run = run
-        self._names: dict[str, str] = {}
+        self.reader = Reader(base, is_rolled_back=True)
+        # Names of the models by version, once they have been served.
+        self.names: dict[int, str] = {}
+        self._by_digest: dict[str, str] = {}
 
     def run(self, name: str, loss: float) -> str:
         """Runs the pipeline; returns the reason of its decision."""
         decision = self._run(name, loss)
-        self._names[decision.candidate.digest] = name
+        self._by_digest[decision.candidate.digest] = name
         return pb.ExportDecision.Reason.Name(decision.reason)
 
     @property
     def served(self) -> tuple[str, int]:
-        """Name and version of the model that is served."""
+        """Name and version of the model that is served, which a model server sees too."""
         served = ExportDirectory(self.base).served()
         assert served.export is not None
         assert served.record is not None
-        digest = served.record.model.digest
-        return self._names.get(digest, "promoted"), served.export.version
+        version = served.export.version
+        self.reader.poll()
+        assert self.reader.served[-1] == version
+        self.names[version] = self._by_digest.get(served.record.model.digest, "promoted")
+        return self.names[version], version
+
+    @property
+    def seen(self) -> list[str]:
+        """Names of the models that a model server has served, in order."""
+        return [self.names[version] for version in self.reader.served]
 
 
 def tell(story: Story, hotfix: str | Location, now: Callable[[], float]) -> None:
-    """Tells the story, and checks what is served after each event.
+    """Tells the story, and checks what is served after each event, and at each moment.
 
     Args:
         story: A story that has not begun.
         hotfix: A model that no run has.
         now: Returns seconds since the epoch.
     """
+    with story.reader:
+        _tell(story, hotfix, now)
+    # Each version was whole as long as it was visible, and no other one was ever served.
+    assert story.seen == ["A", "B", "A", "C", "D", "promoted"]
+
+
+def _tell(story: Story, hotfix: str | Location, now: Callable[[], float]) -> None:
     exporter = ModelExporter(story.base, exports_to_keep=None, clock=now)
     assert story.run("A", 0.5) == "FIRST_EXPORT"
     name, first = story.served

@@ -1,4 +1,5 @@
 import ast
+import importlib
 import importlib.metadata
 import importlib.util
 import re
@@ -14,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tfx_best_exporter.executor.version import VERSION
 from tfx_best_exporter.proto import best_exporter_pb2
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +23,7 @@ PYPROJECT = tomli.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 OURS = canonicalize_name(PROJECT["name"])
 LOCK = (ROOT / "requirements.lock").read_text().splitlines()
+DOCS_LOCK = (ROOT / "website" / "requirements.lock").read_text().splitlines()
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 
 
@@ -40,10 +43,10 @@ def applies(requirement: Requirement, env: dict[str, str]) -> bool:
     return requirement.marker is None or requirement.marker.evaluate(env)
 
 
-def locked_versions(python: str) -> dict[str, list[str]]:
+def locked_versions(python: str, lock: list[str] = LOCK) -> dict[str, list[str]]:
     env = environment(python)
     versions: dict[str, list[str]] = {}
-    for requirement in map(Requirement, LOCK):
+    for requirement in map(Requirement, lock):
         if applies(requirement, env):
             (pin,) = requirement.specifier
             versions.setdefault(canonicalize_name(requirement.name), []).append(pin.version)
@@ -64,18 +67,24 @@ def installed_requirements(name: str, extras: frozenset[str]) -> Iterator[Requir
             yield requirement
 
 
-def test_lock_names_versions_and_nothing_else():
+locks = pytest.mark.parametrize("lock", [LOCK, DOCS_LOCK], ids=["project", "docs"])
+
+
+@locks
+def test_lock_names_versions_and_nothing_else(lock: list[str]):
     pin = re.compile(r"[a-z0-9][a-z0-9.-]*(\[[a-z0-9,-]+\])?==[0-9][A-Za-z0-9.+!]*( ; [^:/@]+)?")
-    assert [line for line in LOCK if not pin.fullmatch(line)] == []
+    assert [line for line in lock if not pin.fullmatch(line)] == []
 
 
-def test_lock_is_for_any_index_and_machine():
-    assert [line for line in LOCK if "://" in line or "--" in line or " @ " in line] == []
+@locks
+def test_lock_is_for_any_index_and_machine(lock: list[str]):
+    assert [line for line in lock if "://" in line or "--" in line or " @ " in line] == []
 
 
+@locks
 @pytest.mark.parametrize("python", PYTHONS)
-def test_lock_pins_each_package_once(python: str):
-    versions = locked_versions(python)
+def test_lock_pins_each_package_once(python: str, lock: list[str]):
+    versions = locked_versions(python, lock)
     assert {name: pins for name, pins in versions.items() if len(pins) > 1} == {}
 
 
@@ -91,6 +100,18 @@ def test_lock_has_what_pyproject_asks_for(python: str):
         )
     ]
     assert unsatisfied == []
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_lock_of_the_docs_has_what_their_group_asks_for(python: str):
+    versions = locked_versions(python, DOCS_LOCK)
+    requirements = [Requirement(line) for line in PYPROJECT["dependency-groups"]["docs"]]
+    assert len(requirements) == 3
+    for requirement in requirements:
+        [version] = versions[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version)
+    # A package of this project would bring TensorFlow.
+    assert not {"tensorflow", "tfx", OURS} & versions.keys()
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -200,6 +221,12 @@ def test_every_package_is_mapped():
 @pytest.mark.parametrize("folder", ["cli", "component", "executor", "proto"])
 def test_types_are_public(folder: str):
     assert (ROOT / folder / "py.typed").exists()
+
+
+@pytest.mark.parametrize("module", ["component", "executor.exporter"])
+def test_users_find_the_version(module: str):
+    found = importlib.import_module(f"tfx_best_exporter.{module}").__version__
+    assert found == VERSION == importlib.metadata.version(OURS)
 
 
 def test_the_image_gets_each_file_that_the_dockerfile_copies():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import html
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -309,15 +308,6 @@ class Decision:
     def is_export(self) -> bool:
         """True if the candidate or a challenger is to be exported."""
         return self.reason in _EXPORTING
-
-    def _repr_html_(self) -> str:
-        """Returns the decision for a notebook."""
-        verdict = "Would be exported" if self.is_export else "Would not be exported"
-        warnings = "".join(f"<li>{html.escape(each)}</li>" for each in self.warnings)
-        return (
-            f"<p><b>{verdict}</b> ({pb.ExportDecision.Reason.Name(self.reason)}):"
-            f" {html.escape(self.explanation)}</p>{f'<ul>{warnings}</ul>' if warnings else ''}"
-        )
 
     @property
     def makes_files(self) -> bool:

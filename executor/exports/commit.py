@@ -131,6 +131,7 @@ class Commit(Protocol):
         contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
         check_served: Callable[[], None] = lambda: None,
+        note_number: Callable[[], None] = lambda: None,
     ) -> None:
         """Makes a version visible.
 
@@ -142,6 +143,7 @@ class Commit(Protocol):
             check_lease: Called right before the commit.
             check_served: Called right before the commit too; raises if the decision does not hold
                 anymore.
+            note_number: Called before a file of the version is written.
 
         Raises:
             ValueError: A file changed since its digest was computed, or the storage wrote other

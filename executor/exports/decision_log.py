@@ -27,12 +27,14 @@ MAX_LINE_BYTES: Final = 16 << 10
 MAX_METRICS: Final = 20
 
 RUN: Final = "run"
+ROLLBACK: Final = "rollback"
 # Reason of a run that raised an error.
 FAILED: Final = "FAILED"
 
 _MAX_BYTES = MAX_LINES * MAX_LINE_BYTES
 _MAX_TEXT = 1000
 # The beginning of an export in a line. A text in a line has a backslash before each quotation mark.
+_EXPORTED_TRUE = b'"exported":true,"version":"'
 _EXPORTED = re.compile(rb'[,{]"exported":true,"version":"([0-9]{1,19})"')
 
 
@@ -169,7 +171,7 @@ class ReadLog:
         skipped: Number of older lines that were not parsed.
         skipped_versions: Versions that the skipped lines have exported, as far as a search finds
             them.
-        lines: Every line as it was read, for `append`.
+        content: The file as it was read, for `append`.
     """
 
     decisions: tuple[LoggedDecision, ...] = ()
@@ -177,7 +179,7 @@ class ReadLog:
     problem: str = ""
     skipped: int = 0
     skipped_versions: frozenset[int] = frozenset()
-    lines: tuple[bytes, ...] = dataclasses.field(default=(), repr=False, compare=False)
+    content: bytes = dataclasses.field(default=b"", repr=False, compare=False)
 
 
 class DecisionLog:
@@ -203,20 +205,17 @@ class DecisionLog:
             OSError: The storage does not answer.
         """
         try:
-            lines = self._lines()
+            content = self._content()
         except (NotAFileError, TooLargeError, PermissionError) as error:
             return ReadLog(problem=f"cannot read {self._location}: {error}")
-        start = 0 if newest is None else max(0, len(lines) - newest)
-        skipped, newest_lines = lines[:start], lines[start:]
-        found = _parsed_all(newest_lines)
+        skipped, lines = _split(content, newest)
+        found = _parsed_all(lines)
         return ReadLog(
-            lines=tuple(lines),
+            content=content,
             decisions=tuple(found),
-            damaged=len(newest_lines) - len(found),
-            skipped=start,
-            skipped_versions=frozenset(
-                int(match[1]) for line in skipped if (match := _EXPORTED.search(line))
-            ),
+            damaged=len(lines) - len(found),
+            skipped=skipped.count(b"\n") + 1 if skipped else 0,
+            skipped_versions=_versions_in(skipped),
         )
 
     def append(self, decision: LoggedDecision, *, after: ReadLog | None = None) -> None:
@@ -232,10 +231,10 @@ class DecisionLog:
             OSError: The log cannot be written, or may not be read.
         """
         if after is not None and not after.problem:
-            lines = after.lines
+            lines = _lines_of(after.content)
         else:
             try:
-                lines = self._lines()
+                lines = _lines_of(self._content())
             except (NotAFileError, TooLargeError):
                 lines = []
         content = decision.to_json()
@@ -246,12 +245,38 @@ class DecisionLog:
             line = _encoded({**content, "evaluation": {}, "metrics": [], "retired": []})
         self._location.write(b"\n".join([*lines[1 - self._max_lines :], line, b""]))
 
-    def _lines(self) -> list[bytes]:
+    def _content(self) -> bytes:
         try:
-            content = self._location.read(_MAX_BYTES)
+            return self._location.read(_MAX_BYTES)
         except FileNotFoundError:
-            return []
-        return [line for line in content.split(b"\n") if line.strip()]
+            return b""
+
+
+def _lines_of(content: bytes) -> list[bytes]:
+    return [line for line in content.split(b"\n") if line.strip()]
+
+
+def _split(content: bytes, newest: int | None) -> tuple[bytes, list[bytes]]:
+    """Returns the part of a log that is not parsed, and the lines after it."""
+    if newest is None:
+        return b"", _lines_of(content)
+    # The other lines of a long log are not split, which would take as long as all the rest.
+    head, *tail = content.rstrip().rsplit(b"\n", newest)
+    if len(tail) < newest:
+        return b"", _lines_of(content)
+    return head, [line for line in tail if line.strip()]
+
+
+def _versions_in(content: bytes) -> frozenset[int]:
+    """Returns the versions that a part of a log has exported, as far as a search finds them."""
+    found = []
+    # A search for fixed bytes takes a tenth of the time of one for the expression.
+    place = content.find(_EXPORTED_TRUE)
+    while place >= 0:
+        if match := _EXPORTED.match(content, place - 1):
+            found.append(int(match[1]))
+        place = content.find(_EXPORTED_TRUE, place + 1)
+    return frozenset(found)
 
 
 def _encoded(content: Mapping[str, Any]) -> bytes:

@@ -17,16 +17,19 @@ commit.py describes how a version appears and disappears. operators.py lists oth
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from tfx_best_exporter.executor.exports import (
     inspection,
     records,
     recovery,
     retiring,
+    rollback_log,
     saved_model,
     state_directory,
     versions,
@@ -56,7 +59,7 @@ from tfx_best_exporter.executor.exports.withdrawals import Withdrawals
 from tfx_best_exporter.executor.storage.local_modes import warn_if_unreadable
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Entry, Lease
-from tfx_best_exporter.executor.storage.transfer import at_once, in_background
+from tfx_best_exporter.executor.storage.transfer import at_once, soon
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 LOCK_TIMEOUT_SECONDS = 3600.0
@@ -70,8 +73,8 @@ _MAX_TAKEN = 100
 class ExportDirectory:
     """The exports in one base directory.
 
-    Only `lock`, `recover`, `publish`, `retire` and `retire_all` write to it, and all of them except
-    `lock` require the lock.
+    Only `lock`, `recover`, `publish` and `retire_all` write to it, and all of them except `lock`
+    require the lock.
     """
 
     def __init__(self, base: Location, state: Location | None = None):
@@ -99,6 +102,7 @@ class ExportDirectory:
         self._seen: Served | None = None
         self._largest_seen: int | None = None
         self._is_new = False
+        self._soon: Callable[[Callable[[], object]], None] = lambda call: cast(None, call())
 
     @contextlib.contextmanager
     def lock(self, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
@@ -115,7 +119,7 @@ class ExportDirectory:
         path = self.base.local_path()
         self._is_new = path is not None and not path.exists()
         with contextlib.ExitStack() as stack:
-            start_cleaning_up = stack.enter_context(in_background(self._commit.clean_up))
+            after_release = stack.enter_context(soon(self.base.storage))
             with explained(
                 "lock the base directory",
                 self.base,
@@ -131,8 +135,9 @@ class ExportDirectory:
                     self._children()
                     raise
             state_directory.claim(self.base, self.state)
+            self._soon = stack.enter_context(soon(self.base.storage))
             # The lock is released while the files are removed.
-            stack.callback(start_cleaning_up)
+            stack.callback(lambda: after_release(self._commit.clean_up))
             try:
                 yield
             finally:
@@ -147,10 +152,13 @@ class ExportDirectory:
         """
         return self.listing().exports
 
-    def served(self) -> Served:
+    def served(self, inspect: Callable[[Export], Inspection] | None = None) -> Served:
         """Finds the version that a model server serves.
 
         With the lock, stamps are noted of files that were read.
+
+        Args:
+            inspect: Returns the status of a version; default: `inspect`.
 
         Raises:
             ValueError: The base directory is a file.
@@ -159,7 +167,7 @@ class ExportDirectory:
         """
         check_no_links(self.state)
         fresh, self._fresh = self._fresh, None
-        found = inspection.served_of(fresh or self.listing(), self.inspect)
+        found = inspection.served_of(fresh or self.listing(), inspect or self.inspect)
         if self._lease is not None:
             self._seen = found
         return found
@@ -303,6 +311,7 @@ class ExportDirectory:
             self._largest_version,
             self.withdrawals,
             self.challengers,
+            note=lambda found: rollback_log.note(self.decision_log, found, self.served),
             children=self._children,
             check_lease=self.check_lease,
         )
@@ -365,37 +374,26 @@ class ExportDirectory:
                         "Nothing was published. Check that the model can be read and that the base"
                         " directory has free space, then run again.",
                     ):
-                        self._largest_version.write(candidate_version)
                         self._commit.publish(
                             candidate_version,
                             files,
                             {RECORD_PATH: make_content},
                             self.check_lease,
-                            lambda version=candidate_version: self._check_served(version),
+                            check_served=functools.partial(self._check_served, candidate_version),
+                            note_number=functools.partial(
+                                self._largest_version.write, candidate_version
+                            ),
                         )
                 except VersionTakenError:
                     continue
                 export = Export(version=candidate_version, base=self.base)
                 # The copies were compared with the digests in the record a moment ago.
-                with logged("note the stamps of", export.location):
-                    self._note_stamps(export, inspection.stamps_of_files(export.location.tree()))
+                self._soon(functools.partial(self._note_new_stamps, export))
                 return export, published[candidate_version]
         raise ValueError(
             f"cannot publish to {self.base}: other writers have taken version {version} and the"
             f" next {_MAX_TAKEN - 1}. Check which other program writes there, then run again."
         )
-
-    def retire(self, export: Export, *, why: str, now: float) -> None:
-        """Takes an export out of service, and deletes its files.
-
-        Raises:
-            RecordError: The record cannot be read, or names another version; the export stays.
-            OSError: The export could not be taken out of service and stays; or it is out of
-                service, and some of its files are left for the next run to delete.
-        """
-        failures = self.retire_all({export: why}, now=now)
-        if failures:
-            raise failures[export]
 
     def restored_versions(self) -> frozenset[int]:
         """Returns the versions that were retired and that a person has restored."""
@@ -414,7 +412,7 @@ class ExportDirectory:
         now: float,
         known_records: Mapping[Export, pb.ExportRecord] | None = None,
     ) -> dict[Export, OSError | RecordError]:
-        """Takes exports out of service and deletes their files, at less cost than one by one.
+        """Takes exports out of service and deletes their files.
 
         Args:
             reasons: Exports with a record, and the reason for each; never the best.
@@ -422,7 +420,9 @@ class ExportDirectory:
             known_records: Records that `unchanged_record` returned; the others are read.
 
         Returns:
-            The error of each export that was not retired, or not completely; see `retire`.
+            The error of each export that was not retired, or not completely: a RecordError if its
+            record cannot be read or names another version, and an OSError if it could not be taken
+            out of service, or if some of its files are left for the next run to delete.
         """
         self._fresh = self._largest_seen = None
         own: dict[Export, pb.ExportRecord] = {}
@@ -433,6 +433,8 @@ class ExportDirectory:
             except (OSError, RecordError) as error:
                 failures[export] = error
 
+        if not own:
+            return {**failures}
         doomed = {export.version for export in own}
         self._stamps.keep_only({*self.listing().versions} - doomed)
         problems = retiring.retire(
@@ -464,6 +466,10 @@ class ExportDirectory:
                 f"cannot publish to {self.base}: {problem} since the decision. Nothing was"
                 " published. Run again."
             )
+
+    def _note_new_stamps(self, export: Export) -> None:
+        with logged("note the stamps of", export.location):
+            self._note_stamps(export, inspection.stamps_of_files(export.location.tree()))
 
     def _note_stamps(self, export: Export, stamps: Mapping[str, str]) -> None:
         if not stamps:

@@ -71,18 +71,27 @@ def served_of(listing: Listing, inspect: Callable[[Export], Inspection]) -> Serv
     being_written, best = "", None
     for exports in listing.newest_first():
         found = inspect(exports[0]) if len(exports) == 1 else ambiguous(exports)
-        label = found.export.label
         if found.status is Status.UNFINISHED:
-            being_written = being_written or f"{label} is being written: {found.problem}"
+            being_written = being_written or unfinished_clause(found)
         elif found.status is Status.BROKEN:
-            warnings.append(
-                f"{label} is broken and does not count: {found.problem}. A model server that is"
-                " restarted serves nothing. Repair or remove it."
-            )
+            warnings.append(broken_text(found))
         else:
             best = found
             break
     return Served(listing=listing, best=best, being_written=being_written, warnings=tuple(warnings))
+
+
+def unfinished_clause(found: Inspection) -> str:
+    """Returns a clause about a version that somebody is copying."""
+    return f"{found.export.label} is being written: {found.problem}"
+
+
+def broken_text(found: Inspection) -> str:
+    """Returns the sentences about a version that no model server can load."""
+    return (
+        f"{found.export.label} is broken and does not count: {found.problem}. A model server that"
+        " is restarted serves nothing. Repair or remove it."
+    )
 
 
 def why_changed(seen: Served, listing: Listing, version: int) -> str:

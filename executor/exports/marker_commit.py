@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 import secrets
@@ -64,6 +65,7 @@ class MarkerCommit:
         contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
         check_served: Callable[[], None] = lambda: None,
+        note_number: Callable[[], None] = lambda: None,
     ) -> None:
         """Claims the version, writes all but the marker, verifies, copies the staged marker.
 
@@ -72,23 +74,31 @@ class MarkerCommit:
         """
         staging = self._staging / str(version)
         destination = self._base / str(version)
-        self._claim(version, check_lease)
+        self._claim(version, check_lease, note_number)
         markers = [file for file in files if file.is_marker]
         others = [file for file in files if not file.is_marker]
         written = [*(file.path for file in others), *contents]
         staged: list[Location] = []
         try:
             others, staged = self._staged_if_large(others, staging)
-            made = {path: make() for path, make in contents.items()}
+            expected = {file.path: file.digest.size for file in others}
+
+            def made(path: str) -> bytes:
+                content = contents[path]()
+                expected[path] = len(content)
+                return content
+
             copy(
                 [*below(destination, others), *below(staging, markers)],
-                [(content, destination / path) for path, content in made.items()],
+                [(functools.partial(made, path), destination / path) for path in contents],
             )
-            expected = {file.path: file.digest.size for file in others}
-            expected.update((path, len(content)) for path, content in made.items())
-            # A storage may keep something else than it has reported, and other programs may write.
-            check_sizes(expected, destination)
-            check_served()
+            at_once(
+                destination.storage,
+                # A storage may keep something else than it has reported, and other programs may
+                # write.
+                lambda: check_sizes(expected, destination),
+                check_served,
+            )
             check_lease()
         except Exception:
             with tolerated():
@@ -105,8 +115,13 @@ class MarkerCommit:
         self._done += [staging / _CLAIM, *(staging / file.path for file in markers), *staged]
         self._forget_claims_below(version)
 
-    def _claim(self, version: int, check_lease: Callable[[], None]) -> None:
-        """Reserves a version that has no files.
+    def _claim(
+        self,
+        version: int,
+        check_lease: Callable[[], None],
+        note_number: Callable[[], None],
+    ) -> None:
+        """Reserves a version that has no files, and notes its number.
 
         Raises:
             VersionTakenError: Another writer has a claim or files.
@@ -116,10 +131,11 @@ class MarkerCommit:
         content = json.dumps({"token": secrets.token_hex(16)}).encode()
         destination = self._base / str(version)
         try:
-            _, sizes = at_once(
+            _, sizes, _ = at_once(
                 claim.storage,
                 lambda: claim.write(content, if_absent=True),
                 destination.sizes,
+                note_number,
             )
         except FileExistsError as error:
             self._claimed.add(version)

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.exports import records
 from tfx_best_exporter.executor.exports.links import check_no_link, entries_of
-from tfx_best_exporter.executor.exports.records import RecordError
+from tfx_best_exporter.executor.exports.records import MissingRecordError, RecordError
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.transfer import at_once, in_parallel
@@ -161,9 +161,9 @@ class Operators:
             StorageError: An entry is a link.
             OSError: The storage does not answer.
         """
-        names = self.names()
+        names, hold = at_once(self._state.storage, self.names, self.hold)
         return OperatorState(
-            hold=self.hold(),
+            hold=hold,
             rejected=self._all(self.rejection, names.rejected),
             pins=self._all(self.pin, names.pins),
             released=self._all(self.release, names.released),
@@ -199,9 +199,10 @@ class Operators:
         """
         location = self._state / HOLD_FILE
         check_no_link(location)
-        if not location.exists():
+        try:
+            return _content_of(location, pb.Hold())
+        except MissingRecordError:
             return None
-        return _content_of(location, pb.Hold())
 
     def rejection(self, digest: str) -> pb.Rejection:
         """Returns the rejection of a model.
@@ -355,6 +356,10 @@ def _content_of(location: Location, message: _Message, **key: Any) -> _Message:
         if all(getattr(found, name) == value for name, value in key.items()):
             return found
         problem = f"{location} is about something else"
+    except MissingRecordError:
+        if not key:
+            raise
+        problem = f"{location} does not exist"
     except RecordError as error:
         problem = str(error)
     message.Clear()

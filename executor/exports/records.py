@@ -12,6 +12,7 @@ outside its own export.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,8 +58,18 @@ class RecordError(ValueError):
     """
 
 
+class MissingRecordError(RecordError):
+    """A record does not exist."""
+
+
 class UnreadableRecordError(RecordError):
     """A record is no regular file, or this process may not read it."""
+
+
+_KINDS: Mapping[type[foreign.ForeignContentError], type[RecordError]] = {
+    foreign.MissingFileError: MissingRecordError,
+    foreign.NotReadableError: UnreadableRecordError,
+}
 
 
 def read(location: Location, message: _Message, without: Sequence[str] = ()) -> _Message:
@@ -78,8 +89,7 @@ def read(location: Location, message: _Message, without: Sequence[str] = ()) -> 
         with foreign.parsing():
             _parse({k: v for k, v in content.items() if k not in without}, message)
     except foreign.ForeignContentError as error:
-        kind = UnreadableRecordError if isinstance(error, foreign.NotReadableError) else RecordError
-        raise kind(
+        raise _KINDS.get(type(error), RecordError)(
             f"cannot read {location}: {error}. Restore the file from a backup, or upgrade"
             " tfx-best-exporter if a newer release wrote it."
         ) from error
@@ -272,29 +282,38 @@ class Tombstones:
         tombstone.ClearField("files")
         self.location(version).write(to_json(tombstone))
 
-    def write(
-        self,
-        record: pb.ExportRecord,
-        *,
-        why: str,
-        now: float,
-        files: Sequence[str] = (),
-        files_deleted: bool = False,
-    ) -> None:
+    def write(self, version: int, tombstone: Mapping[str, Any]) -> None:
         """Writes the tombstone of an export: before its files are deleted, and again after that.
 
         Args:
-            record: Record of the export; the tombstone keeps all of it except the manifest.
-            why: Reason for retiring the export.
-            now: Seconds since the epoch.
-            files: Files that a run may delete to finish the retirement, relative to the export.
-            files_deleted: True if no file of the export is left.
+            version: Version of the export.
+            tombstone: Content by `tombstone_of`.
         """
-        tombstone = pb.Tombstone(schema_version=SCHEMA_VERSION, record=record, why=why, files=files)
-        tombstone.record.ClearField("manifest")
-        tombstone.retired_at.FromNanoseconds(int(now * 1e9))
-        tombstone.files_deleted = files_deleted
-        self.location(record.version).write(to_json(tombstone))
+        self.location(version).write(json.dumps(tombstone, indent=2).encode())
+
+
+def tombstone_of(
+    record: pb.ExportRecord, *, why: str, now: float, files: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Returns the tombstone of an export whose files are not deleted yet, as JSON.
+
+    Most of the time of a retirement goes into this, so it is done once for both writes.
+
+    Args:
+        record: Record of the export; the tombstone keeps all of it except the manifest.
+        why: Reason for retiring the export.
+        now: Seconds since the epoch.
+        files: Files that a run may delete to finish the retirement, relative to the export.
+    """
+    tombstone = pb.Tombstone(schema_version=SCHEMA_VERSION, record=record, why=why, files=files)
+    tombstone.record.ClearField("manifest")
+    tombstone.retired_at.FromNanoseconds(int(now * 1e9))
+    return json_format.MessageToDict(tombstone, preserving_proto_field_name=True)
+
+
+def finished(tombstone: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a tombstone, as JSON, of an export of which no file is left."""
+    return {**{k: v for k, v in tombstone.items() if k != "files"}, "files_deleted": True}
 
 
 def tombstones_in(names: Iterable[str]) -> list[int]:

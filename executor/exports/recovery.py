@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
+from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.exports import records
 from tfx_best_exporter.executor.exports.challengers import Challengers
 from tfx_best_exporter.executor.exports.commit import Commit
@@ -16,9 +17,14 @@ from tfx_best_exporter.executor.exports.version_files import (
     remove_leftover,
 )
 from tfx_best_exporter.executor.exports.withdrawals import Withdrawals
+from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.storage.location import Location
-from tfx_best_exporter.executor.storage.protocol import Entry
+from tfx_best_exporter.executor.storage.protocol import Entry, LeaseLostError
 from tfx_best_exporter.executor.storage.transfer import at_once
+from tfx_best_exporter.proto import best_exporter_pb2 as pb
+
+# Withdrawals whose files were deleted. Older ones become tombstones, which no run reads.
+MAX_PURGED = 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,7 @@ def recover(
     withdrawals: Withdrawals,
     challengers: Challengers,
     *,
+    note: Callable[[Sequence[pb.Withdrawal]], None],
     children: Callable[[], Sequence[Entry]],
     check_lease: Callable[[], None],
 ) -> Recovery:
@@ -56,6 +63,7 @@ def recover(
         largest_version: Note of the largest version ever given.
         withdrawals: The withdrawn versions of the base directory.
         challengers: The challengers of the base directory.
+        note: Adds withdrawals to the decision log that are not there yet.
         children: Lists the base directory.
         check_lease: Called before each change.
 
@@ -73,9 +81,13 @@ def recover(
         withdrawals.all,
         challengers.digests,
     )
-    found = [*commit.recover(check_lease, leftovers), *withdrawals.recover(withdrawn)]
+    found = [*commit.recover(check_lease, leftovers), *withdrawals.recover(withdrawn, note)]
     found.extend(challengers.recover(kept))
     present = {entry.name for entry in entries}
+    purged = [each for each in withdrawn if each.state == pb.Withdrawal.PURGED]
+    for withdrawal in purged[:-MAX_PURGED]:
+        if str(withdrawal.version) not in present:
+            found.extend(_bury(withdrawal, withdrawals, tombstones))
     retired = records.tombstones_in(names)
     for version in retired:
         if str(version) not in present or tombstones.is_finished(version):
@@ -88,6 +100,31 @@ def recover(
     found.extend(remove_leftover(location) for location in tombstones.half_written_in(names))
     given = [noted, *retired, *(withdrawal.version for withdrawal in withdrawn)]
     return Recovery(sentences=tuple(found), entries=entries, largest_given=max(given))
+
+
+def _bury(
+    withdrawal: pb.Withdrawal, withdrawals: Withdrawals, tombstones: Tombstones
+) -> Sequence[str]:
+    """Turns an old withdrawal into a tombstone; returns a sentence if that is not possible.
+
+    Every run reads all withdrawals, and no run reads all tombstones.
+    """
+    action, record = withdrawal.action, withdrawal.record
+    record.version = withdrawal.version
+    record.schema_version = SCHEMA_VERSION
+    tombstone = records.tombstone_of(
+        record,
+        why=f"withdrawn by {action.operator} ({action.reason})",
+        now=numbers.seconds_of(action.at),
+    )
+    try:
+        tombstones.write(withdrawal.version, records.finished(tombstone))
+        withdrawals.forget(withdrawal)
+    except LeaseLostError:
+        raise
+    except OSError as error:
+        return (not_removed(tombstones.location(withdrawal.version), error),)
+    return ()
 
 
 def _end_retirement(version: int, base: Location, commit: Commit, tombstones: Tombstones) -> str:

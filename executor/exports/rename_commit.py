@@ -37,9 +37,11 @@ class RenameCommit:
         contents: Mapping[str, Callable[[], bytes]],
         check_lease: Callable[[], None],
         check_served: Callable[[], None] = lambda: None,
+        note_number: Callable[[], None] = lambda: None,
     ) -> None:
         """Copies the files to staging, verifies them, syncs the directory and renames it."""
         staging = self._staging / secrets.token_hex(8)
+        note_number()
         try:
             copy(below(staging, files))
             verify(files, staging)

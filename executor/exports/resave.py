@@ -30,6 +30,11 @@ from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import TooLargeError
 from tfx_best_exporter.executor.storage.transfer import local_directory
 
+_CHANGED = (
+    "its content changed during the run. Nothing was published. Run again, and check whether"
+    " another program writes to it."
+)
+
 
 def as_text(files: Sequence[ModelFile], work_path: Path) -> list[ModelFile]:
     """Returns the files of a model with saved_model.pbtxt in place of saved_model.pb.
@@ -52,9 +57,9 @@ def as_text(files: Sequence[ModelFile], work_path: Path) -> list[ModelFile]:
     try:
         content = binary.source.read(binary.digest.size)
     except TooLargeError as error:
-        raise ValueError(_changed(binary.source)) from error
+        raise ValueError(f"cannot export {binary.source}: {_CHANGED}") from error
     if digest_of_bytes(content) != binary.digest:
-        raise ValueError(_changed(binary.source))
+        raise ValueError(f"cannot export {binary.source}: {_CHANGED}")
     proto = saved_model_pb2.SavedModel.FromString(content)
     text_path.write_text(text_format.MessageToString(proto), encoding="utf-8")
     others = [file for file in files if not file.is_marker]
@@ -87,7 +92,8 @@ def with_signatures(
     """
     import tensorflow as tf
 
-    loaded = _loaded(model, work_path)
+    model_path = local_directory(model, work_path / "model", [*model.sizes()])
+    loaded = tf.saved_model.load(str(model_path))
     try:
         signatures = serving_signatures_fn(loaded)
     except FAILURES as error:
@@ -151,33 +157,52 @@ def with_own_signatures(
     import tensorflow as tf
 
     saved = location_of(str(work_path / "saved"))
+    warnings, cause = (), None
     try:
-        loaded = _loaded(model, work_path)
+        model_path = local_directory(model, work_path / "model", [*model.sizes()])
+        loaded = tf.saved_model.load(str(model_path))
         tf.saved_model.save(loaded, saved.path, signatures=dict(loaded.signatures))
     except Exception as error:
-        raise _still_unservable(model, f"{type(error).__name__}: {error}") from error
+        problem, cause = f"{type(error).__name__}: {error}", error
+    else:
+        problem, warnings = _why_not_the_same(loaded, files, saved, work_path)
+    if problem:
+        raise InvalidModelError(
+            f"model must be a SavedModel that a model server can run (got {str(model)!r}, which"
+            f" was saved again from its own signatures: {problem})."
+            f" {servable.Kind.UNSET_VARIABLES.value}"
+        ) from cause
+    return _files_saved(model, files, saved), warnings
+
+
+def _why_not_the_same(
+    loaded: Any, files: Sequence[ModelFile], saved: Location, work_path: Path
+) -> tuple[str, tuple[str, ...]]:
+    """Compares a model that was saved again from its own signatures with the original.
+
+    Args:
+        loaded: The original, as TensorFlow loads it.
+        files: Files of the original.
+        saved: The new SavedModel.
+        work_path: Directory for temporary files.
+
+    Returns:
+        A reason why the new model cannot take the place of the original, empty if there is none;
+        and a sentence for each signature whose answers could not be compared.
+    """
     contents = check(saved, work_path)
     problems = servable.problems_of(contents.message, contents.sizes)
     if problems:
-        raise _still_unservable(model, "; ".join(problem.text for problem in problems))
+        return "; ".join(problem.text for problem in problems), ()
     before = signatures_of({file.path: file.source for file in files})
     after = signatures_of({BINARY: saved / BINARY})
     if before != after:
         changes = "; ".join(change.text for change in signature_changes(before, after))
-        raise _still_unservable(model, f"its signatures changed: {changes}")
+        return f"its signatures changed: {changes}", ()
     try:
-        warnings = answers.compare(loaded, Path(saved.path), after)
+        return "", answers.compare(loaded, Path(saved.path), after)
     except answers.DifferentAnswerError as error:
-        raise _still_unservable(model, str(error)) from error
-    return _files_saved(model, files, saved), warnings
-
-
-def _loaded(model: Location, work_path: Path) -> Any:
-    """Returns a model as TensorFlow loads it."""
-    import tensorflow as tf
-
-    local_path = local_directory(model, work_path / "model", [*model.sizes()])
-    return tf.saved_model.load(str(local_path))
+        return str(error), ()
 
 
 def _files_saved(model: Location, files: Sequence[ModelFile], saved: Location) -> list[ModelFile]:
@@ -187,22 +212,8 @@ def _files_saved(model: Location, files: Sequence[ModelFile], saved: Location) -
         ValueError: The original changed since its digests were computed.
     """
     if digest_of(files_of(model)) != digest_of(files):
-        raise ValueError(_changed(model))
+        raise ValueError(f"cannot export {model}: {_CHANGED}")
     extras = [
         file for file in files if file.path.startswith(f"{ASSETS_EXTRA}/") and not file.is_reserved
     ]
     return [*files_of(saved), *extras]
-
-
-def _still_unservable(model: Location, problem: str) -> InvalidModelError:
-    return InvalidModelError(
-        f"model must be a SavedModel that a model server can run (got {str(model)!r}, which was"
-        f" saved again from its own signatures: {problem}). {servable.Kind.UNSET_VARIABLES.value}"
-    )
-
-
-def _changed(source: Location) -> str:
-    return (
-        f"cannot export {source}: its content changed during the run. Nothing was published. Run"
-        " again, and check whether another program writes to it."
-    )

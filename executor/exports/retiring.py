@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from tfx_best_exporter.executor.exports import records
 from tfx_best_exporter.executor.exports.commit import Commit
 from tfx_best_exporter.executor.exports.records import RecordError, Tombstones, record_of
 from tfx_best_exporter.executor.exports.versions import Export
@@ -13,7 +15,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
 def retire(
-    records: Mapping[Export, pb.ExportRecord],
+    own: Mapping[Export, pb.ExportRecord],
     reasons: Mapping[Export, str],
     *,
     tombstones: Tombstones,
@@ -25,7 +27,7 @@ def retire(
     """Retires exports, each step for all of them in one batch.
 
     Args:
-        records: Records of the exports.
+        own: Records of the exports.
         reasons: Reason for each export.
         tombstones: The tombstones of the base directory.
         commit: The commit of the base directory.
@@ -37,29 +39,31 @@ def retire(
         The error of each export that was not retired, or not completely.
     """
     files: dict[int, Sequence[str]] = {}
+    written: dict[Export, Mapping[str, Any]] = {}
 
     def condemn(batch: Storage, export: Export) -> None:
         check_lease()
         # Files that appear after this listing are another program's, and stay.
         files[export.version] = found = commit.files_to_delete(export.version)
-        tombstones.on(batch).write(records[export], why=reasons[export], now=now, files=found)
+        written[export] = records.tombstone_of(
+            own[export], why=reasons[export], now=now, files=found
+        )
+        tombstones.on(batch).write(export.version, written[export])
 
     def finish(batch: Storage, export: Export) -> None:
         check_lease()
-        tombstones.on(batch).write(
-            records[export], why=reasons[export], now=now, files_deleted=True
-        )
+        tombstones.on(batch).write(export.version, records.finished(written[export]))
 
     def spare(_: Storage, export: Export) -> None:
         if commit.is_visible(export.version):
             tombstones.location(export.version).remove()
 
-    problems = in_batch(condemn, records, storage)
-    condemned = {export.version: export for export in records if export not in problems}
+    problems = in_batch(condemn, own, storage)
+    condemned = {export.version: export for export in own if export not in problems}
     kept = commit.retire({version: files[version] for version in condemned}, check_lease)
     problems |= {condemned[version]: error for version, error in kept.items()}
     # A tombstone that is not finished is harmless: no file of the export is left.
-    in_batch(finish, [export for export in records if export not in problems], storage)
+    in_batch(finish, [export for export in own if export not in problems], storage)
     # After LeaseLostError, the next writer decides about a version and about its tombstone.
     spared = [key for key, error in problems.items() if not isinstance(error, LeaseLostError)]
     return {**problems, **in_batch(spare, spared, storage)}

@@ -230,24 +230,22 @@ def check(model: Location, work_path: Path) -> Contents:
         sizes = model.sizes()
     except NotADirectoryError:
         sizes = {}
+    remedy, cause, message = _UNFINISHED, None, pb.SavedModel()
     problem = why_incomplete(sizes) if sizes else "the directory does not exist or is empty"
     if problem:
         other, remedy = _other_format(sizes)
-        raise _incomplete(model, f"{problem}{other}", remedy)
-    try:
-        message = _message_of(model, sizes)
-    except ValueError as error:
-        raise _incomplete(model, str(error)) from error
-    problem = _why_variables_unreadable(model, work_path, sizes)
+        problem = f"{problem}{other}"
+    else:
+        try:
+            message = _message_of(model, sizes)
+        except ValueError as error:
+            problem, cause = str(error), error
+    problem = problem or _why_variables_unreadable(model, work_path, sizes)
     if problem:
-        raise _incomplete(model, problem)
+        raise InvalidModelError(
+            f"model must be a complete SavedModel (got {str(model)!r}: {problem}). {remedy}"
+        ) from cause
     return Contents(message=message, sizes=sizes)
-
-
-def _incomplete(model: Location, problem: str, remedy: str = _UNFINISHED) -> InvalidModelError:
-    return InvalidModelError(
-        f"model must be a complete SavedModel (got {str(model)!r}: {problem}). {remedy}"
-    )
 
 
 def contents_of(model: Location) -> Contents:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tfx_best_exporter.executor.exports.saved_model import MARKERS, ModelFile, total_size
 from tfx_best_exporter.executor.redaction import shown
@@ -75,7 +75,7 @@ def below(destination: Location, files: Sequence[ModelFile]) -> list[tuple[Model
 
 def copy(
     places: Sequence[tuple[ModelFile, Location]],
-    contents: Sequence[tuple[bytes, Location]] = (),
+    contents: Sequence[tuple[Callable[[], bytes], Location]] = (),
 ) -> None:
     """Copies files to their places, and writes further contents at the same time.
 

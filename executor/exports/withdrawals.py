@@ -12,6 +12,7 @@ changes the state. `recover` repeats the arrows that are missing.
     WITHDRAWING   <version>/
       |  a disk: rename(<version>, withdrawn/<version>)            OUT OF SERVICE
       |  a store: copy all files, then delete the marker, then the other files
+      |  add the line of the rollback to the decision log
       |  write(withdrawn/<version>.json, WITHDRAWN)
     WITHDRAWN     withdrawn/<version>/
       |  restore: write(withdrawn/<version>.json, RESTORING)
@@ -26,7 +27,7 @@ A purge writes the state PURGED before it deletes the files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tfx_best_exporter.executor.exports.kept_files import why_not_all, why_not_replaceable
 from tfx_best_exporter.executor.exports.links import targets_below
@@ -61,24 +62,6 @@ class Withdrawals:
         self._directory = state / WITHDRAWN
         self._operators = Operators(state)
         self._check_lease = check_lease
-
-    def withdraw(self, export: Export, withdrawal: pb.Withdrawal) -> None:
-        """Takes a version out of service, keeps its files, and rejects its model.
-
-        A rejection by another action stays as it is. A link in the base directory is removed, and
-        its target stays.
-
-        Args:
-            export: The version.
-            withdrawal: Action, digest and record; the other fields are set here.
-
-        Raises:
-            ValueError: Other files of the version are kept; see `why_not_withdrawable`.
-            LeaseLostError: Another writer took over the lock.
-            OSError: The version could not be taken out of service; the next writer tries again.
-        """
-        self.begin(export, withdrawal)
-        self.finish(export, withdrawal)
 
     def why_not_withdrawable(self, export: Export) -> str:
         """Returns a reason why a version cannot be withdrawn, or an empty text.
@@ -121,8 +104,13 @@ class Withdrawals:
     def begin(self, export: Export, withdrawal: pb.Withdrawal) -> None:
         """Rejects the model of a version, and notes that the version is to be withdrawn.
 
-        From now on, the next writer finishes the withdrawal if `finish` is not called. No earlier
-        withdrawal of the version may be unfinished.
+        A rejection by another action stays as it is. From now on, the next writer finishes the
+        withdrawal if `settle` is not called. No earlier withdrawal of the version may be
+        unfinished.
+
+        Args:
+            export: The version.
+            withdrawal: Action, digest and record; the other fields are set here.
 
         Raises:
             ValueError: Other files of the version are kept; see `why_not_withdrawable`.
@@ -160,13 +148,36 @@ class Withdrawals:
         self._operators.write_withdrawal(withdrawal)
 
     def finish(self, export: Export, withdrawal: pb.Withdrawal) -> None:
-        """Takes a version out of service for which `begin` was called.
+        """Takes a version out of service for which `begin` was called, and keeps its files.
+
+        A link in the base directory is removed, and its target stays.
 
         Raises:
             LeaseLostError: Another writer took over the lock.
             OSError: The version could not be taken out of service; the next writer tries again.
         """
-        self._take_out(withdrawal, export)
+        self._check_lease()
+        kept = self._kept(export.version)
+        if not self._base.storage.has_atomic_rename:
+            self._move_files(export.location, kept, withdrawal.files)
+        elif _is_there(export.location) and not _is_there(kept):
+            if export.kind is Kind.LINK:
+                export.location.remove()
+            else:
+                self._base.storage.rename(export.location.path, kept.path)
+
+    def settle(self, withdrawal: pb.Withdrawal) -> None:
+        """Notes that a version is out of service, after the decision log says so.
+
+        Raises:
+            LeaseLostError: Another writer took over the lock.
+            OSError: The note cannot be written; the next writer tries again.
+        """
+        self._check_lease()
+        # A link was removed, or a person has removed the version since.
+        is_kept = _is_there(self._kept(withdrawal.version))
+        withdrawal.state = _State.WITHDRAWN if is_kept else _State.PURGED
+        self._operators.write_withdrawal(withdrawal)
 
     def restore(self, version: int) -> None:
         """Puts a withdrawn version back into service, and allows its model again.
@@ -231,21 +242,27 @@ class Withdrawals:
         """
         return self._operators.withdrawals()
 
-    def recover(self, withdrawals: Sequence[pb.Withdrawal]) -> list[str]:
+    def recover(
+        self,
+        withdrawals: Sequence[pb.Withdrawal],
+        note: Callable[[Sequence[pb.Withdrawal]], None],
+    ) -> list[str]:
         """Finishes what an interrupted operator has begun; returns a sentence for each version.
 
         Args:
             withdrawals: Result of `all`.
+            note: Adds withdrawals to the decision log that are not there yet.
 
         Raises:
             LeaseLostError: Another writer took over the lock.
         """
-        found = []
+        found, finished = [], []
         for withdrawal in withdrawals:
             version = withdrawal.version
             try:
                 if withdrawal.state == _State.WITHDRAWING:
-                    self._take_out(withdrawal, self._export(version))
+                    self.finish(self._export(version), withdrawal)
+                    finished.append(withdrawal)
                     found.append(f"finished the withdrawal of version {version}")
                 elif withdrawal.state == _State.RESTORING:
                     self._put_back(withdrawal)
@@ -257,30 +274,47 @@ class Withdrawals:
                 raise
             except OSError as error:
                 found.append(not_removed(self._kept(version), error))
+        if finished:
+            found.extend(self._settle_all(finished, note))
         return found
+
+    def _settle_all(
+        self,
+        finished: Sequence[pb.Withdrawal],
+        note: Callable[[Sequence[pb.Withdrawal]], None],
+    ) -> Iterator[str]:
+        """Notes withdrawals in the log and in their files; yields a sentence for each failure."""
+        self._check_lease()
+        try:
+            note(finished)
+        except LeaseLostError:
+            raise
+        except OSError as error:
+            # The versions are out of service, so nothing waits for a line of the history.
+            yield f"the decision log was not written: {error}"
+        for withdrawal in finished:
+            try:
+                self.settle(withdrawal)
+            except LeaseLostError:
+                raise
+            except OSError as error:
+                yield f"the withdrawal of version {withdrawal.version} was not noted: {error}"
+
+    def forget(self, withdrawal: pb.Withdrawal) -> None:
+        """Removes a withdrawal whose files were deleted; its model stays rejected.
+
+        Raises:
+            LeaseLostError: Another writer took over the lock.
+            OSError: The file cannot be removed.
+        """
+        self._check_lease()
+        self._operators.remove_withdrawal(withdrawal.version)
 
     def _rejection(self, digest: str) -> pb.Rejection | None:
         """Returns the rejection of a model; None if it is not rejected."""
         if not digest or digest not in self._operators.names().rejected:
             return None
         return self._operators.rejection(digest)
-
-    def _take_out(self, withdrawal: pb.Withdrawal, export: Export) -> None:
-        self._check_lease()
-        kept = self._kept(export.version)
-        state = _State.WITHDRAWN
-        if not self._base.storage.has_atomic_rename:
-            self._move_files(export.location, kept, withdrawal.files)
-        elif _is_there(export.location) and not _is_there(kept):
-            if export.kind is Kind.LINK:
-                export.location.remove()
-            else:
-                self._base.storage.rename(export.location.path, kept.path)
-        if not _is_there(kept):
-            # A link was removed, or a person has removed the version since.
-            state = _State.PURGED
-        withdrawal.state = state
-        self._operators.write_withdrawal(withdrawal)
 
     def _put_back(self, withdrawal: pb.Withdrawal) -> None:
         version = withdrawal.version

@@ -14,6 +14,7 @@ from tfx_best_exporter.executor.operating.operation import (
     Order,
     digest_of,
     log_decision,
+    observed,
     opened,
 )
 from tfx_best_exporter.executor.operating.rejecting import digest_among
@@ -62,7 +63,7 @@ def approve(
                 f"approval must come before {end} (got one at {numbers.time_of(now)}). Run"
                 " the pipeline again to stage the model again."
             )
-        served = exports.served()
+        served = observed(exports)
         if served.being_written:
             raise OperationError(
                 f"base directory must not be changing (got: {served.being_written}). Try again when"

@@ -5,18 +5,21 @@ policy would have exported. Where the log lacks a value, the answer is CANNOT_TE
 goes on as it was decided. When the served version changed without a run, for example by a rollback,
 the replay goes on with the version that was served.
 
-The log has the overall slice only. Serving signatures were compared only in runs that would have
-exported by the policy of that time.
+The log has the overall slice only. It has no evaluation of a promoted version on the data of later
+candidates. Serving signatures were compared only in runs that would have exported by the policy of
+that time.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 from google.protobuf import json_format
 
 from tfx_best_exporter.executor.arguments.errors import PathError
+from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricValue
 from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
@@ -24,7 +27,9 @@ from tfx_best_exporter.executor.deciding.policy import Policy, policy_from_proto
 from tfx_best_exporter.executor.exports.decision_log import FAILED, RUN, LoggedDecision
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RecordError
+from tfx_best_exporter.executor.operating.holding import RELEASE
 from tfx_best_exporter.executor.operating.operation import check_exists
+from tfx_best_exporter.executor.operating.promoting import PROMOTE
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 CANNOT_TELL = "CANNOT_TELL"
@@ -79,11 +84,30 @@ class _Model:
         digest: Content digest.
         evaluation: Its evaluation; None if it was not known.
         version: Version that it really has; None if it was not exported.
+        exported_at: Time of its export, in seconds since the epoch; None if it is not known.
+        promotion: The promotion by an operator; None without one.
+        replaced: Content digest of the model that it replaced by force; empty if it was not forced.
     """
 
     digest: str
     evaluation: EvalResult | None
     version: int | None
+    exported_at: float | None = None
+    promotion: pb.OperatorAction | None = None
+    replaced: str = ""
+
+    @property
+    def record(self) -> pb.ExportRecord:
+        """The fields of its record that a decision reads."""
+        result = pb.ExportRecord(version=self.version or 0, promotion=self.promotion)
+        if self.evaluation is not None:
+            result.evaluation.CopyFrom(self.evaluation.to_proto())
+        if self.exported_at is not None:
+            result.exported_at.FromNanoseconds(int(self.exported_at * 1e9))
+        if self.replaced:
+            result.decision.reason = _R.FORCED
+            result.decision.best.model.digest = self.replaced
+        return result
 
 
 def backtest(exports: ExportDirectory, compare_policy: pb.ComparePolicy) -> tuple[BacktestRow, ...]:
@@ -104,25 +128,26 @@ def backtest(exports: ExportDirectory, compare_policy: pb.ComparePolicy) -> tupl
     policy = dataclasses.replace(policy, requires_approval=False)
     check_exists(exports.base)
     decisions = exports.decision_log.read().decisions
-    evaluations = _Evaluations(exports, decisions)
+    models = _Models(exports, decisions)
     has_function = compare_policy.WhichOneof("rule") == "compare_fn"
     runs = [decision for decision in decisions if decision.kind == RUN]
-    return tuple(_replay(runs, policy, evaluations.of_version, has_function=has_function))
+    return tuple(_replay(runs, policy, models, has_function=has_function))
 
 
-class _Evaluations:
-    """The evaluations of versions: from the log, or from the records."""
+class _Models:
+    """The models of versions: from the log, or from the records."""
 
     def __init__(self, exports: ExportDirectory, decisions: Sequence[LoggedDecision]):
         self._exports = exports
-        self._known = {
-            decision.version: _Model(
-                digest=decision.candidate_digest,
-                evaluation=_evaluation_of(decision),
-                version=decision.version,
-            )
+        self._known: dict[int, _Model] = {}
+        for decision in decisions:
+            if decision.exported and decision.version is not None:
+                self._known[decision.version] = self._model_of(decision)
+        # The time of a release is not known if the log no longer has its line.
+        self._released = dict.fromkeys(exports.operators.names().released, -math.inf) | {
+            decision.version: decision.at
             for decision in decisions
-            if decision.exported and decision.version is not None
+            if decision.kind == RELEASE and decision.version is not None
         }
         self._records: dict[int, pb.ExportRecord] | None = None
 
@@ -135,13 +160,29 @@ class _Evaluations:
             record = self._records.get(version)
             if record is None:
                 return known or _Model(digest="", evaluation=None, version=version)
-            known = _Model(
-                digest=record.model.digest,
-                evaluation=EvalResult.from_proto(record.evaluation),
-                version=version,
-            )
+            known = _model_of_record(record)
             self._known[version] = known
         return known
+
+    def is_released(self, version: int | None, at: float) -> bool:
+        """Returns True if an operator had released a promoted version at a time."""
+        return version in self._released and self._released[version] <= at
+
+    def _model_of(self, decision: LoggedDecision) -> _Model:
+        best = self._known.get(decision.best_version or -1)
+        promotion = None
+        if decision.kind == PROMOTE:
+            promotion = pb.OperatorAction(operator=decision.operator)
+            promotion.at.FromNanoseconds(int(decision.at * 1e9))
+        is_forced = decision.reason == _R.Reason.Name(_R.FORCED)
+        return _Model(
+            digest=decision.candidate_digest,
+            evaluation=_evaluation_of(decision),
+            version=decision.version,
+            exported_at=decision.at,
+            promotion=promotion,
+            replaced=best.digest if is_forced and best is not None else "",
+        )
 
     def _read(self) -> Iterator[pb.ExportRecord]:
         for export in self._exports.exports():
@@ -157,10 +198,23 @@ class _Evaluations:
             yield tombstone.record
 
 
+def _model_of_record(record: pb.ExportRecord) -> _Model:
+    is_forced = record.decision.reason == _R.FORCED
+    has_time = record.HasField("exported_at")
+    return _Model(
+        digest=record.model.digest,
+        evaluation=EvalResult.from_proto(record.evaluation),
+        version=record.version,
+        exported_at=numbers.seconds_of(record.exported_at) if has_time else None,
+        promotion=record.promotion if record.HasField("promotion") else None,
+        replaced=record.decision.best.model.digest if is_forced else "",
+    )
+
+
 def _replay(
     runs: Sequence[LoggedDecision],
     policy: Policy,
-    model_of: Callable[[int], _Model],
+    models: _Models,
     *,
     has_function: bool,
 ) -> Iterator[BacktestRow]:
@@ -171,22 +225,29 @@ def _replay(
         if is_first or logged.best_version != served:
             # Somebody changed what is served, or a run was not logged.
             version = logged.best_version
-            best = None if version is None else model_of(version)
+            best = None if version is None else models.of_version(version)
             is_first = False
-        row = _row(logged, best, policy, has_function=has_function)
+        is_released = best is not None and models.is_released(best.version, logged.at)
+        row = _row(logged, best, policy, has_function=has_function, is_released=is_released)
         exports = logged.exported if row.would_export is None else row.would_export
         if exports:
             best = _Model(
                 digest=logged.candidate_digest,
                 evaluation=_evaluation_of(logged),
                 version=logged.version if logged.exported else None,
+                exported_at=logged.at,
             )
         served = logged.version if logged.exported else logged.best_version
         yield row
 
 
 def _row(
-    logged: LoggedDecision, best: _Model | None, policy: Policy, *, has_function: bool
+    logged: LoggedDecision,
+    best: _Model | None,
+    policy: Policy,
+    *,
+    has_function: bool,
+    is_released: bool,
 ) -> BacktestRow:
     def answer(reason: str, explanation: str, would_export: bool | None) -> BacktestRow:
         return BacktestRow(
@@ -214,8 +275,16 @@ def _row(
         candidate=Candidate(
             digest=logged.candidate_digest, eval_result=candidate, uri=logged.candidate_uri
         ),
-        best=None if best is None else _best_of(best, logged, candidate, is_real=is_real),
+        best=(
+            None
+            if best is None
+            else _best_of(best, logged, candidate, is_real=is_real, is_released=is_released)
+        ),
+        latest_record=None if best is None else best.record,
     )
+    is_same = best is not None and best.digest == logged.candidate_digest
+    if best is not None and best.exported_at is None and _has_limits(policy) and not is_same:
+        return cannot_tell("the log does not say when the best was exported")
     in_slices = [each for each in policy.guardrails if each.needs_slices]
     overall = tuple(each for each in policy.guardrails if not each.needs_slices)
     try:
@@ -239,7 +308,19 @@ def _row(
     return answer(name, decision.explanation, True)
 
 
-def _best_of(best: _Model, logged: LoggedDecision, candidate: EvalResult, *, is_real: bool) -> Best:
+def _has_limits(policy: Policy) -> bool:
+    """Returns True if a decision of the policy depends on the time of the last export."""
+    return bool(policy.min_seconds_between_exports or policy.max_best_age_seconds)
+
+
+def _best_of(
+    best: _Model,
+    logged: LoggedDecision,
+    candidate: EvalResult,
+    *,
+    is_real: bool,
+    is_released: bool,
+) -> Best:
     evaluation = best.evaluation
     if is_real and logged.reason not in _UNKNOWN_BEST:
         evaluation = _with_compared(best.evaluation, logged, candidate)
@@ -249,6 +330,8 @@ def _best_of(best: _Model, logged: LoggedDecision, candidate: EvalResult, *, is_
         digest=best.digest,
         eval_result=evaluation,
         basis=_SAME_DATA if is_same else _OTHER_DATA,
+        record=best.record,
+        is_released=is_released,
     )
 
 

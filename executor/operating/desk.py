@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from tfx_best_exporter.executor.operating import (
 )
 from tfx_best_exporter.executor.operating.backtest import BacktestRow
 from tfx_best_exporter.executor.operating.operation import Change
+from tfx_best_exporter.executor.operating.person import this_operator
 from tfx_best_exporter.executor.running.settings import Settings
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
@@ -171,6 +170,7 @@ class Desk:
         reason: str,
         operator: str | None = None,
         hold_seconds: float | None = None,
+        allow_signature_change: bool = False,
         dry_run: bool = False,
     ) -> Change:
         """Exports a model whatever the policy says, with the signatures and files of the exporter.
@@ -181,6 +181,7 @@ class Desk:
             reason: Reason, for everybody who asks later.
             operator: Name of the person.
             hold_seconds: Time in which no run exports anything.
+            allow_signature_change: True to allow serving signatures that break clients.
             dry_run: True to change nothing.
         """
         return promoting.promote(
@@ -189,6 +190,7 @@ class Desk:
             evaluation_of(eval_result),
             hold_seconds=hold_seconds,
             settings=self._settings,
+            allow_signature_change=allow_signature_change,
             dry_run=dry_run,
             **self._order(reason, operator),
         )
@@ -257,19 +259,6 @@ class Desk:
             "operator": this_operator() if operator is None else operator,
             "now": self._settings.clock(),
         }
-
-
-def this_operator(user: Callable[[], str] = getpass.getuser) -> str:
-    """Returns the user and the host of this process, for example "ann@build-7".
-
-    Args:
-        user: Returns the name of the user; raises an error if the system does not know it.
-    """
-    try:
-        name = user()
-    except (ImportError, KeyError, OSError):
-        name = "unknown"
-    return f"{name}@{socket.gethostname()}"
 
 
 def evaluation_of(eval_result: EvalResult | Mapping[str, float]) -> EvalResult:

@@ -7,6 +7,7 @@ are known by their record or tombstone.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from tfx_best_exporter.executor.deciding import numbers
@@ -43,8 +44,10 @@ PRESENT = (SERVED, KEPT)
 _FOR_ALL = (SAME, COMMAND)
 _CHALLENGER_BETTER = pb.ExportDecision.Reason.Name(pb.ExportDecision.CHALLENGER_BETTER)
 _ALREADY_BEST = pb.ExportDecision.Reason.Name(pb.ExportDecision.ALREADY_BEST)
-# Lines of the log that are parsed at first for each item. Most lines are items.
-_LINES_AN_ITEM = 2
+# Lines of the log that are parsed at first for each item, because most lines are items; and the
+# factor by which more lines are parsed if that is not enough.
+_LINES_AN_ITEM = 1.25
+_MORE_LINES = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,13 +201,13 @@ def _log_and_items(
     found: _Sources, *, include_all: bool, newest: int | None
 ) -> tuple[ReadLog, list[HistoryItem]]:
     """Returns the log and its items; parses only as many lines as are needed."""
-    lines = None if newest is None else _LINES_AN_ITEM * newest
+    lines = None if newest is None else math.ceil(_LINES_AN_ITEM * newest)
     while True:
         log = found.exports.decision_log.read(newest=lines)
         items = [item for item in _logged(log, found) if include_all or item.state not in _FOR_ALL]
-        if not log.skipped or newest is None or len(items) >= newest:
+        if not log.skipped or lines is None or newest is None or len(items) >= newest:
             return log, items
-        lines = None
+        lines *= _MORE_LINES
 
 
 def _logged(log: ReadLog, found: _Sources) -> Iterator[HistoryItem]:

@@ -12,13 +12,14 @@ from tfx_best_exporter.executor.operating.operation import (
     check_exists,
     log,
 )
-from tfx_best_exporter.executor.storage import foreign
+from tfx_best_exporter.executor.storage import lease
 from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import TooLargeError
 
 LOCK = "lock"
 
-_MAX_LOCK_BYTES = 1 << 16
-_HOLDER_LENGTH = 120
+# Other writers see this name until the lock is free.
+_HOLDER = "best-exporter lock --break"
 
 
 def break_lock(
@@ -31,8 +32,10 @@ def break_lock(
 ) -> Change:
     """Takes the lock of an object store away from its holder.
 
-    A holder that still runs notices it before its next commit, and its run starts again. On a disk,
-    the system frees the lock when its process ends, so there is nothing to break.
+    A holder that still runs cannot renew the lock any longer, and its run starts again. The lock is
+    free once the last renewal of the holder has expired, so that two writers never work at the same
+    time. That takes a minute, or no time if the holder is dead. On a disk, the system frees the
+    lock when its process ends, so there is nothing to break.
 
     Args:
         exports: The base directory.
@@ -43,6 +46,7 @@ def break_lock(
 
     Raises:
         OperationError: Nobody holds the lock, or a process on a disk does.
+        TimeoutError: Another writer took the lock, and did not finish in time.
         OSError: The base directory cannot be read or written.
     """
     order = Order(operator=operator, reason=reason, now=now)
@@ -50,14 +54,17 @@ def break_lock(
     lock = exports.state / LOCK
     if exports.base.local_path() is not None:
         _check_disk(exports, lock)
-    holder = _holder_of(lock)
-    if not holder:
+    owner = exports.base.storage.lock_owner(lock.path)
+    if owner is None:
         raise OperationError(
             f"lock must be held to break it (got none, at {exports.base}). Nothing has to be done."
         )
-    change = Change(kind=LOCK, sentences=(f"the lock of {holder} is broken",))
+    name = "an unknown process" if owner.name in ("", "unknown") else owner.name
+    change = Change(kind=LOCK, sentences=(f"the lock of {name} is broken",))
     if not dry_run:
-        lock.remove()
+        if not owner.is_dead:
+            _take_away(lock)
+        # The next writer takes over a lock that nobody renews.
         with exports.lock():
             exports.recover()
             log(exports, change, order)
@@ -77,13 +84,14 @@ def _check_disk(exports: ExportDirectory, lock: Location) -> None:
     )
 
 
-def _holder_of(lock: Location) -> str:
-    """Returns the holder that a lock object names; empty if there is no lock object."""
-    if not lock.exists():
-        return ""
+def _take_away(lock: Location) -> None:
+    """Replaces a lock object, so that its holder cannot renew it."""
     try:
-        with foreign.parsing():
-            content = foreign.read_json_object(lock, _MAX_LOCK_BYTES)
-            return foreign.shown(str(content["holder"]), _HOLDER_LENGTH) or "an unknown process"
-    except foreign.ForeignContentError:
-        return "an unknown process"
+        content = lock.read(lease.MAX_LOCK_BYTES)
+    except FileNotFoundError:
+        # The holder has given it back.
+        return
+    except TooLargeError:
+        # It is no claim of this exporter, and expires as one that cannot be read.
+        content = b""
+    lock.write(lease.broken(content, _HOLDER))

@@ -18,9 +18,14 @@ from tfx_best_exporter.executor.exports import inspection, saved_model
 from tfx_best_exporter.executor.exports.decision_log import LoggedDecision
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import RecordError
-from tfx_best_exporter.executor.exports.versions import Export, Inspection, Status, number_of
+from tfx_best_exporter.executor.exports.versions import (
+    Export,
+    Inspection,
+    Served,
+    Status,
+    number_of,
+)
 from tfx_best_exporter.executor.redaction import redacted, redacted_message
-from tfx_best_exporter.executor.running import log_line
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -182,6 +187,9 @@ def log_decision(
         LeaseLostError: Another writer took over the lock.
         OSError: The log cannot be written.
     """
+    # The import takes a tenth of a second, and most commands export nothing.
+    from tfx_best_exporter.executor.running import log_line
+
     exports.check_lease()
     exports.decision_log.append(
         dataclasses.replace(
@@ -249,6 +257,14 @@ def inspected(exports: ExportDirectory, export: Export) -> Inspection:
         status=Status.BROKEN if not_loadable else Status.FOREIGN,
         problem=not_loadable or problem,
     )
+
+
+def observed(exports: ExportDirectory) -> Served:
+    """Returns the versions of a base directory as a run sees them, also with a damaged record.
+
+    A publish after it fails if another program changes what is served.
+    """
+    return exports.served(functools.partial(inspected, exports))
 
 
 def served_of(exports: ExportDirectory) -> Inspection | None:

@@ -6,10 +6,12 @@ import dataclasses
 from pathlib import Path
 
 from tfx_best_exporter.executor.arguments.errors import PathError
+from tfx_best_exporter.executor.deciding import signatures
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs, Policy, policy_from_proto
 from tfx_best_exporter.executor.deciding.situation import compare
+from tfx_best_exporter.executor.exports import resave
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import Instructions
@@ -21,6 +23,7 @@ from tfx_best_exporter.executor.operating.operation import (
     Order,
     check_exists,
     log_decision,
+    observed,
     opened,
 )
 from tfx_best_exporter.executor.reports import message
@@ -46,6 +49,7 @@ def promote(
     hold_seconds: float | None = None,
     name: str = NAME,
     settings: Settings | None = None,
+    allow_signature_change: bool = False,
     dry_run: bool = False,
 ) -> Change:
     """Exports a model whatever the policy says: a force for this model only.
@@ -64,10 +68,13 @@ def promote(
         hold_seconds: Time in which no run exports anything; None for no hold. A longer hold stays.
         name: Name of the exporter in the record.
         settings: Settings with signatures, added files and policy; None for the model as it is.
+        allow_signature_change: True to allow serving signatures that break clients of the best, as
+            the field of this name in the policy does.
         dry_run: True to change nothing.
 
     Raises:
-        OperationError: The model is rejected or already served, or an argument is invalid.
+        OperationError: The model is rejected or already served, its serving signatures would break
+            clients, or an argument is invalid.
         InvalidModelError: A model server cannot run the model.
         LeaseLostError: Another writer took over the lock; nothing was published.
         OSError: A file cannot be read or written.
@@ -84,11 +91,17 @@ def promote(
         observation = _observe(settings, source)
         _check_allowed(exports, observation, settings, source)
         new_hold, holds = holding.extended(exports, order, until)
+        is_allowed = allow_signature_change or settings.policy.allow_signature_change
         if dry_run:
-            return _change(observation, exports.next_version(now), holds)
+            # A dry run does not save the model with the signatures of a function.
+            has_own = settings.serving_signatures_fn is None
+            notes = _signatures(exports, observation, source, is_allowed) if has_own else ()
+            return _change(observation, exports.next_version(now), (*notes, *holds))
         with exports.work_directory() as work_path:
-            decision = _publish(settings, source, observation, order, new_hold, work_path)
-        change = _change(observation, decision.version, holds)
+            source, warnings = _servable(settings, source, work_path)
+            notes = _signatures(exports, observation, source, is_allowed)
+            decision = _publish(settings, source, observation, order, new_hold, work_path, warnings)
+        change = _change(observation, decision.version, (*notes, *holds))
         log_decision(exports, change, order, decision)
     return change
 
@@ -96,7 +109,7 @@ def promote(
 def _observe(settings: Settings, source: CandidateModel) -> Observation:
     observation = observe.observe(
         settings.exports,
-        settings.exports.served(),
+        observed(settings.exports),
         source.candidate,
         Needs(metrics=(), slices=False, signatures=False, intervals=False),
         comparability=pb.ComparePolicy.ANY,
@@ -124,13 +137,57 @@ def _check_allowed(
         )
 
 
-def _change(observation: Observation, version: int, holds: tuple[str, ...]) -> Change:
+def _servable(
+    settings: Settings, source: CandidateModel, work_path: Path
+) -> tuple[CandidateModel, tuple[str, ...]]:
+    """Returns the model with the files to export, and warnings."""
+    if settings.serving_signatures_fn is not None:
+        warnings = ()
+        files = resave.with_signatures(
+            source.model, source.files, settings.serving_signatures_fn, work_path / "signatures"
+        )
+    elif source.problems:
+        files, warnings = resave.with_own_signatures(
+            source.model, source.files, work_path / "resaved"
+        )
+    else:
+        return source, ()
+    return dataclasses.replace(source, files=files), warnings
+
+
+def _signatures(
+    exports: ExportDirectory, observation: Observation, model: CandidateModel, is_allowed: bool
+) -> tuple[str, ...]:
+    """Returns sentences about the serving signatures of the model and the served version.
+
+    Raises:
+        OperationError: They would break clients, and that is not allowed.
+    """
+    found = observe.observe_signatures(observation, exports, model)
+    best, candidate = found.best, found.candidate
+    if best is None:
+        return ()
+    if best.signatures is None or candidate.signatures is None:
+        return (f"the best's serving signatures were not compared: {best.signatures_problem}",)
+    changes = signatures.changes(best.signatures, candidate.signatures)
+    breaking = [change.text for change in changes if change.is_breaking]
+    if not breaking:
+        return ()
+    if not is_allowed:
+        raise OperationError(
+            f"serving signatures must not break clients of version {best.version} (got:"
+            f" {'; '.join(breaking)}). Add --allow-signature-change if no client uses them."
+        )
+    return (f"the serving signatures break clients: {'; '.join(breaking)}",)
+
+
+def _change(observation: Observation, version: int, notes: tuple[str, ...]) -> Change:
     best = observation.best
     above = f" and replaces version {best.version}" if best else ""
     sentences = [
         f"the model is exported as version {version}{above}",
         "it stays until a candidate beats it on the same data, or somebody releases it",
-        *holds,
+        *notes,
     ]
     if observation.being_written:
         sentences.append(
@@ -142,28 +199,24 @@ def _change(observation: Observation, version: int, holds: tuple[str, ...]) -> C
 
 def _publish(
     settings: Settings,
-    source: CandidateModel,
+    model: CandidateModel,
     observation: Observation,
     order: Order,
     new_hold: pb.Hold | None,
     work_path: Path,
+    warnings: tuple[str, ...],
 ) -> pb.ExportDecision:
     """Publishes the model as a run does, with the hold, and returns the decision in its record."""
-    exports, model, warnings = settings.exports, source, ()
-    is_resaved = False
-    if settings.serving_signatures_fn is not None:
-        model = act.with_new_signatures(model, settings.serving_signatures_fn, work_path)
-    elif source.problems:
-        is_resaved = True
-        model, warnings = act.saved_again(model, work_path)
+    exports = settings.exports
+    is_resaved = settings.serving_signatures_fn is None and bool(model.problems)
     policy_message, policy = _policy_of(settings, observation)
     compare_policy = pb.ComparePolicy()
     compare_policy.CopyFrom(policy_message)
     compare_policy.force = order.reason
-    compare_policy.force_model = source.candidate.digest
+    compare_policy.force_model = model.candidate.digest
     origin = message.Origin(
         base_directory=exports.base.uri,
-        candidate_uri=source.uri,
+        candidate_uri=model.uri,
         compare_policy=compare_policy,
         policy=policy,
         provenance=pb.Provenance(exporter_version=VERSION),

@@ -15,6 +15,7 @@ from tfx_best_exporter.executor.operating.operation import (
     Order,
     listed,
     log,
+    observed,
     opened,
 )
 from tfx_best_exporter.executor.running import act
@@ -95,7 +96,6 @@ def retire(
 
     Raises:
         OperationError: Somebody is copying a version into the base directory.
-        RecordError: The record of the served version cannot be read.
         LeaseLostError: Another writer took over the lock.
         OSError: The base directory cannot be read or written.
     """
@@ -103,7 +103,7 @@ def retire(
     settings = settings or default_settings(exports, now=now)
     settings = dataclasses.replace(settings, exports=exports, retention_policy=policy)
     with opened(exports, dry_run=dry_run):
-        served = exports.served()
+        served = observed(exports)
         if served.being_written:
             raise OperationError(
                 f"base directory must not be changing (got: {served.being_written}). Try again when"

@@ -5,9 +5,9 @@ newest one. The served version is the newest one, so it stays served until every
 the target is out of the way. The last move makes the target the served version. No server ever
 loads one of the versions between the two, which the operator does not want either.
 
-If a command is killed, the next writer withdraws every version with a note. The same command, if it
-is typed before that, also withdraws the versions without a note, holds, and writes the line of the
-decision log.
+If a command is killed, the next writer withdraws every version with a note, and adds the line to
+the decision log. The same command, if it is typed before that, also withdraws the versions without
+a note, and holds.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 
+from tfx_best_exporter.executor.exports.decision_log import ROLLBACK
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.versions import (
     Export,
@@ -42,8 +43,6 @@ from tfx_best_exporter.executor.operating.operation import (
 )
 from tfx_best_exporter.executor.storage.protocol import Kind
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
-
-ROLLBACK = "rollback"
 
 # A server serves the first version from above with one of these statuses, as far as is known.
 _SERVED = (*LOADABLE, Status.UNKNOWN)
@@ -159,6 +158,9 @@ def rollback(
                 target = plan.target.version
             before = interrupted.served if interrupted and finished else plan and plan.served
             log(exports, change, order, version=target, best_version=before)
+            for item in plan.doomed if plan else ():
+                # The next writer adds the line to the log as long as this is not noted.
+                exports.withdrawals.settle(item.withdrawal)
     return change
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
+from tfx_best_exporter.executor.exports import inspection
+from tfx_best_exporter.executor.exports.decision_log import ReadLog
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import OperatorState, hold_at
 from tfx_best_exporter.executor.exports.versions import Inspection, Listing, Status
@@ -24,6 +26,7 @@ from tfx_best_exporter.executor.operating.operation import (
 )
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import LockOwner
+from tfx_best_exporter.executor.storage.transfer import at_once
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Codes of problems, which programs may compare with.
@@ -176,14 +179,21 @@ def status(exports: ExportDirectory, now: float) -> DirectoryStatus:
         OperationError: There is no such directory.
         OSError: The base directory cannot be read.
     """
-    check_exists(exports.base)
-    listing = exports.listing()
-    state = exports.operators.read()
-    lock = exports.base.storage.lock_owner((exports.state / "lock").path)
+    storage = exports.base.storage
+    # A store answers each request in about 20 ms, and these do not depend on each other.
+    listing, state, lock, log = at_once(
+        storage,
+        exports.listing,
+        exports.operators.read,
+        lambda: storage.lock_owner((exports.state / "lock").path),
+        lambda: exports.decision_log.read(newest=_LOOK_BACK),
+    )
+    if not listing.entries:
+        check_exists(exports.base)
     found, problems = _served(exports, listing)
     served = None if found is None else _served_version(exports, found, state)
     if served is not None:
-        served = dataclasses.replace(served, since=_since(exports, served))
+        served = dataclasses.replace(served, since=_since(log, served))
     if served is None:
         problems.append(
             Problem(
@@ -210,31 +220,22 @@ def _served(exports: ExportDirectory, listing: Listing) -> tuple[Inspection | No
     """Returns the version that is served, and the problems of the versions above it."""
     problems: list[Problem] = []
     for group in listing.newest_first():
-        label = group[0].label
         if len(group) > 1:
-            names = " and ".join(sorted(repr(export.location.name) for export in group))
-            text = (
-                f"a model server reads the number {group[0].version} from {names}. Keep only one of"
-                " them."
-            )
-            problems.append(Problem(code=DUPLICATE, text=text))
-            return Inspection(export=group[-1], status=Status.UNKNOWN), problems
+            found = inspection.ambiguous(group)
+            problems.append(Problem(code=DUPLICATE, text=f"{found.problem}."))
+            return found, problems
         found = inspected(exports, group[0])
         if found.status is Status.BROKEN:
-            text = (
-                f"{label} is broken: {found.problem}. A model server that is restarted serves"
-                " nothing. Repair or remove it."
-            )
-            problems.append(Problem(code=BROKEN, text=text))
+            problems.append(Problem(code=BROKEN, text=inspection.broken_text(found)))
         elif found.status is Status.UNFINISHED:
             text = (
-                f"{label} is being written: {found.problem}. Wait until the copy is finished, or"
-                " remove it."
+                f"{inspection.unfinished_clause(found)}. Wait until the copy is finished, or remove"
+                " it."
             )
             problems.append(Problem(code=UNFINISHED, text=text))
         else:
             if found.status is Status.UNKNOWN:
-                text = f"{label} cannot be judged: {found.problem}."
+                text = f"{found.export.label} cannot be judged: {found.problem}."
                 problems.append(Problem(code=UNREADABLE, text=text))
             return found, problems
     return None, problems
@@ -272,9 +273,9 @@ def _served_version(
     )
 
 
-def _since(exports: ExportDirectory, served: ServedVersion) -> float | None:
+def _since(log: ReadLog, served: ServedVersion) -> float | None:
     """Returns the time of the newest line about the version if a command put it back."""
-    for line in reversed(exports.decision_log.read(newest=_LOOK_BACK).decisions):
+    for line in reversed(log.decisions):
         if line.version == served.version and (line.exported or line.kind in _PUT_BACK):
             return line.at
     return served.since

@@ -1,4 +1,4 @@
-"""Carries out a decision: saves the model with other signatures, publishes it, retires exports."""
+"""Carries out a decision: publishes or stages the candidate, and retires exports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import collections
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
@@ -29,41 +28,6 @@ from tfx_best_exporter.executor.running.settings import Settings
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.protocol import Kind
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
-
-
-def with_new_signatures(
-    model: CandidateModel,
-    serving_signatures_fn: Callable[[Any], Mapping[str, Any]],
-    work_path: Path,
-) -> CandidateModel:
-    """Returns the candidate, saved again with the signatures that a function returns.
-
-    Args:
-        model: The candidate.
-        serving_signatures_fn: Loaded model -> {signature name: tf.function}.
-        work_path: Directory for the new files.
-
-    Raises:
-        TypeError: The function did not return a mapping of names to tf.functions.
-        RuntimeError: The function raised, or the model cannot be saved with these signatures.
-        InvalidModelError: A model server cannot run these signatures.
-        ValueError: The model changed since its digests were taken.
-    """
-    files = resave.with_signatures(
-        model.model, model.files, serving_signatures_fn, work_path / "signatures"
-    )
-    return dataclasses.replace(model, files=files)
-
-
-def saved_again(model: CandidateModel, work_path: Path) -> tuple[CandidateModel, tuple[str, ...]]:
-    """Returns the candidate, saved again so that a model server can run it, and warnings.
-
-    Raises:
-        InvalidModelError: A model server cannot run the result either, or its answers differ.
-        ValueError: The model changed since its digests were taken.
-    """
-    files, warnings = resave.with_own_signatures(model.model, model.files, work_path / "resaved")
-    return dataclasses.replace(model, files=files), warnings
 
 
 def publish(

@@ -10,9 +10,10 @@ from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Candidate, Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
+from tfx_best_exporter.executor.exports import resave
 from tfx_best_exporter.executor.exports.saved_model import InvalidModelError, ModelFile
 from tfx_best_exporter.executor.reports import message
-from tfx_best_exporter.executor.running import act, challenging, observe, serving
+from tfx_best_exporter.executor.running import challenging, observe, serving
 from tfx_best_exporter.executor.running.challenging import Entrants
 from tfx_best_exporter.executor.running.observe import CandidateModel
 from tfx_best_exporter.executor.running.settings import Settings
@@ -121,7 +122,7 @@ def choose(
         entrants: The challengers that the run has measured; None without challengers.
 
     Raises:
-        See `decide` and `act.with_new_signatures`.
+        See `decide` and `resave.with_signatures`.
     """
     models: dict[str, CandidateModel] = {}
     decision = decide(observation, settings.policy, now)
@@ -156,7 +157,10 @@ def _signed(settings: Settings, model: CandidateModel, work_path: Path) -> Candi
     """Returns a model with the signatures that an export has."""
     if settings.serving_signatures_fn is None or model.is_export:
         return model
-    return act.with_new_signatures(model, settings.serving_signatures_fn, work_path)
+    files = resave.with_signatures(
+        model.model, model.files, settings.serving_signatures_fn, work_path / "signatures"
+    )
+    return dataclasses.replace(model, files=files)
 
 
 def _with_challenger(

@@ -16,8 +16,9 @@ from pathlib import Path
 from tfx_best_exporter.executor.deciding import default_rule, foresight, numbers, operator_gates
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
-from tfx_best_exporter.executor.exports import pushed_model
+from tfx_best_exporter.executor.exports import pushed_model, resave
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
+from tfx_best_exporter.executor.exports.decision_log import ReadLog
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import Instructions
 from tfx_best_exporter.executor.exports.version_files import logged, not_removed
@@ -42,6 +43,7 @@ from tfx_best_exporter.executor.running.settings import Settings
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.executor.storage.tolerated import collected
+from tfx_best_exporter.executor.storage.transfer import at_once
 from tfx_best_exporter.executor.version import VERSION
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -214,7 +216,7 @@ def retire_only(settings: Settings, *, dry_run: bool = False) -> pb.ExportDecisi
 
 def decide_only(
     settings: Settings, model: CandidateModel, foreign_best: ForeignBest | None
-) -> Decision:
+) -> pb.ExportDecision:
     """Returns the decision that `run` would make now with the recorded evaluation of the best.
 
     Raises:
@@ -234,19 +236,34 @@ def decide_only(
         foreign_best=foreign_best,
     )
     observation = serving.with_serving(observation, settings, model)
+    now = settings.clock()
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
         decision = choosing.choose(
-            settings, model, observation, needs, settings.clock(), Path(work_path)
+            settings, model, observation, needs, now, Path(work_path)
         ).decision
-    directions = foresight.direction_warnings(settings.compare_policy)
-    return dataclasses.replace(decision, warnings=(*found, *directions, *decision.warnings))
+    origin = message.Origin(
+        base_directory=settings.exports.base.uri,
+        candidate_uri=model.uri,
+        compare_policy=settings.compare_policy,
+        policy=settings.policy,
+        default_rule=settings.default_rule,
+        provenance=pb.Provenance(exporter_version=VERSION),
+        decided_at=now,
+        warnings=(*found, *foresight.direction_warnings(settings.compare_policy)),
+    )
+    is_same = decision.reason == pb.ExportDecision.ALREADY_BEST
+    export = _pushed_export(observation, settings.exports.base) if is_same else None
+    return message.export_decision(
+        origin, observation, decision, version=export.version if export else None
+    )
 
 
 def _logged_run(settings: Settings, source: CandidateModel, request: Request) -> pb.ExportDecision:
     """Runs with the lock, and adds a line to the decision log, for a failure too."""
     log, now = settings.exports.decision_log, settings.clock()
     try:
-        result = _run_locked(settings, source, request, now)
+        start = _start(settings.exports, now)
+        result = _run_locked(settings, source, request, start)
     except (LeaseLostError, ServedChangedError):
         # The run starts again.
         raise
@@ -258,7 +275,7 @@ def _logged_run(settings: Settings, source: CandidateModel, request: Request) ->
             log.append(line)
         raise
     try:
-        known = log.read(newest=_MAX_REFUSALS)
+        known = start.log or log.read(newest=_MAX_REFUSALS)
         result.refusals.extend(log_line.refusals(known.decisions))
         # Without the lock, these lines would replace those of the next holder.
         settings.exports.check_lease()
@@ -269,12 +286,49 @@ def _logged_run(settings: Settings, source: CandidateModel, request: Request) ->
     return result
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """What a run reads first.
+
+    Attributes:
+        now: Time of the run, in seconds since the epoch.
+        recovered: A sentence for each leftover of an earlier run.
+        instructions: What operators have said.
+        log: The newest lines of the decision log; None if it cannot be read.
+    """
+
+    now: float
+    recovered: tuple[str, ...]
+    instructions: Instructions
+    log: ReadLog | None
+
+
+def _start(exports: ExportDirectory, now: float) -> _Start:
+    """Finishes or removes the leftovers of earlier runs, and reads what every run needs."""
+
+    def read_log() -> ReadLog | None:
+        try:
+            return exports.decision_log.read(newest=_MAX_REFUSALS)
+        except OSError:
+            # The log is tried again at the end, when the decision has been carried out.
+            return None
+
+    def instructions() -> Instructions:
+        return exports.operators.instructions(now)
+
+    # A store answers all of them in the time of one.
+    recovered, said, log = at_once(exports.base.storage, exports.recover, instructions, read_log)
+    # A repair may end a rollback, which rejects a model.
+    return _Start(
+        now=now, recovered=recovered, instructions=instructions() if recovered else said, log=log
+    )
+
+
 def _run_locked(
-    settings: Settings, source: CandidateModel, request: Request, now: float
+    settings: Settings, source: CandidateModel, request: Request, start: _Start
 ) -> pb.ExportDecision:
-    exports = settings.exports
-    warnings = exports.recover()
-    instructions = exports.operators.instructions(now)
+    exports, now, instructions = settings.exports, start.now, start.instructions
+    warnings = start.recovered
     served = exports.served()
     settings, found = settings.with_default_rule(source.candidate.eval_result, served.record)
     directions = foresight.direction_warnings(settings.compare_policy)
@@ -313,7 +367,10 @@ def _run_locked(
         if decision.makes_files:
             recipe = chosen.recipe(settings)
             if chosen.is_resaved:
-                model, found = act.saved_again(model, work_path)
+                files, found = resave.with_own_signatures(
+                    model.model, model.files, work_path / "resaved"
+                )
+                model = dataclasses.replace(model, files=files)
                 warnings = (*warnings, *found)
         if decision.awaited is not None:
             act.stage(
@@ -373,7 +430,9 @@ def _run_locked(
             pins=pins,
         )
     if observation.hold is None:
-        warnings = (*warnings, *exports.awaiting.expire(now), *_purged(exports, instructions, now))
+        if decision.awaited is not None or instructions.names.awaiting:
+            warnings = (*warnings, *exports.awaiting.expire(now))
+        warnings = (*warnings, *_purged(exports, instructions, now))
     return message.export_decision(
         origin,
         observation,

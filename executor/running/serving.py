@@ -1,7 +1,7 @@
 """The way in which a candidate is exported so that a model server can run it.
 
 The check of a model reads only saved_model.pb. A model that fails it is saved again by TensorFlow
-in `act.py`, and only for an export.
+in `exports/resave.py`, and only for an export.
 """
 
 from __future__ import annotations

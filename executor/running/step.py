@@ -135,7 +135,7 @@ def run_step(inputs: StepInputs) -> StepOutputs:
             needs a package that the light image does not contain.
         See ModelExporter.run for other exceptions.
     """
-    _check_image(inputs)
+    check_image(inputs)
     try:
         with without_secrets():
             return _run_step(inputs)
@@ -148,11 +148,14 @@ def run_step(inputs: StepInputs) -> StepOutputs:
         ) from error
 
 
-def _check_image(inputs: StepInputs) -> None:
+def check_image(inputs: StepInputs) -> None:
     """Raises an error if the light image cannot run the step, before anything is read or written.
 
     A second evaluation that fails is only a warning, so the step would make another decision than
     in the full image.
+
+    Raises:
+        RuntimeError: This is the light image, and the step needs the full one.
     """
     properties = inputs.exec_properties
     arguments = {

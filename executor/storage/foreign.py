@@ -25,6 +25,10 @@ class ForeignContentError(ValueError):
     """Content is not as it should be; the message is a clause such as "the file does not exist"."""
 
 
+class MissingFileError(ForeignContentError):
+    """A file does not exist."""
+
+
 class NotReadableError(ForeignContentError):
     """A path is no regular file, or this process may not read it."""
 
@@ -84,7 +88,7 @@ def read_json_object(location: Location, max_bytes: int) -> dict[str, Any]:
     try:
         content = location.read(max_bytes)
     except (FileNotFoundError, NotADirectoryError):
-        raise ForeignContentError("the file does not exist") from None
+        raise MissingFileError("the file does not exist") from None
     except NotAFileError:
         raise NotReadableError("it is not a regular file") from None
     except TooLargeError:

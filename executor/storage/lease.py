@@ -340,6 +340,21 @@ def owner_of(store: LeaseStore, settings: LeaseSettings | None = None) -> LockOw
     return LockOwner(name=claim.holder, is_dead=_is_expired(current, claim, unchanged_seconds=0.0))
 
 
+def broken(content: bytes, holder: str, settings: LeaseSettings | None = None) -> bytes:
+    """Returns a claim that takes a lock object away from its holder.
+
+    The holder cannot renew the lock any longer. Until its last renewal has expired, it may still
+    write, so the claim is for as long as that of the holder, and nobody renews it.
+
+    Args:
+        content: Content of the lock object.
+        holder: Name of the program that takes the lock away.
+        settings: Duration of a lease whose claim cannot be read.
+    """
+    claim = _Claim.of(content, settings or LeaseSettings())
+    return dataclasses.replace(claim, token=uuid.uuid4().hex, holder=holder, renewals=0).to_json()
+
+
 def _withdraw(store: LeaseStore, claim: _Claim) -> None:
     """Deletes the lock object of a claim, if it exists."""
     current = store.load()

@@ -98,7 +98,8 @@ def in_batch(
                 except OSError as error:
                     failures[item] = error
 
-            in_parallel(call, [*items], storage)
+            # Each call is short: on a disk, the switches between threads would take longer.
+            in_parallel(call, [*items], storage, total_bytes=0)
     except OSError as error:
         return {**dict.fromkeys(items, error), **failures}
     return failures
@@ -113,11 +114,17 @@ def at_once(storage: Storage, *calls: Callable[[], Any]) -> list[Any]:
 
 
 @contextlib.contextmanager
-def in_background(call: Callable[[], object]) -> Iterator[Callable[[], object]]:
-    """Yields a function that starts a call in the background; waits for the call at the end."""
+def soon(storage: Storage) -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Yields a function that makes a small request while the caller goes on; waits at the end.
+
+    A storage that answers at once is asked at once.
+    """
+    if storage.small_file_connections <= 1:
+        yield lambda call: cast(None, call())
+        return
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         started: list[concurrent.futures.Future[object]] = []
-        yield lambda: started.append(pool.submit(call))
+        yield lambda call: started.append(pool.submit(call))
         for future in started:
             future.result()
 
@@ -127,7 +134,7 @@ def copy_files(
     *,
     total_bytes: int | None = None,
     sizes: Sequence[int] | None = None,
-    contents: Sequence[tuple[bytes, Location]] = (),
+    contents: Sequence[tuple[Callable[[], bytes], Location]] = (),
 ) -> list[FileDigest]:
     """Copies files from any storage to any other; returns the digests of the copies, in order.
 
@@ -138,10 +145,12 @@ def copy_files(
         pairs: Pairs of source and destination.
         total_bytes: Total size of the files in bytes; None if it is not known.
         sizes: Size of each file in bytes, if the caller compares the digests that are returned.
-        contents: Small files to write at the same time, as pairs of content and destination.
+        contents: Small files to write at the same time, as pairs of destination and a function that
+            returns the content. The function may wait for something that takes as long as the copy.
     """
 
-    def write(content: bytes, destination: Location) -> FileDigest:
+    def write(make: Callable[[], bytes], destination: Location) -> FileDigest:
+        content = make()
         destination.write(content)
         return digest_of_bytes(content)
 

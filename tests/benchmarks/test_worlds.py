@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import special
 
-from benchmarks.streams import Scenario
+from benchmarks.streams import BUCKETS, Scenario, ScoredExamples, jackknife
 from benchmarks.worlds import DIFFICULT, FRESH, Drawn, World
 
 SMALL = World(scenario=Scenario(name="small", examples=200))
@@ -98,3 +99,32 @@ class TestDrawnRun:
             run.challenger_right(1, models),
         ):
             assert right.sum(axis=1).mean() / 200 == pytest.approx(0.7, abs=0.005)
+
+    def test_the_jackknife_of_an_auc_leaves_out_each_bucket(self):
+        examples = ScoredExamples(SMALL.scenario, 3, np.random.default_rng(1))
+        accuracy = np.array([0.6, 0.8, 0.95])
+        found = jackknife(examples.candidate_right(accuracy), 200)
+        separation = np.sqrt(2) * special.ndtri(accuracy)
+        # The latent variables are the errors of the scores.
+        errors = examples._candidate.reshape(3, BUCKETS, 2, 5)
+
+        def area(stream: int, buckets: Any) -> float:
+            positive, negative = np.moveaxis(errors[stream, buckets], 1, 0).reshape(2, -1)
+            return (negative[None, :] < separation[stream] - positive[:, None]).mean()
+
+        every = np.arange(BUCKETS)
+        for stream in range(3):
+            others = np.array([area(stream, np.delete(every, bucket)) for bucket in every])
+            error = np.sqrt((BUCKETS - 1) / BUCKETS * ((others - others.mean()) ** 2).sum())
+            assert found.value[stream] == pytest.approx(area(stream, every))
+            assert found.standard_error[stream] == pytest.approx(error)
+
+    def test_a_model_has_its_auc_in_each_role(self):
+        found = drawn(is_auc=True, broken=1.0)
+        models = np.full(found.count, 7)
+        run = found.run(7, 2)
+        areas = [run.candidate_right(), run.best_right(models), run.challenger_right(1, models)]
+        values = [jackknife(each, 200).value for each in areas]
+        assert [each.mean() for each in values] == pytest.approx([0.7] * 3, abs=0.005)
+        # The models have the examples in common.
+        assert np.corrcoef(values)[0, 1:].min() > 0.9

@@ -8,7 +8,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from tests.cli.world import World, invoke
-from tfx_best_exporter.cli.arguments import BASE, DURATION, TIME, VERSION, operator_of_process
+from tfx_best_exporter.cli.arguments import BASE, DURATION, TIME, VERSION
 from tfx_best_exporter.cli.commands import best_exporter
 
 
@@ -61,10 +61,6 @@ def test_texts_that_are_no_versions(text: str) -> None:
 def test_texts_that_are_no_base_directories(text: str) -> None:
     with pytest.raises(click.BadParameter):
         BASE.convert(text, None, None)
-
-
-def test_the_operator_is_somebody() -> None:
-    assert "@" in operator_of_process()
 
 
 def completed(words: list[str], incomplete: str) -> list[tuple[str, str]]:

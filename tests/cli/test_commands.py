@@ -25,7 +25,7 @@ def test_a_stranger_finds_rollback() -> None:
     text = invoke("--help").output
     assert re.search(r"^  rollback +Go back to an older version", text, re.MULTILINE)
     assert all(re.search(rf"^  {name} ", text, re.MULTILINE) for name in NAMES)
-    assert "Bad model served?   best-exporter rollback " in text
+    assert "Bad model served?  best-exporter rollback " in text
 
 
 @pytest.mark.parametrize("name", NAMES)

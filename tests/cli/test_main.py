@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import tomli
 
+from tests import waiting
 from tests.children import REPOSITORY
 from tests.cli.world import World
 from tfx_best_exporter.cli.__main__ import main
@@ -30,15 +33,27 @@ def run(*words: object, **arguments: object) -> subprocess.CompletedProcess[str]
     )
 
 
-def loaded(names: Sequence[str], *words: object) -> list[str]:
-    """Returns the packages among `names` that a command line loads."""
+def loaded(names: Sequence[str], *command_lines: Sequence[object]) -> dict[str, list[str]]:
+    """Runs command lines one after the other in a new interpreter.
+
+    Returns:
+        The packages among `names` that are loaded after a command line, by its words; without the
+        command lines after which there are none.
+    """
+    lines = [list(map(str, words)) for words in command_lines]
     code = (
-        "import sys; from tfx_best_exporter.cli.commands import best_exporter\n"
-        f"best_exporter({list(map(str, words))!r}, standalone_mode=False)\n"
-        f"print([name for name in {list(names)!r} if name in sys.modules], file=sys.stderr)"
+        "import json, sys; from tfx_best_exporter.cli.commands import best_exporter\n"
+        "found = {}\n"
+        f"for words in {lines!r}:\n"
+        "    best_exporter(words, standalone_mode=False)\n"
+        f"    found[' '.join(words)] = [each for each in {list(names)!r} if each in sys.modules]\n"
+        "print(json.dumps(found), file=sys.stderr)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    return ended.stderr.splitlines()[-1:]
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stderr.splitlines()[-1])
+    assert len(found) == len(lines)
+    return {words: packages for words, packages in found.items() if packages}
 
 
 def test_a_whole_process(world: World) -> None:
@@ -57,7 +72,8 @@ def test_nobody_to_ask(world: World) -> None:
 
 
 def test_no_command_loads_anything_heavy(world: World) -> None:
-    for words in (
+    found = loaded(
+        HEAVY,
         ("status", world.base),
         ("history", world.base, "--all"),
         ("show", world.base),
@@ -66,13 +82,20 @@ def test_no_command_loads_anything_heavy(world: World) -> None:
         ("report", world.base, "-o", world.root / "site"),
         ("retire", world.base, "--keep", 1, "--dry-run"),
         ("rollback", world.base, "--reason", "bad", "--yes"),
-    ):
-        assert loaded(HEAVY, *words) == ["[]"], words
+    )
+    assert found == {}
 
 
 def test_looking_loads_no_library_that_only_others_need(world: World) -> None:
-    for words in (("status", world.base), ("history", world.base, "-o", "json")):
-        assert loaded(RARE, *words) == ["[]"], words
+    found = loaded(RARE, ("status", world.base), ("history", world.base, "-o", "json"))
+    assert found == {}
+
+
+def handles(process_id: int, number: signal.Signals) -> bool:
+    """Returns True if a process has a handler for a signal."""
+    status = Path(f"/proc/{process_id}/status").read_text()
+    [mask] = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def test_sigterm_gives_the_lock_back(world: World) -> None:
@@ -82,10 +105,12 @@ def test_sigterm_gives_the_lock_back(world: World) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        time.sleep(2.0)
+        waiting.until(lambda: handles(process.pid, signal.SIGTERM))
+        # Most likely, the process waits for the lock now.
+        time.sleep(0.5)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 143
     assert "Traceback" not in stderr
     with world.exports.lock(timeout_seconds=5):

@@ -78,9 +78,9 @@ class World:
             **arguments,
         )
         if decision.exported:
-            self.versions.append(decision.version)
+            self.versions.append(decision.message.version)
         self.now += DAY
-        return decision
+        return decision.message
 
 
 def invoke(*words: object, now: float | None = None, **arguments: Any) -> Result:

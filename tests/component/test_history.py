@@ -29,12 +29,15 @@ LIVE = mlmd.Artifact.LIVE
 
 
 def look_up(runs: PipelineRuns, store: Any = None, **others: Any) -> dict[str, str]:
+    """Returns the exec properties; by default, on a clock that stands still, for a busy machine."""
+    arguments = {
+        "pipeline_name": runs.name,
+        "pushed_models_uri": runs.pushed_models_uri,
+        "clock": lambda: 0.0,
+        **others,
+    }
     return history.look_up(
-        store or runs.store,
-        exec_properties(runs.base_directory),
-        **cast(
-            Any, {"pipeline_name": runs.name, "pushed_models_uri": runs.pushed_models_uri, **others}
-        ),
+        store or runs.store, exec_properties(runs.base_directory), **cast(Any, arguments)
     )
 
 
@@ -371,7 +374,7 @@ def test_the_newest_version_was_retired(runs: PipelineRuns):
     runs.export(runs.candidate(scale=2.0, loss=0.4))
     exports = ExportDirectory(location_of(str(runs.base_directory)))
     with exports.lock():
-        exports.retire(exports.exports()[-1], why="a test", now=1.0)
+        exports.retire_all({exports.exports()[-1]: "a test"}, now=1.0)
     assert prior_of(runs)["warnings"] == []
     assert prior_of(runs)["version"] == first.decision.version
 
@@ -690,7 +693,7 @@ def test_a_copy_that_an_export_in_the_base_directory_names_is_not_deleted(runs: 
     shutil.copytree(runs.base_directory / str(version), restored)
     exports = ExportDirectory(location_of(str(runs.base_directory)))
     with exports.lock():
-        exports.retire(exports.exports()[0], why="a test", now=1.0)
+        exports.retire_all({exports.exports()[0]: "a test"}, now=1.0)
     look_up(runs)
     assert state_of(runs, first.pushed_model) == LIVE
     assert Path(first.pushed_model.uri).exists()

@@ -179,6 +179,32 @@ def test_registers_what_a_person_exported(metadata: Metadata, field: str) -> Non
     assert metadata.deleted == []
 
 
+def test_a_promoted_version_that_is_withdrawn_and_restored(metadata: Metadata) -> None:
+    metadata.add(9)
+    metadata.desk.publish(10, promotion=pb.OperatorAction(operator="ann"))
+    metadata.follow()
+    path = (metadata.desk.exports.base / "10").uri
+    [artifact] = metadata.store.get_artifacts_by_uri(path)
+    rollback(metadata.desk.exports, **WHO)
+    for _ in range(2):
+        metadata.follow()
+        assert metadata.state(artifact.id) == MARKED
+    restore(metadata.desk.exports, 10, **WHO)
+    metadata.follow()
+    assert metadata.state(artifact.id) == LIVE
+    # An earlier release has marked such an artifact DELETED.
+    artifact.state = DELETED
+    metadata.store.put_artifacts([artifact], field_mask_paths=["state"])
+    metadata.follow()
+    assert metadata.state(artifact.id) == LIVE
+    rollback(metadata.desk.exports, **WHO)
+    with metadata.desk.exports.lock():
+        metadata.desk.exports.withdrawals.purge(10)
+    metadata.follow()
+    assert metadata.state(artifact.id) == DELETED
+    assert metadata.deleted == []
+
+
 def test_registers_nothing_else(metadata: Metadata) -> None:
     metadata.add(8)
     metadata.follow()

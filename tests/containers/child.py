@@ -28,7 +28,7 @@ IMPORTED_ONCE = (
 )
 
 
-DEADLINE_SECONDS = 120.0
+DEADLINE_SECONDS = 300.0
 # The command `timeout` has the same exit code.
 TOO_LATE = 124
 

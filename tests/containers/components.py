@@ -8,6 +8,8 @@ from typing import Any
 
 from tfx.dsl.components.base import base_beam_executor, base_executor
 
+from tfx_best_exporter.executor.storage.gs import GsStorage
+
 
 def record(input_dict: dict[str, Any], output_dict: dict[str, Any]) -> None:
     """Writes the URIs to each output, and sets properties of each kind."""
@@ -50,3 +52,18 @@ class Waiter(base_executor.BaseExecutor):
     ) -> None:
         Path(os.environ["MARKER"]).touch()
         time.sleep(60)
+
+
+class MarkerWriter(base_executor.BaseExecutor):
+    """Writes to gs:// as TensorFlow does: with an empty object for each directory."""
+
+    def Do(
+        self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: Any
+    ) -> None:
+        storage = GsStorage()
+        for [output] in output_dict.values():
+            bucket, _, prefix = output.uri.removeprefix("gs://").partition("/")
+            for name, content in (("", b""), ("variables/", b""), ("variables/data", b"data")):
+                blob = storage._client.bucket(bucket).blob(f"{prefix}/{name}")
+                blob.upload_from_string(content)
+        storage.close()

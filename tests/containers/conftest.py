@@ -37,6 +37,7 @@ ARTIFACT_TYPES: Mapping[str, type[types.Artifact]] = {
     "model_blessing": standard_artifacts.ModelBlessing,
     "infra_blessing": standard_artifacts.InfraBlessing,
     "model_run": standard_artifacts.ModelRun,
+    "examples": standard_artifacts.Examples,
 }
 
 
@@ -56,6 +57,15 @@ def compile_step(
         components=[*importers.values(), exporter],
     )
     return Step.of(compile_pipeline(pipeline, use_pipeline_spec_2_1), exporter.id)
+
+
+def as_other(step: Step, executor: type, *beam_pipeline_args: str) -> Step:
+    """Returns a step with another executor and other arguments of Beam."""
+    words = list(step.container["args"])
+    words[words.index("--executor_class_path") + 1] = f"{executor.__module__}.{executor.__name__}"
+    return dataclasses.replace(
+        step, container={**step.container, "args": [*words, *beam_pipeline_args]}
+    )
 
 
 def compile_pipeline(pipeline: Any, use_pipeline_spec_2_1: bool = True) -> dict[str, Any]:

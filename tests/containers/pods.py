@@ -93,7 +93,7 @@ class Cluster:
     def run(self, step: Step, executor_input: str, secrets: Mapping[str, str] | None = None) -> Pod:
         """Runs a step in a new pod, on the ExecutorInput of an earlier attempt or a new one."""
         content = json.loads(executor_input)
-        with _folder(self._bucket):
+        with folder(f"{_SCHEME}{self._bucket}"):
             self.download(content)
             ended = self._run(step.command(executor_input), {**_ENVIRONMENT, **(secrets or {})})
             outputs = self.upload(content) if ended.code == 0 else {}
@@ -248,22 +248,23 @@ def cluster(bucket: str, flavor: Flavor, containers: Containers) -> Iterator[Clu
 
 
 @contextlib.contextmanager
-def _folder(bucket: str) -> Iterator[None]:
-    """Makes an empty folder for a bucket, as the emptyDirs of a new pod are.
+def folder(uri: str) -> Iterator[Path]:
+    """Makes an empty folder for the URI of a bucket, as the emptyDirs of a new pod are.
 
     compiler/argocompiler/container.go:63 names the emptyDir that is mounted at /minio.
     """
+    path = Path(launcher.local_path(uri))
     if not has_folders():
         pytest.fail(
-            "/minio must be writable. Run the tests as root: sudo install -d -m 1777 /minio"
+            f"{path.parent} must be writable. Run the tests as root: sudo install -d -m 1777"
+            f" {path.parent}"
         )
-    path = Path(launcher.local_path(f"{_SCHEME}{bucket}"))
     shutil.rmtree(path, ignore_errors=True)
-    # Another test may remove an empty /minio at the same time.
+    # Another test may remove an empty parent at the same time.
     while not path.is_dir():
         path.mkdir(parents=True, exist_ok=True)
     try:
-        yield
+        yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):

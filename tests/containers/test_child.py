@@ -55,7 +55,7 @@ def test_a_command_has_a_deadline(
         capture_output=True,
         text=True,
     )
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 50
     assert (run.stdout, run.stderr) == (f"{code}\n", "")
     assert log_path.read_text().endswith(end)
     if code == TOO_LATE:

@@ -12,10 +12,12 @@ from google.protobuf import json_format
 
 from tests.conftest import WriteModel
 from tests.containers import components, pods
-from tests.containers.conftest import compile_step
+from tests.containers.conftest import BUCKET as S3_BUCKET
+from tests.containers.conftest import as_other, compile_step
 from tests.containers.launcher import NEWEST_KUBEFLOW, Artifact, Step, local_path
 from tests.containers.pods import Cluster
 from tests.containers.processes import Containers
+from tests.servers import environment_of
 from tests.tfx_runs import write_evaluation
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -89,6 +91,25 @@ def test_everything_that_is_stored_has_uris(
     assert any(name.endswith("/saved_model.pb") for name in files)
 
 
+def test_a_base_directory_in_another_store(
+    cluster: Cluster, candidate: dict[str, Artifact], s3_url: str, tmp_path: Path
+):
+    """The pod has the credentials of the base directory, but none of the pipeline root."""
+    name = uuid.uuid4().hex
+    destination = {"filesystem": {"base_directory": f"s3://{S3_BUCKET}/{name}"}}
+    step = compile_step(tmp_path / "compiled", INPUTS, push_destination=destination)
+    secrets = environment_of("s3", s3_url)
+    reasons = []
+    for _ in range(2):
+        pod = cluster.run_step(step, candidate, secrets)
+        assert pod.ended.code == 0, pod.ended.log
+        assert pod.outputs["pushed_model"].uri.startswith("minio://")
+        reasons.append(pod.outputs["decision"].properties["reason"])
+    assert reasons == ["FIRST_EXPORT", "ALREADY_BEST"]
+    # Without the credentials, nothing can be known about the base directory.
+    assert cluster.run_step(step, candidate).ended.code == 1
+
+
 def test_the_explanation_has_uris(cluster: Cluster, step: Step, candidate: dict[str, Artifact]):
     blessing = Artifact(uri=candidate["model_blessing"].uri, properties={"blessed": 0.0})
     pod = cluster.run_step(step, {**candidate, "model_blessing": blessing})
@@ -111,15 +132,6 @@ def test_a_retried_step(
 
 
 # Other components.
-
-
-def as_other(step: Step, executor: type, *beam_pipeline_args: str) -> Step:
-    """Returns a step with another executor and other arguments of Beam."""
-    words = list(step.container["args"])
-    words[words.index("--executor_class_path") + 1] = f"{executor.__module__}.{executor.__name__}"
-    return dataclasses.replace(
-        step, container={**step.container, "args": [*words, *beam_pipeline_args]}
-    )
 
 
 @pytest.mark.parametrize(
@@ -158,6 +170,21 @@ def test_another_component_whose_workers_cannot_read_the_folders(
     assert pod.ended.code == 1
     last_line = pod.ended.log.rstrip().splitlines()[-1]
     assert last_line.startswith("ValueError: beam_pipeline_args must name a local runner ")
+
+
+def test_a_second_evaluation_whose_workers_cannot_read_the_folders(
+    cluster: Cluster, candidate: dict[str, Artifact], tmp_path: Path
+):
+    destination = {"filesystem": {"base_directory": str(tmp_path / "serving")}}
+    step = compile_step(tmp_path / "compiled", [*INPUTS, "examples"], push_destination=destination)
+    words = [*step.container["args"], "--runner=DataflowRunner"]
+    other = dataclasses.replace(step, container={**step.container, "args": words})
+    examples = Artifact(uri=f"{candidate['model'].uri}/examples")
+    pod = cluster.run_step(other, {**candidate, "examples": examples})
+    assert pod.ended.code == 1
+    last_line = pod.ended.log.rstrip().splitlines()[-1]
+    assert last_line.startswith("ValueError: beam_pipeline_args must name a local runner ")
+    assert not (tmp_path / "serving").exists()
 
 
 def test_a_runner_elsewhere_without_examples(

@@ -19,6 +19,8 @@ def compare(document: Path, written: str, generated: str) -> None:
         written: The part as it is in the document.
         generated: The part as the code generates it.
     """
+    # An empty part would be everywhere in the document.
+    assert written, f"{document.name} must have an example to replace by: {generated}"
     if os.environ.get(UPDATE):
         text = document.read_text(encoding="utf-8").replace(written, generated)
         document.write_text(text, encoding="utf-8")

@@ -59,6 +59,7 @@ DOCUMENTS = sorted(
 )
 README = ROOT / "README.md"
 DECIDING = ROOT / "docs" / "deciding.md"
+DECISION_JSON = ROOT / "docs" / "decision-json.md"
 FILES = ROOT / "docs" / "files.md"
 FROM_ESTIMATOR = ROOT / "docs" / "migrating-from-estimator.md"
 FROM_PUSHER = ROOT / "docs" / "migrating-from-pusher.md"
@@ -66,6 +67,8 @@ RUNNERS = ROOT / "docs" / "runners.md"
 
 # The only hosts that the documents link to.
 HOSTS = {"keepachangelog.com", "semver.org"}
+# The only snippet that is neither run nor a part of another file.
+NOT_RUN = "not run: TensorFlow no longer has tf.estimator"
 # First folders of the absolute paths in examples.
 EXAMPLE_ROOTS = {"data", "eval", "minio", "mlpipeline", "models", "pipelines", "serving"}
 
@@ -197,6 +200,9 @@ def workdir(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> It
     (tmp_path / "models").symlink_to(models)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "vocabulary.txt").write_text("gentoo\n")
+    blocks = (block for block in BLOCKS if block.document == DECISION_JSON)
+    [decision] = [block for block in blocks if block.language == "json"]
+    (tmp_path / "decision.json").write_text(decision.text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
@@ -250,9 +256,20 @@ def test_python_snippets_run(document: Path, names: Mapping[str, Any], workdir: 
 @pytest.mark.parametrize(
     "block", [block for block in BLOCKS if block.language == "python"], ids=block_ids
 )
-def test_python_snippets_say_why_they_do_not_run(block: Block):
+def test_python_snippets_run_or_are_parts_of_files_that_do(block: Block):
     ast.parse(block.text)
-    assert not block.comment or re.fullmatch(r"not run: .+", block.comment)
+    if not block.comment or block.comment == NOT_RUN:
+        return
+    source = re.fullmatch(r"(lines of|run by) ([\w/.]+)(?:, .+)?", block.comment)
+    assert source, block.comment
+    text = (ROOT / source[2]).read_text(encoding="utf-8")
+    if source[1] == "lines of":
+        assert [line for line in block.text.splitlines() if line not in text] == []
+    else:
+        # The test finds the snippet by the name in its first line.
+        name = re.match(r"# (\w+)\.py\n", block.text)
+        assert name
+        assert f'"{name[1]}"' in text
 
 
 def is_about(block: Block, name: str) -> bool:
@@ -839,9 +856,20 @@ def test_links_lead_somewhere(document: Path):
             continue
         path = (document.parent / url.path).resolve() if url.path else document
         assert path.is_file(), target
+        if path.suffix != ".md":
+            assert not url.fragment, target
+            continue
         headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
         anchors = {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
         assert not url.fragment or url.fragment in anchors, target
+
+
+@pytest.mark.parametrize("image", sorted((ROOT / "docs").glob("*.png")), ids=name_of)
+def test_pictures_are_small(image: Path):
+    content = image.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert len(content) <= 300 * 1024
+    assert any(f"({name_of(image)})" in each.read_text(encoding="utf-8") for each in DOCUMENTS)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
@@ -886,5 +914,7 @@ def test_decisions_are_numbered_and_have_three_parts():
 
 
 def test_documents_are_found():
-    assert {README, DECIDING, FILES, FROM_ESTIMATOR, FROM_PUSHER} <= set(DOCUMENTS)
+    assert {README, DECIDING, FILES, FROM_ESTIMATOR, FROM_PUSHER, ROOT / "SECURITY.md"} <= set(
+        DOCUMENTS
+    )
     assert len(BLOCKS) >= 12

@@ -8,7 +8,7 @@ import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,21 +92,31 @@ def vertex() -> VertexAi:
     return VertexAi()
 
 
-@pytest.fixture
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vertex: VertexAi) -> ModuleType:
-    """Returns the module of the page."""
+def snippet(name: str) -> str:
+    """Returns the code of the page whose first line names this module."""
     [block] = [
         block
         for block in BLOCKS
-        if block.document == SERVING and block.text.startswith("# vertex_deployer.py\n")
+        if block.document == SERVING and block.text.startswith(f"# {name}.py\n")
     ]
-    # The last statement adds the component to the pipeline of the page.
-    text, separator, _ = block.text.partition("\n\ndeployer = ")
-    assert separator
-    (tmp_path / "vertex_deployer.py").write_text(text)
+    return block.text
+
+
+def module_of(name: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    module = importlib.import_module("vertex_deployer")
-    monkeypatch.delitem(sys.modules, "vertex_deployer")
+    module = importlib.import_module(name)
+    monkeypatch.delitem(sys.modules, name)
+    return module
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vertex: VertexAi) -> ModuleType:
+    """Returns the module of the deployer for Vertex AI."""
+    # The last statement adds the component to the pipeline of the page.
+    text, separator, _ = snippet("vertex_deployer").partition("\n\ndeployer = ")
+    assert separator
+    module = module_of("vertex_deployer", text, tmp_path, monkeypatch)
     monkeypatch.setattr(module, "aiplatform", vertex)
     return module
 
@@ -158,3 +168,44 @@ def test_a_retry_after_a_failure_uploads_nothing_twice(
     deploy("1")
     assert len(vertex.uploads) == 1
     assert [model.display_name for model in vertex.deployed] == ["penguin-1"]
+
+
+@pytest.mark.parametrize(("blessed", "annotations"), [(0, []), (1, ["7"])])
+def test_the_patch_for_kserve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blessed: int, annotations: list[str]
+):
+    patches: list[dict[str, Any]] = []
+    client = SimpleNamespace(patch_namespaced_custom_object=lambda **patch: patches.append(patch))
+    kubernetes: Any = ModuleType("kubernetes")
+    kubernetes.client = SimpleNamespace(CustomObjectsApi=lambda: client)
+    kubernetes.config = SimpleNamespace(load_incluster_config=lambda: None)
+    monkeypatch.setitem(sys.modules, "kubernetes", kubernetes)
+    module = module_of("kserve_rollout", snippet("kserve_rollout"), tmp_path, monkeypatch)
+    pushed_model, blessing = standard_artifacts.PushedModel(), standard_artifacts.ModelBlessing()
+    pushed_model.set_string_custom_property("pushed_version", "7")
+    blessing.set_int_custom_property("blessed", blessed)
+    module.KServeRollout.EXECUTOR_SPEC.executor_class().Do(
+        {"pushed_model": [pushed_model], "model_blessing": [blessing]},
+        {},
+        {"name": "penguin", "namespace": "models"},
+    )
+    found = [
+        patch["body"]["spec"]["predictor"]["annotations"]["best-exporter/version"]
+        for patch in patches
+    ]
+    assert found == annotations
+    assert {(patch["namespace"], patch["name"]) for patch in patches} <= {("models", "penguin")}
+
+
+def test_hugging_face_is_gated_by_the_exporter(monkeypatch: pytest.MonkeyPatch):
+    given: dict[str, Any] = {}
+    replaced: Any = ModuleType("tfx_addons.huggingface_pusher.component")
+    replaced.HFPusher = lambda **arguments: given.update(arguments)
+    for name in ("tfx_addons", "tfx_addons.huggingface_pusher"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, replaced.__name__, replaced)
+    exporter = SimpleNamespace(outputs={"blessing": "the exporter's"})
+    trainer = SimpleNamespace(outputs={"model": "the trainer's"})
+    names = {"exporter": exporter, "trainer": trainer, "encrypted_token": "token"}
+    exec(compile(snippet("hf_pusher"), SERVING, "exec"), names)
+    assert (given["model"], given["model_blessing"]) == ("the trainer's", "the exporter's")

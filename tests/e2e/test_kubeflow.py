@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow_model_analysis as tfma
 from google.protobuf import json_format
+from tfx import v1 as tfx
 
 from pipelines import compiled, demo, penguin_pipeline
 from tests.containers import launcher, pods
 from tests.containers.launcher import Artifact
 from tests.containers.pods import Cluster, Pod
 from tests.containers.processes import Containers
+from tests.pipelines.test_examples import BEAM_ARGUMENTS, write_taxi_trips
+from tfx_best_exporter.component import BestExporter
+from tfx_best_exporter.executor.policies import compare_policy, larger
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kubeflow]
@@ -138,3 +143,84 @@ def test_the_story_without_examples(
 
 def bases_of(decisions: Sequence[pb.ExportDecision]) -> list[str]:
     return [pb.ExportDecision.Basis.Name(decision.basis) for decision in decisions]
+
+
+def taxi_pipeline(data_path: Path, base_path: Path) -> Any:
+    """Returns TFX's taxi pipeline with BestExporter, and without its resolver of a baseline.
+
+    Kubeflow Pipelines has no resolvers. The image contains the module of TFX, so nothing writes
+    wheels to minio://.
+    """
+    module = "tfx.examples.chicago_taxi_pipeline.taxi_utils_native_keras"
+    components = tfx.components
+    example_gen = components.CsvExampleGen(input_base=str(data_path))
+    examples = example_gen.outputs["examples"]
+    statistics_gen = components.StatisticsGen(examples=examples)
+    statistics = statistics_gen.outputs["statistics"]
+    schema_gen = components.SchemaGen(statistics=statistics, infer_feature_shape=True)
+    schema = schema_gen.outputs["schema"]
+    validator = components.ExampleValidator(statistics=statistics, schema=schema)
+    transform = components.Transform(
+        examples=examples, schema=schema, preprocessing_fn=f"{module}.preprocessing_fn"
+    )
+    trainer = components.Trainer(
+        run_fn=f"{module}.run_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema,
+        train_args=tfx.proto.TrainArgs(num_steps=20),
+        eval_args=tfx.proto.EvalArgs(num_steps=5),
+    )
+    evaluator = components.Evaluator(
+        examples=examples,
+        model=trainer.outputs["model"],
+        eval_config=tfma.EvalConfig(
+            model_specs=[
+                tfma.ModelSpec(
+                    signature_name="serving_default",
+                    label_key="tips_xf",
+                    preprocessing_function_names=["transform_features"],
+                )
+            ],
+            slicing_specs=[tfma.SlicingSpec()],
+            metrics_specs=[
+                tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="BinaryAccuracy")])
+            ],
+        ),
+    )
+    exporter = BestExporter(
+        model=trainer.outputs["model"],
+        evaluation=evaluator.outputs["evaluation"],
+        examples=examples,
+        compare_policy=compare_policy(larger("binary_accuracy")),
+        push_destination={"filesystem": {"base_directory": str(base_path)}},
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name="taxi",
+        pipeline_root=ROOT,
+        components=[
+            example_gen,
+            statistics_gen,
+            schema_gen,
+            validator,
+            transform,
+            trainer,
+            evaluator,
+            exporter,
+        ],
+        beam_pipeline_args=BEAM_ARGUMENTS,
+    )
+
+
+def test_a_pipeline_with_transform(cluster: Cluster, tmp_path: Path):
+    write_taxi_trips(tmp_path / "data" / "data.csv", 1000)
+    pipeline = taxi_pipeline(tmp_path / "data", tmp_path / "serving")
+    job = compiled.compile_pipeline(pipeline, image="tfx-best-exporter")
+    run = cluster.run_pipeline(job)
+    assert run.keys() == {node.id for node in pipeline.components}
+    transform_graph = run["Transform"].outputs["transform_graph"]
+    assert transform_graph.uri.startswith(ROOT)
+    assert cluster.read(f"{transform_graph.uri}/transform_fn/saved_model.pb")
+    decision = decision_of(cluster, run)
+    assert decision.reason == pb.ExportDecision.FIRST_EXPORT
+    assert (tmp_path / "serving" / str(decision.version) / "saved_model.pb").is_file()

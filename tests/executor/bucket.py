@@ -1,10 +1,11 @@
 """Bucket: a storage without renames, on a disk, that behaves as an object store."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tfx_best_exporter.executor.storage import errors
+from tfx_best_exporter.executor.storage import errors, lease
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location
@@ -12,6 +13,7 @@ from tfx_best_exporter.executor.storage.protocol import (
     Entry,
     Kind,
     LeaseLostError,
+    LockOwner,
     StorageError,
 )
 
@@ -29,6 +31,27 @@ class BucketLease:
     def check(self) -> None:
         if self._bucket.lease is not self:
             raise LeaseLostError("another writer has the lock")
+
+
+class _LockObject:
+    """A lock object that is only read."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def load(self) -> lease.LeaseObject | None:
+        if not self._path.is_file():
+            return None
+        return lease.LeaseObject(content=self._path.read_bytes(), version="", age_seconds=None)
+
+    def create(self, content: bytes) -> str | None:
+        raise NotImplementedError
+
+    def replace(self, version: str, content: bytes) -> str | None:
+        raise NotImplementedError
+
+    def delete(self, version: str) -> None:
+        raise NotImplementedError
 
 
 class Bucket(LocalStorage):
@@ -49,6 +72,7 @@ class Bucket(LocalStorage):
         self.steps: list[str] = []
         self.before: Callable[[str], None] = lambda step: None
         self.lease: BucketLease | None = None
+        self._changing = threading.RLock()
 
     def location(self, relative_path: str) -> Location:
         return Location(self, str(self.directory / relative_path))
@@ -113,6 +137,9 @@ class Bucket(LocalStorage):
         self.lease = lease = BucketLease(self)
         yield lease
 
+    def lock_owner(self, path: str) -> LockOwner | None:
+        return lease.owner_of(_LockObject(Path(path)))
+
     def _relative(self, path: str) -> str:
         return Path(path).relative_to(self.directory).as_posix()
 
@@ -121,4 +148,6 @@ class Bucket(LocalStorage):
         step = f"{verb} {self._relative(path)}"
         self.before(step)
         self.steps.append(step)
-        yield
+        # A store replaces an object at once; a disk needs two steps.
+        with self._changing:
+            yield

@@ -137,7 +137,15 @@ def publish(exports: ExportDirectory, version: int, model_path: Path, **kwargs: 
 
 def retire(exports: ExportDirectory, export: Export, why: str = "", now: float = 0.0) -> None:
     with exports.lock():
-        exports.retire(export, why=why, now=now)
+        retire_locked(exports, export, why=why, now=now)
+
+
+def retire_locked(
+    exports: ExportDirectory, export: Export, why: str = "", now: float = 0.0
+) -> None:
+    """Retires one export, and raises its error; the caller holds the lock."""
+    for error in exports.retire_all({export: why}, now=now).values():
+        raise error
 
 
 def recover(exports: ExportDirectory) -> tuple[str, ...]:

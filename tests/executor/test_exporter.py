@@ -398,7 +398,7 @@ def test_the_report_of_a_refusal(new_exporter: NewExporter, model: Model):
     (compared,) = report.comparisons
     assert (compared.candidate, compared.best, compared.improvement) == (0.75, 0.5, -0.25)
     assert report.warnings == []
-    stored = json_format.MessageToDict(report, preserving_proto_field_name=True)
+    stored = json_format.MessageToDict(report.message, preserving_proto_field_name=True)
     assert (stored["exported"], "version" in stored) == (False, False)
     assert report.candidate.uri == str(model(2.0))
 
@@ -946,9 +946,10 @@ def not_deleted(version: int, problem: str) -> str:
 
 def export_all(exporter: ModelExporter, model: Model, *scales: float) -> pb.ExportDecision:
     """Exports models, each better than its predecessor, and returns the last report."""
-    return [exporter.run(model(scale), {"loss": -scale}, blessings=[BLESSED]) for scale in scales][
-        -1
+    reports = [
+        exporter.run(model(scale), {"loss": -scale}, blessings=[BLESSED]) for scale in scales
     ]
+    return reports[-1].message
 
 
 def test_exports_to_keep(new_exporter: NewExporter, model: Model, base_path: Path):

@@ -31,10 +31,17 @@ from google.protobuf import json_format
 
 from tests.faults.storages import SteppedStorage, hooks_of
 from tfx_best_exporter.executor.exporter import ModelExporter
+from tfx_best_exporter.executor.exports import retention
+from tfx_best_exporter.executor.exports.directory import ExportDirectory
+from tfx_best_exporter.executor.exports.retention_rules import KeepLatest
+from tfx_best_exporter.executor.operating.retiring import retire
 from tfx_best_exporter.executor.storage import storage_of
 from tfx_best_exporter.executor.storage.lease import LeaseSettings
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import Storage
+
+WHO: dict[str, Any] = {"reason": "a fault", "operator": "ann"}
+KEEP_ONE = retention.Policy(rules=(KeepLatest(count=1),))
 
 IMPORTED_ONCE = (
     "tfx_best_exporter.executor.storage.gs",
@@ -129,12 +136,20 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
                 key: places(value) if key == "model_path" else value
                 for key, value in arguments.items()
             }
-            getattr(exporter, name)(reason="a fault", operator="ann", **given)
+            if name == "retire":
+                retire(
+                    ExportDirectory(places(job["base"])),
+                    KEEP_ONE,
+                    withdrawn=True,
+                    now=time.time() if clock is None else clock,
+                    **WHO,
+                )
+            else:
+                getattr(exporter, name)(**WHO, **given)
         for model, loss in job["rounds"]:
             pushed_model = places(job["pushed_model"]) if job["pushed_model"] else None
-            decisions.append(
-                exporter.run(places(model), {"loss": loss}, pushed_model_path=pushed_model)
-            )
+            decision = exporter.run(places(model), {"loss": loss}, pushed_model_path=pushed_model)
+            decisions.append(decision.message)
     except Exception as raised:
         error = f"{type(raised).__name__}: {raised}"
         with contextlib.suppress(OSError):
@@ -162,6 +177,8 @@ def start(job: dict[str, Any]) -> int:
         log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        if job["umask"] is not None:
+            os.umask(job["umask"])
         if job["is_stopped"]:
             os.kill(os.getpid(), signal.SIGSTOP)
         result = json.dumps(run(job))

@@ -27,6 +27,8 @@ SHORT_LEASE_SECONDS = 1.0
 # Other jobs have a lease that does not expire on a busy machine. Waiters poll the lock every
 # twentieth of it.
 LONG_LEASE_SECONDS = 8.0
+# A process that takes longer hangs, and is killed. On an idle machine, the longest takes seconds.
+DEADLINE_SECONDS = 300.0
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -41,7 +43,8 @@ class Job:
         rounds: Path or URI of a model, and its loss, for each export. Without rounds and
             operations, the process only retires exports.
         operations: Name of a method of ModelExporter, and its arguments besides reason and
-            operator, for each operation of a person; they come before the rounds.
+            operator, for each operation of a person; they come before the rounds. "retire" is the
+            command `best-exporter retire --keep 1 --withdrawn`.
         options: Keyword arguments of ModelExporter.
         pushed_model: URI of the PushedModel.
         fault: Signal that the process sends to itself: {"at": step, "when": "before" or "after",
@@ -54,6 +57,7 @@ class Job:
         is_stopped: True if the process stops itself at the start.
         counts_calls: True if the process counts its calls that may change a disk.
         kill_at_call: Number of the call right before which the process kills itself.
+        umask: Permissions that the process takes away from new files; None for those of the tests.
     """
 
     base: str
@@ -69,6 +73,7 @@ class Job:
     is_stopped: bool = False
     counts_calls: bool = False
     kill_at_call: int | None = None
+    umask: int | None = None
 
     def with_fault(self, at: int, when: str, number: signal.Signals = signal.SIGKILL) -> Job:
         """Returns the job with a signal at a step."""
@@ -121,12 +126,16 @@ class Process:
         self._result_path = result_path
 
     def wait(self) -> Outcome:
-        """Returns when the process has ended or stopped."""
+        """Returns when the process has ended or stopped; kills a process that hangs."""
         # The wait is not in the parent, which answers other requests meanwhile. The end of the
         # process interrupts the wait, and a stop does not.
         pause_seconds = _FIRST_LOOK_SECONDS
+        deadline = time.monotonic() + DEADLINE_SECONDS
         with _end_of(self.process_id) as has_ended:
             while (status := self._parent.ask({"look": self.process_id})) is None:
+                if time.monotonic() > deadline:
+                    self.send(signal.SIGKILL)
+                    raise AssertionError(f"the process did not end in {DEADLINE_SECONDS:g} s")
                 if has_ended(pause_seconds):
                     # Under strace, the parent learns of the end later than the tracer.
                     time.sleep(_FIRST_LOOK_SECONDS)

@@ -34,6 +34,7 @@ _LOCAL_POLL_SECONDS = 0.002
 # Each poll of a store costs its server several requests.
 _STORE_POLL_SECONDS = 0.05
 _MAX_VERSION = 2**63 - 1
+_RECORD = "assets.extra/best_exporter"
 _NEEDED_FILES = (
     "saved_model.pb",
     "variables/variables.index",
@@ -95,14 +96,14 @@ class Reader:
 
         Args:
             base: Base directory to poll.
-            foreign: Versions without a record.
+            foreign: Versions without a record. A person may give them one.
             is_rolled_back: True if a person may withdraw the largest version.
         """
         self._base = base
         self._is_local = base.local_path() is not None
         self._is_rolled_back = is_rolled_back
         self._exports = ExportDirectory(base)
-        self._foreign = foreign
+        self.foreign = foreign
         self._signatures: dict[int, Any] = {}
         self._guard = threading.Lock()
         self._stopped = threading.Event()
@@ -110,6 +111,8 @@ class Reader:
         self.polls = 0
         self.violations: list[str] = []
         self.largest = -1
+        # The versions that a server has served, in order, each one until the next one.
+        self.served: list[int] = []
 
     @property
     def versions(self) -> list[int]:
@@ -170,6 +173,8 @@ class Reader:
         if is_smaller and not self._is_visible(self.largest):
             self.violations.append(f"version {self.largest} was the largest, and disappeared")
         self.largest = max([self.largest, *in_sight])
+        if in_sight and self.served[-1:] != [max(in_sight)]:
+            self.served.append(max(in_sight))
 
     def _is_visible(self, version: int) -> bool:
         entries = (self._base / str(version)).children()
@@ -195,14 +200,21 @@ class Reader:
 
     def _look(self, export: Export, signature: Mapping[str, Any]) -> None:
         """Records the problem of a visible version, if it has one."""
+        signature = self._relevant(export, signature)
         known = self._signatures.setdefault(export.version, signature)
         if known is signature:
             problem = self._problem(export)
         else:
             problem = "" if known == signature else f"it has changed: {known} to {signature}"
         # Versions that were retired during the check are no violation.
-        if problem and self._signature(export.location) == signature:
+        if problem and self._relevant(export, self._signature(export.location)) == signature:
             self.violations.append(f"version {export.version}: {problem}")
+
+    def _relevant(self, export: Export, signature: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Leaves out the record that a person gives to a version of another tool."""
+        if export.version not in self.foreign:
+            return signature
+        return {path: value for path, value in signature.items() if _RECORD not in path}
 
     def _is_marked(self, signature: Mapping[str, Any]) -> bool:
         # Every directory in a listing of a disk was visible, even if it has been retired since.
@@ -219,7 +231,7 @@ class Reader:
 
     def _problem(self, export: Export) -> str:
         try:
-            if export.version in self._foreign:
+            if export.version in self.foreign:
                 self._load(export, list(export.location.sizes()))
                 return ""
             manifest = self._exports.record(export).manifest

@@ -19,12 +19,13 @@ from google.protobuf import json_format
 
 from tests.children import REPOSITORY, needs_strace, run_injected
 from tests.executor.plain import FILES, read_files, write_files
+from tests.faults.processes import Job, Outcome, Server
 from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.exports.saved_model import InvalidModelError
 from tfx_best_exporter.executor.storage.protocol import StorageError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
-# Runs one export in a process of its own, and prints the decision.
+# Runs one export in a new interpreter, and prints the decision.
 EXPORT = f"""
 import os, signal, sys, time
 sys.path.insert(0, {str(REPOSITORY)!r})
@@ -55,23 +56,53 @@ def model(path: Path, name: str) -> Path:
     return write_files(path / "models" / name, {**FILES, "assets/words.txt": name.encode()})
 
 
-def export_elsewhere(
-    base_path: Path, model_path: Path, loss: float, options: str = "{}", **popen: Any
+def export_in_interpreter(
+    base_path: Path, model_path: Path, loss: float, options: str = "{}"
 ) -> subprocess.CompletedProcess[str]:
-    """Exports in another process; gives up after a minute."""
+    """Exports in a new interpreter; gives up after five minutes."""
     return subprocess.run(
         [sys.executable, "-c", EXPORT, str(base_path), str(model_path), str(loss), options],
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
-        **popen,
+        timeout=300,
     )
 
 
-def decision_of(result: subprocess.CompletedProcess[str]) -> pb.ExportDecision:
+def printed(result: subprocess.CompletedProcess[str]) -> pb.ExportDecision:
     assert result.returncode == 0, result.stderr
     return json_format.Parse(result.stdout, pb.ExportDecision())
+
+
+class Elsewhere:
+    """Exports in processes that the server of processes forks, which takes no second of imports."""
+
+    def __init__(self, server: Server):
+        self._server = server
+
+    def run(
+        self,
+        base_path: Path,
+        model_path: Path,
+        loss: float,
+        umask: int | None = None,
+        **options: Any,
+    ) -> Outcome:
+        rounds = [(str(model_path), loss)]
+        return self._server.run(
+            Job(base=str(base_path), rounds=rounds, options=options, umask=umask)
+        )
+
+    def decide(self, *arguments: Any, **options: Any) -> pb.ExportDecision:
+        """Returns the decision of an export that succeeds."""
+        outcome = self.run(*arguments, **options)
+        assert outcome.error == ""
+        return json_format.ParseDict(outcome.decision, pb.ExportDecision())
+
+
+@pytest.fixture
+def elsewhere(server: Server) -> Elsewhere:
+    return Elsewhere(server)
 
 
 def versions_in(base_path: Path) -> list[Path]:
@@ -92,12 +123,12 @@ def base_path(tmp_path: Path) -> Path:
 def test_a_child_of_a_compare_function_does_not_keep_the_lock(
     base_path: Path, tmp_path: Path
 ) -> None:
-    result = export_elsewhere(
+    result = export_in_interpreter(
         base_path, model(tmp_path, "second"), 0.4, "{'compare_fn': leaves_a_child}"
     )
     child = int(result.stderr.splitlines()[0])
     try:
-        assert decision_of(result).exported
+        assert printed(result).exported
         exporter = ModelExporter(base_path)
         with exporter._settings.exports.lock(timeout_seconds=0):
             pass
@@ -119,7 +150,7 @@ def test_a_child_of_a_compare_function_does_not_keep_the_lock(
 def test_a_compare_function_that_ends_in_its_own_way_fails_the_run(
     base_path: Path, tmp_path: Path, function: str, got: str
 ) -> None:
-    result = export_elsewhere(
+    result = export_in_interpreter(
         base_path, model(tmp_path, "second"), 0.4, f"{{'compare_fn': {function}}}"
     )
     assert result.returncode == 1
@@ -153,7 +184,7 @@ def test_a_file_system_that_cannot_sync_directories_or_link(
     result = run_injected(
         f"link,linkat:error={error}", program, base_path, model(tmp_path, "second"), 0.4, "{}"
     )
-    decision = decision_of(result)
+    decision = printed(result)
     assert decision.exported
     [warning] = [each for each in decision.warnings if "cannot sync directories" in each]
     assert os.strerror({"EINVAL": 22, "EOPNOTSUPP": 95}[error]) in warning
@@ -214,17 +245,11 @@ SPECIAL = {"a pipe": make_pipe, "a socket": make_socket, "a device": make_link_t
 
 @pytest.mark.parametrize("kind", SPECIAL)
 def test_a_source_of_assets_extra_that_is_no_file(
-    base_path: Path, tmp_path: Path, kind: str
+    base_path: Path, tmp_path: Path, elsewhere: Elsewhere, kind: str
 ) -> None:
     SPECIAL[kind](tmp_path / "special")
-    result = export_elsewhere(
-        base_path,
-        model(tmp_path, "second"),
-        0.4,
-        repr({"assets_extra": {"requests": str(tmp_path / "special")}}),
-    )
-    assert result.returncode == 1
-    error = result.stderr.splitlines()[-1]
+    extra = {"requests": str(tmp_path / "special")}
+    error = elsewhere.run(base_path, model(tmp_path, "second"), 0.4, assets_extra=extra).error
     assert error.startswith("ValueError: assets_extra['requests'] must be the path of a file (got")
     assert str(tmp_path / "special") in error
     assert len(versions_in(base_path)) == 1
@@ -233,15 +258,14 @@ def test_a_source_of_assets_extra_that_is_no_file(
 @pytest.mark.parametrize("kind", SPECIAL)
 @pytest.mark.parametrize("name", ["assets/special", "saved_model.pb", "variables/variables.index"])
 def test_a_file_of_the_model_that_is_no_file(
-    base_path: Path, tmp_path: Path, kind: str, name: str
+    base_path: Path, tmp_path: Path, elsewhere: Elsewhere, kind: str, name: str
 ) -> None:
     path = model(tmp_path, "second")
     (path / name).unlink(missing_ok=True)
     SPECIAL[kind](path / name)
-    result = export_elsewhere(base_path, path, 0.4)
-    assert result.returncode == 1
-    assert "InvalidModelError: model must " in result.stderr.splitlines()[-1]
-    assert name in result.stderr.splitlines()[-1]
+    error = elsewhere.run(base_path, path, 0.4).error
+    assert error.startswith("InvalidModelError: model must ")
+    assert name in error
     assert len(versions_in(base_path)) == 1
 
 
@@ -285,33 +309,40 @@ def modes_in(path: Path) -> Mapping[str, set[int]]:
     [(0o755, 0o644, False), (0o750, 0o640, False), (0o700, 0o600, True)],
 )
 def test_an_export_is_readable_as_its_base_directory_is(
-    tmp_path: Path, umask: int, base_mode: int, file_mode: int, is_warned: bool
+    tmp_path: Path,
+    elsewhere: Elsewhere,
+    umask: int,
+    base_mode: int,
+    file_mode: int,
+    is_warned: bool,
 ) -> None:
     base_path = tmp_path / "base"
     base_path.mkdir()
     base_path.chmod(base_mode)
-    decision = decision_of(export_elsewhere(base_path, model(tmp_path, "first"), 0.5, umask=umask))
+    decision = elsewhere.decide(base_path, model(tmp_path, "first"), 0.5, umask)
     [version] = versions_in(base_path)
     assert modes_in(version) == {"files": {file_mode}, "directories": {base_mode}}
     warnings = [each for each in decision.warnings if "only its owner can read" in each]
     assert bool(warnings) == is_warned
 
 
-def test_a_base_directory_that_the_run_makes_unreadable_is_a_warning(tmp_path: Path) -> None:
+def test_a_base_directory_that_the_run_makes_unreadable_is_a_warning(
+    tmp_path: Path, elsewhere: Elsewhere
+) -> None:
     base_path = tmp_path / "new" / "base"
-    result = export_elsewhere(base_path, model(tmp_path, "first"), 0.5, umask=0o077)
-    [warning] = [each for each in decision_of(result).warnings if "only its owner" in each]
+    decision = elsewhere.decide(base_path, model(tmp_path, "first"), 0.5, 0o077)
+    [warning] = [each for each in decision.warnings if "only its owner" in each]
     assert "which this run made" in warning
     assert str(base_path) in warning
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
-def test_a_server_of_another_user_reads_the_export(public_path: Path) -> None:
+def test_a_server_of_another_user_reads_the_export(public_path: Path, elsewhere: Elsewhere) -> None:
     base_path = public_path / "base"
     base_path.mkdir(mode=0o755)
     base_path.chmod(0o755)
     source = model(public_path, "first")
-    decision_of(export_elsewhere(base_path, source, 0.5, umask=0o077))
+    elsewhere.decide(base_path, source, 0.5, 0o077)
     [version] = versions_in(base_path)
     for name, content in FILES.items():
         read = subprocess.run(
@@ -323,14 +354,14 @@ def test_a_server_of_another_user_reads_the_export(public_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
 @pytest.mark.parametrize("is_new", [True, False], ids=["the run makes it", "it exists"])
 def test_the_remedy_for_a_base_directory_that_others_cannot_read(
-    public_path: Path, is_new: bool
+    public_path: Path, elsewhere: Elsewhere, is_new: bool
 ) -> None:
     base_path = public_path / "new" / "base"
     if not is_new:
         base_path.mkdir(parents=True)
         base_path.chmod(0o700)
-    result = export_elsewhere(base_path, model(public_path, "first"), 0.5, umask=0o077)
-    [warning] = [each for each in decision_of(result).warnings if "only its owner" in each]
+    decision = elsewhere.decide(base_path, model(public_path, "first"), 0.5, 0o077)
+    [warning] = [each for each in decision.warnings if "only its owner" in each]
     [version] = versions_in(base_path)
     read = ["cat", str(version / "saved_model.pb")]
     assert subprocess.run(read, user=65534, group=65534, capture_output=True).returncode != 0
@@ -341,8 +372,7 @@ def test_the_remedy_for_a_base_directory_that_others_cannot_read(
     subprocess.run(["chmod", "-R", "o+rX", str(directory)], check=True)
     subprocess.run(read, user=65534, group=65534, check=True, capture_output=True)
     # The next export is readable too, and the best is still known by its record.
-    result = export_elsewhere(base_path, model(public_path, "better"), 0.4, umask=0o077)
-    decision = decision_of(result)
+    decision = elsewhere.decide(base_path, model(public_path, "better"), 0.4, 0o077)
     assert (decision.reason, decision.warnings) == (pb.ExportDecision.BETTER, [])
     read = ["cat", str(versions_in(base_path)[-1] / "saved_model.pb")]
     subprocess.run(read, user=65534, group=65534, check=True, capture_output=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fault_proxy import Fault, FaultProxy, LoseReply, Reply, Request, Reset, fault_proxy
-from tests.faults.conftest import Model, World
+from tests.faults.conftest import Model, World, kinds
 from tests.faults.invariants import State, assert_safe, state_of
 from tests.faults.processes import at_once
 from tests.faults.reader import Reader
@@ -47,13 +47,15 @@ class Line:
         return ModelExporter(Location(self.storage, f"{self.store.root}/{name}"), **kwargs)
 
 
-def impatient_storage(kind: str) -> Any:
-    """Returns a store that gives up after a second or three attempts."""
+def storage_of(kind: str, timeout_seconds: float) -> Any:
+    """Returns a store that gives up after some time or three attempts."""
     lease_settings = LeaseSettings(lease_seconds=10.0, renew_seconds=1.0)
     if kind == "gs":
         from tfx_best_exporter.executor.storage.gs import GsStorage, RetrySettings
 
-        retry = RetrySettings(timeout_seconds=1.0, initial_seconds=0.02, maximum_seconds=0.2)
+        retry = RetrySettings(
+            timeout_seconds=timeout_seconds, initial_seconds=0.02, maximum_seconds=0.2
+        )
         return GsStorage(retry=retry, lease_settings=lease_settings)
     from tfx_best_exporter.executor.storage.s3 import S3Storage
 
@@ -61,15 +63,24 @@ def impatient_storage(kind: str) -> Any:
 
 
 @pytest.fixture
+def timeout_seconds() -> float:
+    """Returns a time in which a busy machine answers a request and its retry."""
+    return 30.0
+
+
+@pytest.fixture
 def line(
-    store: World, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    store: World,
+    timeout_seconds: float,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Line]:
     # The first request makes the client, which keeps the URL of this moment.
     assert (store / "nothing").children() == []
     with fault_proxy(request.getfixturevalue(f"{store.kind}_url")) as proxy:
         for name, value in environment_of(store.kind, proxy.url).items():
             monkeypatch.setenv(name, value)
-        storage = impatient_storage(store.kind)
+        storage = storage_of(store.kind, timeout_seconds)
         assert storage.children(f"{store.root}/nothing") == []
         yield Line(store, proxy, storage)
         proxy.always(None)
@@ -141,6 +152,7 @@ def test_a_write_whose_reply_is_lost_is_recognised(line: Line, model: Model) -> 
     assert number > 10
 
 
+@pytest.mark.parametrize("timeout_seconds", [1.0])
 def test_a_store_that_stays_away_is_an_error(line: Line, model: Model) -> None:
     before = ModelExporter(line.store / "base").run(model("before"), {"loss": 0.3}).version
     directory = ExportDirectory(line.store / "base")
@@ -169,6 +181,7 @@ def test_a_store_that_stays_away_is_an_error(line: Line, model: Model) -> None:
     assert state_of(line.store / "base").leftovers == []
 
 
+@pytest.mark.parametrize("world", kinds("local", long=["gs", "s3"]), indirect=True)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_step_that_fails_for_good(world: World, model: Model, when: str) -> None:
     """Each step fails once, before or after its effect."""

@@ -54,11 +54,11 @@ def test_a_version_that_gives_way_to_a_better_one_while_it_is_looked_at(
 ) -> None:
     base = disk / "base"
     exporter = ModelExporter(base, exports_to_keep=1)
-    before = exporter.run(model("before"), {"loss": 0.3}).version
+    before = exporter.run(model("before"), {"loss": 0.3}).message.version
     after: list[int] = []
 
     def replace() -> None:
-        after.append(exporter.run(model("after"), {"loss": 0.1}).version)
+        after.append(exporter.run(model("after"), {"loss": 0.1}).message.version)
 
     reader = Reader(base)
     reader.poll()
@@ -75,7 +75,7 @@ def test_a_version_that_gives_way_to_a_better_one_while_it_is_looked_at(
 def test_the_largest_version_that_goes_away(world: World, model: Model) -> None:
     base = world / "base"
     exporter = ModelExporter(base)
-    versions = [exporter.run(model(f"{n}"), {"loss": 1.0 / n}).version for n in (1, 2)]
+    versions = [exporter.run(model(f"{n}"), {"loss": 1.0 / n}).message.version for n in (1, 2)]
     with pytest.raises(AssertionError, match="disappeared") as caught, Reader(base):
         remove(base, versions[1])
     assert f"version {versions[1]} was the largest" in str(caught.value)
@@ -119,7 +119,7 @@ def test_a_foreign_version_that_tensorflow_does_not_load(disk: World) -> None:
 def test_a_largest_version_that_was_taken_back(world: World, model: Model) -> None:
     base = world / "base"
     exporter = ModelExporter(base)
-    versions = [exporter.run(model(f"{n}"), {"loss": 1.0 / n}).version for n in (1, 2)]
+    versions = [exporter.run(model(f"{n}"), {"loss": 1.0 / n}).message.version for n in (1, 2)]
     with Reader(base) as reader:
         remove(base, versions[1])
         reader.forgive_largest()

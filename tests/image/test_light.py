@@ -7,8 +7,10 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.children import REPOSITORY
+from tests.containers import pods
 from tests.image.contents import needed
 from tests.image.inputs import INPUTS_SPEC, METRIC, executor_input
 from tests.tfx_runs import write_evaluation
@@ -103,6 +106,7 @@ def step(
     name: str,
     model: str,
     change: Callable[[dict[str, Any]], None] = lambda _: None,
+    words: Iterable[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     content = executor_input(root, name, model, "paired")
     change(content["inputs"])
@@ -114,6 +118,7 @@ def step(
         json.dumps(content),
         "--json_serialized_inputs_spec_args",
         json.dumps(INPUTS_SPEC),
+        *words,
     )
 
 
@@ -162,6 +167,32 @@ def test_a_step_for_the_full_image_says_so(
         f" {found}." in ended.stderr
     )
     assert not (root / "serving").exists()
+
+
+ELSEWHERE = ["--runner=DataflowRunner"]
+
+
+@pytest.mark.skipif(not pods.has_folders(), reason="only root can make the folder /s3")
+def test_the_runner_of_the_pipeline_does_not_matter(run: Run, root: Path):
+    """TFX's compiler passes the arguments of Beam to all components, also without `examples`."""
+    bucket_uri = f"s3://light-{uuid.uuid4().hex}"
+
+    def use_bucket(inputs: dict[str, Any]) -> None:
+        for each in inputs["artifacts"].values():
+            [artifact] = each["artifacts"]
+            artifact["uri"] = artifact["uri"].replace(str(root), bucket_uri)
+
+    with pods.folder(bucket_uri) as path:
+        shutil.copytree(root, path, dirs_exist_ok=True)
+        ended = step(run, root, "first", "model_a", use_bucket, ELSEWHERE)
+    assert ended.returncode == 0, ended.stderr
+    assert metadata_of(root, "first")["reason"] == "FIRST_EXPORT"
+
+
+def test_examples_with_a_runner_elsewhere_say_so_too(run: Run, root: Path):
+    ended = step(run, root, "first", "model_a", add_examples, ELSEWHERE)
+    assert ended.returncode == 1
+    assert "RuntimeError: a step with examples must run in the full image" in ended.stderr
 
 
 def test_a_storage_for_the_full_image_says_so(run: Run, root: Path):

@@ -1,6 +1,6 @@
 """A stub of the API server of Kubeflow Pipelines, which reads a run as strictly as the server does.
 
-The rules are those of backend/src/apiserver of kubeflow/pipelines 2.17.0 (7b70c7b9): the function
+The rules are those of backend/src/apiserver of kubeflow/pipelines 2.17.0 (4a3592cb): the function
 pipelineSpecStructToYamlString of server/api_util.go, and template/v2_template.go.
 """
 

@@ -27,6 +27,7 @@ from tfx_best_exporter.proto import best_exporter_pb2 as pb
 pytestmark = pytest.mark.pipelines
 
 EXAMPLES = Path(str(importlib.resources.files("tfx"))) / "examples"
+TAXI_PATH = EXAMPLES / "chicago_taxi_pipeline"
 README = Path(__file__).resolve().parents[2] / "README.md"
 # Beam starts no workers for this little data.
 BEAM_ARGUMENTS = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
@@ -87,17 +88,14 @@ def with_change(source: str, diff: str, old: str) -> str:
 
 
 def taxi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Example:
-    folder = EXAMPLES / "chicago_taxi_pipeline"
-    rows = (folder / "data" / "simple" / "data.csv").read_text().splitlines(keepends=True)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "data.csv").write_text("".join(rows[:3001]))
-    module = changed(folder / "taxi_pipeline_native_keras.py", monkeypatch)
+    write_taxi_trips(tmp_path / "data" / "data.csv", 3000)
+    module = changed(TAXI_PATH / "taxi_pipeline_native_keras.py", monkeypatch)
     return Example(
         make=lambda: module._create_pipeline(
             pipeline_name="taxi",
             pipeline_root=str(tmp_path / "root"),
             data_root=str(tmp_path / "data"),
-            module_file=str(folder / "taxi_utils_native_keras.py"),
+            module_file=str(TAXI_PATH / "taxi_utils_native_keras.py"),
             serving_model_dir=str(tmp_path / "serving"),
             metadata_path=str(tmp_path / "metadata.sqlite"),
             beam_pipeline_args=BEAM_ARGUMENTS,
@@ -132,6 +130,13 @@ def penguin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Example:
         metric="sparse_categorical_accuracy",
         steps=(20, 60),
     )
+
+
+def write_taxi_trips(path: Path, trips: int) -> None:
+    """Writes the header and the first trips of the example's CSV."""
+    lines = (TAXI_PATH / "data" / "simple" / "data.csv").read_text().splitlines(keepends=True)
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(lines[: trips + 1]))
 
 
 def write_penguins(path: Path) -> None:

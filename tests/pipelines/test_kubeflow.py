@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from tests.pipelines.kubeflow_api import api_server
 from tfx_best_exporter.component import BestExporter
 
 MINIO_ROOT = "minio://mlpipeline/v2/artifacts"
+ON_HDFS = {"filesystem": {"base_directory": "hdfs://serving/penguin"}}
+ON_S3 = {"filesystem": {"base_directory": "s3://models/penguin"}}
 SECRETS = (
     "--secret=store:id=AWS_ACCESS_KEY_ID",
     "--secret=store:key=AWS_SECRET_ACCESS_KEY",
@@ -146,9 +148,14 @@ def test_submit_sends_all_that_the_server_needs(
 
 
 def pipeline_with(
-    tmp_path: Path, *, root: str | None = None, node_id: str = "BestExporter", **arguments: Any
+    tmp_path: Path,
+    *,
+    root: str | None = None,
+    node_id: str = "BestExporter",
+    deployers_of: Callable[[Any], list[Any]] = lambda _: [],
+    **arguments: Any,
 ) -> Any:
-    """Returns a pipeline of importers and a BestExporter."""
+    """Returns a pipeline of importers, a BestExporter and deployers."""
     importers = {
         key: tfx.dsl.Importer(source_uri="/", artifact_type=artifact_type).with_id(key)
         for key, artifact_type in {
@@ -166,8 +173,41 @@ def pipeline_with(
     return tfx.dsl.Pipeline(
         pipeline_name="penguin",
         pipeline_root=root or str(tmp_path / "root"),
-        components=[*importers.values(), exporter],
+        components=[*importers.values(), exporter, *deployers_of(exporter)],
     )
+
+
+def gated_deployers(exporter: Any) -> list[Any]:
+    """Returns two deployers that run only if the candidate is the best."""
+    model, blessing = exporter.inputs["model"], exporter.outputs["blessing"]
+    by_input = tfx.extensions.google_cloud_ai_platform.Pusher(
+        model=model,
+        model_blessing=blessing,
+        custom_config={tfx.extensions.google_cloud_ai_platform.ENABLE_VERTEX_KEY: True},
+    )
+    with tfx.dsl.Cond(blessing.future()[0].custom_property("blessed") == 1):
+        by_condition = tfx.components.Pusher(
+            model=model,
+            push_destination=tfx.proto.PushDestination(
+                filesystem=tfx.proto.PushDestination.Filesystem(base_directory="/copy")
+            ),
+        )
+    return [by_input.with_id("by-input"), by_condition.with_id("by-condition")]
+
+
+def test_deployers_are_gated_by_the_blessing(tmp_path: Path):
+    pipeline = pipeline_with(tmp_path, deployers_of=gated_deployers)
+    job = compiled.compile_pipeline(pipeline, image="i")
+    tasks = tasks_in(job["pipelineSpec"])
+    blessing = {
+        "taskOutputArtifact": {"producerTask": "BestExporter", "outputArtifactKey": "blessing"}
+    }
+    assert tasks["by-input"]["inputs"]["artifacts"]["model_blessing"] == blessing
+    inputs = tasks["by-condition"]["inputs"]["artifacts"]
+    [channel] = [name for name, source in inputs.items() if source == blessing]
+    assert tasks["by-condition"]["triggerPolicy"] == {
+        "condition": f"(inputs.artifacts['{channel}'].artifacts[0].metadata['blessed'] == 1.0)"
+    }
 
 
 @pytest.fixture
@@ -291,10 +331,38 @@ def test_a_module_file_and_a_root_that_tfx_cannot_write(tmp_path: Path, capsys: 
     assert not output.exists()
 
 
+@pytest.mark.parametrize(
+    ("strategy", "keys"),
+    [
+        (tfx.dsl.experimental.LatestArtifactStrategy, ["model"]),
+        (tfx.dsl.experimental.LatestBlessedModelStrategy, ["model", "model_blessing"]),
+    ],
+    ids=["latest", "latest blessed"],
+)
+def test_a_resolver_that_kubeflow_does_not_run(tmp_path: Path, strategy: Any, keys: Sequence[str]):
+    types = {"model": standard_artifacts.Model, "model_blessing": standard_artifacts.ModelBlessing}
+    channels: dict[str, Any] = {key: tfx.dsl.Channel(type=types[key]) for key in keys}
+    resolver = tfx.dsl.Resolver(strategy_class=strategy, **channels).with_id("baseline")
+    pipeline = pipeline_with(tmp_path, deployers_of=lambda _: [resolver])
+    job = compiled.compile_pipeline(pipeline, image="i")
+    with pytest.raises(compiled.PipelineError) as caught:
+        kubeflow.to_yaml(job["pipelineSpec"])
+    assert re.fullmatch(
+        r"a pipeline must have no Resolver on Kubeflow Pipelines \(got 'baseline[-a-z]*'\)\. Leave"
+        r" it out\. To compare the candidate and the best on the same examples, pass examples= to"
+        r" BestExporter\.",
+        str(caught.value),
+    )
+
+
+def write_module(tmp_path: Path) -> Path:
+    result = tmp_path / "comparing.py"
+    result.write_text("def compare_fn(best_eval_result, current_eval_result): return True\n")
+    return result
+
+
 def test_a_module_file_of_the_exporter_is_checked_too(tmp_path: Path):
-    module_path = tmp_path / "comparing.py"
-    module_path.write_text("def compare_fn(best_eval_result, current_eval_result): return True\n")
-    pipeline = pipeline_with(tmp_path, root=MINIO_ROOT, module_file=str(module_path))
+    pipeline = pipeline_with(tmp_path, root=MINIO_ROOT, module_file=str(write_module(tmp_path)))
     with pytest.raises(compiled.PipelineError, match="for BestExporter"):
         compiled.compile_pipeline(pipeline, image="i")
 
@@ -348,6 +416,57 @@ def test_a_step_that_the_light_image_cannot_run(
         "light_image must not be set for a step that loads TensorFlow (got BestExporter with"
         f" {found}). Use the full image for it, or leave out {found}."
     )
+
+
+def test_a_module_file_that_the_light_image_cannot_run(tmp_path: Path):
+    path = write_module(tmp_path)
+    with pytest.raises(compiled.PipelineError, match=r"got BestExporter with module_file\)"):
+        compiled.compile_pipeline(
+            pipeline_with(tmp_path, module_file=str(path)), image="i", light_image="light"
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "uri"),
+    [
+        ({"push_destination": ON_HDFS}, "push_destination", "hdfs://serving/penguin"),
+        ({"state_directory": "hdfs://state/penguin"}, "state_directory", "hdfs://state/penguin"),
+        (
+            {"assets_extra": {"labels.txt": "hdfs://d/l"}},
+            "assets_extra['labels.txt']",
+            "hdfs://d/l",
+        ),
+        ({"root": "hdfs://root/penguin"}, "pipeline_root", "hdfs://root/penguin"),
+    ],
+    ids=["base directory", "state directory", "file", "root"],
+)
+def test_a_storage_that_the_light_image_cannot_access(
+    tmp_path: Path, arguments: dict[str, Any], name: str, uri: str
+):
+    pipeline = pipeline_with(tmp_path, **arguments)
+    compiled.compile_pipeline(pipeline, image="i")
+    with pytest.raises(compiled.PipelineError) as caught:
+        compiled.compile_pipeline(pipeline, image="i", light_image="light")
+    assert str(caught.value) == (
+        "light_image must not be set for a step that accesses another storage than a local disk,"
+        f" gs://, s3:// or minio:// (got BestExporter with {name} {uri!r}). Use the full image for"
+        " it, or one of these storages."
+    )
+
+
+def test_storages_of_the_light_image(tmp_path: Path):
+    """The value of a parameter is not known before the pipeline runs."""
+    parameter = data_types.RuntimeParameter(name="base-directory", ptype=str)
+    for root, destination, state in (
+        (MINIO_ROOT, parameter, None),
+        ("gs://root/penguin", ON_S3, "s3://state/penguin"),
+        ("/root/penguin", {"filesystem": {"base_directory": "file:///serving"}}, None),
+    ):
+        pipeline = pipeline_with(
+            tmp_path, root=root, push_destination=destination, state_directory=state
+        )
+        job = compiled.compile_pipeline(pipeline, image="i", light_image="light")
+        assert images_in(job) == {"BestExporter": "light"}
 
 
 def test_without_a_platform(capsys: Any):

@@ -118,6 +118,37 @@ def test_an_evaluation_without_its_config_has_no_digest(tmp_path: Path, evaluati
     )
 
 
+def test_one_of_two_candidates(tmp_path: Path):
+    def run_of(names: list[str], model_name: str | None = None) -> eval_config.EvalRun:
+        own = {"modelNames": ["yours"], "metrics": [{"className": "MeanPrediction"}]}
+        content = {
+            "modelSpecs": [
+                *({"name": name, "labelKey": "label"} for name in names),
+                {"name": "theirs", "labelKey": "label", "isBaseline": True},
+            ],
+            "metricsSpecs": [
+                {"modelNames": [*names, "theirs"], "metrics": [{"className": "AUC"}]},
+                *([own] if "yours" in names else []),
+            ],
+        }
+        (tmp_path / "eval_config.json").write_text(json.dumps({"evalConfig": content}))
+        return eval_config.EvalRun.read(tmp_path, "/evaluation/4", model_name)
+
+    alone = run_of(["mine"])
+    assert run_of(["mine"], "mine") == alone
+    mine = run_of(["mine", "yours"], "mine")
+    assert (mine.model_name, mine.baseline_name) == ("mine", "theirs")
+    assert mine.other_names == {"yours"}
+    assert (mine.digest, mine.configured) == (alone.digest, alone.configured)
+    yours = run_of(["mine", "yours"], "yours")
+    assert (yours.model_name, yours.other_names) == ("yours", {"mine"})
+    assert yours.digest != alone.digest
+    every = run_of(["mine", "yours"])
+    assert (every.model_name, every.other_names) == ("", frozenset())
+    with pytest.raises(ValueError, match="no model 'theirs', only mine, yours"):
+        run_of(["mine", "yours"], "theirs")
+
+
 NESTED = "[" * 20_000 + "]" * 20_000
 
 

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from tests.executor.bucket import Bucket, KilledError
-from tests.executor.plain import FILES, files_of, read_files, record_of, write_files
+from tests.executor.plain import (
+    FILES,
+    files_of,
+    read_files,
+    record_of,
+    retire_locked,
+    write_files,
+)
 from tfx_best_exporter.executor.exports.commit import Commit, commit_for
 from tfx_best_exporter.executor.exports.directory import STATE_DIRECTORY, ExportDirectory
 from tfx_best_exporter.executor.exports.marker_commit import MarkerCommit
@@ -774,7 +781,7 @@ def export_and_retire(bucket: Bucket, model_path: Path, direct_bytes: int) -> Ex
             if export.version == 3:
                 # A writer that loses its lock here has published its version nevertheless.
                 with contextlib.suppress(LeaseLostError):
-                    exports.retire(export, why="too old", now=0)
+                    retire_locked(exports, export, why="too old", now=0)
         return published
 
 

@@ -28,6 +28,7 @@ from tests.executor.plain import (
     record_of,
     recover,
     retire,
+    retire_locked,
     write_files,
 )
 from tests.waiting import until
@@ -257,7 +258,7 @@ def test_recover_lists_for_the_first_reader_after_it(base_path: Path, model_path
         assert base.next_version(0) == 11
         assert base.served().listing.versions == (8, 9, 10)
         base.recover()
-        base.retire(base.exports()[0], why="", now=0)
+        retire_locked(base, base.exports()[0], why="", now=0)
         assert base.served().listing.versions == (9, 10)
         base.recover()
     write_files(base_path / "11")
@@ -396,7 +397,7 @@ def test_a_copy_that_somebody_made_is_served_and_not_ours(
     assert (served.export.version, served.record.version) == (9, 5)
     assert export.version == base.record(export).version
     with base.lock(), pytest.raises(RecordError) as caught:
-        base.retire(served.export, why="", now=0)
+        retire_locked(base, served.export, why="", now=0)
     assert str(caught.value) == (
         f"cannot retire {base_path / '9'}: its record is that of version 5, so it is a copy that"
         " this exporter did not make. Delete it by hand if you do not need it."
@@ -575,7 +576,7 @@ def interrupted_retirement(bucket: Bucket, model_path: Path) -> ExportDirectory:
 
     bucket.before = refuse
     with base.lock(), pytest.raises(StorageError):
-        base.retire(base.exports()[0], why="too old", now=0)
+        retire_locked(base, base.exports()[0], why="too old", now=0)
     bucket.before = lambda step: None
     return base
 
@@ -685,7 +686,7 @@ def test_nothing_is_written_without_the_lock(
     before = read_files(base_path)
     for write in (
         lambda: base.publish(5, files_of(model_path), record_of()),
-        lambda: base.retire(export, why="", now=0),
+        lambda: retire_locked(base, export, why="", now=0),
         base.recover,
     ):
         with pytest.raises(RuntimeError) as caught:
@@ -709,7 +710,7 @@ def test_publish_and_retire_ask_for_the_lock(
             lock_path.write_bytes(b"")
         for write in (
             lambda: base.publish(5, files_of(model_path), record_of()),
-            lambda: base.retire(export, why="", now=0),
+            lambda: retire_locked(base, export, why="", now=0),
         ):
             with pytest.raises(LeaseLostError) as caught:
                 write()
@@ -970,7 +971,7 @@ def test_retire_that_cannot_take_it_out_of_service(
         # Renames to another file system fail, even for root.
         trash.symlink_to(other_file_system)
         with pytest.raises(OSError, match="cross-device"):
-            base.retire(export, why="", now=0)
+            retire_locked(base, export, why="", now=0)
     trash.unlink()
     assert base.served().export == export
     assert list(base.tombstones()) == []
@@ -1112,7 +1113,7 @@ def test_recover_finishes_a_retirement_without_a_rename(tmp_path: Path, model_pa
 
     bucket.before = refuse
     with base.lock(), pytest.raises(StorageError, match=r"\Ano answer\Z"):
-        base.retire(base.exports()[0], why="too old", now=0)
+        retire_locked(base, base.exports()[0], why="too old", now=0)
     # The export is out of service, because the marker was deleted first. A run continues even if
     # it cannot delete the other files.
     assert [tombstone.record.version for tombstone in base.tombstones()] == []

@@ -19,7 +19,12 @@ from tests.executor.plain import (
 )
 from tfx_best_exporter.executor.exports import records, saved_model
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
-from tfx_best_exporter.executor.exports.records import RECORD_PATH, RecordError, Tombstones
+from tfx_best_exporter.executor.exports.records import (
+    RECORD_PATH,
+    RecordError,
+    Tombstones,
+    tombstone_of,
+)
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.digest import digest_of_bytes
 from tfx_best_exporter.executor.storage.location import Location
@@ -224,7 +229,7 @@ def test_a_record_that_could_not_be_read_back_is_refused(tmp_path: Path):
 def test_a_tombstone_keeps_all_of_a_record_but_the_manifest(tmp_path: Path):
     tombstones = Tombstones(location_of(tmp_path / "retired"))
     record = record_of(name="a name")(5, [pb.ManifestEntry(path="saved_model.pb")])
-    tombstones.write(record, why="too old", now=1000.5)
+    tombstones.write(record.version, tombstone_of(record, why="too old", now=1000.5))
     tombstone = tombstones.read(5)
     assert len(record.manifest) == 1
     record.ClearField("manifest")
@@ -237,7 +242,7 @@ def test_a_tombstone_keeps_all_of_a_record_but_the_manifest(tmp_path: Path):
 
 def test_a_tombstone_under_the_name_of_another_version(tmp_path: Path):
     tombstones = Tombstones(location_of(tmp_path))
-    tombstones.write(record_of()(5, []), why="too old", now=1000.5)
+    tombstones.write(5, tombstone_of(record_of()(5, []), why="too old", now=1000.5))
     (tmp_path / "5.json").rename(tmp_path / "6.json")
     with pytest.raises(RecordError) as caught:
         tombstones.read(6)

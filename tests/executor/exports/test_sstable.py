@@ -171,12 +171,12 @@ def many_handles() -> bytes:
 )
 def test_what_would_take_a_terabyte_is_refused(write: Callable[[], bytes], problem: str):
     content = write()
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(TableError) as caught:
         for _ in sstable.read(content):
             pass
     assert str(caught.value) == problem
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_keys_may_share_all_that_writers_let_them_share():

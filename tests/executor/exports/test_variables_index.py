@@ -162,9 +162,9 @@ def test_a_large_index_has_several_blocks(tmp_path: Path):
     write_many(tmp_path / "variables")
     content = (tmp_path / "variables" / "variables.index").read_bytes()
     assert len(content) > 2 * 262144
-    start = time.monotonic()
+    start = time.process_time()
     assert len(variables_index.parse(content).tensors) == 2 * 4001
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 # Damaged indices.

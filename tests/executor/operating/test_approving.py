@@ -67,6 +67,12 @@ def test_publishes_the_staged_bytes(staged: Desk, digits: int) -> None:
     assert (logged.operator, logged.candidate_digest) == ("ann", digest)
 
 
+def test_a_damaged_record_of_the_best_does_not_stop_an_approval(staged: Desk) -> None:
+    staged.put(f"{int(NOW)}/assets.extra/best_exporter/record.json", b"{")
+    approve(staged.exports, staged.digest("B"), **WHO)
+    assert staged.served == int(NOW) + 1
+
+
 def refused(desk: Desk, text: str, digest: str | None = None, **arguments: Any) -> None:
     before = desk.files
     with pytest.raises(OperationError, match=f"^{text}"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -214,3 +215,66 @@ def test_refuses(disk: Desk) -> None:
     other = Desk(Location(base.storage, f"{base.path}x"), disk.tmp_path)
     with pytest.raises(OperationError, match=r"^base directory must exist"):
         backtest(other.exports, LOSS)
+
+
+def at(hours: float, logged: LoggedDecision) -> LoggedDecision:
+    return dataclasses.replace(logged, at=NOW + hours * 3600)
+
+
+def test_the_time_since_the_last_export_of_the_replay(disk: Desk) -> None:
+    policy = policies.compare_policy(policies.smaller("loss"), min_seconds_between_exports=5 * 3600)
+    runs = [at(0, RUNS[0]), at(4, RUNS[1]), at(6, RUNS[2])]
+    assert answers(rows_of(disk, policy, *runs)) == [
+        ("FIRST_EXPORT", True),
+        ("EXPORTED_RECENTLY", False),
+        # The replay has not exported the second candidate, so its last export is the first one.
+        ("BETTER", True),
+    ]
+
+
+def test_a_best_that_is_too_old(disk: Desk) -> None:
+    policy = policies.compare_policy(
+        policies.smaller("loss"), max_best_age_seconds=3600, old_best_margin=0.2
+    )
+    worse = run("b", loss=0.6, best=11, best_loss=0.5)
+    rows = rows_of(disk, policy, at(0, RUNS[0]), at(0.5, worse), at(2, worse))
+    assert answers(rows)[1:] == [("NOT_BETTER", False), ("BEST_TOO_OLD", True)]
+
+
+def test_a_time_of_export_that_nobody_knows(disk: Desk) -> None:
+    disk.publish(20, evaluation=EvalResult.from_mapping({"loss": 0.5}).to_proto())
+    policy = policies.compare_policy(policies.smaller("loss"), min_seconds_between_exports=60)
+    row = rows_of(disk, policy, run("a", loss=0.4, best=20, best_loss=0.5))[0]
+    assert (row.reason, row.would_export) == (CANNOT_TELL, None)
+    assert "when the best was exported" in row.explanation
+
+
+def test_older_data(disk: Desk) -> None:
+    def spanned(logged: LoggedDecision, span: int) -> LoggedDecision:
+        data = {"examples_uri": f"/examples/{span}", "span": str(span)}
+        return dataclasses.replace(logged, evaluation={**logged.evaluation, "data": data})
+
+    runs = [spanned(RUNS[0], 8), spanned(RUNS[1], 7)]
+    assert answers(rows_of(disk, LOSS, *runs))[-1] == ("OLDER_DATA", False)
+    allowed = policies.compare_policy(policies.smaller("loss"), allow_older_data=True)
+    assert backtest(disk.exports, allowed)[-1].reason == "BETTER"
+
+
+@pytest.mark.parametrize("is_released", [False, True])
+def test_a_promoted_best(disk: Desk, is_released: bool) -> None:
+    promotion = at(1, run("p", loss=0.9, exported=12, best=11, kind="promote", reason="FORCED"))
+    release = at(2, run("x", kind="release", version=12, evaluation={}))
+    runs = [RUNS[0], promotion, release] if is_released else [RUNS[0], promotion]
+    last = at(3, run("c", loss=0.3, best=12, best_loss=0.9))
+    row = rows_of(disk, LOSS, *runs, last)[-1]
+    assert row.reason == ("BETTER" if is_released else CANNOT_TELL)
+
+
+def test_a_model_that_was_replaced_by_force(disk: Desk) -> None:
+    forced = run("b", loss=0.9, exported=12, best=11, best_loss=0.5, reason="FORCED")
+    again = run("a", loss=0.5, best=12, best_loss=0.9)
+    forcing = policies.compare_policy(policies.smaller("loss"), force="a reason")
+    disk_rows = rows_of(disk, LOSS, RUNS[0], forced, again)
+    # By the other policy, the first model is still the best.
+    assert answers(disk_rows)[1:] == [("NOT_BETTER", False), ("ALREADY_BEST", False)]
+    assert [row.reason for row in backtest(disk.exports, forcing)][1:] == ["FORCED", "FORCED"]

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import inspect
-import socket
 from typing import Any
-
-import pytest
 
 from tests.executor.operating.desk import NOW, Desk
 from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.operating import desk as desk_module
-from tfx_best_exporter.executor.operating.desk import this_operator
+from tfx_best_exporter.executor.operating.person import this_operator
 
 
 def exporter(desk: Desk) -> ModelExporter:
@@ -59,18 +56,6 @@ def test_records_have_the_name_of_the_exporter(desk: Desk) -> None:
 def test_the_operator_is_the_user_by_default(desk: Desk) -> None:
     exporter(desk).hold(reason="R")
     assert desk.state.hold.action.operator == this_operator()
-
-
-def test_names_the_user_and_the_host() -> None:
-    assert this_operator(lambda: "ann") == f"ann@{socket.gethostname()}"
-
-
-@pytest.mark.parametrize("error", [KeyError, OSError, ImportError])
-def test_a_user_without_a_name(error: type[Exception]) -> None:
-    def fail() -> str:
-        raise error
-
-    assert this_operator(fail) == f"unknown@{socket.gethostname()}"
 
 
 def test_each_change_has_a_dry_run() -> None:

@@ -90,7 +90,7 @@ def test_a_retired_version_has_its_record_only(disk: Desk) -> None:
     publish(disk, 10, evaluation(auc=0.5))
     publish(disk, 11, evaluation(auc=0.75))
     with disk.exports.lock():
-        disk.exports.retire(disk.exports.exports()[-2], why="old", now=0.0)
+        disk.exports.retire_all({disk.exports.exports()[-2]: "old"}, now=0.0)
     found = diff(disk.exports, 10, 11)
     assert found.metrics == (Row(name="auc", first=0.5, second=0.75, change=0.25),)
     assert found.notes == (

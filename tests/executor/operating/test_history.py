@@ -120,7 +120,7 @@ def test_a_version_in_the_log_is_not_read_from_its_record_too(disk: Desk) -> Non
 def test_versions_that_are_gone(disk: Desk) -> None:
     rollback.rollback(disk.exports, **who(to=8))
     with disk.exports.lock():
-        disk.exports.retire(disk.exports.exports()[0], why="old", now=NOW)
+        disk.exports.retire_all({disk.exports.exports()[0]: "old"}, now=NOW)
     assert states(disk) == [("withdrawn", 9), ("SERVED", 8), ("retired", 7)]
     log(disk, LoggedDecision(at=1.0, exported=True, version=5))
     assert ("removed", 5) in states(disk)

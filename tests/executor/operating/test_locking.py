@@ -10,6 +10,7 @@ from tfx_best_exporter.executor.operating.locking import break_lock
 from tfx_best_exporter.executor.operating.operation import OperationError
 
 LOCK = ".best_exporter/lock"
+CLAIM = {"token": "7", "holder": "process 7 on host", "lease_seconds": 30.0, "renewals": 3}
 
 
 @pytest.fixture
@@ -20,21 +21,27 @@ def bucket(desk: Desk) -> Desk:
 
 
 @pytest.mark.parametrize(
-    ("content", "holder"),
+    ("content", "holder", "seconds"),
     [
-        (json.dumps({"holder": "process 7 on host"}).encode(), "process 7 on host"),
-        (b"{", "an unknown process"),
-        (b"{}", "an unknown process"),
+        (json.dumps(CLAIM).encode(), "process 7 on host", 30.0),
+        (b"{", "an unknown process", 60.0),
+        (b"{}", "an unknown process", 60.0),
+        (b"x" * 100_000, "an unknown process", 60.0),
     ],
+    ids=["claim", "damaged", "empty", "large"],
 )
-def test_breaks_the_lock_of_a_store(bucket: Desk, content: bytes, holder: str) -> None:
+def test_breaks_the_lock_of_a_store(
+    bucket: Desk, content: bytes, holder: str, seconds: float
+) -> None:
     bucket.put(LOCK, content)
     planned = break_lock(bucket.exports, dry_run=True, **WHO)
     assert bucket.exports.base.sizes()[LOCK]
     change = break_lock(bucket.exports, **WHO)
     assert change == planned
     assert change.sentences == (f"the lock of {holder} is broken",)
-    assert LOCK not in bucket.exports.base.sizes()
+    # The holder cannot renew it, and it expires when the last renewal of the holder does.
+    claim = json.loads((bucket.exports.base / LOCK).read(1000))
+    assert (claim["holder"], claim["lease_seconds"]) == ("best-exporter lock --break", seconds)
     assert bucket.logged() == [("lock", None, "ann")]
 
 

@@ -10,7 +10,6 @@ from tfx_best_exporter.executor import policies
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
-from tfx_best_exporter.executor.exports.records import RecordError
 from tfx_best_exporter.executor.exports.saved_model import InvalidModelError
 from tfx_best_exporter.executor.operating.holding import hold
 from tfx_best_exporter.executor.operating.operation import Change, OperationError
@@ -18,6 +17,7 @@ from tfx_best_exporter.executor.operating.promoting import promote
 from tfx_best_exporter.executor.operating.rejecting import reject
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
+from tfx_best_exporter.proto import saved_model_pb2
 
 R = pb.ExportDecision
 EVALUATION = EvalResult.from_mapping({"loss": 0.9})
@@ -168,10 +168,52 @@ def test_refuses_what_no_server_can_run(desk: Desk) -> None:
     assert desk.served == 9
 
 
-def test_a_damaged_record_of_the_best_is_an_error(desk: Desk) -> None:
+def test_a_damaged_record_of_the_best_does_not_stop_a_hotfix(desk: Desk) -> None:
     desk.put("9/assets.extra/best_exporter/record.json", b"{")
-    with pytest.raises(RecordError):
-        promoted(desk)
+    promoted(desk)
+    assert desk.served == int(NOW)
+
+
+@pytest.fixture
+def other_signature(desk: Desk) -> str:
+    """Name of a model whose serving signature has another input."""
+    message = saved_model_pb2.SavedModel.FromString(plain.FILES["saved_model.pb"])
+    inputs = message.meta_graphs[0].signature_def["serving_default"].inputs
+    inputs["renamed"].CopyFrom(inputs.pop("x"))
+    path = desk.model("other signature")
+    (path / "saved_model.pb").write_bytes(message.SerializeToString())
+    return "other signature"
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_refuses_signatures_that_break_clients(
+    desk: Desk, other_signature: str, dry_run: bool
+) -> None:
+    with pytest.raises(OperationError, match=r"^serving signatures must not break .*input 'x'"):
+        promoted(desk, other_signature, dry_run=dry_run)
+    assert desk.served == 9
+
+
+@pytest.mark.parametrize("is_by_policy", [True, False])
+def test_signatures_that_break_clients_may_be_allowed(
+    desk: Desk, other_signature: str, is_by_policy: bool
+) -> None:
+    if is_by_policy:
+        policy = policies.compare_policy(policies.smaller("loss"), allow_signature_change=True)
+        mine = exporter(desk, compare_policy=policy)
+        change = mine.promote(desk.model(other_signature), {"loss": 0.9}, reason="R")
+    else:
+        change = promoted(desk, other_signature, allow_signature_change=True)
+    assert any(each.startswith("the serving signatures break") for each in change.sentences)
+    assert desk.served == int(NOW)
+
+
+def test_signatures_of_a_best_that_cannot_be_read_are_not_compared(desk: Desk) -> None:
+    desk.put("9/saved_model.pb", b"no model")
+    desk.wait()
+    desk.push("009", "theirs")
+    change = promoted(desk)
+    assert any("were not compared" in each for each in change.sentences)
 
 
 def test_says_that_a_copy_will_not_be_served(desk: Desk) -> None:

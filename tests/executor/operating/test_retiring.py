@@ -49,6 +49,14 @@ def test_keeps_what_is_pinned(desk: Desk) -> None:
     assert desk.versions == [7, 9]
 
 
+def test_a_damaged_record_of_the_best_does_not_stop_a_person(desk: Desk) -> None:
+    desk.put("9/assets.extra/best_exporter/record.json", b"{")
+    plan = retired(desk)
+    assert plan.retired == (7,)
+    assert desk.versions == [8, 9]
+    assert "version 9 is kept because it cannot be read" in plan.warnings[0]
+
+
 def test_a_hold_does_not_stop_a_person(desk: Desk) -> None:
     hold(desk.exports, **WHO)
     assert retired(desk).retired == (7, 8)

@@ -188,7 +188,8 @@ def test_the_command_of_an_interrupted_rollback_holds_and_logs(desk: Desk, to: i
         "no run exports or retires anything until 2027-01-15 08:01 UTC",
     )
     assert desk.state.hold.until.seconds == NOW + 60
-    (logged,) = desk.exports.decision_log.read().decisions
+    first, logged = desk.exports.decision_log.read().decisions
+    assert (first.kind, first.version, first.operator) == ("rollback", 8, "bob")
     assert (logged.kind, logged.version, logged.best_version) == ("rollback", 8, 9)
     assert logged.explanation.startswith("bad at night: the interrupted rollback")
 
@@ -204,7 +205,7 @@ def test_the_same_command_withdraws_what_has_no_note(desk: Desk, to: int | None)
     assert change == planned
     assert change.versions == (9, 10)
     assert (desk.versions, desk.served) == ([7, 8], 8)
-    assert desk.logged() == [("rollback", 8, "ann")]
+    assert desk.logged() == [("rollback", 8, "bob"), ("rollback", 8, "ann")]
 
 
 def test_the_served_version_had_no_note_yet(desk: Desk) -> None:
@@ -410,7 +411,7 @@ def test_refuses_while_an_operation_cannot_be_finished(
 ) -> None:
     with desk.exports.lock():
         desk.exports.withdrawals.begin(Export(version=9, base=desk.exports.base), pb.Withdrawal())
-    monkeypatch.setattr(desk.exports.withdrawals, "recover", lambda _: ["cannot finish"])
+    monkeypatch.setattr(desk.exports.withdrawals, "recover", lambda *_: ["cannot finish"])
     with pytest.raises(OperationError, match=r"must have no unfinished .* on version 9\)"):
         rollback(desk.exports, to=7, **WHO)
     assert desk.served == 9

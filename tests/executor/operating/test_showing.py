@@ -64,7 +64,7 @@ def test_the_decision_of_a_version_that_is_gone(disk: Desk) -> None:
     export = next(each for each in disk.exports.exports() if each.version == 10)
     publish(disk, 12)
     with disk.exports.lock():
-        disk.exports.retire(export, why="old", now=NOW)
+        disk.exports.retire_all({export: "old"}, now=NOW)
     assert show(disk.exports, 10).explanation == "why 10"
 
 

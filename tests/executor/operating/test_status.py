@@ -94,7 +94,9 @@ def test_a_broken_version_above(desk: Desk) -> None:
     assert codes(desk) == (1, [statuses.BROKEN])
     assert result.served is not None
     assert result.served.version == 9
-    assert result.problems[0].text.startswith("version 10 is broken: saved_model.pb is missing")
+    assert result.problems[0].text.startswith(
+        "version 10 is broken and does not count: saved_model.pb is missing"
+    )
     assert result.problems[0].text.endswith(
         ". A model server that is restarted serves nothing. Repair or remove it."
     )
@@ -114,7 +116,7 @@ def test_two_names_of_one_number(desk: Desk) -> None:
     result = found(desk)
     assert codes(desk) == (1, [statuses.DUPLICATE])
     assert result.problems[0].text == (
-        "a model server reads the number 9 from '009' and '9'. Keep only one of them."
+        "a model server reads the same number from '009' and '9'. Keep only one of them."
     )
     assert result.served is not None
     assert (result.served.version, result.served.origin) == (9, "unknown")

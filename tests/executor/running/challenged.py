@@ -192,11 +192,15 @@ class World:
                 observe_candidate(location_of(model), str(model), evaluation, ()),
                 Request(reevaluate=reevaluate, data_identity=self.identify, provenance=provenance),
             )
-        return self.exporter().run(
-            self.model(candidate),
-            evaluation,
-            reevaluate=reevaluate if reevaluates else None,
-            data_identity=data,
-            provenance=provenance,
-            **kwargs,
+        return (
+            self.exporter()
+            .run(
+                self.model(candidate),
+                evaluation,
+                reevaluate=reevaluate if reevaluates else None,
+                data_identity=data,
+                provenance=provenance,
+                **kwargs,
+            )
+            .message
         )

@@ -126,7 +126,7 @@ def test_a_run_that_exports_retires_no_changed_export(
     overwrite(DATA, b"DATA")(exports / "1004")
     left = read_files(exports / "1004")
     model_path = write_files(tmp_path / "better", {**FILES, DATA: b"good"})
-    decision = exporter_of(disk, exports, LATEST, now=2000.0).run(model_path, {"loss": 0.1})
+    decision = exporter_of(disk, exports, LATEST, now=2000.0).run(model_path, {"loss": 0.1}).message
     assert (decision.reason, decision.version) == (R.BETTER, 2000)
     assert read_files(exports / "1004") == left
     assert CHANGED in why_kept(decision)[1004]
@@ -304,7 +304,7 @@ def test_while_a_version_is_being_written_nothing_is_retired(
     exporter = exporter_of(disk, exports, LATEST)
     if action == "run":
         model_path = write_files(tmp_path / "better", {**FILES, DATA: b"good"})
-        decision = exporter.run(model_path, {"loss": 0.1})
+        decision = exporter.run(model_path, {"loss": 0.1}).message
         assert (decision.reason, decision.exported) == (R.BEING_WRITTEN, False)
     else:
         decision = exporter.retire()

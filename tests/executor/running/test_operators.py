@@ -51,7 +51,7 @@ class Desk:
 
     def run(self, name: str, loss: float, **kwargs: Any) -> pb.ExportDecision:
         self.now += 1
-        return self.exporter(**kwargs).run(self.model(name), {"loss": loss})
+        return self.exporter(**kwargs).run(self.model(name), {"loss": loss}).message
 
     def digest(self, name: str) -> str:
         return digest_of(plain.files_of(self.model(name)))
@@ -267,11 +267,14 @@ def withdraw(desk: Desk, version: int) -> None:
     record.ClearField("manifest")
     withdrawal.record.CopyFrom(record)
     withdrawal.digest = record.model.digest
-    desk.change(
-        lambda exports: exports.withdrawals.withdraw(
-            Export(version=version, base=desk.base), withdrawal
-        )
-    )
+    export = Export(version=version, base=desk.base)
+
+    def change(exports: ExportDirectory) -> None:
+        exports.withdrawals.begin(export, withdrawal)
+        exports.withdrawals.finish(export, withdrawal)
+        exports.withdrawals.settle(withdrawal)
+
+    desk.change(change)
 
 
 def test_a_withdrawn_version_is_out_of_service_and_never_given_again(desk: Desk):

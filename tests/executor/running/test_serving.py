@@ -51,7 +51,8 @@ def base_path(tmp_path: Path) -> Path:
 def export(
     base_path: Path, path: Path, loss: float = 0.5, blessings: Any = (), **kwargs: Any
 ) -> pb.ExportDecision:
-    return ModelExporter(base_path, **kwargs).run(path, {"loss": loss}, blessings=blessings)
+    decision = ModelExporter(base_path, **kwargs).run(path, {"loss": loss}, blessings=blessings)
+    return decision.message
 
 
 def record_of(base_path: Path, version: int) -> pb.ExportRecord:
@@ -168,7 +169,7 @@ def test_new_signatures_heal_an_unservable_candidate(base_path: Path, model: Mod
 def test_decide_reports_that_a_model_would_be_saved_again(base_path: Path, model: Model):
     path = model(kinds.save_keras_by_tensorflow)
     decision = ModelExporter(base_path).decide(path, {"loss": 0.5})
-    assert decision.is_export
+    assert decision.exported
     [warning] = decision.warnings
     assert "An export of it is saved again" in warning
     assert not base_path.exists()
@@ -248,7 +249,7 @@ def test_the_export_of_a_checked_best_is_not_read(base_path: Path, model: Model)
     disk = ReadFiles()
     decision = ModelExporter(Location(disk, str(base_path))).decide(path, {"loss": 0.9})
     assert decision.reason == R.ALREADY_BEST
-    assert decision.warnings == ()
+    assert not decision.warnings
     assert str(base_path / str(version) / "saved_model.pb") not in disk.paths
 
 

@@ -360,3 +360,33 @@ def test_an_interruption_while_waiting_leaves_the_other_lock() -> None:
     with pytest.raises(KeyboardInterrupt), lease.hold(store, URI, 60, SETTINGS, Clock()):
         pass
     assert b"other" in (store.content or b"")
+
+
+def test_a_broken_lock_is_free_when_its_last_holder_can_no_longer_write() -> None:
+    store = Store()
+    with lease.hold(store, URI, 0, EAGER, Clock()) as held:
+        store.content = lease.broken(store.content or b"", "a person")
+        store.writes += 1
+        claim = json.loads(store.content)
+        assert (claim["holder"], claim["lease_seconds"]) == ("a person", 60)
+        assert claim["token"] != held.token
+        # The next renewal is refused.
+        until(lambda: _is_lost(held))
+    # The former holder leaves the lock of the person alone.
+    for age_seconds, is_free in ((60.5, False), (61.0, True)):
+        store.age_seconds = age_seconds
+        waiter = lease.hold(store, URI, 0, SETTINGS, Clock())
+        if is_free:
+            with waiter as other:
+                other.check()
+        else:
+            with pytest.raises(TimeoutError, match="held by a person"):
+                waiter.__enter__()
+
+
+def _is_lost(held: lease.ObjectLease) -> bool:
+    try:
+        held.check()
+    except LeaseLostError:
+        return True
+    return False

@@ -111,7 +111,7 @@ def test_contents_are_written_with_the_files(tmp_path: Path):
     (source / "file").write(b"file")
     digests = transfer.copy_files(
         [(source / "file", destination / "file")],
-        contents=[(b"content", destination / "a/content")],
+        contents=[(lambda: b"content", destination / "a/content")],
     )
     assert digests == [(source / "file").digest()]
     assert {name: (destination / name).read(10) for name in destination.sizes()} == {
@@ -120,10 +120,11 @@ def test_contents_are_written_with_the_files(tmp_path: Path):
     }
 
 
-def test_calls_at_once_wait_for_each_other():
-    class Wide(LocalStorage):
-        small_file_connections = 2
+class Wide(LocalStorage):
+    small_file_connections = 2
 
+
+def test_calls_at_once_wait_for_each_other():
     meeting = threading.Barrier(2)
 
     def arrive(number: int) -> int:
@@ -133,26 +134,34 @@ def test_calls_at_once_wait_for_each_other():
     assert transfer.at_once(Wide(), lambda: arrive(1), lambda: arrive(2)) == [1, 2]
 
 
-def test_a_call_in_the_background_ends_with_its_context():
+def test_a_request_that_is_made_soon_ends_with_its_context():
     may_end, ended = threading.Event(), []
 
     def work() -> None:
         assert may_end.wait(60)
         ended.append(True)
 
-    with transfer.in_background(work) as start:
-        start()
+    with transfer.soon(Wide()) as make:
+        make(work)
         assert not ended
         may_end.set()
     assert ended == [True]
-    with transfer.in_background(work):
+    with transfer.soon(Wide()):
         pass
     assert ended == [True]
 
 
-def test_an_error_in_the_background_is_raised():
+def test_a_disk_is_asked_at_once():
+    ended = []
+    with transfer.soon(LocalStorage()) as make:
+        make(lambda: ended.append(threading.current_thread()))
+        assert ended == [threading.main_thread()]
+
+
+@pytest.mark.parametrize("storage", [LocalStorage, Wide])
+def test_an_error_of_a_request_made_soon_is_raised(storage: type[LocalStorage]):
     def fail() -> None:
         raise OSError("no answer")
 
-    with pytest.raises(OSError, match="no answer"), transfer.in_background(fail) as start:
-        start()
+    with pytest.raises(OSError, match="no answer"), transfer.soon(storage()) as make:
+        make(fail)
