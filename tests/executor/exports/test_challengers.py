@@ -3,11 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.executor.bucket import KilledError
 from tests.executor.plain import FILES, files_of, read_files, recover, write_files
+from tests.faults.storages import Step, SteppedStorage
 from tfx_best_exporter.executor.exports import saved_model
-from tfx_best_exporter.executor.exports.challengers import MAX_ROWS
+from tfx_best_exporter.executor.exports.challengers import CHALLENGERS, MAX_ROWS
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.local import LocalStorage
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import StorageError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -152,6 +156,43 @@ def test_dropped_challenger_is_gone(exports: ExportDirectory, directory: Path, m
         exports.challengers.drop(challenger.record.model.digest)
     assert not (directory / hex_of(challenger)).exists()
     assert read_files(model) == FILES
+
+
+@pytest.mark.parametrize("act", ["keep", "drop"])
+def test_challenger_is_whole_or_none_at_every_step(tmp_path: Path, model: Path, act: str):
+    number = 0
+    while True:
+        exports = ExportDirectory(location_of(tmp_path / str(number) / "base"))
+        challenger = keep(exports, model)
+        digest = challenger.record.model.digest
+        if act == "keep":
+            with exports.lock():
+                exports.challengers.drop(digest)
+        steps = 0
+
+        def die(step: Step | str, last: int = number) -> None:
+            nonlocal steps
+            if CHALLENGERS in str(step):
+                if steps == last:
+                    raise KilledError
+                steps += 1
+
+        base = Location(SteppedStorage(LocalStorage(), before=die), exports.base.path)
+        killed = ExportDirectory(base)
+        try:
+            if act == "keep":
+                keep(killed, model)
+            else:
+                with killed.lock():
+                    killed.challengers.drop(digest)
+        except KilledError:
+            pass
+        else:
+            break
+        for found in exports.challengers.all():
+            assert exports.challengers.problem_of(found) == "", number
+        number += 1
+    assert number >= 2
 
 
 def test_writes_need_the_lock(exports: ExportDirectory, model: Path):
