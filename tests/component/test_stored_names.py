@@ -597,6 +597,8 @@ def test_stored_names():
         "EXPLANATION_PROPERTY": "explanation",
         "BEST_VERSION_PROPERTY": "best_version",
         "NUMBER_RETIRED_PROPERTY": "number_retired",
+        "EXPORTED_MODEL_PROPERTY": "exported_model",
+        "EXPORTED_MODEL_RUN_PROPERTY": "exported_model_run",
         "CANDIDATE_METRIC_PREFIX": "candidate_metric_",
         "BEST_METRIC_PREFIX": "best_metric_",
         "EXPORTED_PROPERTY": "exported",
