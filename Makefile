@@ -90,7 +90,7 @@ test-e2e: $(SETUP)  ## Run whole pipelines, and the longer evaluations: 3 minute
 	@$(BIN)/python -m pytest --numprocesses=2 -m "e2e and not kubeflow" tests $(PYTEST_ARGS)
 
 .PHONY: test-kubeflow
-test-kubeflow: $(SETUP)  ## Run the demo's and TFX's taxi pipeline in pods of Kubeflow Pipelines: writes to /minio, 6 minutes.
+test-kubeflow: $(SETUP)  ## Run the demo's and TFX's taxi pipeline in pods of Kubeflow Pipelines: writes to /minio, 5 minutes.
 	@$(BIN)/python -m pytest -m kubeflow tests/e2e/test_kubeflow.py $(PYTEST_ARGS)
 
 .PHONY: test-pipelines
