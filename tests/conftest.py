@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from tests.containers import processes
 from tests.containers.processes import Containers
 from tests.evaluations import write_evaluations
+from tests.targets import COLLECTED
 
 # TensorFlow reads these when it is imported: log only errors, and do not search for GPUs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -35,6 +36,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from tests.distribution import Distribution
 
     return Distribution(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.stash[COLLECTED] = {
+        item.nodeid: {marker.name for marker in item.iter_markers()} for item in items
+    }
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -91,10 +99,14 @@ def _save(path: Path, scale: float) -> None:
 @pytest.fixture
 def other_file_system(tmp_path: Path) -> Iterator[Path]:
     """Returns a directory on a different file system than tmp_path."""
-    directory = Path("/dev/shm")
-    if not os.access(directory, os.W_OK) or directory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("/dev/shm is not a second, writable file system")
-    path = directory / f"best_exporter_test_{uuid.uuid4().hex}"
+    others = [
+        directory
+        for directory in map(Path, ("/dev/shm", "/var/tmp"))
+        if os.access(directory, os.W_OK) and directory.stat().st_dev != tmp_path.stat().st_dev
+    ]
+    if not others:
+        pytest.skip("neither /dev/shm nor /var/tmp is a second, writable file system")
+    path = others[0] / f"best_exporter_test_{uuid.uuid4().hex}"
     path.mkdir()
     yield path
     shutil.rmtree(path)

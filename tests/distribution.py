@@ -9,7 +9,9 @@ from xdist.scheduler import LoadScopeScheduling
 # Tests that share a slow session fixture stay in one process. The longest groups start first, so
 # that all processes end at the same time.
 GROUPS = {
-    # The server that forks exports, and the servers of two object stores.
+    # The server that forks exports, and the servers of two object stores. `make test-faults` runs
+    # these two groups at the same time.
+    "kills": ("tests/faults/test_kills.py", "tests/faults/test_operations.py"),
     "faults": ("tests/faults/",),
     # Evaluations by Apache Beam and by Evaluator.
     "evaluations": ("tests/executor/evaluations/",),
@@ -34,7 +36,7 @@ class Distribution(LoadScopeScheduling):
     """Gives each process the next group when it has finished one; all other files are groups too.
 
     Example:
-        tests/faults/test_kills.py::test_killed_before_every_call is in the group "faults".
+        tests/faults/test_locks.py::test_many_writers is in the group "faults".
     """
 
     def _split_scope(self, nodeid: str) -> str:

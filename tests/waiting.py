@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def until(is_so: Callable[[], bool], timeout_seconds: float = 60.0) -> None:
+def until(is_so: Callable[[], bool], timeout_seconds: float = 180.0) -> None:
     """Polls a condition and returns when it is true."""
     deadline = time.monotonic() + timeout_seconds
     while not is_so():

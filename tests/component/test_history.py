@@ -29,12 +29,15 @@ LIVE = mlmd.Artifact.LIVE
 
 
 def look_up(runs: PipelineRuns, store: Any = None, **others: Any) -> dict[str, str]:
+    """Returns the exec properties; by default, on a clock that stands still, for a busy machine."""
+    arguments = {
+        "pipeline_name": runs.name,
+        "pushed_models_uri": runs.pushed_models_uri,
+        "clock": lambda: 0.0,
+        **others,
+    }
     return history.look_up(
-        store or runs.store,
-        exec_properties(runs.base_directory),
-        **cast(
-            Any, {"pipeline_name": runs.name, "pushed_models_uri": runs.pushed_models_uri, **others}
-        ),
+        store or runs.store, exec_properties(runs.base_directory), **cast(Any, arguments)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,13 +126,25 @@ def make_world(
         storage.close()
 
 
-@pytest.fixture(params=["local", "gs", "s3"])
+def kinds(*quick: str, long: Sequence[str] = ()) -> list[Any]:
+    """Returns kinds of storages for `world` or `store`; `make test-faults` runs the `long` ones.
+
+    The S3 server is several times slower than the other one. Both storages have the same code above
+    them, and pass tests/executor/storage/test_behavior.py.
+
+    Example:
+        @pytest.mark.parametrize("world", kinds("local", long=["gs", "s3"]), indirect=True)
+    """
+    return [*quick, *(pytest.param(kind, marks=pytest.mark.faults) for kind in long)]
+
+
+@pytest.fixture(params=kinds("local", "gs", long=["s3"]))
 def world(request: pytest.FixtureRequest, make_world: Callable[[str], World]) -> World:
     """Every kind of storage."""
     return make_world(request.param)
 
 
-@pytest.fixture(params=["gs", "s3"])
+@pytest.fixture(params=kinds("gs", long=["s3"]))
 def store(request: pytest.FixtureRequest, make_world: Callable[[str], World]) -> World:
     """The object stores."""
     return make_world(request.param)

@@ -22,7 +22,6 @@ from tfx_best_exporter.executor.exporter import ModelExporter
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location
 
-KILLS = 200
 SCENARIO = Scenario(
     before=[0.5, 0.4, 0.3], options={"exports_to_keep": 2}, is_pushed=True, has_assets_extra=True
 )
@@ -51,7 +50,10 @@ def moments(log: str) -> list[tuple[str, int]]:
 
 
 @needs_strace
-def test_killed_at_200_moments(disk: World, model: Model, server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.faults)])
+def test_killed_at_many_moments(
+    disk: World, model: Model, server: Server, tmp_path: Path, count: int
+) -> None:
     SCENARIO.prepare(disk, model, server, "before")
     copy_directory(disk / "before", disk / "undisturbed")
     log_path = tmp_path / "log"
@@ -60,9 +62,9 @@ def test_killed_at_200_moments(disk: World, model: Model, server: Server, tmp_pa
     )
     expected = final_state(disk, SCENARIO, "undisturbed")
     found = moments(log_path.read_text())
-    assert len(found) > KILLS
+    assert len(found) > count
     # The moments are spread over all system calls.
-    stride = len(found) // KILLS
+    stride = len(found) // count
     found = iter([moment for start in range(stride) for moment in found[start::stride]])
 
     def kill(moment: tuple[str, int]) -> bool:
@@ -86,9 +88,9 @@ def test_killed_at_200_moments(disk: World, model: Model, server: Server, tmp_pa
     kills = 0
     # A thread may make fewer calls than in the first run, and is not killed then. Another moment
     # replaces that one.
-    while moments_left := list(itertools.islice(found, KILLS - kills)):
+    while moments_left := list(itertools.islice(found, count - kills)):
         kills += sum(at_once(kill, moments_left))
-    assert kills == KILLS
+    assert kills == count
 
 
 def large_model(model: Model, mebibytes: int) -> str:
@@ -106,8 +108,8 @@ def large_model(model: Model, mebibytes: int) -> str:
     ("kind", "call", "numbers", "mebibytes"),
     [
         ("local", "write", range(2, 14, 3), 4),
-        ("gs", "sendto", range(12, 15), 96),
-        ("s3", "sendto", [25, 30], 4),
+        pytest.param("gs", "sendto", range(12, 15), 96, marks=pytest.mark.faults),
+        pytest.param("s3", "sendto", [25, 30], 4, marks=pytest.mark.faults),
     ],
 )
 def test_killed_in_the_middle_of_a_file(
@@ -155,11 +157,18 @@ ERRORS = {
     "flock": ["EIO"],
     "rmdir": ["EIO"],
 }
+# `make test-faults` runs the other errors.
+QUICK = {"mkdir": "EACCES", "write": "ENOSPC", "rename": "EIO", "flock": "EIO", "rmdir": "EIO"}
 
 
 @needs_strace
 @pytest.mark.parametrize(
-    ("call", "error"), [(call, error) for call, errors in ERRORS.items() for error in errors]
+    ("call", "error"),
+    [
+        pytest.param(call, error, marks=() if QUICK.get(call) == error else pytest.mark.faults)
+        for call, errors in ERRORS.items()
+        for error in errors
+    ],
 )
 def test_a_call_that_fails(
     disk: World, model: Model, server: Server, tmp_path: Path, call: str, error: str

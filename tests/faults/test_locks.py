@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Model, World
+from tests.faults.conftest import Model, World, kinds
 from tests.faults.invariants import assert_safe, state_of
 from tests.faults.processes import Process, Server, at_once
 from tests.faults.reader import Reader
@@ -24,7 +24,15 @@ def best_loss(world: World, name: str) -> float:
 
 
 @pytest.mark.parametrize(
-    ("kind", "processes", "rounds"), [("local", 8, 50), ("gs", 8, 5), ("s3", 8, 3)]
+    ("kind", "processes", "rounds"),
+    [
+        ("local", 4, 10),
+        ("gs", 4, 3),
+        *(
+            pytest.param(*case, marks=pytest.mark.faults)
+            for case in [("local", 8, 50), ("gs", 8, 5), ("s3", 8, 3)]
+        ),
+    ],
 )
 def test_many_writers(
     kind: str,
@@ -65,6 +73,7 @@ def test_many_writers(
     assert state_of(world / "base").leftovers == []
 
 
+@pytest.mark.parametrize("world", kinds("local", "gs", "s3"), indirect=True)
 @pytest.mark.parametrize("loser_loss", [0.3, 0.1], ids=["worse", "better"])
 def test_who_waited_for_the_lock_looks_at_the_best_again(
     world: World, model: Model, server: Server, loser_loss: float
@@ -88,6 +97,7 @@ def test_who_waited_for_the_lock_looks_at_the_best_again(
     assert best_loss(world, "base") == min(0.2, loser_loss)
 
 
+@pytest.mark.parametrize("world", kinds("local", "gs", "s3"), indirect=True)
 def test_the_lock_of_a_killed_process_is_taken_over(
     world: World, model: Model, server: Server
 ) -> None:
@@ -108,7 +118,11 @@ def test_the_lock_of_a_killed_process_is_taken_over(
 
 @pytest.mark.parametrize(
     ("kind", "clock"),
-    [("gs", None), ("gs", 1000.0), ("s3", 1000.0)],
+    [
+        ("gs", None),
+        pytest.param("gs", 1000.0, marks=pytest.mark.faults),
+        pytest.param("s3", 1000.0, marks=pytest.mark.faults),
+    ],
     ids=["gs-clock-goes", "gs-clock-stands", "s3-clock-stands"],
 )
 def test_a_writer_that_slept_through_its_lease_changes_nothing(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fault_proxy import Fault, FaultProxy, LoseReply, Reply, Request, Reset, fault_proxy
-from tests.faults.conftest import Model, World
+from tests.faults.conftest import Model, World, kinds
 from tests.faults.invariants import State, assert_safe, state_of
 from tests.faults.processes import at_once
 from tests.faults.reader import Reader
@@ -181,6 +181,7 @@ def test_a_store_that_stays_away_is_an_error(line: Line, model: Model) -> None:
     assert state_of(line.store / "base").leftovers == []
 
 
+@pytest.mark.parametrize("world", kinds("local", long=["gs", "s3"]), indirect=True)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_step_that_fails_for_good(world: World, model: Model, when: str) -> None:
     """Each step fails once, before or after its effect."""

@@ -200,7 +200,9 @@ def state_of(world: World, name: str) -> Any:
 @pytest.mark.parametrize(
     ("kind", "case"),
     [
-        pytest.param(kind, case, id=f"{kind}-{name}")
+        pytest.param(
+            kind, case, id=f"{kind}-{name}", marks=() if kind == "local" else pytest.mark.faults
+        )
         for name, case in CASES.items()
         for kind in case.steps
     ],

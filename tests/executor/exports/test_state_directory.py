@@ -42,9 +42,8 @@ def test_it_is_in_the_storage_of_the_base_directory(tmp_path: Path):
         state_directory_of(location_of(tmp_path / "base"), Bucket(tmp_path).location("state"))
 
 
-@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a second file system")
-def test_it_is_on_the_file_system_of_the_base_directory(tmp_path: Path):
-    base, shared = location_of(tmp_path / "base"), location_of("/dev/shm/no-such-state")
+def test_it_is_on_the_file_system_of_the_base_directory(tmp_path: Path, other_file_system: Path):
+    base, shared = location_of(tmp_path / "base"), location_of(other_file_system / "no-such-state")
     with pytest.raises(FieldValueError, match="must be on the file system"):
         check_same_file_system(base, shared)
     with pytest.raises(FieldValueError), ExportDirectory(base, shared).lock():

@@ -376,6 +376,14 @@ class ServingFromStore(Serving):
     storage = ShiftedBucket
 
 
+class ServingForLong(Serving):
+    """More examples of a base directory on a disk."""
+
+
+class ServingFromStoreForLong(ServingFromStore):
+    """More examples of a base directory in an object store."""
+
+
 def settings_of(max_examples: int) -> hypothesis.settings:
     return hypothesis.settings(
         max_examples=max_examples,
@@ -388,8 +396,16 @@ def settings_of(max_examples: int) -> hypothesis.settings:
 
 
 TestServing = pytest.mark.filterwarnings("ignore:Exception ignored")(Serving.TestCase)
-TestServing.settings = settings_of(120)
+TestServing.settings = settings_of(30)
 TestServingFromStore = pytest.mark.filterwarnings("ignore:Exception ignored")(
     ServingFromStore.TestCase
 )
-TestServingFromStore.settings = settings_of(40)
+TestServingFromStore.settings = settings_of(10)
+TestServingForLong = pytest.mark.faults(
+    pytest.mark.filterwarnings("ignore:Exception ignored")(ServingForLong.TestCase)
+)
+TestServingForLong.settings = settings_of(120)
+TestServingFromStoreForLong = pytest.mark.faults(
+    pytest.mark.filterwarnings("ignore:Exception ignored")(ServingFromStoreForLong.TestCase)
+)
+TestServingFromStoreForLong.settings = settings_of(40)

@@ -431,7 +431,7 @@ def test_one_of_many_writers_is_first(strict: Place) -> None:
 
 def test_a_lock_excludes_until_it_is_released(place: Place) -> None:
     path, other = place / "state/lock", place.again()
-    with place.again(lease_settings=OFTEN_RENEWED).lock(path, 10) as lease:
+    with place.again(lease_settings=OFTEN_RENEWED).lock(path, 60) as lease:
         lease.check()
         with pytest.raises(TimeoutError) as raised, other.lock(path, 0.3):
             pass
@@ -452,7 +452,7 @@ def test_a_lock_excludes_until_it_is_released(place: Place) -> None:
 def test_the_owner_of_a_lock_is_known_to_others(place: Place) -> None:
     path, other = place / "state/lock", place.again()
     assert other.lock_owner(path) is None
-    with place.again(lease_settings=OFTEN_RENEWED).lock(path, 10) as lease:
+    with place.again(lease_settings=OFTEN_RENEWED).lock(path, 60) as lease:
         owner = other.lock_owner(path)
         lease.check()
     assert owner is not None
@@ -481,7 +481,7 @@ def test_a_lock_is_released_by_an_error(place: Place) -> None:
 
 def test_a_lock_outlasts_its_lease_when_it_is_renewed(leased: Place) -> None:
     settings = LeaseSettings(lease_seconds=2.0, renew_seconds=0.2)
-    with leased.again(lease_settings=settings).lock(leased / "lock", 10) as lease:
+    with leased.again(lease_settings=settings).lock(leased / "lock", 60) as lease:
         with (
             pytest.raises(TimeoutError),
             leased.again().lock(leased / "lock", 3.5),
@@ -508,7 +508,7 @@ def test_a_lock_object_of_another_program_expires(leased: Place, content: bytes)
 
 def test_a_lock_that_was_taken_is_noticed(place: Place) -> None:
     path = place / "lock"
-    with place.again(lease_settings=OFTEN_RENEWED).lock(path, 10) as lease:
+    with place.again(lease_settings=OFTEN_RENEWED).lock(path, 60) as lease:
         if not place.row.lock_is_lease:
             place.storage.remove(path)
             message = (
@@ -601,7 +601,7 @@ def operations(place: Place, tmp_path: Path) -> dict[str, tuple[Callable[[], obj
     (tmp_path / "local").write_bytes(b"content")
 
     def hold() -> bool:
-        with storage.lock(place / "lock", 5) as lease:
+        with storage.lock(place / "lock", 60) as lease:
             lease.check()
         return True
 
@@ -735,7 +735,7 @@ def test_a_claim_is_ours_when_its_reply_was_lost(proxied: Place) -> None:
 def test_a_renewal_whose_reply_was_lost_keeps_the_lock(proxied: Place) -> None:
     proxy = proxied.proxy
     assert proxy
-    with proxied.again(lease_settings=OFTEN_RENEWED).lock(proxied / "lock", 10) as lease:
+    with proxied.again(lease_settings=OFTEN_RENEWED).lock(proxied / "lock", 60) as lease:
         method = "PUT" if proxied.kind == "s3" else "POST"
         proxy.times(2, LoseReply(), method=method)
         # The renewals continue, and each one replaces the holder's own last write.
@@ -746,7 +746,7 @@ def test_a_renewal_whose_reply_was_lost_keeps_the_lock(proxied: Place) -> None:
 
 def test_a_lock_that_cannot_be_renewed_is_lost(proxied: Place) -> None:
     assert proxied.proxy
-    with proxied.storage.lock(proxied / "lock", 10) as lease:
+    with proxied.storage.lock(proxied / "lock", 60) as lease:
         proxied.proxy.always(Reply(503))
         threading.Event().wait(1.2)
         with pytest.raises(LeaseLostError, match=r": it was not renewed in time\."):
