@@ -177,13 +177,20 @@ class World:
                 challengers=found,
             )
 
-        return self.exporter().run(
-            self.model(candidate),
-            evaluated(
-                values[candidate], error=error, others=self.others.get(candidate, {}), data=known
-            ),
-            reevaluate=reevaluate if reevaluates else None,
-            data_identity=data,
-            provenance=pb.Provenance(pipeline_name="penguin", run_id=f"run-{candidate}"),
-            **kwargs,
-        ).message
+        return (
+            self.exporter()
+            .run(
+                self.model(candidate),
+                evaluated(
+                    values[candidate],
+                    error=error,
+                    others=self.others.get(candidate, {}),
+                    data=known,
+                ),
+                reevaluate=reevaluate if reevaluates else None,
+                data_identity=data,
+                provenance=pb.Provenance(pipeline_name="penguin", run_id=f"run-{candidate}"),
+                **kwargs,
+            )
+            .message
+        )
