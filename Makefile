@@ -103,7 +103,7 @@ test-faults: $(SETUP)  ## Run the longer series of kills, races and faults: 5 mi
 	@$(BIN)/python -m pytest --numprocesses=2 -m faults tests $(PYTEST_ARGS)
 
 .PHONY: test-kubeflow
-test-kubeflow: $(SETUP)  ## Run the demo's and TFX's taxi pipeline in pods of Kubeflow Pipelines: writes to /minio, 6 minutes.
+test-kubeflow: $(SETUP)  ## Run the demo's and TFX's taxi pipeline in pods of Kubeflow Pipelines: writes to /minio, 5 minutes.
 	@$(BIN)/python -m pytest -m kubeflow tests/e2e/test_kubeflow.py $(PYTEST_ARGS)
 
 .PHONY: test-pipelines

@@ -29,11 +29,11 @@ from tfx_best_exporter.executor.running.observe import (
     Reevaluate,
     observe_candidate,
 )
+from tfx_best_exporter.executor.running.retiring import retire_only
 from tfx_best_exporter.executor.running.run import (
     Request,
     decide_only,
     export_if_better,
-    retire_only,
 )
 from tfx_best_exporter.executor.running.settings import (
     Settings,

@@ -17,7 +17,9 @@ from pipelines import compiled
 # Argo's rule for the names of tasks. Kubeflow Pipelines uses the id of a component as such a name
 # without a change (backend/src/v2/compiler/argocompiler/dag.go).
 _ARGO_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
-_SECRET = re.compile(r"(?P<name>[a-z0-9][-.a-z0-9]*):(?P<key>[-._a-zA-Z0-9]+)=(?P<variable>\w+)")
+_SECRET = re.compile(
+    r"(?P<name>[a-z0-9][-.a-z0-9]*):(?P<key>[-._a-zA-Z0-9]+)=(?P<variable>[A-Za-z_][A-Za-z0-9_]*)"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

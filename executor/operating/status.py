@@ -180,10 +180,11 @@ def status(exports: ExportDirectory, now: float) -> DirectoryStatus:
         OSError: The base directory cannot be read.
     """
     storage = exports.base.storage
+    # The first request makes the client of a store, which one thread must do alone.
+    listing = exports.listing()
     # A store answers each request in about 20 ms, and these do not depend on each other.
-    listing, state, lock, log = at_once(
+    state, lock, log = at_once(
         storage,
-        exports.listing,
         exports.operators.read,
         lambda: storage.lock_owner((exports.state / "lock").path),
         lambda: exports.decision_log.read(newest=_LOOK_BACK),

@@ -5,7 +5,6 @@ They are repeated if the lock is lost, or if another model is served before the 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import logging
@@ -13,17 +12,15 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tfx_best_exporter.executor.deciding import default_rule, foresight, numbers, operator_gates
+from tfx_best_exporter.executor.deciding import default_rule, foresight
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
 from tfx_best_exporter.executor.exports import pushed_model, resave
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
-from tfx_best_exporter.executor.exports.decision_log import ReadLog
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import Instructions
-from tfx_best_exporter.executor.exports.version_files import logged, not_removed
+from tfx_best_exporter.executor.exports.version_files import logged
 from tfx_best_exporter.executor.exports.versions import Export, Served, ServedChangedError
-from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.redaction import redacted, redacted_message
 from tfx_best_exporter.executor.reports import message, wording
 from tfx_best_exporter.executor.running import (
@@ -39,20 +36,17 @@ from tfx_best_exporter.executor.running.measuring import Measurements
 from tfx_best_exporter.executor.running.observe import CandidateModel, ForeignBest, Reevaluate
 from tfx_best_exporter.executor.running.outcome import Outcome
 from tfx_best_exporter.executor.running.places import check_outside
+from tfx_best_exporter.executor.running.retiring import purged
 from tfx_best_exporter.executor.running.settings import Settings
+from tfx_best_exporter.executor.running.start import MAX_REFUSALS, Start, start_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.executor.storage.tolerated import collected
-from tfx_best_exporter.executor.storage.transfer import at_once
 from tfx_best_exporter.executor.version import VERSION
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # A run fails after this number of attempts that each lost the lock.
 _MAX_ATTEMPTS = 5
-# Number of lines of the decision log that a run reads.
-_MAX_REFUSALS = 50
-# An operator can restore a withdrawn version for this long.
-_WITHDRAWN_SECONDS = 30 * 24 * 3600
 
 _logger = logging.getLogger(__name__)
 
@@ -160,60 +154,6 @@ def _measured(settings: Settings, source: CandidateModel, request: Request) -> R
     return request
 
 
-def retire_only(settings: Settings, *, dry_run: bool = False) -> pb.ExportDecision:
-    """Retires exports without deciding about a candidate.
-
-    Args:
-        settings: Settings of the run.
-        dry_run: True to take no lock and to write nothing.
-
-    Returns:
-        A decision in which only `kept`, `retired` and `warnings` are set.
-
-    Raises:
-        See ModelExporter.run.
-    """
-    exports = settings.exports
-    with collected() as problems, contextlib.nullcontext() if dry_run else exports.lock():
-        recovered = () if dry_run else exports.recover()
-        served = exports.served()
-        now = settings.clock()
-        instructions = exports.operators.instructions(now)
-        warnings = [*recovered, *served.warnings]
-        best_version = served.export.version if served.export else None
-        pins = instructions.names.pins
-        if served.being_written:
-            outcome = Outcome(warnings=(served.being_written,))
-        elif instructions.hold is not None:
-            outcome = Outcome(warnings=(operator_gates.on_hold_clause(instructions.hold),))
-        elif dry_run and settings.retention_policy is not None:
-            outcome = act.plan_retirement(
-                settings,
-                best_version=best_version,
-                best_record=served.record,
-                now=now,
-                pins=pins,
-            ).outcome()
-        elif dry_run:
-            outcome = Outcome()
-        else:
-            outcome = act.retire(
-                settings,
-                best_version=best_version,
-                best_record=served.record,
-                now=now,
-                pins=pins,
-            )
-    result = pb.ExportDecision(
-        schema_version=SCHEMA_VERSION,
-        kept=outcome.kept,
-        retired=outcome.retired,
-        warnings=[*warnings, *outcome.warnings],
-    )
-    result.warnings.extend(problems.values())
-    return result
-
-
 def decide_only(
     settings: Settings, model: CandidateModel, foreign_best: ForeignBest | None
 ) -> pb.ExportDecision:
@@ -262,7 +202,7 @@ def _logged_run(settings: Settings, source: CandidateModel, request: Request) ->
     """Runs with the lock, and adds a line to the decision log, for a failure too."""
     log, now = settings.exports.decision_log, settings.clock()
     try:
-        start = _start(settings.exports, now)
+        start = start_of(settings.exports, now)
         result = _run_locked(settings, source, request, start)
     except (LeaseLostError, ServedChangedError):
         # The run starts again.
@@ -275,7 +215,7 @@ def _logged_run(settings: Settings, source: CandidateModel, request: Request) ->
             log.append(line)
         raise
     try:
-        known = start.log or log.read(newest=_MAX_REFUSALS)
+        known = start.log or log.read(newest=MAX_REFUSALS)
         result.refusals.extend(log_line.refusals(known.decisions))
         # Without the lock, these lines would replace those of the next holder.
         settings.exports.check_lease()
@@ -286,46 +226,8 @@ def _logged_run(settings: Settings, source: CandidateModel, request: Request) ->
     return result
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Start:
-    """What a run reads first.
-
-    Attributes:
-        now: Time of the run, in seconds since the epoch.
-        recovered: A sentence for each leftover of an earlier run.
-        instructions: What operators have said.
-        log: The newest lines of the decision log; None if it cannot be read.
-    """
-
-    now: float
-    recovered: tuple[str, ...]
-    instructions: Instructions
-    log: ReadLog | None
-
-
-def _start(exports: ExportDirectory, now: float) -> _Start:
-    """Finishes or removes the leftovers of earlier runs, and reads what every run needs."""
-
-    def read_log() -> ReadLog | None:
-        try:
-            return exports.decision_log.read(newest=_MAX_REFUSALS)
-        except OSError:
-            # The log is tried again at the end, when the decision has been carried out.
-            return None
-
-    def instructions() -> Instructions:
-        return exports.operators.instructions(now)
-
-    # A store answers all of them in the time of one.
-    recovered, said, log = at_once(exports.base.storage, exports.recover, instructions, read_log)
-    # A repair may end a rollback, which rejects a model.
-    return _Start(
-        now=now, recovered=recovered, instructions=instructions() if recovered else said, log=log
-    )
-
-
 def _run_locked(
-    settings: Settings, source: CandidateModel, request: Request, start: _Start
+    settings: Settings, source: CandidateModel, request: Request, start: Start
 ) -> pb.ExportDecision:
     exports, now, instructions = settings.exports, start.now, start.instructions
     warnings = start.recovered
@@ -432,7 +334,7 @@ def _run_locked(
     if observation.hold is None:
         if decision.awaited is not None or instructions.names.awaiting:
             warnings = (*warnings, *exports.awaiting.expire(now))
-        warnings = (*warnings, *_purged(exports, instructions, now))
+        warnings = (*warnings, *purged(exports, instructions, now))
     return message.export_decision(
         origin,
         observation,
@@ -480,27 +382,6 @@ def _promotion_of(decision: Decision, observation: Observation) -> pb.OperatorAc
     best = observation.best
     is_same_model = decision.reason == pb.ExportDecision.REEXPORTED
     return best.promotion if best is not None and is_same_model else None
-
-
-def _purged(exports: ExportDirectory, instructions: Instructions, now: float) -> list[str]:
-    """Deletes the files of versions that were withdrawn long ago; returns a sentence for each."""
-    names = instructions.names
-    found = []
-    # All withdrawals are read at once, so that a store answers them in the time of one.
-    withdrawals = exports.withdrawals.all() if names.withdrawn - names.pins else []
-    for withdrawal in withdrawals:
-        version = withdrawal.version
-        if version in names.pins:
-            continue
-        age_seconds = now - numbers.seconds_of(withdrawal.action.at)
-        if withdrawal.state != pb.Withdrawal.WITHDRAWN or age_seconds < _WITHDRAWN_SECONDS:
-            continue
-        try:
-            exports.withdrawals.purge(version)
-            found.append(f"deleted the files of version {version}, withdrawn 30 days ago")
-        except OSError as error:
-            found.append(not_removed(exports.base / str(version), error))
-    return found
 
 
 def _pushed_export(observation: Observation, base: Location) -> Export | None:

@@ -11,7 +11,7 @@ import concurrent.futures
 import contextlib
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO, Any
@@ -384,7 +384,9 @@ class S3Storage:
 
     def lock_owner(self, path: str) -> LockOwner | None:
         """Returns the writer that holds a lock object; None without one."""
-        return lease.owner_of(_S3LeaseStore(self, path), self._lease_settings)
+        # A person who looks needs no short timeout, and a second client takes a tenth of a second.
+        store = _S3LeaseStore(self, path, lambda: self._client)
+        return lease.owner_of(store, self._lease_settings)
 
     @contextlib.contextmanager
     def _translated(self, path: str) -> Iterator[None]:
@@ -418,15 +420,16 @@ class S3Storage:
 class _S3LeaseStore:
     """A lock object that is written only if its ETag matches."""
 
-    def __init__(self, s3: S3Storage, path: str):
+    def __init__(self, s3: S3Storage, path: str, client: Callable[[], Any] | None = None):
         self._s3 = s3
         self._path = path
+        self._reader = client or (lambda: s3._lease_client)
         self._bucket, self._key = objects.split_object(path)
 
     def load(self) -> lease.LeaseObject | None:
         try:
             with self._s3._translated(self._path):
-                reply = self._s3._lease_client.get_object(Bucket=self._bucket, Key=self._key)
+                reply = self._reader().get_object(Bucket=self._bucket, Key=self._key)
                 with contextlib.closing(reply["Body"]) as body:
                     content = body.read(lease.MAX_LOCK_BYTES)
         except FileNotFoundError:

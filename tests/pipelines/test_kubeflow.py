@@ -367,7 +367,9 @@ def test_a_module_file_of_the_exporter_is_checked_too(tmp_path: Path):
         compiled.compile_pipeline(pipeline, image="i")
 
 
-@pytest.mark.parametrize("text", ["store", "store:id", "store=ENV", "Store:id=ENV", "store:id=A-B"])
+@pytest.mark.parametrize(
+    "text", ["store", "store:id", "store=ENV", "Store:id=ENV", "store:id=A-B", "store:id=7A"]
+)
 def test_a_secret_of_another_form(tmp_path: Path, capsys: Any, text: str):
     with pytest.raises(SystemExit):
         command_line.main(compile_words(tmp_path / "penguin.yaml", "--secret", text))
