@@ -32,6 +32,7 @@ class ExportDecision(artifact.Artifact):
             page = file.read().decode("utf-8")
         # IPython warns about HTML that begins with a frame.
         return (
-            f'<div><iframe srcdoc="{html.escape(page)}" sandbox="allow-popups" title="Decision of'
-            ' BestExporter" style="width: 100%; height: 45em; border: 0"></iframe></div>'
+            f'<div><iframe srcdoc="{html.escape(page)}" sandbox="allow-popups'
+            ' allow-popups-to-escape-sandbox" title="Decision of BestExporter" style="width: 100%;'
+            ' height: 45em; border: 0"></iframe></div>'
         )

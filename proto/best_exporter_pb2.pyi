@@ -273,12 +273,14 @@ class ManifestEntry(_message.Message):
     def __init__(self, path: _Optional[str] = ..., size: _Optional[int] = ..., crc32c: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class SourceModel(_message.Message):
-    __slots__ = ("uri", "digest")
+    __slots__ = ("uri", "digest", "size_bytes")
     URI_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     uri: str
     digest: str
-    def __init__(self, uri: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
+    size_bytes: int
+    def __init__(self, uri: _Optional[str] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class Provenance(_message.Message):
     __slots__ = ("pipeline_name", "run_id", "node_id", "exporter_version")
@@ -343,7 +345,7 @@ class SignificanceTest(_message.Message):
     def __init__(self, method: _Optional[_Union[SignificanceTest.Method, str]] = ..., alpha: _Optional[float] = ..., standard_error: _Optional[float] = ..., degrees_of_freedom: _Optional[float] = ..., lower_bound: _Optional[float] = ..., is_significant: bool = ...) -> None: ...
 
 class GuardrailResult(_message.Message):
-    __slots__ = ("metric", "direction", "slice", "candidate", "best", "worst_allowed", "holds", "explanation", "example_count")
+    __slots__ = ("metric", "direction", "slice", "candidate", "best", "worst_allowed", "holds", "explanation", "example_count", "best_fails")
     METRIC_FIELD_NUMBER: _ClassVar[int]
     DIRECTION_FIELD_NUMBER: _ClassVar[int]
     SLICE_FIELD_NUMBER: _ClassVar[int]
@@ -353,6 +355,7 @@ class GuardrailResult(_message.Message):
     HOLDS_FIELD_NUMBER: _ClassVar[int]
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
     EXAMPLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    BEST_FAILS_FIELD_NUMBER: _ClassVar[int]
     metric: str
     direction: MetricDirection
     slice: Slice
@@ -362,7 +365,8 @@ class GuardrailResult(_message.Message):
     holds: bool
     explanation: str
     example_count: float
-    def __init__(self, metric: _Optional[str] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., slice: _Optional[_Union[Slice, _Mapping]] = ..., candidate: _Optional[float] = ..., best: _Optional[float] = ..., worst_allowed: _Optional[float] = ..., holds: bool = ..., explanation: _Optional[str] = ..., example_count: _Optional[float] = ...) -> None: ...
+    best_fails: bool
+    def __init__(self, metric: _Optional[str] = ..., direction: _Optional[_Union[MetricDirection, str]] = ..., slice: _Optional[_Union[Slice, _Mapping]] = ..., candidate: _Optional[float] = ..., best: _Optional[float] = ..., worst_allowed: _Optional[float] = ..., holds: bool = ..., explanation: _Optional[str] = ..., example_count: _Optional[float] = ..., best_fails: bool = ...) -> None: ...
 
 class FailedThreshold(_message.Message):
     __slots__ = ("metric", "slice", "value", "is_change", "lower_bound", "upper_bound", "explanation")
@@ -383,20 +387,24 @@ class FailedThreshold(_message.Message):
     def __init__(self, metric: _Optional[str] = ..., slice: _Optional[_Union[Slice, _Mapping]] = ..., value: _Optional[float] = ..., is_change: bool = ..., lower_bound: _Optional[float] = ..., upper_bound: _Optional[float] = ..., explanation: _Optional[str] = ...) -> None: ...
 
 class SliceChange(_message.Message):
-    __slots__ = ("slice", "metric", "candidate", "best", "improvement", "example_count")
+    __slots__ = ("slice", "metric", "candidate", "best", "improvement", "example_count", "improvement_lower_bound", "improvement_upper_bound")
     SLICE_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     CANDIDATE_FIELD_NUMBER: _ClassVar[int]
     BEST_FIELD_NUMBER: _ClassVar[int]
     IMPROVEMENT_FIELD_NUMBER: _ClassVar[int]
     EXAMPLE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    IMPROVEMENT_LOWER_BOUND_FIELD_NUMBER: _ClassVar[int]
+    IMPROVEMENT_UPPER_BOUND_FIELD_NUMBER: _ClassVar[int]
     slice: Slice
     metric: str
     candidate: float
     best: float
     improvement: float
     example_count: float
-    def __init__(self, slice: _Optional[_Union[Slice, _Mapping]] = ..., metric: _Optional[str] = ..., candidate: _Optional[float] = ..., best: _Optional[float] = ..., improvement: _Optional[float] = ..., example_count: _Optional[float] = ...) -> None: ...
+    improvement_lower_bound: float
+    improvement_upper_bound: float
+    def __init__(self, slice: _Optional[_Union[Slice, _Mapping]] = ..., metric: _Optional[str] = ..., candidate: _Optional[float] = ..., best: _Optional[float] = ..., improvement: _Optional[float] = ..., example_count: _Optional[float] = ..., improvement_lower_bound: _Optional[float] = ..., improvement_upper_bound: _Optional[float] = ...) -> None: ...
 
 class HistoryEntry(_message.Message):
     __slots__ = ("version", "exported_at", "metric", "value", "lower_bound", "upper_bound", "retired")
@@ -507,20 +515,26 @@ class ExportDecision(_message.Message):
     RECORDED_SAME_DATA: ExportDecision.Basis
     RECORDED_OTHER_DATA: ExportDecision.Basis
     class Best(_message.Message):
-        __slots__ = ("version", "path", "model", "evaluation", "pushed_model_uri", "has_record")
+        __slots__ = ("version", "path", "model", "evaluation", "pushed_model_uri", "has_record", "compare_policy", "recorded_data", "recorded_example_count")
         VERSION_FIELD_NUMBER: _ClassVar[int]
         PATH_FIELD_NUMBER: _ClassVar[int]
         MODEL_FIELD_NUMBER: _ClassVar[int]
         EVALUATION_FIELD_NUMBER: _ClassVar[int]
         PUSHED_MODEL_URI_FIELD_NUMBER: _ClassVar[int]
         HAS_RECORD_FIELD_NUMBER: _ClassVar[int]
+        COMPARE_POLICY_FIELD_NUMBER: _ClassVar[int]
+        RECORDED_DATA_FIELD_NUMBER: _ClassVar[int]
+        RECORDED_EXAMPLE_COUNT_FIELD_NUMBER: _ClassVar[int]
         version: int
         path: str
         model: SourceModel
         evaluation: Evaluation
         pushed_model_uri: str
         has_record: bool
-        def __init__(self, version: _Optional[int] = ..., path: _Optional[str] = ..., model: _Optional[_Union[SourceModel, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., pushed_model_uri: _Optional[str] = ..., has_record: bool = ...) -> None: ...
+        compare_policy: ComparePolicy
+        recorded_data: EvaluatedData
+        recorded_example_count: float
+        def __init__(self, version: _Optional[int] = ..., path: _Optional[str] = ..., model: _Optional[_Union[SourceModel, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., pushed_model_uri: _Optional[str] = ..., has_record: bool = ..., compare_policy: _Optional[_Union[ComparePolicy, _Mapping]] = ..., recorded_data: _Optional[_Union[EvaluatedData, _Mapping]] = ..., recorded_example_count: _Optional[float] = ...) -> None: ...
     class Retired(_message.Message):
         __slots__ = ("version", "why", "error")
         VERSION_FIELD_NUMBER: _ClassVar[int]

@@ -26,6 +26,7 @@ class GuardrailResult:
     holds: bool
     explanation: str
     example_count: float | None
+    best_fails: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -386,7 +386,15 @@ class MetricLimit:
             holds=holds,
             explanation=explanation,
             example_count=example_count,
+            best_fails=self._fails_bound(best_value),
         )
+
+    def _fails_bound(self, value: float | None) -> bool:
+        """Returns True if a known value does not meet the bound. NaN meets none."""
+        if value is None or self.bound is None:
+            return False
+        is_higher_better = self.direction == pb.HIGHER_IS_BETTER
+        return not (value >= self.bound if is_higher_better else value <= self.bound)
 
     def _is_undefined(self, value: float, best: float | None) -> bool:
         return self.bound is None and math.isnan(value) and best is not None and math.isnan(best)

@@ -84,6 +84,7 @@ class Candidate:
         serving_problems: Reasons why a model server cannot run it as it is. An export of it is then
             saved again.
         uri: URI of the Model artifact; empty if it is not known.
+        size_bytes: Total size of the SavedModel's files; None if they have not been read.
     """
 
     digest: str
@@ -93,6 +94,7 @@ class Candidate:
     signatures: Mapping[str, Signature] | None = None
     recipe: pb.Recipe | None = None
     serving_problems: tuple[str, ...] = ()
+    size_bytes: int | None = None
 
     @property
     def is_blessed(self) -> bool:

@@ -73,6 +73,8 @@ class SliceChange:
     best: float
     improvement: float
     example_count: float | None
+    improvement_lower_bound: float | None = None
+    improvement_upper_bound: float | None = None
 
 
 def slice_changes(

@@ -67,14 +67,18 @@ def best_evaluation_too_old(situation: Situation) -> Decision | None:
         return None
     if best.basis in EVALUATED_NOW:
         return None
-    if known_best.evaluated_at is None:
+    evaluated_at, least = known_best.evaluated_at, ""
+    if evaluated_at is None and best.record is not None:
+        # TFMA stores no time. The evaluation is older than the decision that recorded it.
+        evaluated_at, least = recorded_at(best.record), "at least "
+    if evaluated_at is None:
         _, most = numbers.durations(limit, limit)
         problem = (
             f"the age of the best's evaluation (version {best.version}) is not known; at most"
             f" {most} are allowed"
         )
     else:
-        age_seconds = situation.now - known_best.evaluated_at
+        age_seconds = situation.now - evaluated_at
         if abs(age_seconds) <= limit:
             return None
         age, most = numbers.durations(abs(age_seconds), limit)
@@ -86,13 +90,20 @@ def best_evaluation_too_old(situation: Situation) -> Decision | None:
             )
         else:
             problem = (
-                f"the best's evaluation (version {best.version}) is {age} old; at most {most} are"
-                " allowed"
+                f"the best's evaluation (version {best.version}) is {least}{age} old; at most"
+                f" {most} are allowed"
             )
     return situation.decision(
         pb.ExportDecision.BEST_EVALUATION_TOO_OLD,
         f"{problem}: {situation.compared.verdict.explanation}",
     )
+
+
+def recorded_at(record: pb.ExportRecord) -> float | None:
+    """Returns the time of a record in seconds since the epoch, or None if it has none."""
+    if record.decision.HasField("decided_at"):
+        return numbers.seconds_of(record.decision.decided_at)
+    return numbers.seconds_of(record.exported_at) if record.HasField("exported_at") else None
 
 
 def exported_recently(situation: Situation) -> Decision | None:

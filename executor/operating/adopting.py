@@ -169,8 +169,6 @@ def _record_of(
     # Another tool exported it when it wrote the last file, as far as anybody knows.
     times = [status.changed_at for status in export.location.tree().files.values()]
     record.exported_at.FromNanoseconds(int(min(order.now, max(times)) * 1e9))
-    if not record.evaluation.HasField("evaluated_at"):
-        record.evaluation.evaluated_at.CopyFrom(record.decision.decided_at)
     return record
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from google.protobuf import json_format
 
 from tfx_best_exporter.executor.arguments.errors import PathError
-from tfx_best_exporter.executor.deciding import numbers
+from tfx_best_exporter.executor.deciding import numbers, timing
 from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricValue
 from tfx_best_exporter.executor.deciding.models import Best, Candidate, Observation
@@ -203,7 +203,7 @@ def _model_of_record(record: pb.ExportRecord) -> _Model:
     has_time = record.HasField("exported_at")
     return _Model(
         digest=record.model.digest,
-        evaluation=EvalResult.from_proto(record.evaluation),
+        evaluation=_dated(record.evaluation, timing.recorded_at(record)),
         version=record.version,
         exported_at=numbers.seconds_of(record.exported_at) if has_time else None,
         promotion=record.promotion if record.HasField("promotion") else None,
@@ -374,6 +374,15 @@ def _evaluation_of(logged: LoggedDecision) -> EvalResult | None:
         return None
     try:
         message = json_format.ParseDict(dict(logged.evaluation), pb.Evaluation())
-        return EvalResult.from_proto(message)
+        return _dated(message, logged.at)
     except (json_format.ParseError, ValueError):
         return None
+
+
+def _dated(evaluation: pb.Evaluation, at: float | None) -> EvalResult:
+    """Returns an evaluation whose age counts from a decision if its own time is not known."""
+    dated = pb.Evaluation()
+    dated.CopyFrom(evaluation)
+    if at is not None and not dated.HasField("evaluated_at"):
+        dated.evaluated_at.FromNanoseconds(int(at * 1e9))
+    return EvalResult.from_proto(dated)

@@ -28,6 +28,7 @@ from tfx_best_exporter.executor.operating.operation import OperationError
 from tfx_best_exporter.executor.operating.showing import of_line, of_record, record_of_version
 from tfx_best_exporter.executor.operating.status import DirectoryStatus, Metric, status
 from tfx_best_exporter.executor.reports import charts, pages, report, wording
+from tfx_best_exporter.executor.reports.links import Link, Neighbors
 from tfx_best_exporter.executor.version import VERSION
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -128,15 +129,16 @@ def _pages(exports: ExportDirectory, found: DirectoryStatus, now: float) -> dict
     """Returns the pages of a base directory by name."""
     past = history(exports, include_all=True, newest=MAX_ITEMS)
     lines = {(line.at, line.run_id): line for line in exports.decision_log.read().decisions}
-    pages: dict[str, str] = {}
+    decisions: list[tuple[Link, pb.ExportDecision]] = []
     items = []
     for number, item in enumerate(past.items):
         decision = _decision_of(exports, item, lines.get((item.at or 0.0, item.run_id)))
         page = ""
         if decision is not None:
             page = f"run-{number}.html" if item.version is None else f"version-{item.version}.html"
-            pages[page] = report.to_html(decision)
+            decisions.append((Link(label=_label_of(item), href=page), decision))
         items.append(_cells(item, page))
+    pages = _reports(decisions)
     facts = [(name, value) for name, value in _facts(found) if value]
     pages[INDEX] = _render(
         title=found.base,
@@ -148,6 +150,23 @@ def _pages(exports: ExportDirectory, found: DirectoryStatus, now: float) -> dict
         now=now,
     )
     return pages
+
+
+def _reports(decisions: Sequence[tuple[Link, pb.ExportDecision]]) -> dict[str, str]:
+    """Returns the pages of decisions, newest first, with links between them."""
+    links: list[Link | None] = [None, *(link for link, _ in decisions), None]
+    index = Link(label="All decisions", href=INDEX)
+    return {
+        link.href: report.to_html(
+            decision, Neighbors(index=index, following=links[place], previous=links[place + 2])
+        )
+        for place, (link, decision) in enumerate(decisions)
+    }
+
+
+def _label_of(item: HistoryItem) -> str:
+    name = f"version {item.version}" if item.version is not None else item.reason or item.state
+    return name if item.at is None else f"{name}, {numbers.time_of(item.at)}"
 
 
 def _facts(found: DirectoryStatus) -> Iterator[tuple[str, str]]:

@@ -8,12 +8,12 @@ from typing import Any
 
 from tfx_best_exporter.executor.deciding.decide import slice_changes
 from tfx_best_exporter.executor.deciding.models import (
-    EVALUATED_NOW,
     Best,
     Decision,
     Observation,
 )
 from tfx_best_exporter.executor.deciding.policy import Policy
+from tfx_best_exporter.executor.deciding.slice_intervals import with_intervals
 from tfx_best_exporter.executor.deciding.slices import SliceChange
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.reports import evidence
@@ -31,6 +31,9 @@ MAX_HISTORY = 200
 # Fields of a decision that a record stores elsewhere, or whose size grows with the slices.
 _NOT_RECORDED = ("candidate", "candidate_evaluation", "provenance", "slices", "guardrails")
 
+# Fields of the best that its own record stores.
+_NOT_RECORDED_OF_BEST = ("compare_policy", "recorded_data", "recorded_example_count")
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
@@ -43,7 +46,7 @@ class Origin:
         policy: The same policy as a value.
         default_rule: The rule that was chosen because the author set none, or None.
         provenance: Pipeline and run.
-        decided_at: Time at which the run read the base directory; seconds since the epoch.
+        decided_at: Time of the decision; seconds since the epoch.
         warnings: Problems that were tolerated before the run began.
     """
 
@@ -87,7 +90,9 @@ def export_decision(
         explanation=decision.explanation,
         base_directory=origin.base_directory,
         version=version,
-        candidate=pb.SourceModel(uri=origin.candidate_uri, digest=candidate.digest),
+        candidate=pb.SourceModel(
+            uri=origin.candidate_uri, digest=candidate.digest, size_bytes=candidate.size_bytes
+        ),
         candidate_evaluation=candidate.eval_result.to_proto(),
         comparisons=[pb.MetricComparison(**_fields(item)) for item in decision.comparisons],
         retired=retired,
@@ -107,25 +112,28 @@ def export_decision(
     )
     result.decided_at.FromNanoseconds(int(origin.decided_at * 1e9))
     _set_challengers(result, origin, observation, decision)
-    if not result.candidate_evaluation.HasField("evaluated_at"):
-        # TFMA stores no time, so the time of this run takes its place.
-        result.candidate_evaluation.evaluated_at.CopyFrom(result.decided_at)
     if best and decision.was_compared:
         result.basis = best.basis
         try:
             changes = slice_changes(observation, origin.policy)
+            shown = most_changed(changes, MAX_SLICES)
+            shown = with_intervals(shown, observation, origin.policy, len(changes))
         except ValueError as error:
             # Slices of the best are only reported here; the decision did not need them.
-            changes = []
+            changes, shown = [], []
             result.warnings.append(f"the slices were not compared: {error}")
         result.slice_count = len(changes)
-        for change in most_changed(changes, MAX_SLICES):
+        for change in shown:
             result.slices.add(**_fields(change))
     if best:
         result.best.CopyFrom(_best(best))
-        if best.basis in EVALUATED_NOW:
+        if best.basis == pb.ExportDecision.EVALUATED_AGAIN:
+            # This run has just evaluated it. TFMA stores no time of other evaluations.
             result.best.evaluation.evaluated_at.CopyFrom(result.decided_at)
         result.history.extend(_history(observation))
+        gone = {each.version for each in retired if not each.error}
+        for entry in result.history:
+            entry.retired = entry.retired or entry.version in gone
     result.warnings.extend(
         [*observation.warnings, *candidate.eval_result.warnings, *decision.warnings, *warnings]
     )
@@ -179,6 +187,14 @@ def candidate_version_of(decision: pb.ExportDecision) -> int | None:
     return None if exported not in ("", decision.candidate.digest) else version_of(decision)
 
 
+def served_version_of(decision: pb.ExportDecision) -> int | None:
+    """Returns the version that is served after the run, or None if there is none."""
+    version = version_of(decision)
+    if version is None and decision.HasField("best"):
+        return decision.best.version
+    return version
+
+
 def path_of_version(decision: pb.ExportDecision) -> str:
     """Returns the directory of the version of `version_of`, or an empty text."""
     version = version_of(decision)
@@ -195,6 +211,8 @@ def recorded(decision: pb.ExportDecision) -> pb.ExportDecision:
     result.CopyFrom(decision)
     for field in _NOT_RECORDED:
         result.ClearField(field)
+    for field in _NOT_RECORDED_OF_BEST:
+        result.best.ClearField(field)
     return result
 
 
@@ -215,6 +233,13 @@ def _best(best: Best) -> pb.ExportDecision.Best:
     if best.record is not None:
         result.model.CopyFrom(best.record.model)
         result.pushed_model_uri = best.record.pushed_model_uri
+        recorded = best.record.evaluation
+        if best.record.decision.HasField("compare_policy"):
+            result.compare_policy.CopyFrom(best.record.decision.compare_policy)
+        if recorded.HasField("data"):
+            result.recorded_data.CopyFrom(recorded.data)
+        if recorded.HasField("example_count"):
+            result.recorded_example_count = recorded.example_count
     if best.eval_result:
         result.evaluation.CopyFrom(best.eval_result.to_proto())
     return result

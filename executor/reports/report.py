@@ -8,9 +8,12 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from tfx_best_exporter.executor.reports import message, pages, wording
+from tfx_best_exporter.executor.reports import links, message, pages, wording
+from tfx_best_exporter.executor.reports.links import Neighbors
 from tfx_best_exporter.executor.reports.sections import (
     challengers,
+    changes,
+    commands,
     guardrails,
     history,
     metrics,
@@ -67,7 +70,7 @@ _ORDINARY = (
 )
 
 
-def to_html(decision: pb.ExportDecision) -> str:
+def to_html(decision: pb.ExportDecision, neighbors: Neighbors | None = None) -> str:
     """Returns the page that shows a decision. It is self-contained and has no scripts.
 
     The same decision gives the same page. Names and sentences are shown as text, even if they
@@ -75,11 +78,13 @@ def to_html(decision: pb.ExportDecision) -> str:
 
     Args:
         decision: The decision of a run. Fields that are unset are left out of the page.
+        neighbors: Pages to link to; None if there are none.
 
     Example:
         >>> page = to_html(pb.ExportDecision(reason=pb.ExportDecision.FIRST_EXPORT, exported=True))
     """
-    return pages.rendered(_PACKAGE, _TEMPLATE, _STYLE, **_page(decision))
+    neighbors = neighbors or Neighbors()
+    return pages.rendered(_PACKAGE, _TEMPLATE, _STYLE, neighbors=neighbors, **_page(decision))
 
 
 def _page(decision: pb.ExportDecision) -> dict[str, Any]:
@@ -95,6 +100,7 @@ def _page(decision: pb.ExportDecision) -> dict[str, Any]:
         "challengers": challengers.section(decision),
         "guardrails": guardrails.section(decision),
         "slices": slices.section(decision),
+        "changes": changes.section(decision),
         "history": history.section(decision),
         "refusals": history.refusals(decision),
         "thresholds": Rows.of([each.explanation for each in decision.failed_thresholds]),
@@ -106,6 +112,7 @@ def _page(decision: pb.ExportDecision) -> dict[str, Any]:
             *wording.default_rule(decision),
         ],
         "policy_json": _policy_json(decision.compare_policy),
+        "commands": commands.section(decision),
         "provenance": provenance.section(decision),
         "exporter_version": decision.provenance.exporter_version,
     }
@@ -151,25 +158,48 @@ def _run(decision: pb.ExportDecision) -> list[tuple[str, str]]:
     return [(label, wording.name(value)) for label, value in facts if value]
 
 
-def _facts(decision: pb.ExportDecision) -> list[tuple[str, str, str]]:
-    """Returns the main facts: a label, a value and a detail, which may be empty."""
-    version = message.version_of(decision)
-    if version is None and decision.HasField("best"):
-        version = decision.best.version
-    served = "nothing" if version is None else f"version {version}"
-    facts = [("Served now", served, _exported_at(decision, version))]
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Fact:
+    """A main fact; detail and address may be empty."""
+
+    label: str
+    value: str
+    detail: str = ""
+    href: str = ""
+
+
+def _facts(decision: pb.ExportDecision) -> list[_Fact]:
+    version = message.served_version_of(decision)
+    path = message.path_of_version(decision) if decision.base_directory else ""
+    facts = [
+        _Fact(
+            label="Served now",
+            value="nothing" if version is None else f"version {version}",
+            detail=_exported_at(decision, version),
+            href="" if version is None else links.href_of(path or decision.best.path),
+        )
+    ]
     if decision.exported and decision.HasField("best"):
         before = decision.best.version
-        facts.append(("Served before", f"version {before}", _exported_at(decision, before)))
+        facts.append(
+            _Fact(
+                label="Served before",
+                value=f"version {before}",
+                detail=_exported_at(decision, before),
+                href=links.href_of(decision.best.path),
+            )
+        )
     if decision.basis:
-        facts.append(("Compared on", *provenance.basis(decision)))
+        data, source = provenance.basis(decision)
+        facts.append(_Fact(label="Compared on", value=data, detail=source))
     if decision.candidate_evaluation.HasField("example_count"):
         count = wording.count(
             decision.candidate_evaluation.example_count, decision.compare_policy.min_example_count
         )
-        facts.append(("Candidate evaluated on", f"{count} examples", ""))
+        facts.append(_Fact(label="Candidate evaluated on", value=f"{count} examples"))
     if decision.reason == _Decision.FORCED:
-        facts.append(("Forced because", wording.text(decision.compare_policy.force), ""))
+        force = wording.text(decision.compare_policy.force)
+        facts.append(_Fact(label="Forced because", value=force))
     return facts
 
 

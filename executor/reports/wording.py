@@ -69,6 +69,31 @@ def count(value: float, *beside: float) -> str:
     return numbers.count(value, *beside) if math.isfinite(value) else number(value)
 
 
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+def size(value: int, *beside: int) -> str:
+    """Returns a number of bytes as text.
+
+    Args:
+        value: The number.
+        beside: Sizes that are shown next to it. The text shows bytes if it would equal theirs.
+
+    Example:
+        >>> size(1536), size(52_428_800)
+        ('1.5 KiB', '50 MiB')
+    """
+    text = _in_units(value)
+    if any(other != value and _in_units(other) == text for other in beside):
+        return f"{value:,} bytes"
+    return text
+
+
+def _in_units(value: int) -> str:
+    place = min(max(value.bit_length() - 1, 0) // 10, len(_UNITS) - 1)
+    return f"{number(value / 1024**place)} {_UNITS[place]}"
+
+
 def name(value: str) -> str:
     """Returns a name for display, without its middle if it is long."""
     return _shortened(value, _NAME_LENGTH) or "(empty)"

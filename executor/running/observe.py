@@ -116,7 +116,11 @@ def observe_candidate(
         contents = saved_model.check(model, Path(work_path))
     # A candidate that is a copy of an export contains an old record, which is left out.
     files = [file for file in saved_model.files_of(model) if not file.is_reserved]
-    candidate = dataclasses.replace(candidate, digest=saved_model.digest_of(files))
+    candidate = dataclasses.replace(
+        candidate,
+        digest=saved_model.digest_of(files),
+        size_bytes=sum(file.digest.size for file in files),
+    )
     return CandidateModel(
         model=model,
         uri=uri,

@@ -238,6 +238,9 @@ def _run_locked(
     needs = settings.policy.needs(source.candidate)
     observation, entrants, measuring = _observed(settings, source, request, served, instructions)
     observation = serving.with_serving(observation, settings, source)
+    if measuring is not None:
+        # An evaluation of other models may have taken hours, and the decision is made after it.
+        now = settings.clock()
     row = None
     if entrants is not None:
         measured = challenging.measured(

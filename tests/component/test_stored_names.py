@@ -142,6 +142,7 @@ PROTO = {
     "tfx_best_exporter.SourceModel": {
         "uri": 1,
         "digest": 2,
+        "size_bytes": 3,
     },
     "tfx_best_exporter.Provenance": {
         "pipeline_name": 1,
@@ -185,6 +186,7 @@ PROTO = {
         "holds": 7,
         "explanation": 8,
         "example_count": 9,
+        "best_fails": 10,
     },
     "tfx_best_exporter.SliceChange": {
         "slice": 1,
@@ -193,6 +195,8 @@ PROTO = {
         "best": 4,
         "improvement": 5,
         "example_count": 6,
+        "improvement_lower_bound": 7,
+        "improvement_upper_bound": 8,
     },
     "tfx_best_exporter.HistoryEntry": {
         "version": 1,
@@ -277,6 +281,9 @@ PROTO = {
         "evaluation": 4,
         "pushed_model_uri": 5,
         "has_record": 6,
+        "compare_policy": 7,
+        "recorded_data": 8,
+        "recorded_example_count": 9,
     },
     "tfx_best_exporter.ExportDecision.Retired": {
         "version": 1,

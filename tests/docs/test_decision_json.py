@@ -187,7 +187,7 @@ def without_defaults(value: object) -> object:
         return {
             key: without_defaults(item)
             for key, item in value.items()
-            if key not in ("holds", "retired") or item is not False
+            if key not in ("best_fails", "holds", "retired") or item is not False
         }
     return [without_defaults(item) for item in value] if isinstance(value, list) else value
 

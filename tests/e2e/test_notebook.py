@@ -1,8 +1,7 @@
 """InteractiveContext, which uses TFX's older driver interface, in cells of IPython."""
 
-import builtins
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from tfx.types import standard_artifacts
-from traitlets.config import Config
 
 from tests.e2e import metadata
 from tests.tfx_runs import write_evaluation
@@ -97,17 +95,6 @@ class Notebook:
         """Returns the execution IDs of the PushedModels that have files."""
         root = self.path / "pipeline_root" / "BestExporter" / "pushed_model"
         return sorted(path.parent.name for path in root.glob("*/saved_model.pb"))
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    assert not hasattr(builtins, "__IPYTHON__")
-    config = Config()
-    # The history would be a database, which is written when Python exits.
-    config.HistoryManager.enabled = False
-    yield InteractiveShell.instance(config=config)
-    InteractiveShell.clear_instance()
 
 
 # TFX's older driver calls a deprecated function of TFX.

@@ -112,6 +112,12 @@ def count(message: Message) -> str:
     return "" if count is None else wording.count(count)
 
 
+def day(message: Message, field: str) -> str:
+    """Returns the day of a time as text, empty if it is unset or outside the calendar."""
+    text = time(message, field)
+    return text[: len("2026-11-22")] if text[4:5] == "-" else ""
+
+
 def time(message: Message, field: str) -> str:
     """Returns a time as text, empty if it is unset."""
     return wording.time(getattr(message, field)) if message.HasField(field) else ""

@@ -24,6 +24,7 @@ class _Guardrail:
     bound: str
     example_count: str
     explanation: str
+    best_fails: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,8 @@ class _Guardrails:
     unlisted: int
     has_best: bool
     has_examples: bool
+    # Sentence about a best that fails guardrails itself; empty if it fails none.
+    about_best: str
 
 
 def section(decision: pb.ExportDecision) -> _Guardrails | None:
@@ -61,7 +64,16 @@ def section(decision: pb.ExportDecision) -> _Guardrails | None:
         unlisted=unlisted,
         has_best=any(result.HasField("best") for result in results),
         has_examples=any(result.HasField("example_count") for result in results),
+        about_best=_about_best(decision),
     )
+
+
+def _about_best(decision: pb.ExportDecision) -> str:
+    failed = sum(result.best_fails for result in decision.guardrails)
+    if not failed:
+        return ""
+    which = "1 guardrail" if failed == 1 else f"{wording.count(failed)} guardrails"
+    return f"The best, version {decision.best.version}, itself fails the bound of {which}."
 
 
 def _outcome_of_guardrails(failed: int, listed: int, unlisted: int) -> str:
@@ -97,4 +109,5 @@ def _guardrail(result: pb.GuardrailResult) -> _Guardrail:
         bound=limit.get(result.direction, "") + bound if bound else "",
         example_count=fields.count(result),
         explanation=result.explanation,
+        best_fails=result.best_fails,
     )

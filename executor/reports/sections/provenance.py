@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from tfx_best_exporter.executor.reports import message
+from tfx_best_exporter.executor.reports import links, message, wording
 from tfx_best_exporter.executor.reports.sections import fields
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -22,6 +22,8 @@ BASES: Mapping[int, tuple[str, str]] = {
         "the best's recorded evaluation",
     ),
 }
+# Labels of values that are paths or URIs.
+_ADDRESSES = ("Base directory", "Model", "Evaluation", "Evaluated on", "Directory", "PushedModel")
 _SOURCES: Mapping[int, str] = {
     pb.Evaluation.TFMA: "TensorFlow Model Analysis",
     pb.Evaluation.EVENT_FILES: "event files",
@@ -41,11 +43,15 @@ class _Field:
     label: str
     candidate: str
     best: str
+    # Addresses of the values; empty for a value that is no link.
+    candidate_href: str
+    best_href: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Provenance:
-    run: Sequence[tuple[str, str]]
+    # A label, a value and its address.
+    run: Sequence[tuple[str, str, str]]
     models: Sequence[_Field]
     has_best: bool
 
@@ -75,14 +81,24 @@ def section(decision: pb.ExportDecision) -> _Provenance:
         }
     labels = dict.fromkeys([*candidate, *best])
     return _Provenance(
-        run=[(label, value) for label, value in run if value],
+        run=[(label, value, _href(label, value)) for label, value in run if value],
         models=[
-            _Field(label=label, candidate=candidate.get(label, ""), best=best.get(label, ""))
+            _Field(
+                label=label,
+                candidate=candidate.get(label, ""),
+                best=best.get(label, ""),
+                candidate_href=_href(label, candidate.get(label, "")),
+                best_href=_href(label, best.get(label, "")),
+            )
             for label in labels
             if candidate.get(label) or best.get(label)
         ],
         has_best=bool(best),
     )
+
+
+def _href(label: str, value: str) -> str:
+    return links.href_of(value) if label in _ADDRESSES else ""
 
 
 def _model(version: int | None, model: pb.SourceModel, evaluation: pb.Evaluation) -> dict[str, str]:
@@ -99,5 +115,6 @@ def _model(version: int | None, model: pb.SourceModel, evaluation: pb.Evaluation
         "Splits": ", ".join(evaluation.data.splits),
         "Span": str(evaluation.data.span) if evaluation.data.HasField("span") else "",
         "Examples": fields.count(evaluation),
+        "Size": wording.size(model.size_bytes) if model.HasField("size_bytes") else "",
         "Eval config": evaluation.data.eval_config_digest,
     }

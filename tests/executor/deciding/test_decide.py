@@ -492,6 +492,31 @@ def test_age(evaluated_at: float | None, basis: R.Basis, reason: int, explanatio
     assert explanation in (None, decision.explanation)
 
 
+@pytest.mark.parametrize(
+    ("decided_at", "exported_at", "age"),
+    [
+        pytest.param(899, 950, "at least 101 seconds old", id="decided"),
+        pytest.param(900, 800, None, id="decided just now"),
+        pytest.param(None, 899, "at least 101 seconds old", id="exported"),
+        pytest.param(None, None, "not known", id="unknown"),
+    ],
+)
+def test_age_counts_from_the_record_if_the_evaluation_has_no_time(
+    decided_at: int | None, exported_at: int | None, age: str | None
+):
+    policy = compare_policy(larger("auc"), max_best_evaluation_age_seconds=100, comparability="ANY")
+    record = pb.ExportRecord()
+    if decided_at is not None:
+        record.decision.decided_at.FromSeconds(decided_at)
+    if exported_at is not None:
+        record.exported_at.FromSeconds(exported_at)
+    decision = decide_by(
+        policy, {"auc": 0.9}, {"auc": 0.8}, basis=R.RECORDED_SAME_DATA, record=record, now=1000.0
+    )
+    assert decision.reason == (R.BETTER if age is None else R.BEST_EVALUATION_TOO_OLD)
+    assert age is None or age in decision.explanation
+
+
 def record_on_span(span: int | None) -> pb.ExportRecord:
     return pb.ExportRecord(evaluation=pb.Evaluation(data=pb.EvaluatedData(span=span)))
 

@@ -710,3 +710,24 @@ def test_guardrails_that_go_together(rails: list[pb.Guardrail]):
 )
 def test_the_text_of_a_guardrail(rail: pb.Guardrail, text: str):
     assert MetricLimit.text_of(rail) == text
+
+
+@pytest.mark.parametrize(
+    ("rail", "best", "fails"),
+    [
+        pytest.param(at_least("auc", 0.8), 0.79, True, id="below the minimum"),
+        pytest.param(at_least("auc", 0.8), 0.8, False, id="at the minimum"),
+        pytest.param(at_most("auc", 0.8), 0.81, True, id="above the maximum"),
+        pytest.param(at_most("auc", 0.8), 0.8, False, id="at the maximum"),
+        pytest.param(at_least("auc", 0.8), math.nan, True, id="NaN"),
+        pytest.param(at_least("auc", 0.8), None, False, id="unknown"),
+        pytest.param(at_least("auc", max_regression=0.1), 0.1, False, id="no bound"),
+    ],
+)
+def test_a_best_that_does_not_meet_the_bound_itself(
+    rail: pb.Guardrail, best: float | None, fails: bool
+):
+    best_result = None if best is None else {"loss": 0.3, "auc": best}
+    decision = decide_by(guarded(rail), {"loss": 0.2, "auc": 0.9}, best_result)
+    [result] = decision.guardrails
+    assert result.best_fails is fails

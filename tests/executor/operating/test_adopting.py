@@ -38,7 +38,8 @@ def test_gives_a_record_to_a_pushed_version(desk: Desk, version: int | str | Non
     assert (record.adoption.operator, record.adoption.reason) == ("ann", "bad at night")
     assert record.decision.explanation == "adopted by ann: bad at night"
     assert 0 < record.exported_at.seconds < NOW
-    assert record.evaluation.evaluated_at.seconds == NOW
+    assert record.decision.decided_at.seconds == NOW
+    assert not record.evaluation.HasField("evaluated_at")
     assert {each.key.name: each.value for each in record.evaluation.metrics}["auc"] == 0.9
     assert record.servable_checked
     assert desk.exports.verify(served.export) == []

@@ -5,8 +5,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.executor.deciding.decided import decide_by, evaluation, interval
+from tfx_best_exporter.executor.deciding import thresholds
+from tfx_best_exporter.executor.deciding.decide import decide
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
-from tfx_best_exporter.executor.deciding.models import Decision
+from tfx_best_exporter.executor.deciding.models import (
+    Blessing,
+    BlessingStatus,
+    Candidate,
+    Decision,
+    Observation,
+)
+from tfx_best_exporter.executor.deciding.policy import policy_from_proto
+from tfx_best_exporter.executor.deciding.thresholds import FailedThreshold, Threshold
 from tfx_best_exporter.executor.policies import at_least, at_most, compare_policy, larger, smaller
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -190,6 +200,8 @@ def better() -> D:
                 best=0.93,
                 improvement=change,
                 example_count=400 + 17 * place,
+                improvement_lower_bound=change - 0.015,
+                improvement_upper_bound=change + 0.015,
             )
     decision.slices.sort(key=lambda change: change.improvement)
     for back in range(10):
@@ -200,6 +212,40 @@ def better() -> D:
             decision.retired.add(version=version, why=NOT_KEPT)
     decision.kept.add(version=EXPORTED, why=BEST)
     decision.compare_policy.CopyFrom(policy())
+    with_recorded_best(decision)
+    return with_refusals(decision)
+
+
+def with_recorded_best(decision: D) -> D:
+    """Adds the facts of the best's record: another policy, other data and a smaller model."""
+    best = decision.best
+    best.compare_policy.CopyFrom(decision.compare_policy)
+    best.compare_policy.metric.min_absolute_change = 0.002
+    best.compare_policy.ClearField("min_example_count")
+    best.recorded_data.CopyFrom(best.evaluation.data)
+    best.recorded_example_count = 8000
+    best.model.size_bytes, decision.candidate.size_bytes = 50 << 20, 55 << 20
+    return decision
+
+
+def with_refusals(decision: D) -> D:
+    """Adds earlier runs that exported nothing, some of them with a value to draw."""
+    for day, reason, metric, value in (
+        (15, D.NOT_BETTER, "auc", 0.868),
+        (17, D.GUARDRAIL_FAILED, "auc", 0.921),
+        (19, D.NOT_BLESSED, "", None),
+        (20, D.NOT_BETTER, "loss", 0.3),
+        (22, D.NOT_BETTER, "auc", 0.915),
+    ):
+        refusal = decision.refusals.add(
+            reason=D.Reason.Name(reason),
+            explanation=f"{metric or 'the model'} is not good enough",
+            metric=metric,
+            value=value,
+            digest=OTHER_DIGEST,
+            run_id=f"2026-11-{day}T05:58:39.000000",
+        )
+        refusal.decided_at.FromJsonString(f"2026-11-{day}T06:10:12Z")
     return decision
 
 
@@ -240,7 +286,8 @@ def guardrail_failed() -> D:
         for side, auc in enumerate((0.942, 0.93))
     ]
     slices = [{"country": name} for name in recalls]
-    rail = at_least("recall", max_regression=0.03, slices=slices)
+    # The best itself does not meet the bound in France.
+    rail = at_least("recall", 0.895, max_regression=0.03, slices=slices)
     decided = decide_by(compare_policy(larger("auc"), guardrails=[rail]), *sides)
     decision = with_history(
         with_best(
@@ -270,10 +317,11 @@ def guardrail_failed() -> D:
             slice=pb.Slice(features={"country": country}),
             candidate=candidate,
             best=best,
-            worst_allowed=best - 0.03,
+            worst_allowed=result.worst_allowed,
             holds=result.holds,
             explanation=result.explanation,
             example_count=1000,
+            best_fails=result.best_fails,
         )
     decision.kept.add(version=SERVED, why=BEST)
     decision.retired.add(version=1794640709, why=NOT_KEPT, error="permission denied")
@@ -292,6 +340,94 @@ def first_export() -> D:
     decision.candidate_evaluation.uri = "/pipelines/penguin/Evaluator/evaluation/7"
     decision.candidate_evaluation.source = pb.Evaluation.TFMA
     decision.candidate_evaluation.metrics.add(key=pb.MetricKey(name="loss"), value=0.738)
+    return decision
+
+
+def not_better() -> D:
+    """Returns the commonest decision: a candidate that is not better than the best."""
+    decided = decide_by(compare_policy(larger("auc")), {"auc": 0.921}, {"auc": 0.93})
+    decision = with_history(
+        with_best(base(D.NOT_BETTER, decided.explanation, basis=D.RECORDED_OTHER_DATA))
+    )
+    decision.candidate_evaluation.CopyFrom(_evaluation(15, 0.921, 10000))
+    for name, values in {"loss": (0.21, 0.19), "precision": (0.8, 0.8), "mine": (3, 2)}.items():
+        for side, evaluation_of_side in enumerate(
+            (decision.candidate_evaluation, decision.best.evaluation)
+        ):
+            evaluation_of_side.metrics.add(key=pb.MetricKey(name=name), value=values[side])
+    decision.comparisons.add(
+        metric="auc",
+        direction=pb.HIGHER_IS_BETTER,
+        candidate=0.921,
+        best=0.93,
+        improvement=-0.009,
+        required=0.0,
+    )
+    for place in range(5):
+        decision.kept.add(version=SERVED - 86400 * place, why=KEPT if place else BEST)
+    decision.slices.add(
+        slice=pb.Slice(features={"country": "nl"}),
+        metric="auc",
+        candidate=0.9,
+        best=0.92,
+        improvement=-0.02,
+        example_count=1200,
+    )
+    decision.slices.add(
+        slice=pb.Slice(features={"country": "be"}),
+        metric="auc",
+        candidate=0.93,
+        best=0.92,
+        improvement=0.01,
+        example_count=900,
+    )
+    decision.slice_count = 2
+    decision.compare_policy.metric.metric.name = "auc"
+    decision.compare_policy.metric.direction = pb.HIGHER_IS_BETTER
+    return with_refusals(decision)
+
+
+def not_blessed() -> D:
+    """Returns the commonest refusal in TFX, with the thresholds that Evaluator found unmet."""
+    failed = [
+        FailedThreshold(
+            key=MetricKey(name="auc"), value=0.58, threshold=Threshold(lower_bound=0.6)
+        ),
+        FailedThreshold(
+            key=MetricKey(name="auc"),
+            slice_key=(("country", "nl"),),
+            value=0.51,
+            threshold=Threshold(lower_bound=0.55),
+        ),
+        FailedThreshold(
+            key=MetricKey(name="loss"),
+            value=0.12,
+            threshold=Threshold(upper_bound=0.0, is_change=True),
+        ),
+    ]
+    blessing = Blessing(
+        name="model_blessing",
+        uri="/pipelines/penguin/Evaluator/blessing/15",
+        status=BlessingStatus.NOT_BLESSED,
+        why=thresholds.text_of(failed),
+    )
+    decided = decide(
+        Observation(
+            candidate=Candidate(
+                digest="", eval_result=evaluation({"auc": 0.58}), blessings=(blessing,)
+            ),
+            best=None,
+        ),
+        policy_from_proto(compare_policy(larger("auc")), lambda _: bool),
+        0.0,
+    )
+    decision = with_history(with_best(base(D.NOT_BLESSED, decided.explanation)))
+    decision.candidate.ClearField("digest")
+    decision.candidate_evaluation.CopyFrom(_evaluation(15, 0.58, 10000))
+    decision.failed_thresholds.extend(each.to_proto() for each in failed)
+    decision.kept.add(version=SERVED, why=BEST)
+    decision.compare_policy.metric.metric.name = "auc"
+    decision.compare_policy.metric.direction = pb.HIGHER_IS_BETTER
     return decision
 
 
@@ -523,6 +659,8 @@ def challengers(metric: str = "auc") -> D:
 
 CASES: dict[str, Callable[[], D]] = {
     "better": better,
+    "not_better": not_better,
+    "not_blessed": not_blessed,
     "guardrail_failed": guardrail_failed,
     "first_export": first_export,
     "not_significant": not_significant,

@@ -72,6 +72,49 @@ def message_of(candidate: EvalResult, best: EvalResult) -> pb.ExportDecision:
     return reported(Observation(candidate=values[0], best=values[1]), decision, policy)
 
 
+def test_facts_of_the_record_of_the_best(tmp_path: Path, write_model: WriteModel):
+    base, model_path = tmp_path / "serving", tmp_path
+    decision = pb.ExportDecision()
+    for number, policy in enumerate((larger("auc"), larger("auc", by=0.01))):
+        exporter = ModelExporter(
+            base,
+            compare_policy=compare_policy(policy),
+            clock=lambda number=number: 1000.0 + number,
+        )
+        model_path = write_model(tmp_path / f"model-{number}", scale=1.0 + number)
+        decision = exporter.run(model_path, {"auc": 0.5 + number / 4, "example_count": 10 + number})
+    best = decision.best
+    assert not best.compare_policy.metric.min_absolute_change
+    assert decision.compare_policy.metric.min_absolute_change == 0.01
+    assert best.recorded_example_count == 10
+    size = sum(path.stat().st_size for path in model_path.rglob("*") if path.is_file())
+    assert decision.candidate.size_bytes == size
+    assert best.model.size_bytes == pytest.approx(size, rel=0.1)
+    # Nobody knows when a mapping or a TFMA evaluation was made.
+    assert not decision.candidate_evaluation.HasField("evaluated_at")
+    assert not best.evaluation.HasField("evaluated_at")
+    # No record grows with the facts of the one before.
+    exports = ExportDirectory(location_of(base))
+    recorded = exports.record(exports.exports()[-1]).decision.best
+    assert (recorded.version, recorded.HasField("compare_policy")) == (1000, False)
+    assert not recorded.HasField("recorded_example_count")
+
+
+def test_changes_on_slices_have_intervals_if_the_evaluations_have_them():
+    def side(auc: float, standard_error: float | None) -> EvalResult:
+        value = MetricValue(value=auc, standard_error=standard_error, degrees_of_freedom=19)
+        slices: Mapping[SliceKey, EvalResult] = {
+            (("x", "1"),): EvalResult({MetricKey(name="auc"): value}, example_count=5)
+        }
+        return EvalResult({MetricKey(name="auc"): MetricValue(value=auc)}, slices=slices)
+
+    [change] = message_of(side(0.9, 0.001), side(0.8, 0.001)).slices
+    assert 0 < change.improvement_lower_bound < 0.1 < change.improvement_upper_bound < 0.2
+    [change] = message_of(side(0.9, None), side(0.8, 0.001)).slices
+    assert not change.HasField("improvement_lower_bound")
+    assert not change.HasField("improvement_upper_bound")
+
+
 def test_slices_that_changed_most_are_reported():
     result = message_of(sliced(0.9, -1), sliced(0.4, 0))
     assert result.slice_count == SLICES
@@ -184,9 +227,11 @@ def test_history_goes_on_from_record_to_record(tmp_path: Path, write_model: Writ
         decision = exporter.run(model_path, {"auc": number / 4})
     assert [(each.version, each.metric, each.value, each.retired) for each in decision.history] == [
         (1000, "auc", 0.0, True),
-        (1001, "auc", 0.25, False),
+        # This run has retired it.
+        (1001, "auc", 0.25, True),
         (1002, "auc", 0.5, False),
     ]
+    assert [each.version for each in decision.retired] == [1001]
 
 
 def test_history_goes_on_after_an_export_by_other_means(tmp_path: Path, write_model: WriteModel):

@@ -3,6 +3,7 @@ import hashlib
 import itertools
 import math
 import re
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.executor.reports import decisions
 from tests.executor.reports.decisions import EXPORTED, HOSTILE, REVERSED, SERVED
 from tests.executor.reports.html_page import Element, parse
 from tfx_best_exporter.executor.reports import pages, report
+from tfx_best_exporter.executor.reports.links import Link, Neighbors
 from tfx_best_exporter.executor.reports.report import to_html
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -186,7 +188,7 @@ SECTIONS: dict[str, D] = {
     "History": D(history=[pb.HistoryEntry(version=7)]),
     "Retired and kept": D(kept=[D.Kept(version=7, why="the best")]),
     "Policy": D(compare_policy=pb.ComparePolicy(force="because")),
-    "Provenance": D(base_directory="/serving/penguin"),
+    "Provenance": D(candidate=pb.SourceModel(uri="/model/14")),
 }
 
 
@@ -202,10 +204,13 @@ def test_sections_in_order():
         "Significance",
         "Guardrails",
         "Slices",
+        "Changed since the best",
         "Signatures",
         "History",
+        "Earlier runs without an export",
         "Retired and kept",
         "Policy",
+        "Commands",
         "Provenance",
     ]
     assert page.all("div", class_="warnings") == []
@@ -652,6 +657,20 @@ def test_guardrails_that_failed_are_not_folded_where_they_are_few():
     assert [row[0] for row in section.rows[:3]] == ["m1", "m3", "m5"]
 
 
+def test_a_best_that_fails_a_guardrail_itself():
+    section = section_of(decisions.guardrail_failed(), "Guardrails")
+    assert section.one("p", class_="caution").text == (
+        f"The best, version {SERVED}, itself fails the bound of 1 guardrail."
+    )
+    assert [row[5] for row in section.rows] == ["0.9", "0.91", "0.9", "0.89 fails the bound"]
+    decision = decisions.better()
+    assert section_of(decision, "Guardrails").all("p", class_="caution") == []
+    for each in decision.guardrails:
+        each.best_fails = True
+    text = section_of(decision, "Guardrails").one("p", class_="caution").text
+    assert text.endswith("itself fails the bound of 3 guardrails.")
+
+
 def test_unknown_values_of_a_guardrail():
     decision = D(guardrails=[pb.GuardrailResult(metric="auc")])
     assert section_of(decision, "Guardrails").rows == [["auc", "failed", "overall", "none", "none"]]
@@ -659,30 +678,63 @@ def test_unknown_values_of_a_guardrail():
 
 def test_slices_worst_first():
     section = section_of(decisions.better(), "Slices")
-    assert section.all("p")[0].text == "auc: the 28 slices that changed most, of 12,000."
+    assert section.all("p")[0].text == (
+        "auc: the 28 slices that changed most, of 12,000. A slice got worse or better if the"
+        " interval of its change does not contain 0. All intervals together hold at 95 %"
+        " confidence."
+    )
     assert [caption.text for caption in section.all("caption")] == [
         "Got worse",
-        "Got worse, continued",
         "Got better",
-        "Got better, continued",
+        "Within noise",
+        "Within noise, continued",
     ]
     tables = section.all("table")
     assert tables[0].rows[0] == [
         "country = nl device = phone",
-        "worse by 0.042",
+        "worse by 0.042 improvement: -0.057 to -0.027",
         "0.888",
         "0.93",
         "400",
     ]
-    sizes = [
-        [float(row[1].split()[-1]) for row in itertools.chain(table.rows, rest.rows)]
-        for table, rest in (tables[:2], tables[2:])
-    ]
-    assert sizes[0] == sizes[1] == sorted(sizes[0], reverse=True)
-    assert len(sizes[0]) == 14
-    assert [len(table.rows) for table in tables] == [8, 6, 8, 6]
-    bars = [percent(bar, "width") for bar in tables[0].all("rect")]
-    assert bars[:3] == [100, 50, 33.33]
+    # Changes of at most 0.015, the half of an interval, are noise, whatever their direction.
+    assert [len(table.rows) for table in tables] == [2, 2, 8, 16]
+    noise = [*tables[2].rows, *tables[3].rows]
+    assert [row[1].split()[0] for row in noise] == ["worse"] * 12 + ["better"] * 12
+    assert noise[0][1] == "worse by 0.014 improvement: -0.029 to 0.001"
+    bars = [[percent(bar, "width") for bar in table.all("rect")] for table in tables[:3]]
+    assert bars[:2] == [[100, 50], [100, 50]]
+    assert bars[2][:2] == [33.33, 25]
+    colors = [{bar.attributes["class"] for bar in table.all("rect")} for table in tables]
+    assert colors == [{"worse-bar"}, {"better-bar"}, {"noise-bar"}, {"noise-bar"}]
+
+
+@pytest.mark.parametrize(
+    ("improvement", "bounds", "title"),
+    [
+        (-0.1, (-0.2, -0.01), "Got worse"),
+        (-0.1, (-0.2, 0.0), "Within noise"),
+        (0.1, (0.0, 0.2), "Within noise"),
+        (0.1, (0.01, 0.2), "Got better"),
+        (-0.1, None, "Worse, not tested"),
+        (0.1, None, "Better, not tested"),
+        (-INF, None, "Got worse"),
+        (INF, None, "Got better"),
+        (0.0, (-0.1, 0.1), "No change"),
+        (NAN, None, "Not comparable"),
+    ],
+)
+def test_only_a_change_that_is_more_than_noise_is_worse_or_better(
+    improvement: float, bounds: tuple[float, float] | None, title: str
+):
+    decision = D()
+    change = decision.slices.add(metric="auc", improvement=improvement)
+    if bounds is not None:
+        change.improvement_lower_bound, change.improvement_upper_bound = bounds
+    section = section_of(decision, "Slices")
+    assert section.one("caption").text == title
+    colors = {element.attributes.get("class") for element in section if element.tag == "span"}
+    assert ("bad" in colors, "good" in colors) == (title == "Got worse", title == "Got better")
 
 
 def test_slices_are_the_same_whatever_their_order():
@@ -702,14 +754,18 @@ def test_slices_that_are_neither_worse_nor_better():
         )
     decision.slices.add(metric="loss", improvement=0.2)
     section = section_of(decision, "Slices")
-    assert section.all("p")[0].text == "The 5 slices that both evaluations have."
+    assert section.all("p")[0].text == (
+        "The 5 slices that both evaluations have. Changes without confidence intervals may be"
+        " noise. To test them, add options=tfma.Options(compute_confidence_intervals={'value':"
+        " True}) to Evaluator's EvalConfig."
+    )
     assert [
         (table.one("caption").text, [row[:3] for row in table.rows])
         for table in section.all("table")
     ] == [
         ("Got worse", [["n = -inf", "auc", "worse by ∞"]]),
         (
-            "Got better",
+            "Better, not tested",
             [["overall", "loss", "better by 0.2"], ["n = 0.1", "auc", "better by 0.1"]],
         ),
         ("No change", [["n = 0.0", "auc", "no change"]]),
@@ -727,6 +783,141 @@ def test_slice_of_many_features():
     assert row[0].endswith("f11 = x and 28 more features")
 
 
+# --- since the best -------------------------------------------------------------------------------
+
+
+def test_changes_since_the_best_was_exported():
+    section = section_of(decisions.better(), "Changed since the best")
+    assert section.rows == [
+        [
+            "Policy: Better",
+            "auc: higher is better, by more than 0.002, and significantly (alpha 0.05).",
+            "auc: higher is better, by more than 0.005, and significantly (alpha 0.05).",
+        ],
+        ["Policy: Examples", "none", "At least 1,000 in the candidate's evaluation."],
+        [
+            "Examples artifact",
+            "/pipelines/penguin/CsvExampleGen/examples/1",
+            "/pipelines/penguin/CsvExampleGen/examples/9",
+        ],
+        ["Span", "7", "15"],
+        ["Number of examples", "8,000", "10,000"],
+        ["Size of the model", "50 MiB", "55 MiB, 10 % larger"],
+    ]
+
+
+def test_no_change_is_no_section():
+    decision = decisions.with_recorded_best(decisions.with_best(decisions.base(D.NOT_BETTER, "")))
+    decision.compare_policy.CopyFrom(decision.best.compare_policy)
+    decision.candidate_evaluation.CopyFrom(decision.best.evaluation)
+    decision.candidate_evaluation.example_count = 8000
+    decision.candidate.size_bytes = decision.best.model.size_bytes
+    assert "Changed since the best" not in sections_of(page_of(decision))
+    decision.candidate.size_bytes = 0
+    rows = section_of(decision, "Changed since the best").rows
+    assert rows == [["Size of the model", "50 MiB", "0 bytes, 100 % smaller"]]
+    # A fact that one record lacks is no change.
+    for field in ("compare_policy", "recorded_data", "recorded_example_count"):
+        decision.best.ClearField(field)
+    decision.best.model.ClearField("size_bytes")
+    assert "Changed since the best" not in sections_of(page_of(decision))
+
+
+# --- commands and links ---------------------------------------------------------------------------
+
+
+def commands_of(decision: D) -> list[str]:
+    sections = sections_of(page_of(decision))
+    return [code.raw for code in sections["Commands"].all("code")] if "Commands" in sections else []
+
+
+def test_commands_of_an_export():
+    base = "best-exporter {} /serving/penguin"
+    assert commands_of(decisions.better()) == [
+        f"{base.format('show')} {EXPORTED}",
+        f"{base.format('diff')} {SERVED} {EXPORTED}",
+        f"{base.format('rollback')} --to {SERVED} --reason REASON",
+        f"{base.format('verify')} {EXPORTED}",
+        f"{base.format('history')} --why",
+    ]
+
+
+def test_commands_of_a_refusal():
+    decision = decisions.not_better()
+    base = "best-exporter {} /serving/penguin"
+    assert commands_of(decision) == [
+        f"{base.format('show')} 2026-11-22T06:38:39.000000",
+        f"{base.format('show')} {SERVED}",
+        f"{base.format('verify')} {SERVED}",
+        f"{base.format('rollback')} --reason REASON",
+        f"{base.format('history')} --why",
+    ]
+    # Without an older export there is no way back.
+    for each in decision.history[:-1]:
+        each.retired = True
+    del decision.kept[1:]
+    assert not [each for each in commands_of(decision) if "rollback" in each]
+
+
+@pytest.mark.parametrize(
+    ("reason", "command"),
+    [
+        (D.ON_HOLD, "best-exporter release /serving/penguin"),
+        (D.REJECTED, f"best-exporter unreject /serving/penguin {decisions.DIGEST}"),
+        (
+            D.AWAITING_APPROVAL,
+            f"best-exporter approve /serving/penguin {decisions.DIGEST} --reason REASON",
+        ),
+    ],
+)
+def test_the_command_that_changes_the_decision_comes_first(reason: D.Reason, command: str):
+    assert commands_of(decisions.base(reason, "so it is"))[0] == command
+
+
+@pytest.mark.parametrize(
+    ("base", "first"),
+    [
+        ("/my models/it's", """best-exporter show '/my models/it'"'"'s' 9"""),
+        ("/a;rm -rf $HOME", "best-exporter show '/a;rm -rf $HOME' 9"),
+        ("gs://models/penguin", "best-exporter show gs://models/penguin 9"),
+        ("", None),
+        ("s3://***@host/penguin", None),
+        ("/new\nline", None),
+        ("/right\u202eto left", None),
+        ("--help", None),
+    ],
+)
+def test_commands_are_for_the_base_directory_itself(base: str, first: str | None):
+    commands = commands_of(D(exported=True, version=9, base_directory=base))
+    assert (commands[0] if commands else None) == first
+
+
+def test_links_to_versions_and_artifacts():
+    page = page_of(decisions.better())
+    links = {link.text: link.attributes["href"] for link in page.all("a")}
+    assert links[f"version {EXPORTED}"] == f"file:///serving/penguin/{EXPORTED}"
+    assert links[f"version {SERVED}"] == f"file:///serving/penguin/{SERVED}"
+    for path in ("Trainer/model/14", "Evaluator/evaluation/7", "CsvExampleGen/examples/9"):
+        assert links[f"/pipelines/penguin/{path}"] == f"file:///pipelines/penguin/{path}"
+    # A frame in a notebook opens links only in another tab.
+    assert {link.attributes["target"] for link in page.all("a")} == {"_blank"}
+    assert page.all("nav") == []
+    # Without a base directory, a version has no address.
+    assert page_of(D(exported=True, version=9)).all("a") == []
+
+
+def test_links_to_other_decisions():
+    neighbors = Neighbors(
+        index=Link(label="All decisions", href="index.html"),
+        previous=Link(label=HOSTILE, href="version-7.html"),
+    )
+    navigation = parse(to_html(decisions.first_export(), neighbors)).one("nav")
+    assert [(link.text, link.attributes["href"]) for link in navigation.all("a")] == [
+        (f"Previous: {HOSTILE}", "version-7.html"),
+        ("All decisions", "index.html"),
+    ]
+
+
 # --- exports --------------------------------------------------------------------------------------
 
 
@@ -740,24 +931,66 @@ def points_of(section: Element) -> list[tuple[str, str]]:
 def test_history_with_the_export_of_this_run():
     section = section_of(decisions.better(), "History")
     points = points_of(section)
-    assert [state for state, _ in points] == ["retired"] * 4 + ["kept"] * 5 + ["candidate"]
-    assert points[0] == ("retired", "version 1794640709, retired: 0.8737")
-    assert points[-1] == ("candidate", f"version {EXPORTED}, served: 0.951")
+    # The run has retired two exports that were there before.
+    exports = ["retired"] * 5 + ["kept"] * 4 + ["candidate"]
+    assert [state for state, _ in points if state != "declined"] == exports
+    assert points[0] == ("retired", "version 1794640709, retired, exported 2026-11-14: 0.8737")
+    last = f"version {EXPORTED}, served, exported 2026-11-23: 0.951"
+    assert points[-1] == ("candidate", last)
     assert section.one("div", class_="ends").text == "2026-11-14 2026-11-23"
     assert section.one("desc").raw == (
-        "10 values, from 0.8737 to 0.951. The first: version 1794640709, retired: 0.8737."
-        f" The last: version {EXPORTED}, served: 0.951."
+        "13 values, from 0.868 to 0.951. The first: version 1794640709, retired, exported"
+        f" 2026-11-14: 0.8737. The last: {last}."
     )
-    assert section.one("ul").text == "this run's candidate, served kept retired"
+    assert section.one("ul").text == (
+        "this run's candidate, served an earlier candidate, not exported kept retired"
+    )
     xs = [percent(point.one("svg"), "x") for point in section.all("g", class_="point")]
     assert xs == sorted(xs)
     assert (xs[0], xs[-1]) == (4, 96)
     # y counts from the top, so the largest value has the smallest y.
     ys = [percent(point.one("svg"), "y") for point in section.all("g", class_="point")]
     assert min(ys) == ys[-1]
-    assert max(ys) == ys[0]
+    assert max(ys) == ys[1]
     assert len(section.all("line", class_="path")) == 9
     assert len(section.all("line", class_="interval")) == 10
+
+
+def test_refused_candidates_stand_between_the_exports_of_their_time():
+    points = points_of(section_of(decisions.better(), "History"))
+    refused = [place for place, (state, _) in enumerate(points) if state == "declined"]
+    # A refusal without a value of the metric, or with another metric, is not drawn.
+    assert refused == [1, 4, 10]
+    assert points[1][1] == "a candidate that was not exported, 2026-11-15: 0.868"
+    assert "exported 2026-11-14" in points[0][1]
+    assert "exported 2026-11-15" in points[2][1]
+    assert "exported 2026-11-17" in points[5][1]
+
+
+def test_history_has_the_export_of_this_run_before_it_is_on_record():
+    decision = decisions.better()
+    del decision.history[-1]
+    section = section_of(decision, "History")
+    assert section.rows[0] == [
+        str(EXPORTED),
+        "served",
+        "2026-11-22 06:40:12 UTC",
+        "0.951 0.944 to 0.958",
+    ]
+    assert section.rows[1][:2] == [str(SERVED), "kept"]
+    # The next run finds it in the history.
+    assert len(section.rows) == len(section_of(decisions.better(), "History").rows)
+
+
+@pytest.mark.parametrize("make", decisions.CASES.values(), ids=decisions.CASES)
+def test_history_agrees_with_the_retired_and_kept_exports(make: Callable[[], D]):
+    sections = sections_of(page_of(make()))
+    if not {"History", "Retired and kept"} <= {*sections}:
+        pytest.skip("the decision has no history, or no retention")
+    states = {row[0]: row[1] for row in sections["History"].rows}
+    for version, outcome, *_ in sections["Retired and kept"].rows:
+        state = states.get(version, outcome)
+        assert state == outcome or (state, outcome) == ("served", "kept")
 
 
 def test_history_as_a_table_the_newest_first():
@@ -773,6 +1006,7 @@ def test_history_as_a_table_the_newest_first():
 
 def test_earlier_runs_without_an_export_the_newest_first():
     decision = decisions.better()
+    del decision.refusals[:]
     assert "Earlier runs without an export" not in sections_of(page_of(decision))
     for day, reason in enumerate(["NOT_BETTER", "FAILED"], start=21):
         refusal = decision.refusals.add(reason=reason, explanation=HOSTILE)
@@ -791,7 +1025,7 @@ def test_history_with_a_candidate_that_is_not_exported():
     section = section_of(decisions.guardrail_failed(), "History")
     points = points_of(section)
     assert points[-2:] == [
-        ("served", f"version {SERVED}, served: 0.93"),
+        ("served", f"version {SERVED}, served, exported 2026-11-22: 0.93"),
         ("refused", "this run's candidate, not exported: 0.942"),
     ]
     assert section.one("div", class_="ends").text == "2026-11-14 this run"
@@ -944,8 +1178,13 @@ def test_what_was_retired_and_kept_and_why():
     section = section_of(decisions.guardrail_failed(), "Retired and kept")
     assert section.one("caption").text == "0 retired by this run, 1 not deleted yet, 1 kept"
     assert section.rows == [
-        ["1794640709", "not deleted yet", f"{decisions.NOT_KEPT} permission denied"],
-        [str(SERVED), "kept", decisions.BEST],
+        [
+            "1794640709",
+            "not deleted yet",
+            "2026-11-14 07:18:29 UTC",
+            f"{decisions.NOT_KEPT} permission denied",
+        ],
+        [str(SERVED), "kept", "2026-11-22 07:18:29 UTC", decisions.BEST],
     ]
 
 
@@ -1020,11 +1259,14 @@ PLACES = {
     *("cx", "cy", "dy", "height", "r", "rx", "stroke-width", "width"),
     *("x", "x1", "x2", "y", "y1", "y2"),
 }
-# Attributes that a page may have. None of them loads, runs or links to anything.
+# Addresses of paths and of objects on Google Cloud Storage: plain characters only.
+LINK = r"(https://console\.cloud\.google\.com/storage/browser/|file:///)[A-Za-z0-9_.~/%-]*"
+# Attributes that a page may have. None of them loads or runs anything, and `href` has a test.
 ATTRIBUTES = {
     *PLACES,
-    *("aria-hidden", "aria-labelledby", "class", "id", "lang", "role", "scope"),
+    *("aria-hidden", "aria-label", "aria-labelledby", "class", "id", "lang", "role", "scope"),
     *("charset", "content", "http-equiv", "name"),
+    *("href", "rel", "target"),
     *(
         "cx",
         "cy",
@@ -1044,6 +1286,7 @@ TAGS = {
     *("html", "head", "meta", "title", "style", "body", "div", "header", "main", "section"),
     *("footer", "h1", "h2", "h3", "p", "dl", "dt", "dd", "ul", "li", "figure", "figcaption"),
     *("table", "caption", "thead", "tbody", "tr", "th", "td", "details", "summary", "pre", "code"),
+    *("a", "nav"),
     *("bdi", "i", "span", "strong", "svg", "g", "path", "circle", "line", "rect", "text", "desc"),
 }
 
@@ -1053,7 +1296,10 @@ def assert_is_safe(page: str) -> Element:
     assert {element.tag for element in tree} <= TAGS
     assert {name for element in tree for name in element.attributes} <= ATTRIBUTES
     assert len(tree.all("style")) == 1
+    for link in tree.all("a"):
+        assert re.fullmatch(LINK, link.attributes["href"])
     for element in tree:
+        assert element.tag == "a" or "href" not in element.attributes
         for value in (element.attributes.get(name, "0") for name in PLACES):
             assert re.fullmatch(r"-?\d+(\.\d+)?%?", value)
             assert not value.endswith("%") or 0 <= float(value[:-1]) <= 100
@@ -1106,7 +1352,6 @@ def test_whatever_the_texts_only_text_changes(metric: str, feature: str, sentenc
             explanation=sentence,
             warnings=[sentence],
             signature_changes=[sentence],
-            base_directory=sentence,
             provenance=pb.Provenance(pipeline_name=metric),
             compare_policy=pb.ComparePolicy(compare_fn=metric, force=sentence),
             history=[entry(6, metric, 0.8), entry(7, metric, 0.9)],
@@ -1120,6 +1365,19 @@ def test_whatever_the_texts_only_text_changes(metric: str, feature: str, sentenc
 
     texts = (f"x{text}" for text in (metric, feature, sentence))
     assert elements(*texts) == elements("auc", "country", "words")
+
+
+@given(st.text())
+@settings(max_examples=50)
+def test_whatever_the_base_directory_its_commands_are_for_it(base: str):
+    decision = decisions.better()
+    decision.base_directory = base
+    tree = assert_is_safe(to_html(decision))
+    commands = [code.raw for code in tree.all("code") if code.raw.startswith("best-exporter ")]
+    for command in commands:
+        assert shlex.split(command)[2] == base
+    is_plain = base.isprintable() and not base.startswith("-") and "***" not in base
+    assert bool(commands) == (bool(base) and is_plain)
 
 
 numbers = st.floats() | st.sampled_from([NAN, INF, -INF, 0.0, 5e-324, 1.79e308, -1.79e308])

@@ -2,6 +2,7 @@
 
 import http.server
 import itertools
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,9 @@ from tfx_best_exporter.executor.reports.report import to_html
 pytestmark = pytest.mark.slow
 
 SCREENSHOTS = Path(__file__).resolve().parents[3] / "build" / "screenshots"
-PHONE, WIDE = 375, 1280
+PHONE, WIDE = 390, 1280
+# Widths of paper without its margins, at 96 pixels an inch.
+A5, A4, LETTER = 438, 673, 695
 CASES = list(decisions.CASES)
 
 
@@ -125,6 +128,20 @@ def test_nothing_is_wider_than_the_screen(open_report: OpenReport, name: str):
                 f"document.querySelectorAll('details').forEach(each => each.open = {is_open:d})"
             )
             assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_screenshots_of_paper(open_report: OpenReport, name: str):
+    page = open_report(name)
+    page.emulate(media="print")
+    for width in (A5, LETTER, A4):
+        page.resize(width)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    # Rows are rows, which takes a third of the pages that cards would take.
+    assert page.evaluate("getComputedStyle(document.querySelector('tbody tr')).display") == (
+        "table-row"
+    )
+    page.screenshot(SCREENSHOTS / f"{name}-paper.png")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -266,6 +283,113 @@ def test_colors(open_report: OpenReport, media: str, scheme: str, color: str, ba
     page.emulate(media=media, scheme=scheme)
     style = "getComputedStyle(document.body)"
     assert page.evaluate(f"[{style}.color, {style}.backgroundColor]") == [color, background]
+
+
+# Each text of the page with its own color, and the color behind it. Every background is opaque.
+TEXTS = """
+(() => {
+  const found = []
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walker.nextNode()) {
+    const text = walker.currentNode.textContent.trim(), element = walker.currentNode.parentElement
+    if (!text || !element.checkVisibility() || element.closest('.unseen, thead, style')) continue
+    let behind = element
+    while (getComputedStyle(behind).backgroundColor == 'rgba(0, 0, 0, 0)') {
+      behind = behind.parentElement
+    }
+    const style = getComputedStyle(element), isSvg = element.namespaceURI.endsWith('svg')
+    found.push([text, isSvg ? style.fill : style.color, getComputedStyle(behind).backgroundColor])
+  }
+  return found
+})()
+"""
+
+
+def channels(color: str) -> list[float]:
+    return [int(value) / 255 for value in re.findall(r"\d+", color)[:3]]
+
+
+def luminance(color: str) -> float:
+    """Relative luminance, as WCAG 2 defines it."""
+    red, green, blue = (
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in channels(color)
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("media", ["", "print"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["better", "guardrail_failed", "not_blessed"])
+def test_contrast_of_every_text(open_report: OpenReport, name: str, scheme: str, media: str):
+    page = open_report(name)
+    page.resize(PHONE)
+    page.emulate(scheme=scheme, media=media)
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    texts = page.evaluate(TEXTS)
+    assert len(texts) > 100
+    weak = {}
+    for text, color, behind in texts:
+        darker, lighter = sorted((luminance(color), luminance(behind)))
+        if (lighter + 0.05) / (darker + 0.05) < 4.5:
+            weak[text] = (color, behind)
+    # WCAG 2 AA requires 4.5 for text.
+    assert weak == {}
+
+
+def test_dark_mode_is_dark(open_report: OpenReport):
+    page = open_report("better")
+    page.emulate(scheme="dark")
+    grounds = {behind for _, _, behind in page.evaluate(TEXTS)}
+    assert len(grounds) == 2
+    assert all(luminance(ground) < 0.02 for ground in grounds)
+
+
+@pytest.mark.parametrize("width", [PHONE, WIDE])
+def test_one_click_selects_a_command(open_report: OpenReport, width: int):
+    page = open_report("better")
+    page.resize(width)
+    expected = f"best-exporter rollback /serving/penguin --to {decisions.SERVED} --reason REASON"
+    found = page.evaluate("""
+        [...document.querySelectorAll('.commands code')].map(each => {
+          getSelection().selectAllChildren(each)
+          return [getSelection().toString(), getComputedStyle(each).userSelect]
+        })
+    """)
+    assert [expected, "all"] in found
+    # No line ends inside of an option.
+    rows = page.evaluate(
+        "[...document.querySelectorAll('.commands code span')].map(each => "
+        "each.getClientRects().length)"
+    )
+    assert set(rows) == {1}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_heading_stands_alone(open_report: OpenReport, name: str):
+    page = open_report(name)
+    empty = page.evaluate(
+        "[...document.querySelectorAll('section')].filter(each => "
+        "!each.querySelector('h2 + div').innerText.trim()).map(each => each.innerText)"
+    )
+    assert empty == []
+    groups = page.evaluate(
+        "[...document.querySelectorAll('table')].filter(each => "
+        "!each.querySelector('tbody tr')).length"
+    )
+    assert groups == 0
+
+
+def test_groups_of_slices_have_their_columns_at_the_same_places(open_report: OpenReport):
+    page = open_report("better")
+    page.resize(WIDE)
+    columns = page.evaluate("""
+        [...document.querySelectorAll('.slices table')].filter(each => each.checkVisibility()).map(
+          each => [...each.querySelectorAll('thead th')].map(
+            cell => Math.round(cell.getBoundingClientRect().left)))
+    """)
+    assert len(columns) == 3
+    assert columns[0] == columns[1] == columns[2]
 
 
 def test_on_paper_everything_is_unfolded(open_report: OpenReport):

@@ -57,6 +57,22 @@ def test_numbers_that_are_not_equal_are_shown_as_different_ones(values: list[flo
     assert len({wording.number(value, *values) for value in values}) == len(set(values))
 
 
+@pytest.mark.parametrize(
+    ("value", "beside", "text"),
+    [
+        (0, (), "0 bytes"),
+        (1023, (), "1023 bytes"),
+        (1536, (), "1.5 KiB"),
+        (52_428_800, (52_428_800,), "50 MiB"),
+        (52_428_801, (52_428_800,), "52,428,801 bytes"),
+        (3 << 40, (), "3 TiB"),
+        (3 << 50, (), "3072 TiB"),
+    ],
+)
+def test_size(value: int, beside: tuple[int, ...], text: str):
+    assert wording.size(value, *beside) == text
+
+
 def test_confidence():
     assert wording.confidence(0.05) == "95 %"
 
