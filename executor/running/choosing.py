@@ -77,8 +77,11 @@ class Chosen:
         # The evaluation of a record is the model's own one. The comparisons are those by which it
         # was exported.
         record = self.challenger.record
+        model = record.model
         candidate = dataclasses.replace(
-            self.model.candidate, eval_result=EvalResult.from_proto(record.evaluation)
+            self.model.candidate,
+            eval_result=EvalResult.from_proto(record.evaluation),
+            size_bytes=model.size_bytes if model.HasField("size_bytes") else None,
         )
         about = message.export_decision(
             dataclasses.replace(
