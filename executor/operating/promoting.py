@@ -115,7 +115,7 @@ def _observe(settings: Settings, source: CandidateModel) -> Observation:
         comparability=pb.ComparePolicy.ANY,
         instructions=Instructions(),
     )
-    return serving.with_serving(observation, settings, source)
+    return serving.with_serving(observation, settings, source.problems)
 
 
 def _check_allowed(

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import functools
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tfx_best_exporter.executor.deciding import numbers, timing
@@ -159,7 +159,7 @@ class Measured:
 def measured(
     observation: Observation,
     settings: Settings,
-    source: CandidateModel,
+    candidate_bytes: int,
     entrants: Entrants,
     measuring: Measuring | None,
     identity: Callable[[], str] | None,
@@ -172,7 +172,7 @@ def measured(
     Args:
         observation: Candidate and best, evaluated on the same examples.
         settings: Settings of the run.
-        source: The candidate.
+        candidate_bytes: Size of the candidate's files.
         entrants: The challengers.
         measuring: The evaluation of this run; None without `examples`.
         identity: Returns the identity of the examples; None if it is not known.
@@ -227,7 +227,7 @@ def measured(
                 for digest, evaluation in challengers.items()
                 if digest in entrants.models
             },
-            candidate_bytes=sum(file.digest.size for file in source.files),
+            candidate_bytes=candidate_bytes,
             best_bytes=_size_of_best(settings.exports, best),
             # A model that a server cannot run was saved by an early release.
             can_keep_best=best.record is not None and not best.serving_problems,
@@ -333,7 +333,7 @@ def model_of(
 
 def settle(
     settings: Settings,
-    source: CandidateModel,
+    files: Sequence[saved_model.ModelFile],
     observation: Observation,
     decision: Decision,
     entrants: Entrants,
@@ -344,7 +344,7 @@ def settle(
 
     Args:
         settings: Settings of the run.
-        source: The candidate, as it was trained.
+        files: Files of the candidate, as it was trained.
         observation: What the run has read.
         decision: The decision, which was carried out.
         entrants: The challengers before this run.
@@ -372,7 +372,7 @@ def settle(
     for digest in kept:
         with told(f"the model {digest} could not be kept as a challenger"):
             if digest == observation.candidate.digest:
-                _keep_candidate(settings, source, decided())
+                _keep_candidate(settings, files, observation.candidate, decided())
             elif observation.best is not None and digest == observation.best.digest:
                 _keep_best(settings, observation, decided())
     if row is not None:
@@ -390,15 +390,16 @@ def drop_all(exports: ExportDirectory) -> list[str]:
     return found
 
 
-def _keep_candidate(settings: Settings, source: CandidateModel, decided: pb.ExportDecision) -> None:
-    files = [
-        *source.files,
-        *act.evaluation_files(
-            source.candidate.eval_result.source, source.candidate.eval_result.uri
-        ),
-    ]
+def _keep_candidate(
+    settings: Settings,
+    files: Sequence[saved_model.ModelFile],
+    candidate: Candidate,
+    decided: pb.ExportDecision,
+) -> None:
+    evaluation = candidate.eval_result
+    kept = [*files, *act.evaluation_files(evaluation.source, evaluation.uri)]
     record = act.record_of(settings, decided, None)
-    settings.exports.challengers.keep(files, _challenger(record, decided))
+    settings.exports.challengers.keep(kept, _challenger(record, decided))
 
 
 def _keep_best(settings: Settings, observation: Observation, decided: pb.ExportDecision) -> None:

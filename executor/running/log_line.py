@@ -9,6 +9,7 @@ from google.protobuf import json_format
 
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.metric_key import MetricKey
+from tfx_best_exporter.executor.deciding.models import Candidate
 from tfx_best_exporter.executor.exports.decision_log import (
     FAILED,
     MAX_METRICS,
@@ -17,7 +18,6 @@ from tfx_best_exporter.executor.exports.decision_log import (
     LoggedMetric,
 )
 from tfx_best_exporter.executor.reports import message
-from tfx_best_exporter.executor.running.observe import CandidateModel
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 
@@ -57,13 +57,13 @@ def line_of(decision: pb.ExportDecision) -> LoggedDecision:
 
 
 def failure_line(
-    error: str, model: CandidateModel, provenance: pb.Provenance, now: float
+    error: str, candidate: Candidate, provenance: pb.Provenance, now: float
 ) -> LoggedDecision:
     """Returns the line of a run that raised an error while it held the lock.
 
     Args:
         error: Type and message of the error, without secrets.
-        model: The candidate.
+        candidate: The candidate.
         provenance: Pipeline and run.
         now: Seconds since the epoch.
     """
@@ -71,8 +71,8 @@ def failure_line(
         at=now,
         reason=FAILED,
         explanation=error,
-        candidate_uri=model.uri,
-        candidate_digest=model.candidate.digest,
+        candidate_uri=candidate.uri,
+        candidate_digest=candidate.digest,
         pipeline_name=provenance.pipeline_name,
         run_id=provenance.run_id,
         node_id=provenance.node_id,

@@ -14,10 +14,8 @@ from pathlib import Path
 
 from tfx_best_exporter.executor.deciding import default_rule, foresight
 from tfx_best_exporter.executor.deciding.models import Decision, Observation
-from tfx_best_exporter.executor.deciding.policy import Needs
-from tfx_best_exporter.executor.exports import pushed_model, resave
+from tfx_best_exporter.executor.exports import pushed_model, resave, saved_model
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
-from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import Instructions
 from tfx_best_exporter.executor.exports.version_files import logged
 from tfx_best_exporter.executor.exports.versions import Export, Served, ServedChangedError
@@ -175,7 +173,7 @@ def decide_only(
         instructions=settings.exports.operators.instructions(settings.clock()),
         foreign_best=foreign_best,
     )
-    observation = serving.with_serving(observation, settings, model)
+    observation = serving.with_serving(observation, settings, model.problems)
     now = settings.clock()
     with tempfile.TemporaryDirectory(prefix="best_exporter-") as work_path:
         decision = choosing.choose(
@@ -209,7 +207,7 @@ def _logged_run(settings: Settings, source: CandidateModel, request: Request) ->
         raise
     except Exception as error:
         failure = redacted(f"{type(error).__name__}: {error}")
-        line = log_line.failure_line(failure, source, request.provenance, now)
+        line = log_line.failure_line(failure, source.candidate, request.provenance, now)
         with logged("add the failure to the decision log of", settings.exports.base):
             settings.exports.check_lease()
             log.append(line)
@@ -237,7 +235,7 @@ def _run_locked(
     warnings = (*warnings, *found, *directions)
     needs = settings.policy.needs(source.candidate)
     observation, entrants, measuring = _observed(settings, source, request, served, instructions)
-    observation = serving.with_serving(observation, settings, source)
+    observation = serving.with_serving(observation, settings, source.problems)
     if measuring is not None:
         # An evaluation of other models may have taken hours, and the decision is made after it.
         now = settings.clock()
@@ -246,7 +244,7 @@ def _run_locked(
         measured = challenging.measured(
             observation,
             settings,
-            source,
+            saved_model.total_size(source.files),
             entrants,
             measuring,
             request.data_identity,
@@ -308,7 +306,7 @@ def _run_locked(
             *warnings,
             *challenging.settle(
                 settings,
-                source,
+                source.files,
                 observation,
                 decision,
                 entrants,
@@ -365,7 +363,13 @@ def _observed(
     exports, candidate = settings.exports, source.candidate
     needs = settings.policy.needs(candidate)
     entrants = challenging.entrants_of(exports, settings.policy, candidate, served, instructions)
-    measuring = _measuring_of(request, source, needs, entrants, exports)
+    measuring = None
+    # Without any metric to compare, no rule fits, and the decision is an error.
+    if request.reevaluate is not None and needs.metrics != ():
+        # A second model doubles the work; only the interval of the difference needs it.
+        beside = source.model if needs.intervals else None
+        challengers = entrants.locations(exports) if entrants else {}
+        measuring = Measuring(request.reevaluate, beside, challengers)
     observation = observe.observe(
         exports,
         served,
@@ -397,23 +401,6 @@ def _pushed_export(observation: Observation, base: Location) -> Export | None:
     if best is None or any(version > best.version for version in observation.versions):
         return None
     return Export(version=best.version, base=base, name=best.name)
-
-
-def _measuring_of(
-    request: Request,
-    source: CandidateModel,
-    needs: Needs,
-    entrants: Entrants | None,
-    exports: ExportDirectory,
-) -> Measuring | None:
-    """Returns the function that evaluates an export again; None without examples."""
-    reevaluate = request.reevaluate
-    # Without any metric to compare, no rule fits, and the decision is an error.
-    if reevaluate is None or needs.metrics == ():
-        return None
-    # A second model doubles the work; only the interval of the difference needs it.
-    beside = source.model if needs.intervals else None
-    return Measuring(reevaluate, beside, entrants.locations(exports) if entrants else {})
 
 
 def _log(result: pb.ExportDecision) -> None:

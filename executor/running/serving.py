@@ -7,6 +7,7 @@ in `exports/resave.py`, and only for an export.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from tfx_best_exporter.executor.arguments import unservable
 from tfx_best_exporter.executor.deciding.models import Best, Observation
@@ -38,14 +39,15 @@ def check_candidate(settings: Settings, model: CandidateModel) -> None:
 
 
 def with_serving(
-    observation: Observation, settings: Settings, model: CandidateModel
+    observation: Observation, settings: Settings, problems: Sequence[servable.Problem]
 ) -> Observation:
     """Returns an observation with the problems and the recipes of candidate and best.
 
     Args:
         observation: Observation without them.
         settings: Settings of the run.
-        model: The candidate, as `check_candidate` passed it.
+        problems: Reasons why a model server cannot run the candidate, as `check_candidate` passed
+            them.
 
     Raises:
         ValueError: A source of assets_extra is not a file.
@@ -56,8 +58,8 @@ def with_serving(
         # A candidate that is not blessed is not read, and does not get to the gates after that.
         return observation
     if settings.serving_signatures_fn is None:
-        problems = tuple(problem.text for problem in model.problems)
-        candidate = dataclasses.replace(candidate, serving_problems=problems)
+        texts = tuple(problem.text for problem in problems)
+        candidate = dataclasses.replace(candidate, serving_problems=texts)
     if best is not None:
         location = settings.exports.base / (best.name or str(best.version))
         best = dataclasses.replace(best, serving_problems=_problems_of(best, location))
