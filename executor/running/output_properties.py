@@ -61,7 +61,7 @@ def _source_properties_of(decision: pb.ExportDecision) -> dict[str, str]:
         keys.EXPORTED_MODEL_RUN_PROPERTY: next(
             each.run_id
             for each in decision.challenger_evidence.standings
-            if each.model == decision.exported_challenger
+            if each.model.digest == decision.exported_challenger.digest
         ),
     }
 
