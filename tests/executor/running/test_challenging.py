@@ -85,7 +85,7 @@ def test_record_of_an_exported_challenger_is_about_its_own_run(world: World):
     # The comparison is the one that led to the export.
     [comparison] = record.decision.comparisons
     assert (comparison.candidate, comparison.best) == (0.889, 0.88)
-    assert record.decision.exported_challenger == record.model
+    assert record.decision.exported_challenger.digest == record.model.digest
     # The same model is the best, as if its own run had exported it.
     again = world.run("xxxx", {"xxxx": 0.9})
     assert again.reason == R.ALREADY_BEST
