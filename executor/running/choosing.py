@@ -96,6 +96,7 @@ class Chosen:
             version=version,
             warnings=warnings,
         )
+        about.candidate.CopyFrom(record.model)
         about.challenger_evidence.CopyFrom(result.challenger_evidence)
         about.exported_challenger.CopyFrom(result.exported_challenger)
         return about

@@ -6,7 +6,7 @@ import pytest
 
 from tests.executor.running.challenged import World
 from tests.servers import environment_of, gs_server, s3_server
-from tfx_best_exporter.executor.storage import location_of
+from tfx_best_exporter.executor.storage.registry import STORAGES, Registry
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 R = pb.ExportDecision
@@ -21,7 +21,9 @@ def test_challengers_are_kept_and_exported_in_a_store(
     with SERVERS[kind]("models") as url:
         for name, value in environment_of(kind, url).items():
             monkeypatch.setenv(name, value)
-        world = World(tmp_path, base=location_of(f"{kind}://models/{tmp_path.name}"))
+        # Other tests have used clients without these credentials.
+        base = Registry(STORAGES).location_of(f"{kind}://models/{tmp_path.name}")
+        world = World(tmp_path, base=base)
         world.run("best", {"best": 0.9})
         monday = {"best": 0.9, "xxxx": 0.907}
         assert world.run("xxxx", monday).reason == R.KEPT_AS_CHALLENGER
