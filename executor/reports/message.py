@@ -19,6 +19,12 @@ from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.reports import evidence
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
+_CHALLENGERS = (
+    "This policy tests each candidate once. If each run has fresh examples, challengers=2 is"
+    " recommended: refused candidates that may be better are measured again, and the evidence of"
+    " several runs decides."
+)
+
 # Slices that changed most: this many from either end.
 MAX_SLICES = 100
 # Results of guardrails on slices.
@@ -112,6 +118,8 @@ def export_decision(
     )
     result.decided_at.FromNanoseconds(int(origin.decided_at * 1e9))
     _set_challengers(result, origin, observation, decision)
+    if _tests_each_candidate_once(result):
+        result.recommendations.append(_CHALLENGERS)
     if best and decision.was_compared:
         result.basis = best.basis
         try:
@@ -138,6 +146,13 @@ def export_decision(
         [*observation.warnings, *candidate.eval_result.warnings, *decision.warnings, *warnings]
     )
     return result
+
+
+def _tests_each_candidate_once(result: pb.ExportDecision) -> bool:
+    """Returns True if the policy has a test without challengers, and the run has examples."""
+    rule = result.compare_policy.metric
+    has_examples = bool(result.candidate_evaluation.data.examples_uri)
+    return rule.HasField("significance") and not rule.significance.challengers and has_examples
 
 
 def _set_challengers(

@@ -236,6 +236,7 @@ PROTO = {
         "failed_thresholds": 61,
         "challenger_evidence": 80,
         "exported_challenger": 81,
+        "recommendations": 82,
     },
     "tfx_best_exporter.ExportDecision.Reason": {
         "REASON_UNSPECIFIED": 0,

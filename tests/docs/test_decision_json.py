@@ -205,7 +205,13 @@ def test_example_has_every_field_of_a_decision():
     example = json.loads(EXAMPLE)
     names = {field.name for field in pb.ExportDecision.DESCRIPTOR.fields}
     # The policy of the example is its author's and has no challengers; the candidate is blessed.
-    left_out = {"default_rule", "failed_thresholds", "challenger_evidence", "exported_challenger"}
+    left_out = {
+        "default_rule",
+        "failed_thresholds",
+        "challenger_evidence",
+        "exported_challenger",
+        "recommendations",
+    }
     assert set(example) == names - left_out
     for message in ("MetricComparison", "SignificanceTest", "GuardrailResult", "SliceChange"):
         assert {field.name for field in MESSAGES[message].fields} <= set(keys_of(example))

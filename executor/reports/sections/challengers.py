@@ -23,11 +23,6 @@ _NEXT: Mapping[int, str] = {
     pb.ModelStanding.KEPT: "kept",
     pb.ModelStanding.DROPPED: "dropped",
 }
-_RECOMMENDATION = (
-    "This policy tests each candidate once. If each run has fresh examples, challengers=2 is"
-    " recommended: refused candidates that may be better are measured again, and the evidence of"
-    " several runs decides."
-)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,14 +122,8 @@ def policy(decision: pb.ExportDecision) -> Iterator[tuple[str, str]]:
             size = f", of at most {wording.count(policy.max_challenger_bytes)} bytes in total"
         guarantee = " The test has a guarantee." if test.guarantee else ""
         yield "Challengers", f"Up to {models} measured again in each run{size}.{guarantee}"
-    elif _is_recommended(decision):
-        yield "Recommended", _RECOMMENDATION
-
-
-def _is_recommended(decision: pb.ExportDecision) -> bool:
-    """Returns True if the policy has a test without challengers, and the run has examples."""
-    has_examples = bool(decision.candidate_evaluation.data.examples_uri)
-    return decision.compare_policy.metric.HasField("significance") and has_examples
+    for sentences in decision.recommendations:
+        yield "Recommended", sentences
 
 
 def _exported(decision: pb.ExportDecision) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from tests.errors import about
 from tfx_best_exporter.executor.deciding import decide
 from tfx_best_exporter.executor.deciding.eval_result import (
     EvalResult,
+    EvaluatedData,
     MetricKey,
     MetricValue,
     SliceKey,
@@ -70,6 +71,38 @@ def message_of(candidate: EvalResult, best: EvalResult) -> pb.ExportDecision:
     policy = policy_from_proto(POLICY, lambda _: bool)
     decision = decide.decide(Observation(candidate=values[0], best=values[1]), policy, 0.0)
     return reported(Observation(candidate=values[0], best=values[1]), decision, policy)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "examples_uri", "count"),
+    [
+        pytest.param({"alpha": 0.05}, "/examples", 1, id="tests each candidate once"),
+        pytest.param({"alpha": 0.05}, "", 0, id="without examples"),
+        pytest.param({}, "/examples", 0, id="without a test"),
+        pytest.param({"alpha": 0.05, "challengers": 1}, "/examples", 0, id="with challengers"),
+    ],
+)
+def test_challengers_are_recommended_where_they_work(
+    arguments: dict[str, Any], examples_uri: str, count: int
+):
+    policy = compare_policy(larger("auc", **arguments))
+    evaluated = EvalResult(
+        {MetricKey(name="auc"): MetricValue(value=0.9)},
+        data=EvaluatedData(examples_uri=examples_uri, splits=("eval",)),
+    )
+    origin = decisions.Origin(
+        base_directory="/serving",
+        candidate_uri="/model",
+        compare_policy=policy,
+        policy=policy_from_proto(policy, lambda _: bool),
+        provenance=pb.Provenance(),
+        decided_at=1.5,
+    )
+    observation = Observation(candidate=Candidate(digest="c", eval_result=evaluated), best=None)
+    decision = decide.decide(observation, origin.policy, 0.0)
+    found = decisions.export_decision(origin, observation, decision)
+    assert len(found.recommendations) == count
+    assert all("challengers=2" in sentences for sentences in found.recommendations)
 
 
 def test_facts_of_the_record_of_the_best(tmp_path: Path, write_model: WriteModel):
