@@ -180,9 +180,9 @@ class ModelExporter(Desk, View):
     ) -> ReportedDecision:
         """Returns the decision that `run` would make now with the recorded evaluation of the best.
 
-        It is of the same kind as that of `run`; `exported` is True if `run` would export.
+        The decision has the same type as that of `run`. `exported` is True if `run` would export.
 
-        It writes nothing, evaluates nothing again, and does not check assets_extra.
+        The method writes nothing, evaluates nothing again, and does not check assets_extra.
 
         Args:
             model_path: Directory of the candidate's SavedModel.

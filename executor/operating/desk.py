@@ -173,7 +173,7 @@ class Desk:
         allow_signature_change: bool = False,
         dry_run: bool = False,
     ) -> Change:
-        """Exports a model whatever the policy says, with the signatures and files of the exporter.
+        """Exports a model regardless of the policy, with the signatures and files of the exporter.
 
         Args:
             model_path: Directory of a SavedModel.

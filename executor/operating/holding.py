@@ -139,7 +139,7 @@ def hold_of(order: Order, until: float | None) -> pb.Hold:
     """Returns the message of a hold.
 
     Args:
-        order: Who holds, when and why.
+        order: The operator, the time and the reason.
         until: End of the hold in seconds since the epoch; None for no end.
     """
     result = pb.Hold(action=order.action)
@@ -157,7 +157,7 @@ def extended(
 
     Args:
         exports: The base directory.
-        order: Who holds, when and why.
+        order: The operator, the time and the reason.
         until: End of the hold in seconds since the epoch; None for no hold.
 
     Raises:

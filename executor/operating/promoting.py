@@ -52,7 +52,7 @@ def promote(
     allow_signature_change: bool = False,
     dry_run: bool = False,
 ) -> Change:
-    """Exports a model whatever the policy says: a force for this model only.
+    """Exports a model regardless of the policy: a force for this model only.
 
     The model is checked, saved again if a model server could not run it, and published as by a run.
     It stays until a candidate beats it on the same data, or somebody releases it. A hold and

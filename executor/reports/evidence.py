@@ -1,4 +1,4 @@
-"""The evidence of several runs on candidate and challengers, as a message."""
+"""The evidence of several runs on the candidate and the challengers, as a message."""
 
 from __future__ import annotations
 
