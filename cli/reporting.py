@@ -124,8 +124,8 @@ def policy_of(path: str) -> pb.ComparePolicy:
     **help_of(
         """Write a static site: an index of base directories, and the history of each.
 
-        The pages need neither a server nor a network, and the files of a former site in DIR are
-        replaced.""",
+        The pages need neither a server nor a network. The command replaces the files of an earlier
+        site in DIR.""",
         "report /serving/penguin /serving/taxi -o site",
     ),
 )

@@ -39,7 +39,7 @@ def break_lock(
 
     Args:
         exports: The base directory.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         dry_run: True to change nothing.

@@ -262,7 +262,7 @@ def inspected(exports: ExportDirectory, export: Export) -> Inspection:
 def observed(exports: ExportDirectory) -> Served:
     """Returns the versions of a base directory as a run sees them, also with a damaged record.
 
-    A publish after it fails if another program changes what is served.
+    A later publish fails if another program changes the served version.
     """
     return exports.served(functools.partial(inspected, exports))
 

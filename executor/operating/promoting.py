@@ -62,7 +62,7 @@ def promote(
         exports: The base directory.
         model: Directory of a SavedModel.
         evaluation: Evaluation of the model.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         hold_seconds: Time in which no run exports anything; None for no hold. A longer hold stays.
