@@ -63,7 +63,7 @@ class ReportedDecision:
 
     def __getattr__(self, name: str) -> Any:
         """Returns a field of the message."""
-        # Without this test, a copy whose message is not set yet would look for it for ever.
+        # Without this test, a copy whose message is not set yet would look for it forever.
         if name.startswith("__") or name == "message":
             raise AttributeError(name)
         return getattr(self.message, name)

@@ -89,7 +89,7 @@ def entrants_of(
         return None
     if policy.forces(candidate):
         return None
-    # Such a run exports nothing, and its values are no evidence about newer data.
+    # A run on older data exports nothing, and its values are no evidence about newer data.
     span = candidate.eval_result.data.span
     if served.record is not None and timing.is_on_older_data(span, served.record, policy):
         return None
