@@ -217,7 +217,7 @@ def unreject(
     "pin",
     cls=Command,
     **help_of(
-        "Keep the files of a version: neither runs nor `retire` delete them.",
+        "Keep the files of a version: neither runs nor `retire` deletes them.",
         'pin /serving/penguin 1732240000 --reason "audit"',
     ),
 )

@@ -83,7 +83,7 @@ def evaluation_of(evaluation: str | None, metrics: str | None) -> EvalResult:
     "promote",
     cls=Command,
     **help_of(
-        """Export a model whatever its metrics, such as a hotfix.
+        """Export a model regardless of its metrics, such as a hotfix.
 
         MODEL is the directory of a SavedModel. The model stays until a candidate beats it on the
         same data by the policy, or until `release`.""",

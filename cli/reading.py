@@ -138,8 +138,8 @@ def metrics_text(metrics: Sequence[Metric]) -> str:
         """List versions and refused runs, newest first.
 
         STATE is SERVED, kept, retired, withdrawn or removed for a version, and refused or failed
-        for a run without one. With --all, commands of operators and runs whose candidate was served
-        already are listed too, without a limit.""",
+        for a run without one. With --all, the list has no limit, and includes operators' commands
+        and runs whose candidate was served already.""",
         "history /serving/penguin -n 5 --why",
     ),
 )
@@ -303,7 +303,7 @@ def _print_decision(decision: pb.ExportDecision) -> None:
     **help_of(
         """Compare two versions: metrics, slices, policy, data, signatures and sizes.
 
-        Both versions may be retired or withdrawn ones.""",
+        Either version may be retired or withdrawn.""",
         "diff /serving/penguin 1732240000 1732250000",
     ),
 )

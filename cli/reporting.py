@@ -22,7 +22,7 @@ _MAX_POLICY_BYTES = 1 << 20
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestItem:
-    """One logged run, beside the decision of another policy.
+    """One logged run, compared with the decision of another policy.
 
     Attributes:
         base: Path or URI of the base directory.
@@ -31,7 +31,7 @@ class BacktestItem:
         version: Version that the run exported or found served; None if there is none.
         exported: True if the run exported its candidate.
         reason: Reason of the decision.
-        would_export: True if the other policy exports the candidate; None if nobody can tell.
+        would_export: True if the other policy exports the candidate; None if the log lacks a value.
         other_reason: Reason by the other policy, or "CANNOT_TELL".
         other_explanation: Explanation by the other policy, or the value that is missing.
         differs: True if the other policy is known to decide otherwise.
@@ -124,8 +124,8 @@ def policy_of(path: str) -> pb.ComparePolicy:
     **help_of(
         """Write a static site: an index of base directories, and the history of each.
 
-        The pages need neither a server nor a network, and the files of a former site in DIR are
-        replaced.""",
+        The pages need neither a server nor a network. The command replaces the files of an earlier
+        site in DIR.""",
         "report /serving/penguin /serving/taxi -o site",
     ),
 )

@@ -44,8 +44,9 @@ class BestExporter(base_component.BaseComponent):
 
     - `pushed_model`: PushedModel with the exported SavedModel, and Pusher's custom properties.
     - `decision`: ExportDecision with decision.json and report.html, written by every run.
-    - `blessing`: ModelBlessing with Evaluator's custom properties. `blessed` is 1 if `pushed` is 1,
-      otherwise 0: the gate of a deployer for another model server.
+    - `blessing`: ModelBlessing with Evaluator's custom properties. `blessed` is 1 if
+      `pushed` is 1 and the exported model is the candidate: the gate of a deployer for another
+      model server.
 
     Example:
         >>> exporter = BestExporter(

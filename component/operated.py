@@ -1,4 +1,4 @@
-"""ML Metadata follows what persons did to a base directory since the last run.
+"""Records in ML Metadata what operators did to a base directory since the last run.
 
 Operators need no metadata store, so the driver of the next run brings their operations there:
 

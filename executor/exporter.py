@@ -180,9 +180,9 @@ class ModelExporter(Desk, View):
     ) -> ReportedDecision:
         """Returns the decision that `run` would make now with the recorded evaluation of the best.
 
-        It is of the same kind as that of `run`; `exported` is True if `run` would export.
+        The decision has the same type as that of `run`. `exported` is True if `run` would export.
 
-        It writes nothing, evaluates nothing again, and does not check assets_extra.
+        The method writes nothing, evaluates nothing again, and does not check assets_extra.
 
         Args:
             model_path: Directory of the candidate's SavedModel.
@@ -242,8 +242,8 @@ class ModelExporter(Desk, View):
             foreign_best: Lineage of a best without a record; None if it is not known.
             reevaluate: Evaluates an export on the candidate's examples, together with the
                 candidate if a rule requires significance, and with the challengers. It is called
-                only if a decision needs it, before the lock is taken. If what is served or the
-                challengers change during the call, it is called again with the lock.
+                only if a decision needs it, before the lock is taken. If the served version or
+                the challengers change during the call, it is called again with the lock.
             data_identity: Identity of the candidate's examples, equal for equal examples. Only for
                 challengers. Default: the URI and the splits in the candidate's evaluation.
             pushed_model_path: Directory of the PushedModel artifact, which gets a copy of the

@@ -74,7 +74,7 @@ class Standing:
 
     Attributes:
         digest: Digest of the model.
-        gain: Estimated improvement over the best, shrunken towards 0.
+        gain: Estimated improvement over the best, shrunken toward 0.
         error: Standard error of the gain.
         chance_no_better: Probability that the gain is not larger than required.
         expected_gain: Expected value of the gain if it is positive, and 0 otherwise. It orders
@@ -279,7 +279,7 @@ def _from_rows(
 
     Args:
         digest: Digest of the model.
-        difference: Difference to the best.
+        difference: Difference from the best.
         variance: Variance of a difference in the last run.
         run_count: Number of runs that measured the model.
         arguments: Arguments of `choose`.

@@ -45,7 +45,7 @@ class Ranking:
     """The evidence on candidate and challengers.
 
     Attributes:
-        contest: What the runs measured.
+        contest: The measurements of the runs.
         terms: The test that promotes a model.
         challenging: The part of the policy about challengers.
         policy: The policy, as it is for all models.
@@ -130,7 +130,7 @@ class Ranking:
 
 
 def ranking_of(observation: Observation, policy: Policy) -> Ranking | None:
-    """Returns the evidence on candidate and challengers; None without challengers.
+    """Returns the evidence on the candidate and the challengers; None without challengers.
 
     Args:
         observation: Candidate, best, and what the runs measured.

@@ -13,7 +13,7 @@ class Measured:
 
     Attributes:
         value: Value of the metric, with the sign changed if lower is better: larger is better.
-        standard_error: Standard error of the difference to the best of the run; None if it is not
+        standard_error: Standard error of the difference from the run's best; None if it is not
             known, and for the best itself.
         degrees_of_freedom: Degrees of freedom of the standard error; infinite if the error is
             exact.
@@ -48,7 +48,7 @@ class Row:
 
     @property
     def is_usable(self) -> bool:
-        """True if all values are finite and all differences to the best have a standard error."""
+        """True if all values are finite and all differences from the best have a standard error."""
         return (
             0 < self.example_count < math.inf
             and self.best in self.models

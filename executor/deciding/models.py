@@ -191,7 +191,7 @@ class Challenger:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
-    """What this run and earlier runs measured: the input of a decision with challengers.
+    """The measurements of this run and earlier runs: the input of a decision with challengers.
 
     Attributes:
         rows: The ledger, oldest first. The last row has the values of this run.

@@ -128,7 +128,7 @@ class Policy:
         )
 
     def with_ruling(self, ruling: Ruling | None) -> Policy:
-        """Returns the policy for a candidate of which the evidence of several runs is known."""
+        """Returns the policy for a candidate with known evidence of several runs."""
         return dataclasses.replace(self, rule=self.rule.with_ruling(ruling))
 
     def needs(self, candidate: Candidate) -> Needs:

@@ -66,7 +66,7 @@ class Pooled:
     """The differences between the models of the last row, estimated from all rows.
 
     Attributes:
-        differences: Differences to the best, by the digest of the model.
+        differences: Differences from the best, by the digest of the model.
         residual: Weighted sum of the squared residuals.
         free: Degrees of freedom of the residual; negative if some rows are not connected.
     """
@@ -109,7 +109,7 @@ def noise_of(rows: Sequence[Row]) -> Noise | None:
 
 
 def pool(rows: Sequence[Row], best: str, digests: Collection[str], noise: Noise) -> Pooled:
-    """Returns the differences of some models of the last row to the best.
+    """Returns the differences of some models of the last row from the best.
 
     Args:
         rows: Usable rows with different data, the newest last.

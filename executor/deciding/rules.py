@@ -94,7 +94,7 @@ class Rule(Protocol):
         ...
 
     def with_ruling(self, ruling: Ruling | None) -> Rule:
-        """Returns the rule for a candidate of which the evidence of several runs is known."""
+        """Returns the rule for a candidate with known evidence of several runs."""
         ...
 
     def compare(
@@ -196,7 +196,7 @@ class MetricRule:
         return dataclasses.replace(self, key=self.key.for_candidate(model_name))
 
     def with_ruling(self, ruling: Ruling | None) -> MetricRule:
-        """Returns the rule for a candidate of which the evidence of several runs is known."""
+        """Returns the rule for a candidate with known evidence of several runs."""
         return dataclasses.replace(self, ruling=ruling)
 
     def compare(
@@ -378,7 +378,7 @@ class InOrder:
         return InOrder(rules=tuple(rule.for_candidate(model_name) for rule in self.rules))
 
     def with_ruling(self, ruling: Ruling | None) -> InOrder:
-        """Returns the rules for a candidate of which the evidence of several runs is known."""
+        """Returns the rules for a candidate with known evidence of several runs."""
         return InOrder(rules=(self.leading.with_ruling(ruling), *self.rules[1:]))
 
     def compare(

@@ -1,4 +1,4 @@
-"""Confidence intervals for the changes of a metric on slices, which tell a change from noise."""
+"""Confidence intervals for the changes of a metric on slices, to separate changes from noise."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def with_error(value: float, error: float) -> tuple[str, str]:
 
 
 def chances(chance: float, alpha: float) -> tuple[str, str]:
-    """Returns a chance and the largest allowed one in percent, told apart by their digits.
+    """Returns a chance and the largest allowed one in percent, with digits that distinguish them.
 
     Example:
         >>> chances(0.02, 0.05), chances(0.0501, 0.05), chances(1e-9, 0.05)
@@ -96,7 +96,7 @@ def chances(chance: float, alpha: float) -> tuple[str, str]:
 
 
 def e_values(log_e_value: float, alpha: float) -> tuple[str, str]:
-    """Returns an e-value and the smallest one that exports a model, told apart by their digits.
+    """Returns an e-value and the smallest one that exports, with digits that distinguish them.
 
     Args:
         log_e_value: Natural logarithm of the e-value.

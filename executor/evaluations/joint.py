@@ -1,7 +1,7 @@
 """Evaluates more than two models in one pass of TFMA, as TFX's Evaluator evaluates two.
 
 TFMA accepts any number of models, but Evaluator raises "Cannot support more than two models". The
-executor of this module reads the examples and runs TFMA in the way of Evaluator's executor.
+executor of this module reads the examples and runs TFMA as Evaluator's executor does.
 
 The module imports TFX, TFMA and Beam, which takes seconds. It is imported only where it runs.
 """
@@ -25,7 +25,7 @@ _TELEMETRY_DESCRIPTORS = ["Evaluator"]
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Evaluates all models of an EvalConfig.
 
-    It differs from Evaluator's executor in this: the number of models is not limited, a model's
+    It differs from Evaluator's executor as follows: the number of models is not limited, a model's
     channel has the name of the model in the EvalConfig, and the URI of a model is the directory of
     its SavedModel. There is no schema, no module file and no blessing.
     """

@@ -192,7 +192,7 @@ class Reevaluation:
         return uri
 
     def _evaluate(self, export: Location, candidate: Location | None, name: str) -> Reevaluated:
-        """Evaluates an export, and a candidate beside it, in one run of Evaluator.
+        """Evaluates an export, and a candidate with it, in one run of Evaluator.
 
         Args:
             export: Version directory of a SavedModel.

@@ -94,7 +94,7 @@ class MarkerCommit:
             )
             at_once(
                 destination.storage,
-                # A storage may keep something else than it has reported, and other programs may
+                # A storage may keep something other than it reported, and other programs may
                 # write.
                 lambda: check_sizes(expected, destination),
                 check_served,

@@ -1,4 +1,4 @@
-"""The line of the decision log about a rollback whose command was interrupted before it.
+"""The line of the decision log about an interrupted rollback whose command did not write it.
 
 The next writer takes the remaining versions out of service, and adds the line.
 """

@@ -1,4 +1,4 @@
-"""Stamps: what tells, without reading a file, that its content is still the one that was checked.
+"""Stamps: proof, without reading a file, that its content is still the one that was checked.
 
     .best_exporter/stamps/<version>.json    stamp of each file that a model server reads
 

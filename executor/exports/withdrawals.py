@@ -167,7 +167,7 @@ class Withdrawals:
                 self._base.storage.rename(export.location.path, kept.path)
 
     def settle(self, withdrawal: pb.Withdrawal) -> None:
-        """Notes that a version is out of service, after the decision log says so.
+        """Notes that a version is out of service, after the decision log has recorded it.
 
         Raises:
             LeaseLostError: Another writer took over the lock.

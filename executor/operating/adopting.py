@@ -62,7 +62,7 @@ def adopt(
         version: A version without a record, or whose files a person has changed since; None for the
             served one.
         evaluation: Evaluation of the model in that version.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         name: Name of the exporter in the record.

@@ -37,7 +37,7 @@ def approve(
     Args:
         exports: The base directory.
         digest: Content digest of the candidate, or at least its first eight digits.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         dry_run: True to change nothing.

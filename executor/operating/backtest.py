@@ -56,12 +56,12 @@ _SAME_DATA, _OTHER_DATA = _R.RECORDED_SAME_DATA, _R.RECORDED_OTHER_DATA
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestRow:
-    """One logged run, beside the decision of another policy.
+    """One logged run, compared with the decision of another policy.
 
     Attributes:
         logged: The run as it was decided.
         reason: Name of the pb.ExportDecision.Reason by the other policy, or CANNOT_TELL.
-        would_export: True if the other policy exports the candidate; None if nobody can tell.
+        would_export: True if the other policy exports the candidate; None if the log lacks a value.
         explanation: Explanation of that decision, or the value that is missing.
     """
 

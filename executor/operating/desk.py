@@ -58,7 +58,7 @@ class Desk:
         Args:
             to: Version to serve; default: the newest one below the served version that can be
                 loaded.
-            reason: Reason, for everybody who asks later.
+            reason: Reason, which `history` shows.
             operator: Name of the person.
             hold_seconds: Time in which no run exports anything.
             dry_run: True to change nothing.
@@ -95,7 +95,7 @@ class Desk:
 
         Args:
             until: End of the hold in seconds since the epoch; default: until somebody releases it.
-            reason: Reason, for everybody who asks later.
+            reason: Reason, which `history` shows.
             operator: Name of the person.
             dry_run: True to change nothing.
         """
@@ -173,12 +173,12 @@ class Desk:
         allow_signature_change: bool = False,
         dry_run: bool = False,
     ) -> Change:
-        """Exports a model whatever the policy says, with the signatures and files of the exporter.
+        """Exports a model regardless of the policy, with the signatures and files of the exporter.
 
         Args:
             model_path: Directory of a SavedModel.
             eval_result: Evaluation of the model.
-            reason: Reason, for everybody who asks later.
+            reason: Reason, which `history` shows.
             operator: Name of the person.
             hold_seconds: Time in which no run exports anything.
             allow_signature_change: True to allow serving signatures that break clients.
@@ -209,7 +209,7 @@ class Desk:
         Args:
             version: A version without a record; None for the served one.
             eval_result: Evaluation of the model in that version.
-            reason: Reason, for everybody who asks later.
+            reason: Reason, which `history` shows.
             operator: Name of the person.
             dry_run: True to change nothing.
         """

@@ -29,7 +29,7 @@ class Row:
     """One value of both versions.
 
     Attributes:
-        name: What is compared, for example "auc" or "compare_policy.metric.direction".
+        name: Name of the compared value, for example "auc" or "compare_policy.metric.direction".
         first: Value of the first version; None if it has none.
         second: Value of the second version; None if it has none.
         change: The second value minus the first one; None for texts.

@@ -47,7 +47,7 @@ def hold(
     Args:
         exports: The base directory.
         until: End of the hold in seconds since the epoch; None for no end.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         dry_run: True to change nothing.
@@ -86,7 +86,7 @@ def release(
         exports: The base directory.
         version: A promoted or forced version. None ends the hold; without a hold, it releases the
             served version.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         dry_run: True to change nothing.
@@ -139,7 +139,7 @@ def hold_of(order: Order, until: float | None) -> pb.Hold:
     """Returns the message of a hold.
 
     Args:
-        order: Who holds, when and why.
+        order: The operator, the time and the reason.
         until: End of the hold in seconds since the epoch; None for no end.
     """
     result = pb.Hold(action=order.action)
@@ -157,7 +157,7 @@ def extended(
 
     Args:
         exports: The base directory.
-        order: Who holds, when and why.
+        order: The operator, the time and the reason.
         until: End of the hold in seconds since the epoch; None for no hold.
 
     Raises:

@@ -34,12 +34,12 @@ def break_lock(
 
     A holder that still runs cannot renew the lock any longer, and its run starts again. The lock is
     free once the last renewal of the holder has expired, so that two writers never work at the same
-    time. That takes a minute, or no time if the holder is dead. On a disk, the system frees the
-    lock when its process ends, so there is nothing to break.
+    time. That takes up to a minute, or no time if the holder is dead. On a disk, the system frees
+    the lock when its process ends, so there is nothing to break.
 
     Args:
         exports: The base directory.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         dry_run: True to change nothing.

@@ -153,7 +153,7 @@ def log(exports: ExportDirectory, change: Change, order: Order, **fields: Any) -
     Args:
         exports: The base directory; the caller holds its lock.
         change: Effect of the operation.
-        order: Who ordered it, when and why.
+        order: The operator, the time and the reason.
         fields: Further fields of the LoggedDecision.
 
     Raises:
@@ -180,7 +180,7 @@ def log_decision(
     Args:
         exports: The base directory; the caller holds its lock.
         change: Effect of the operation.
-        order: Who ordered it, when and why.
+        order: The operator, the time and the reason.
         decision: The decision in the record of the export.
 
     Raises:
@@ -262,7 +262,7 @@ def inspected(exports: ExportDirectory, export: Export) -> Inspection:
 def observed(exports: ExportDirectory) -> Served:
     """Returns the versions of a base directory as a run sees them, also with a damaged record.
 
-    A publish after it fails if another program changes what is served.
+    A later publish fails if another program changes the served version.
     """
     return exports.served(functools.partial(inspected, exports))
 

@@ -32,7 +32,7 @@ def pin(
     Args:
         exports: The base directory.
         version: A version in the base directory, or a withdrawn one.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         dry_run: True to change nothing.
@@ -74,7 +74,7 @@ def unpin(
     Args:
         exports: The base directory.
         version: A pinned version, which may be gone.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         dry_run: True to change nothing.

@@ -52,7 +52,7 @@ def promote(
     allow_signature_change: bool = False,
     dry_run: bool = False,
 ) -> Change:
-    """Exports a model whatever the policy says: a force for this model only.
+    """Exports a model regardless of the policy: a force for this model only.
 
     The model is checked, saved again if a model server could not run it, and published as by a run.
     It stays until a candidate beats it on the same data, or somebody releases it. A hold and
@@ -62,7 +62,7 @@ def promote(
         exports: The base directory.
         model: Directory of a SavedModel.
         evaluation: Evaluation of the model.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         hold_seconds: Time in which no run exports anything; None for no hold. A longer hold stays.

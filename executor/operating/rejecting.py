@@ -50,7 +50,7 @@ def reject(
         exports: The base directory.
         model: A version, or a content digest such as "sha256:9f86d081...". The digest of a known
             model may be shortened to eight digits.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         dry_run: True to change nothing.
@@ -103,7 +103,7 @@ def unreject(
     Args:
         exports: The base directory.
         model: A version or a content digest; see `reject`.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         dry_run: True to change nothing.

@@ -33,7 +33,7 @@ def restore(
     Args:
         exports: The base directory.
         version: A withdrawn version whose files are kept.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         dry_run: True to change nothing.

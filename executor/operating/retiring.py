@@ -88,7 +88,7 @@ def retire(
         exports: The base directory.
         policy: The exports to keep; None keeps all.
         withdrawn: True to delete the files of withdrawn versions too, except pinned ones.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         settings: Settings with the compare policy for `keep_best`; None for the default.

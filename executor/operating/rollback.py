@@ -1,9 +1,9 @@
-"""Rollback: withdraws the served version and what is newer.
+"""Rollback: withdraws the served version and all newer versions.
 
 All notes are written before the first version moves, and both go from the oldest version to the
 newest one. The served version is the newest one, so it stays served until everything between it and
 the target is out of the way. The last move makes the target the served version. No server ever
-loads one of the versions between the two, which the operator does not want either.
+loads a version between the two, because the operator does not want those either.
 
 If a command is killed, the next writer withdraws every version with a note, and adds the line to
 the decision log. The same command, if it is typed before that, also withdraws the versions without
@@ -113,7 +113,7 @@ def rollback(
         exports: The base directory.
         to: Version to serve; None for the newest one below the served version that can be loaded
             and whose model is not rejected.
-        reason: Reason, for everybody who asks later.
+        reason: Reason, which `history` shows.
         operator: Name of the person.
         now: Seconds since the epoch.
         hold_seconds: Time in which no run exports anything; None for no hold. A longer hold stays.

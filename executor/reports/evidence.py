@@ -1,4 +1,4 @@
-"""The evidence of several runs on candidate and challengers, as a message."""
+"""The evidence of several runs on the candidate and the challengers, as a message."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _differences(
             run_id=row.run_id,
             difference=sign * (values[digest].value - values[best].value),
         )
-        # A row has the standard errors of the differences to its own best only.
+        # A row has only the standard errors of the differences from its own best.
         with_error = {digest: best, best: digest}.get(row.best_digest)
         if with_error is not None and values[with_error].HasField("standard_error"):
             difference.standard_error = values[with_error].standard_error

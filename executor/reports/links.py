@@ -41,7 +41,7 @@ class Neighbors:
 def href_of(uri: str) -> str:
     """Returns the address at which a browser shows a path or URI; empty if there is none.
 
-    S3 has no address: the store may be of another vendor than AWS.
+    An S3 URI has no address, because the store may not belong to AWS.
 
     Args:
         uri: Any text. Every character that is not plain in an address is escaped.

@@ -21,7 +21,7 @@ class ReportedDecision:
 
     Attributes:
         message: The complete decision, as decision.json has it.
-        is_carried_out: True if a run has carried it out; False if it is only what a run would do.
+        is_carried_out: True if a run has carried it out; False if a run would only make it now.
 
     Example:
         >>> exporter.run("/models/worse", {"loss": 0.35})
@@ -33,7 +33,7 @@ class ReportedDecision:
 
     @property
     def exported(self) -> bool:
-        """True if the candidate was exported, or would be."""
+        """True if the candidate or a challenger was exported, or would be."""
         return self.message.exported
 
     @property
@@ -53,7 +53,7 @@ class ReportedDecision:
 
     @property
     def version(self) -> int | None:
-        """Version that contains the candidate; None if there is none, or not yet."""
+        """Version of the candidate or the exported challenger; None if there is none yet."""
         return version_of(self.message)
 
     @property
@@ -63,7 +63,7 @@ class ReportedDecision:
 
     def __getattr__(self, name: str) -> Any:
         """Returns a field of the message."""
-        # Without this test, a copy whose message is not set yet would look for it for ever.
+        # Without this test, a copy whose message is not set yet would look for it forever.
         if name.startswith("__") or name == "message":
             raise AttributeError(name)
         return getattr(self.message, name)

@@ -74,7 +74,7 @@ def entrants_of(
         policy: The policy of the run.
         candidate: The candidate.
         served: The best.
-        instructions: What operators have said.
+        instructions: The instructions of operators.
 
     Raises:
         OSError: The storage does not answer.
@@ -89,7 +89,7 @@ def entrants_of(
         return None
     if policy.forces(candidate):
         return None
-    # Such a run exports nothing, and its values are no evidence about newer data.
+    # A run on older data exports nothing, and its values are no evidence about newer data.
     span = candidate.eval_result.data.span
     if served.record is not None and timing.is_on_older_data(span, served.record, policy):
         return None
@@ -143,7 +143,7 @@ class Measuring:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What a run has measured.
+    """The measurements of a run.
 
     Attributes:
         contest: The values of all runs; None if this run measured nothing that it can use.
@@ -272,7 +272,7 @@ def barred(observation: Observation, digest: str, problem: str) -> Observation:
 
 
 def with_candidate(observation: Observation, candidate: Candidate) -> Observation:
-    """Returns an observation in which more is known of a challenger."""
+    """Returns an observation in which more is known about a challenger."""
     contest = observation.contest
     if contest is None:
         return observation
@@ -345,7 +345,7 @@ def settle(
     Args:
         settings: Settings of the run.
         files: Files of the candidate, as it was trained.
-        observation: What the run has read.
+        observation: Everything that the run has read.
         decision: The decision, which was carried out.
         entrants: The challengers before this run.
         row: The row of this run; None if nothing was measured.

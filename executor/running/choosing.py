@@ -74,7 +74,7 @@ class Chosen:
         )
         if self.challenger is None or decision.judged is None:
             return result
-        # The evaluation of a record is the model's own one. The comparisons are those by which it
+        # The evaluation of a record is the model's own. The comparisons are those by which it
         # was exported.
         record = self.challenger.record
         model = record.model

@@ -26,8 +26,8 @@ def row_of(
 ) -> pb.LedgerRow | None:
     """Returns the row of a run; None if no model can be compared with the best.
 
-    A model is left out if its value is not finite, or if its difference to the best has no standard
-    error.
+    A model is left out if its value is not finite, or if its difference from the best has no
+    standard error.
 
     Args:
         rule: The rule by whose metric models are measured.
@@ -97,7 +97,7 @@ def to_row(message: pb.LedgerRow, direction: pb.MetricDirection) -> Row:
 def settled(ledger: pb.ChallengerLedger, row: pb.LedgerRow) -> pb.LedgerRow:
     """Returns the row of a run, with the values of its first attempt if the run is retried.
 
-    Beam sums in another order each time, so that values of a retried run differ by their rounding.
+    Beam sums in another order each time, so values of a retried run differ by their rounding.
 
     Args:
         ledger: The ledger before the run.

@@ -33,9 +33,9 @@ class _Models:
 class Measurements:
     """Evaluates an export and challengers, and makes no evaluation of the same models twice.
 
-    An evaluation takes minutes to hours. A run makes it before it takes the lock, and looks again
-    at what is served with the lock. If the models have changed in the meantime, they are others,
-    and are evaluated. An evaluation that failed fails again, without being made.
+    An evaluation takes minutes to hours. A run makes it before it takes the lock, and then reads
+    again what is served. If the models have changed in the meantime, the run evaluates again. An
+    evaluation that failed is not repeated: it raises the same error.
     """
 
     def __init__(self, reevaluate: Reevaluate):

@@ -150,7 +150,7 @@ def observe(
         candidate: The candidate.
         needs: The values that the decision needs.
         comparability: Under REQUIRE_SAME_DATA, a failure of `reevaluate` is an error.
-        instructions: What operators have said.
+        instructions: The instructions of operators.
         foreign_best: Lineage of a best without a record; None if it is not known.
         reevaluate: Evaluates an export on the candidate's examples. It is called only if candidate
             and best will be compared and the candidate's own evaluation lacks the best's metrics.

@@ -15,12 +15,12 @@ MAX_REFUSALS = 50
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What a run reads first.
+    """The state that a run reads first.
 
     Attributes:
         now: Time of the run, in seconds since the epoch.
         recovered: A sentence for each leftover of an earlier run.
-        instructions: What operators have said.
+        instructions: The instructions of operators.
         log: The newest lines of the decision log; None if it cannot be read.
     """
 

@@ -46,7 +46,7 @@ class _Lane:
 class _Plot:
     lanes: Sequence[_Lane]
     height: int
-    # Positions of no difference and of the required gain; None if no gain is required.
+    # Positions of a zero difference and of the required gain; None if no gain is required.
     zero: float
     goal: float | None
     ticks: Sequence[charts.Tick]

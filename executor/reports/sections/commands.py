@@ -18,9 +18,9 @@ _MAX_LENGTH = 1000
 def section(decision: pb.ExportDecision) -> Sequence[tuple[str, Sequence[str]]]:
     """Returns a purpose and the words of each useful command.
 
-    Words that a shell would read differently are quoted. There is none if the base directory is
-    unknown, or if its text is not its name: secrets are hidden, and the page escapes characters
-    that are not visible.
+    Words that a shell would read differently are quoted. There are no commands if the base
+    directory is unknown, or if the page does not show its exact name, because it hides secrets and
+    escapes characters that are not visible.
     """
     base = decision.base_directory
     if not _is_exact(base) or base.startswith("-"):

@@ -77,7 +77,7 @@ def section(decision: pb.ExportDecision) -> _Slices | None:
     """Returns the slices in groups: slices that got worse, worst first, then the others.
 
     A slice got worse or better if the interval of its change does not contain 0. Without an
-    interval, nobody knows.
+    interval, neither is certain.
     """
     changes = sorted(
         decision.slices, key=lambda change: (change.metric, wording.features(change.slice))
