@@ -398,3 +398,17 @@ def test_challengers_stay_if_nothing_could_be_evaluated(world: World):
     assert decision.reason == R.NOT_BETTER
     assert any("no workers" in each for each in decision.warnings)
     assert world.kept == ["xxxx"]
+
+
+def test_retried_run_that_measures_nothing_keeps_its_candidate(world: World):
+    second_run(world)
+    decision = world.run("xxxx", MONDAY, reevaluates=False)
+    assert not decision.exported
+    assert world.kept == ["xxxx"]
+
+
+def test_exported_candidate_is_no_challenger_any_longer(world: World):
+    second_run(world)
+    decision = world.run("xxxx", {"best": 0.9, "xxxx": 0.95}, reevaluates=False)
+    assert (decision.exported, world.served()) == (True, "xxxx")
+    assert world.kept == []
