@@ -637,10 +637,12 @@ class ModelStanding(_message.Message):
         EXPORTED: _ClassVar[ModelStanding.Next]
         KEPT: _ClassVar[ModelStanding.Next]
         DROPPED: _ClassVar[ModelStanding.Next]
+        STAGED: _ClassVar[ModelStanding.Next]
     NEXT_UNSPECIFIED: ModelStanding.Next
     EXPORTED: ModelStanding.Next
     KEPT: ModelStanding.Next
     DROPPED: ModelStanding.Next
+    STAGED: ModelStanding.Next
     MODEL_FIELD_NUMBER: _ClassVar[int]
     IS_CANDIDATE_FIELD_NUMBER: _ClassVar[int]
     TRAINED_AT_FIELD_NUMBER: _ClassVar[int]

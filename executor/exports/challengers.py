@@ -25,6 +25,7 @@ from tfx_best_exporter.executor.exports.version_files import not_removed, verify
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
 from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.executor.storage.transfer import (
     at_once,
     copy_files,
@@ -199,6 +200,8 @@ class Challengers:
             try:
                 self.drop(digest)
                 found.append(f"removed the challenger {digest}, which was not kept completely")
+            except LeaseLostError:
+                raise
             except OSError as error:
                 found.append(not_removed(self._place(digest), error))
         return found
@@ -230,7 +233,7 @@ class Challengers:
         return found, ""
 
     def write_ledger(self, ledger: pb.ChallengerLedger) -> None:
-        """Writes the ledger if it has changed.
+        """Writes the ledger.
 
         Args:
             ledger: The ledger; all rows but the newest 40 are dropped.

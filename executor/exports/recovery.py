@@ -87,7 +87,7 @@ def recover(
     purged = [each for each in withdrawn if each.state == pb.Withdrawal.PURGED]
     for withdrawal in purged[:-MAX_PURGED]:
         if str(withdrawal.version) not in present:
-            found.extend(_bury(withdrawal, withdrawals, tombstones))
+            found.extend(_bury(withdrawal, withdrawals, tombstones, check_lease))
     retired = records.tombstones_in(names)
     for version in retired:
         if str(version) not in present or tombstones.is_finished(version):
@@ -103,7 +103,10 @@ def recover(
 
 
 def _bury(
-    withdrawal: pb.Withdrawal, withdrawals: Withdrawals, tombstones: Tombstones
+    withdrawal: pb.Withdrawal,
+    withdrawals: Withdrawals,
+    tombstones: Tombstones,
+    check_lease: Callable[[], None],
 ) -> Sequence[str]:
     """Turns an old withdrawal into a tombstone; returns a sentence if that is not possible.
 
@@ -117,6 +120,7 @@ def _bury(
         why=f"withdrawn by {action.operator} ({action.reason})",
         now=numbers.seconds_of(action.at),
     )
+    check_lease()
     try:
         tombstones.write(withdrawal.version, records.finished(tombstone))
         withdrawals.forget(withdrawal)

@@ -74,6 +74,8 @@ def _set_origin(message: pb.ModelStanding, challenger: Challenger) -> None:
 def _next(digest: str, decision: Decision, judged: Judged) -> pb.ModelStanding.Next:
     if decision.is_export and digest == judged.promoted:
         return pb.ModelStanding.EXPORTED
+    if decision.awaited is not None and digest == judged.promoted:
+        return pb.ModelStanding.STAGED
     return pb.ModelStanding.KEPT if digest in judged.kept else pb.ModelStanding.DROPPED
 
 

@@ -183,11 +183,6 @@ def features(value: pb.Slice) -> list[tuple[str, str]]:
     return sorted(value.features.items())
 
 
-def slice_name(value: pb.Slice) -> str:
-    """Returns a slice in one line."""
-    return ", ".join(f"{feature}={item}" for feature, item in features(value)) or "overall"
-
-
 def metric(key: pb.MetricKey) -> str:
     """Returns a metric's name as in the explanations."""
     return str(MetricKey.from_proto(key))

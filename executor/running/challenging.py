@@ -363,8 +363,9 @@ def settle(
         is_tried = any(digest in judged.why for digest in entrants.models)
         untried = [] if is_tried else [*entrants.models]
         kept = [*judged.kept, *untried][: settings.policy.challenging.count]
-    elif decision.is_export:
-        kept = [digest for digest in kept if digest != observation.candidate.digest]
+    elif not decision.is_export and observation.candidate.digest in state.known:
+        # The run of an earlier candidate is retried, and measures nothing this time.
+        kept.append(observation.candidate.digest)
     for digest in state.known:
         if digest not in kept:
             with told(f"the challenger {digest} could not be removed"):

@@ -45,7 +45,8 @@ def start_of(exports: ExportDirectory, now: float) -> Start:
 
     # A store answers all of them in the time of one.
     recovered, said, log = at_once(exports.base.storage, exports.recover, instructions, read_log)
-    # A repair may end a rollback, which rejects a model.
-    return Start(
-        now=now, recovered=recovered, instructions=instructions() if recovered else said, log=log
-    )
+    if recovered:
+        # A repair may end a rollback, which rejects a model and adds a line to the log. A log that
+        # was read before that would take the place of the line.
+        said, log = at_once(exports.base.storage, instructions, read_log)
+    return Start(now=now, recovered=recovered, instructions=said, log=log)

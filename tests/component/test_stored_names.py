@@ -477,6 +477,7 @@ PROTO = {
         "EXPORTED": 1,
         "KEPT": 2,
         "DROPPED": 3,
+        "STAGED": 4,
     },
 }
 

@@ -22,6 +22,7 @@ _NEXT: Mapping[int, str] = {
     pb.ModelStanding.EXPORTED: "exported",
     pb.ModelStanding.KEPT: "kept",
     pb.ModelStanding.DROPPED: "dropped",
+    pb.ModelStanding.STAGED: "staged",
 }
 
 

@@ -58,12 +58,19 @@ def _commands(decision: pb.ExportDecision) -> Iterator[tuple[str, ...]]:
 def _answers(decision: pb.ExportDecision) -> Iterator[tuple[str, ...]]:
     """Yields the commands that change this decision, if an operator can do so."""
     base, digest = decision.base_directory, decision.candidate.digest
+    staged = next(filter(_is_staged, decision.challenger_evidence.standings), None)
+    if staged is not None:
+        digest = staged.model.digest
     if decision.reason == pb.ExportDecision.ON_HOLD:
         yield "End the hold", "release", base
     elif decision.reason == pb.ExportDecision.REJECTED and _is_exact(digest):
         yield "Allow this model again", "unreject", base, digest
     elif decision.reason == pb.ExportDecision.AWAITING_APPROVAL and _is_exact(digest):
         yield "Export this model", "approve", base, digest, *_REASON
+
+
+def _is_staged(standing: pb.ModelStanding) -> bool:
+    return standing.next == pb.ModelStanding.STAGED
 
 
 def _has_older(decision: pb.ExportDecision, served: int) -> bool:

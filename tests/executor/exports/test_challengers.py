@@ -7,12 +7,12 @@ from tests.executor.bucket import KilledError
 from tests.executor.plain import FILES, files_of, read_files, recover, write_files
 from tests.faults.storages import Step, SteppedStorage
 from tfx_best_exporter.executor.exports import saved_model
-from tfx_best_exporter.executor.exports.challengers import CHALLENGERS, MAX_ROWS
+from tfx_best_exporter.executor.exports.challengers import CHALLENGERS, MAX_ROWS, Challengers
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location
-from tfx_best_exporter.executor.storage.protocol import StorageError
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError, StorageError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 DATA = "variables/variables.data-00000-of-00001"
@@ -201,6 +201,18 @@ def test_writes_need_the_lock(exports: ExportDirectory, model: Path):
         exports.challengers.drop(challenger.record.model.digest)
     with pytest.raises(RuntimeError, match="without its lock"):
         exports.challengers.write_ledger(ledger_of("a"))
+
+
+def test_lost_lock_ends_the_repair(exports: ExportDirectory, directory: Path):
+    write_files(directory / ("1" * 64) / "files")
+
+    def lose() -> None:
+        raise LeaseLostError("another writer has the lock")
+
+    state = Challengers(location_of(directory.parent), lose)
+    with pytest.raises(LeaseLostError):
+        state.recover(state.digests())
+    assert exports.challengers.digests() == {f"sha256:{'1' * 64}"}
 
 
 def test_ledger_keeps_the_newest_rows(exports: ExportDirectory):

@@ -13,6 +13,7 @@ from tfx_best_exporter.executor.exports.recovery import MAX_PURGED
 from tfx_best_exporter.executor.operating.showing import show
 from tfx_best_exporter.executor.storage.local import LocalStorage
 from tfx_best_exporter.executor.storage.location import Location
+from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 PURGED = pb.Withdrawal.PURGED
@@ -54,6 +55,18 @@ def test_the_oldest_become_tombstones(desk: Desk) -> None:
     files = desk.files
     assert plain.recover(desk.exports) == ()
     assert desk.files == files
+
+
+def test_nothing_is_written_after_the_lock_was_lost(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose() -> None:
+        raise LeaseLostError("another writer has the lock")
+
+    monkeypatch.setattr(desk.exports, "check_lease", lose)
+    with pytest.raises(LeaseLostError):
+        plain.recover(desk.exports)
+    assert [*desk.exports.tombstones()] == []
 
 
 def test_others_stay(desk: Desk) -> None:

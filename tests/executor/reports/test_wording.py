@@ -162,8 +162,8 @@ def test_change(improvement: float, text: str):
 def test_slice_is_the_same_whatever_the_order():
     there = pb.Slice(features={"country": "nl", "age": "7"})
     back = pb.Slice(features={"age": "7", "country": "nl"})
-    assert wording.slice_name(there) == wording.slice_name(back) == "age=7, country=nl"
-    assert wording.slice_name(pb.Slice()) == "overall"
+    assert wording.features(there) == wording.features(back) == [("age", "7"), ("country", "nl")]
+    assert wording.features(pb.Slice()) == []
 
 
 COMMON = [

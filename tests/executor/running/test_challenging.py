@@ -10,6 +10,7 @@ from tests.executor.running.challenged import DATA, World
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import record_of
 from tfx_best_exporter.executor.policies import at_least
+from tfx_best_exporter.executor.reports.sections import commands
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 R = pb.ExportDecision
@@ -276,7 +277,12 @@ def test_challenger_waits_for_approval(world: World):
     decision = world.run("yyyy", TUESDAY)
     assert (decision.reason, decision.exported) == (R.AWAITING_APPROVAL, False)
     assert world.served() == "best"
+    assert standing_of(decision).next == pb.ModelStanding.STAGED
+    assert standing_of(decision, 1).next != pb.ModelStanding.STAGED
     [staged] = world.exports.awaiting.all()
+    # The command of the report approves the staged model, and not the candidate.
+    [command] = [words for _, words in commands.section(decision) if "approve" in words]
+    assert staged.record.model.digest in command
     assert staged.record.model.uri == str(world.model("xxxx"))
     assert staged.record.decision.reason == R.CHALLENGER_BETTER
     world.exporter().approve(staged.record.model.digest, reason="fine", operator="ana")
@@ -398,3 +404,17 @@ def test_challengers_stay_if_nothing_could_be_evaluated(world: World):
     assert decision.reason == R.NOT_BETTER
     assert any("no workers" in each for each in decision.warnings)
     assert world.kept == ["xxxx"]
+
+
+def test_retried_run_that_measures_nothing_keeps_its_candidate(world: World):
+    second_run(world)
+    decision = world.run("xxxx", MONDAY, reevaluates=False)
+    assert not decision.exported
+    assert world.kept == ["xxxx"]
+
+
+def test_exported_candidate_is_no_challenger_any_longer(world: World):
+    second_run(world)
+    decision = world.run("xxxx", {"best": 0.9, "xxxx": 0.95}, reevaluates=False)
+    assert (decision.exported, world.served()) == (True, "xxxx")
+    assert world.kept == []
