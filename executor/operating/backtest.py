@@ -141,7 +141,8 @@ class _Models:
         self._exports = exports
         self._known: dict[int, _Model] = {}
         for decision in decisions:
-            if decision.exported and decision.version is not None:
+            # The line of an exported challenger is about the candidate; its record has the model.
+            if _exported_candidate(decision) and decision.version is not None:
                 self._known[decision.version] = self._model_of(decision)
         # The time of a release is not known if the log no longer has its line.
         self._released = dict.fromkeys(exports.operators.names().released, -math.inf) | {
@@ -211,6 +212,10 @@ def _model_of_record(record: pb.ExportRecord) -> _Model:
     )
 
 
+def _exported_candidate(logged: LoggedDecision) -> bool:
+    return logged.exported and logged.reason != _R.Reason.Name(_R.CHALLENGER_BETTER)
+
+
 def _replay(
     runs: Sequence[LoggedDecision],
     policy: Policy,
@@ -230,11 +235,13 @@ def _replay(
         is_released = best is not None and models.is_released(best.version, logged.at)
         row = _row(logged, best, policy, has_function=has_function, is_released=is_released)
         exports = logged.exported if row.would_export is None else row.would_export
-        if exports:
+        if row.would_export is None and logged.version is not None and exports:
+            best = models.of_version(logged.version)
+        elif exports:
             best = _Model(
                 digest=logged.candidate_digest,
                 evaluation=_evaluation_of(logged),
-                version=logged.version if logged.exported else None,
+                version=logged.version if _exported_candidate(logged) else None,
                 exported_at=logged.at,
             )
         served = logged.version if logged.exported else logged.best_version

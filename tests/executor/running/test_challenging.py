@@ -9,7 +9,8 @@ from tests.executor.plain import later, path_of, read_files
 from tests.executor.running.challenged import DATA, World
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.records import record_of
-from tfx_best_exporter.executor.policies import at_least
+from tfx_best_exporter.executor.operating.backtest import backtest
+from tfx_best_exporter.executor.policies import at_least, compare_policy, larger
 from tfx_best_exporter.executor.reports.sections import commands
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -418,3 +419,13 @@ def test_exported_candidate_is_no_challenger_any_longer(world: World):
     decision = world.run("xxxx", {"best": 0.9, "xxxx": 0.95}, reevaluates=False)
     assert (decision.exported, world.served()) == (True, "xxxx")
     assert world.kept == []
+
+
+def test_backtest_does_not_take_an_exported_challenger_for_the_candidate(world: World):
+    second_run(world)
+    assert world.run("yyyy", {**TUESDAY, "yyyy": 0.888}).reason == R.CHALLENGER_BETTER
+    # The run compares its candidate with the challenger. By the policy of the backtest, the best is
+    # the candidate of the run before.
+    world.run("zzzz", {"xxxx": 0.9, "yyyy": 0.8, "zzzz": 0.9})
+    rows = backtest(world.exports, compare_policy(larger("auc", by=0.0075)))
+    assert [row.would_export for row in rows] == [True, False, True, True]
