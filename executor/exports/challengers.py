@@ -19,7 +19,7 @@ from typing import Final
 from tfx_best_exporter.executor.exports import records
 from tfx_best_exporter.executor.exports.links import check_no_link, entries_of
 from tfx_best_exporter.executor.exports.operators import digest_in, hex_of
-from tfx_best_exporter.executor.exports.records import RecordError
+from tfx_best_exporter.executor.exports.records import MissingRecordError, RecordError
 from tfx_best_exporter.executor.exports.saved_model import ModelFile
 from tfx_best_exporter.executor.exports.version_files import not_removed, verify
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
@@ -94,10 +94,16 @@ class Challengers:
             OSError: The storage does not answer.
         """
         try:
-            found = records.read(self._place(digest) / _CHALLENGER, pb.Challenger())
+            return self._read(digest)
         except RecordError:
             return None
-        return found if found.record.model.digest == digest else None
+
+    def _read(self, digest: str) -> pb.Challenger:
+        location = self._place(digest) / _CHALLENGER
+        found = records.read(location, pb.Challenger())
+        if found.record.model.digest != digest:
+            raise RecordError(f"{location} is about another model. Restore it from a backup.")
+        return found
 
     def location_of(self, digest: str) -> Location:
         """Returns the directory of a challenger's files, which TensorFlow can load."""
@@ -186,6 +192,8 @@ class Challengers:
     def recover(self, digests: frozenset[str]) -> list[str]:
         """Removes incomplete challengers, and notes the others; returns a sentence for each one.
 
+        A challenger.json that cannot be read may come from a newer release, so its files stay.
+
         Args:
             digests: The challengers, complete or not.
 
@@ -193,10 +201,18 @@ class Challengers:
             LeaseLostError: Another writer took over the lock.
             OSError: The storage does not answer.
         """
-        found = []
-        complete = [digest for digest in sorted(digests) if self.get(digest) is not None]
+        found, complete, incomplete = [], [], []
+        for digest in sorted(digests):
+            try:
+                self._read(digest)
+            except MissingRecordError:
+                incomplete.append(digest)
+            except RecordError as error:
+                found.append(f"the challenger {digest} is not used: {error}")
+            else:
+                complete.append(digest)
         self.known = tuple(complete)
-        for digest in sorted(digests.difference(complete)):
+        for digest in incomplete:
             try:
                 self.drop(digest)
                 found.append(f"removed the challenger {digest}, which was not kept completely")

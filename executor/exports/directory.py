@@ -136,7 +136,7 @@ class ExportDirectory:
                     raise
             state_directory.claim(self.base, self.state)
             self._soon = stack.enter_context(soon(self.base.storage))
-            # The lock is released while the files are removed.
+            # In a store, the lock is released while the files are removed.
             stack.callback(lambda: after_release(self._commit.clean_up))
             try:
                 yield

@@ -139,6 +139,11 @@ def choose(
         is_worth_it = decision.makes_files or settings.serving_signatures_fn is None
         if is_seen or not decision.is_favored or not is_worth_it:
             model = models.get(decision.challenger, source)
+            if decision.makes_files and decision.challenger not in (*models, ""):
+                raise RuntimeError(
+                    f"challenger {decision.challenger} must be read before it is exported. Report"
+                    " this error."
+                )
             return Chosen(
                 decision=decision,
                 observation=observation,

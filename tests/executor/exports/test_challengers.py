@@ -149,6 +149,21 @@ def test_incomplete_challenger_is_removed_by_the_next_run(
     assert recover(exports) == ()
 
 
+def test_challenger_of_a_newer_release_stays(
+    exports: ExportDirectory, directory: Path, model: Path
+):
+    challenger = keep(exports, model)
+    path = directory / hex_of(challenger) / "challenger.json"
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2', 1))
+    before = read_files(directory)
+    with exports.lock():
+        [sentence] = exports.recover()
+        assert exports.challengers.known == ()
+    assert sentence.startswith(f"the challenger {challenger.record.model.digest} is not used: ")
+    assert "its schema_version is 2, not 1" in sentence
+    assert read_files(directory) == before
+
+
 def test_dropped_challenger_is_gone(exports: ExportDirectory, directory: Path, model: Path):
     challenger = keep(exports, model)
     with exports.lock():
