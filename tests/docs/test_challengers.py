@@ -68,6 +68,5 @@ def test_the_numbers_in_the_text_of_the_page():
     third = choose([monday, tuesday, wednesday], "best", challengers=2)
     assert (third.serve, third.challengers) == ("x", ())
     after = choose([monday, tuesday, wednesday], "x", challengers=2).found.standings["y"]
-    assert (
-        f"only a chance of {100 - 100 * after.chance_no_better:.0f} % to be better than x" in text
-    )
+    chance = 100 - 100 * after.chance_no_better
+    assert f"chance of being better than x, the new best, is only {chance:.0f} %" in text

@@ -15,6 +15,7 @@ LOADED_LATE = ("boto3", "google.cloud.storage", "jinja2", "rich.table", "scipy.s
 # Modules of the package that are for the full image.
 FULL_IMAGE_MODULES = (
     "tfx_best_exporter.executor.beam_executor",
+    "tfx_best_exporter.executor.evaluations.joint",
     "tfx_best_exporter.executor.executor",
     "tfx_best_exporter.executor.storage.fileio",
 )
