@@ -1,6 +1,7 @@
 """Runs with challengers in real object stores."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -16,13 +17,17 @@ SERVERS = {"s3": s3_server, "gs": gs_server}
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SERVERS)
 def test_challengers_are_kept_and_exported_in_a_store(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ):
     with SERVERS[kind]("models") as url:
         for name, value in environment_of(kind, url).items():
             monkeypatch.setenv(name, value)
         # Other tests have used clients without these credentials.
         base = Registry(STORAGES).location_of(f"{kind}://models/{tmp_path.name}")
+        request.addfinalizer(cast("Any", base.storage).close)
         world = World(tmp_path, base=base)
         world.run("best", {"best": 0.9})
         monday = {"best": 0.9, "xxxx": 0.907}
