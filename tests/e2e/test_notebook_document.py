@@ -27,7 +27,16 @@ DOCUMENT = ROOT / "docs" / "notebook.ipynb"
 
 def system(command: str) -> None:
     """Runs a command of a cell, such as `!best-exporter history ...`, as a notebook does."""
-    done = subprocess.run(command, shell=True, text=True, stdout=subprocess.PIPE, check=True)
+    # A notebook runs in an activated environment, and these tests need not.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        command,
+        shell=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        check=True,
+        env={**os.environ, "PATH": path},
+    )
     sys.stdout.write(done.stdout)
 
 
