@@ -95,11 +95,11 @@ test: $(SETUP)  ## Run the tests in two processes; PYTEST_ARGS="-k retention" fo
 	@$(IN_MEMORY); $(BIN)/python -m pytest --numprocesses=2 $(PYTEST_ARGS)
 
 .PHONY: test-e2e
-test-e2e: $(SETUP)  ## Run whole pipelines, and the longer evaluations: 3 minutes.
+test-e2e: $(SETUP)  ## Run whole pipelines, and the longer evaluations: 5 minutes.
 	@$(BIN)/python -m pytest --numprocesses=2 -m "e2e and not kubeflow" tests $(PYTEST_ARGS)
 
 .PHONY: test-faults
-test-faults: $(SETUP)  ## Run the longer series of kills, races and faults: 5 minutes.
+test-faults: $(SETUP)  ## Run the longer series of kills, races and faults: 6 minutes.
 	@$(BIN)/python -m pytest --numprocesses=2 -m faults tests $(PYTEST_ARGS)
 
 .PHONY: test-kubeflow
