@@ -54,7 +54,8 @@ _POLICIES = ("ComparePolicy", "RetentionPolicy")
 
 def cli_page() -> str:
     """Returns the page about the command line."""
-    context = click.Context(best_exporter, info_name=PROGRAM)
+    # A command keeps the help option of the first context that it is asked with.
+    context = click.Context(best_exporter, info_name=PROGRAM, **best_exporter.context_settings)
     parts = [_CLI_PAGE, *_command_parts(best_exporter, context)]
     for title, names in _sections(context).items():
         parts.append(f"## {title}\n")
