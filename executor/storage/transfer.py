@@ -98,8 +98,7 @@ def in_batch(
                 except OSError as error:
                     failures[item] = error
 
-            # Each call is short: on a disk, the switches between threads would take longer.
-            in_parallel(call, [*items], storage, total_bytes=0)
+            in_parallel(call, [*items], storage)
     except OSError as error:
         return {**dict.fromkeys(items, error), **failures}
     return failures
