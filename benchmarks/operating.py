@@ -131,13 +131,15 @@ def _note_stamps(base: str) -> None:
 def _stored(root: Path, pairs: int) -> Iterator[Row]:
     from tests.servers import environment_of, s3_server
     from tfx_best_exporter.executor.storage import location_of
+    from tfx_best_exporter.executor.storage.registry import STORAGES, Registry
     from tfx_best_exporter.executor.storage.transfer import copy_files
 
     source = location_of(write_exports(root / "stored", STORED_EXPORTS))
     with s3_server(_BUCKET) as url:
         os.environ.update(environment_of("s3", url))
         uri = f"s3://{_BUCKET}/serving"
-        destination = location_of(uri)
+        # Another section has used a client of its own server.
+        destination = Registry(STORAGES).location_of(uri)
         paths = [path for path in source.sizes() if not path.endswith("/lock")]
         copy_files([(source / path, destination / path) for path in paths])
         _note_stamps(uri)
