@@ -18,7 +18,6 @@ from tfx_best_exporter.executor.exports.records import RecordError
 from tfx_best_exporter.executor.exports.saved_model import ModelFile
 from tfx_best_exporter.executor.exports.version_files import below, copy, not_removed, verify
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
-from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
@@ -83,15 +82,7 @@ class Awaiting:
 
     def files_of(self, staged: pb.AwaitingApproval) -> list[ModelFile]:
         """Returns the files of a staged candidate, with the digests at the time of staging."""
-        directory = self._place(staged.record.model.digest) / _FILES
-        return [
-            ModelFile(
-                path=entry.path,
-                source=directory / entry.path,
-                digest=FileDigest(size=entry.size, crc32c=entry.crc32c),
-            )
-            for entry in staged.record.manifest
-        ]
+        return records.files_in(self._place(staged.record.model.digest) / _FILES, staged.record)
 
     def stage(self, files: Sequence[ModelFile], staged: pb.AwaitingApproval) -> None:
         """Copies the files of a candidate; replaces an earlier copy.

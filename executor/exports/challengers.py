@@ -23,7 +23,6 @@ from tfx_best_exporter.executor.exports.records import MissingRecordError, Recor
 from tfx_best_exporter.executor.exports.saved_model import ModelFile
 from tfx_best_exporter.executor.exports.version_files import not_removed, verify
 from tfx_best_exporter.executor.keys import SCHEMA_VERSION
-from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.executor.storage.transfer import (
@@ -111,15 +110,8 @@ class Challengers:
 
     def files_of(self, challenger: pb.Challenger) -> list[ModelFile]:
         """Returns the files of a challenger, with the digests at the time when it was kept."""
-        directory = self.location_of(challenger.record.model.digest)
-        return [
-            ModelFile(
-                path=entry.path,
-                source=directory / entry.path,
-                digest=FileDigest(size=entry.size, crc32c=entry.crc32c),
-            )
-            for entry in challenger.record.manifest
-        ]
+        record = challenger.record
+        return records.files_in(self.location_of(record.model.digest), record)
 
     def problem_of(self, challenger: pb.Challenger) -> str:
         """Returns a difference between the files of a challenger and its manifest; empty if none.

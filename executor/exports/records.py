@@ -342,6 +342,28 @@ def manifest_of(
     ]
 
 
+def files_in(directory: Location, record: pb.ExportRecord) -> list[ModelFile]:
+    """Returns the files of a manifest below a directory, with their recorded digests.
+
+    Args:
+        directory: Directory of the files.
+        record: Record with the manifest.
+    """
+    return [
+        ModelFile(
+            path=entry.path,
+            source=directory / entry.path,
+            digest=FileDigest(size=entry.size, crc32c=entry.crc32c),
+        )
+        for entry in record.manifest
+    ]
+
+
+def size_of(record: pb.ExportRecord) -> int:
+    """Returns the total size of the files of a manifest, in bytes."""
+    return sum(entry.size for entry in record.manifest)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FileProof:
     """Result of comparing one file of an export with its record.

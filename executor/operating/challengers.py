@@ -11,6 +11,7 @@ from tfx_best_exporter.executor.deciding.challengers import Form, Standing, Term
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
 from tfx_best_exporter.executor.deciding.significance import DEFAULT_ALPHA
 from tfx_best_exporter.executor.deciding.standing_text import standing_text
+from tfx_best_exporter.executor.exports import records
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.running import ledger_rows
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -150,7 +151,7 @@ def _challenger(record: pb.ExportRecord, ledger: _Ledger | None) -> KeptChalleng
         trained_at=(
             numbers.seconds_of(record.exported_at) if record.HasField("exported_at") else None
         ),
-        size_bytes=sum(entry.size for entry in record.manifest),
+        size_bytes=records.size_of(record),
     )
     if ledger is None or known.digest not in ledger.standings:
         return known

@@ -12,7 +12,7 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.deciding.models import Best
 from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.evaluations import tfma
-from tfx_best_exporter.executor.exports import links, resave, retention, saved_model
+from tfx_best_exporter.executor.exports import links, records, resave, retention, saved_model
 from tfx_best_exporter.executor.exports.assets_extra import with_assets_extra
 from tfx_best_exporter.executor.exports.awaiting import has_expired
 from tfx_best_exporter.executor.exports.records import (
@@ -395,7 +395,7 @@ def _retained(
         is_linked=is_linked,
         is_pinned=is_pinned,
         score=_score(record, settings.policy.rule.leading),
-        size_bytes=sum(entry.size for entry in record.manifest),
+        size_bytes=records.size_of(record),
     )
 
 

@@ -27,7 +27,7 @@ from tfx_best_exporter.executor.deciding.models import (
 from tfx_best_exporter.executor.deciding.policy import Policy
 from tfx_best_exporter.executor.evaluations import data_identity
 from tfx_best_exporter.executor.evaluations.best import Reevaluated
-from tfx_best_exporter.executor.exports import saved_model, servable
+from tfx_best_exporter.executor.exports import records, saved_model, servable
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import Instructions
 from tfx_best_exporter.executor.exports.records import EVALUATION_DIRECTORY, RECORD_PATH
@@ -35,7 +35,6 @@ from tfx_best_exporter.executor.exports.versions import Export, Served
 from tfx_best_exporter.executor.running import act, ledger_rows, serving
 from tfx_best_exporter.executor.running.observe import CandidateModel, Reevaluate
 from tfx_best_exporter.executor.running.settings import Settings
-from tfx_best_exporter.executor.storage.digest import FileDigest
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.executor.storage.protocol import LeaseLostError
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
@@ -220,7 +219,7 @@ def measured(
                         eval_result=evaluation,
                         uri=entrants.models[digest].record.model.uri,
                     ),
-                    size_bytes=_size_of(entrants.models[digest].record),
+                    size_bytes=records.size_of(entrants.models[digest].record),
                     trained_at=numbers.seconds_of(entrants.models[digest].record.exported_at),
                     run_id=entrants.models[digest].record.provenance.run_id,
                 )
@@ -253,13 +252,9 @@ def _identity_of(evaluation: EvalResult, identity: Callable[[], str] | None) -> 
 def _size_of_best(exports: ExportDirectory, best: Best) -> int:
     """Returns the size of the best's files in bytes; those of another tool's version are listed."""
     if best.record is not None and best.record.manifest:
-        return _size_of(best.record)
+        return records.size_of(best.record)
     export = Export(version=best.version, base=exports.base, name=best.name)
     return sum(export.location.sizes().values())
-
-
-def _size_of(record: pb.ExportRecord) -> int:
-    return sum(entry.size for entry in record.manifest)
 
 
 def barred(observation: Observation, digest: str, problem: str) -> Observation:
@@ -410,14 +405,7 @@ def _keep_best(settings: Settings, observation: Observation, decided: pb.ExportD
         return
     export = Export(version=best.version, base=settings.exports.base, name=best.name)
     record = settings.exports.record(export)
-    files = [
-        saved_model.ModelFile(
-            path=entry.path,
-            source=export.location / entry.path,
-            digest=FileDigest(size=entry.size, crc32c=entry.crc32c),
-        )
-        for entry in record.manifest
-    ]
+    files = records.files_in(export.location, record)
     record.ClearField("version")
     # An export of an early release has no recipe, and is published as it was served too.
     record.recipe.SetInParent()
