@@ -26,7 +26,7 @@ from tfx_best_exporter.executor.deciding.outcome import Outcome, Ruling
 from tfx_best_exporter.executor.deciding.policy import Challenging, Policy
 from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.deciding.situation import Situation
-from tfx_best_exporter.executor.deciding.standing_text import standing_text
+from tfx_best_exporter.executor.deciding.standing_text import text_of
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # Challengers need this many times the size of the best, if the policy has no limit.
@@ -89,17 +89,7 @@ class Ranking:
         value = self.contest.rows[-1].models[standing.digest].value
         if self.rule.direction == pb.LOWER_IS_BETTER:
             value = -value
-        return standing_text(
-            str(self.rule.key),
-            value,
-            run_count=standing.run_count,
-            gain=standing.gain,
-            gain_error=standing.error,
-            chance_no_better=standing.chance_no_better,
-            alpha=self.terms.alpha,
-            required=self.terms.required,
-            log_e_value=standing.log_e_value,
-        )
+        return text_of(standing, self.terms, self.rule.key, value)
 
     def kept(self, served: str, stopped: Mapping[str, str]) -> tuple[str, ...]:
         """Returns the models to measure again, the largest expected gain first.
@@ -144,7 +134,7 @@ def ranking_of(observation: Observation, policy: Policy) -> Ranking | None:
     known = None if rule is None or best.eval_result is None else best.eval_result.find(rule.key)
     if rule is None or known is None or not math.isfinite(known.value):
         return None
-    required = max(rule.min_absolute_change, rule.min_relative_change * abs(known.value))
+    required = rule.required_of(known.value)
     return Ranking(
         contest=contest,
         terms=Terms(alpha=challenging.alpha, required=required, form=challenging.form),

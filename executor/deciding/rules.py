@@ -176,6 +176,16 @@ class MetricRule:
             has_guarantee=proto.significance.guarantee,
         )
 
+    def required_of(self, best: float) -> float:
+        """Returns the value that an improvement over a best must exceed.
+
+        Args:
+            best: Value of the best. A share of one that is not finite is not required.
+        """
+        if not math.isfinite(best):
+            return self.min_absolute_change
+        return max(self.min_absolute_change, self.min_relative_change * abs(best))
+
     @property
     def metrics(self) -> tuple[MetricKey, ...]:
         """The only metric."""
@@ -242,9 +252,7 @@ class MetricRule:
         if best_value is None:
             return self._not_comparable(alone, self._missing_in_best(best))
         improvement = improvement_of(value.value, best_value.value, self.direction)
-        required = self.min_absolute_change
-        if math.isfinite(best_value.value):
-            required = max(required, self.min_relative_change * abs(best_value.value))
+        required = self.required_of(best_value.value)
         test = None
         # The test needs intervals, so it runs only for a finite improvement that is large enough.
         is_more = _is_more(improvement, required, value.value, best_value.value)

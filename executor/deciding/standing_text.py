@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 from tfx_best_exporter.executor.deciding import numbers
+from tfx_best_exporter.executor.deciding.challengers import Standing, Terms
+from tfx_best_exporter.executor.deciding.metric_key import MetricKey
 
 # An error is known to one or two digits only, and so is a chance.
 _DIGITS = 2
@@ -14,6 +16,28 @@ _LEAST_ALPHA = 1e-300
 # Ratios that less than one run in twenty exceeds by chance, given exact standard errors.
 _VARIES = 1.5
 _SHARES = 1 / _VARIES
+
+
+def text_of(standing: Standing, terms: Terms, metric: MetricKey, value: float) -> str:
+    """Returns one clause about the standing of a model; see `standing_text`.
+
+    Args:
+        standing: The evidence on the model.
+        terms: The test that promotes a model.
+        metric: The metric.
+        value: The model's value on the examples of the last run.
+    """
+    return standing_text(
+        str(metric),
+        value,
+        run_count=standing.run_count,
+        gain=standing.gain,
+        gain_error=standing.error,
+        chance_no_better=standing.chance_no_better,
+        alpha=terms.alpha,
+        required=terms.required,
+        log_e_value=standing.log_e_value,
+    )
 
 
 def standing_text(

@@ -9,8 +9,9 @@ from tfx_best_exporter.executor.deciding import challengers as evidence
 from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.challengers import Form, Standing, Terms
 from tfx_best_exporter.executor.deciding.eval_result import MetricKey
+from tfx_best_exporter.executor.deciding.rules import MetricRule
 from tfx_best_exporter.executor.deciding.significance import DEFAULT_ALPHA
-from tfx_best_exporter.executor.deciding.standing_text import standing_text
+from tfx_best_exporter.executor.deciding.standing_text import text_of
 from tfx_best_exporter.executor.exports import records
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.running import ledger_rows
@@ -86,7 +87,7 @@ def runs_of(decision: pb.ExportDecision, provenance: pb.Provenance) -> Runs:
 class _Ledger:
     """The evidence of the last runs, compared with the version that is served now."""
 
-    rule: pb.MetricRule
+    rule: MetricRule
     terms: Terms
     values: dict[str, float]
     standings: dict[str, Standing]
@@ -121,10 +122,16 @@ def _ledger_of(
 ) -> _Ledger | None:
     """Returns the evidence by the policy in a record; None if there is none."""
     policy = record.decision.compare_policy.metric
-    rule = pb.MetricRule(
-        metric=MetricKey.from_proto(policy.metric).to_proto(), direction=policy.direction
+    rule = MetricRule(
+        key=MetricKey.from_proto(policy.metric),
+        direction=policy.direction,
+        min_absolute_change=policy.min_absolute_change,
+        min_relative_change=policy.min_relative_change,
     )
-    ledger, _ = exports.challengers.ledger(record.evaluation.data.eval_config_digest, rule)
+    ledger, _ = exports.challengers.ledger(
+        record.evaluation.data.eval_config_digest,
+        pb.MetricRule(metric=rule.key.to_proto(), direction=rule.direction),
+    )
     if not ledger.rows:
         return None
     values = {each.digest: each.value for each in ledger.rows[-1].models}
@@ -133,9 +140,7 @@ def _ledger_of(
     test = policy.significance
     terms = Terms(
         alpha=test.alpha if test.HasField("alpha") else DEFAULT_ALPHA,
-        required=max(
-            policy.min_absolute_change, policy.min_relative_change * abs(values[best_digest])
-        ),
+        required=rule.required_of(values[best_digest]),
         form=Form.GUARANTEED if test.guarantee else Form.CALIBRATED,
     )
     rows = [ledger_rows.to_row(row, rule.direction) for row in ledger.rows]
@@ -165,15 +170,5 @@ def _challenger(record: pb.ExportRecord, ledger: _Ledger | None) -> KeptChalleng
         chance_no_better=standing.chance_no_better,
         alpha=ledger.terms.alpha,
         log_e_value=standing.log_e_value,
-        explanation=standing_text(
-            str(MetricKey.from_proto(ledger.rule.metric)),
-            value,
-            run_count=standing.run_count,
-            gain=standing.gain,
-            gain_error=standing.error,
-            chance_no_better=standing.chance_no_better,
-            alpha=ledger.terms.alpha,
-            required=ledger.terms.required,
-            log_e_value=standing.log_e_value,
-        ),
+        explanation=text_of(standing, ledger.terms, ledger.rule.key, value),
     )
