@@ -11,10 +11,15 @@ from tfx_best_exporter.executor.deciding import numbers
 from tfx_best_exporter.executor.deciding.eval_result import EvalResult, MetricKey
 from tfx_best_exporter.executor.deciding.models import Best
 from tfx_best_exporter.executor.storage import tensorflow_path
+from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
 
 # TFX's Trainer writes its SavedModels to these directories of a Model artifact.
 _MODEL_DIRECTORIES = ("Format-Serving", "Format-TFMA")
+
+
+# Default of the functions that evaluate challengers, by content digest.
+NO_CHALLENGERS: Mapping[str, Location] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

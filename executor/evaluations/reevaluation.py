@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import posixpath
 import tempfile
-import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult
 from tfx_best_exporter.executor.evaluations import eval_config as eval_config_lib
 from tfx_best_exporter.executor.evaluations import tfma as evaluation
 from tfx_best_exporter.executor.evaluations.best import (
+    NO_CHALLENGERS,
     Reevaluated,
     problem_of,
     why_not_same_evaluation,
@@ -34,8 +35,6 @@ _CANDIDATE = "candidate"
 _BASELINE = "baseline"
 
 _logger = logging.getLogger(__name__)
-
-_NO_CHALLENGERS: Mapping[str, Location] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +89,7 @@ class Reevaluation:
         self,
         export: Location,
         candidate: Location | None,
-        challengers: Mapping[str, Location] = _NO_CHALLENGERS,
+        challengers: Mapping[str, Location] = NO_CHALLENGERS,
     ) -> Reevaluated:
         """Evaluates an export, in one pass with the other models if possible.
 
@@ -106,7 +105,7 @@ class Reevaluation:
         Raises:
             Exception: Evaluator, Beam, or the model of the export or the candidate failed.
         """
-        if challengers and candidate is not None and self._eval_config()[1]:
+        if challengers and candidate is not None and self._eval_config[1]:
             try:
                 return self._evaluate_together(export, candidate, challengers)
             except Exception as error:
@@ -135,9 +134,9 @@ class Reevaluation:
         from tfx_best_exporter.executor.evaluations import joint
 
         names = {digest: f"challenger_{number}" for number, digest in enumerate(challengers, 1)}
-        eval_config, _ = self._eval_config()
+        eval_config, _ = self._eval_config
         (spec,) = eval_config["modelSpecs"]
-        eval_config["modelSpecs"] = [
+        specs = [
             *({**spec, "name": name} for name in (_CANDIDATE, *names.values())),
             {**spec, "name": _BASELINE, "isBaseline": True},
         ]
@@ -148,7 +147,7 @@ class Reevaluation:
                 _BASELINE: export,
                 **{name: challengers[digest] for digest, name in names.items()},
             },
-            eval_config,
+            {**eval_config, "modelSpecs": specs},
             export.name,
         )
         together = self._read(output_uri, _CANDIDATE)
@@ -169,7 +168,7 @@ class Reevaluation:
             challenger: Directory of the challenger's SavedModel.
             best: Evaluation of the best together with the candidate.
         """
-        if not self._eval_config()[1]:
+        if not self._eval_config[1]:
             return None, "the EvalConfig has several models in addition to the baseline"
         name = f"{export.name}-{digest.rpartition(':')[2]}"
         try:
@@ -202,7 +201,7 @@ class Reevaluation:
         from tfx.components.evaluator import executor as evaluator
         from tfx.types import standard_component_specs as tfx_keys
 
-        eval_config, has_one_model = self._eval_config()
+        eval_config, has_one_model = self._eval_config
         models = {tfx_keys.MODEL_KEY: export}
         if candidate is not None and has_one_model:
             models = {tfx_keys.MODEL_KEY: candidate, tfx_keys.BASELINE_MODEL_KEY: export}
@@ -265,7 +264,8 @@ class Reevaluation:
             model_name=model_name,
         )
 
-    def _eval_config(self) -> tuple[dict[str, Any], bool]:
+    @functools.cached_property
+    def _eval_config(self) -> tuple[Mapping[str, Any], bool]:
         """Returns the candidate's EvalConfig, and whether it has one model apart from a baseline.
 
         Thresholds are removed: this evaluation blesses nothing. The name of an only model is

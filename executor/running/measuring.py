@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import types
 from collections.abc import Mapping
 
-from tfx_best_exporter.executor.evaluations.best import Reevaluated
+from tfx_best_exporter.executor.evaluations.best import NO_CHALLENGERS, Reevaluated
 from tfx_best_exporter.executor.running.observe import Reevaluate
 from tfx_best_exporter.executor.storage.location import Location
-
-_NO_CHALLENGERS: Mapping[str, Location] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +48,7 @@ class Measurements:
         self,
         export: Location,
         candidate: Location | None,
-        challengers: Mapping[str, Location] = _NO_CHALLENGERS,
+        challengers: Mapping[str, Location] = NO_CHALLENGERS,
     ) -> Reevaluated:
         """Returns the evaluations; see Reevaluate.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +12,7 @@ from tfx_best_exporter.executor.deciding.eval_result import EvalResult, SliceKey
 from tfx_best_exporter.executor.deciding.models import Best, Blessing, Candidate, Observation
 from tfx_best_exporter.executor.deciding.policy import Needs
 from tfx_best_exporter.executor.evaluations import tfma
-from tfx_best_exporter.executor.evaluations.best import Reevaluated, with_evaluation
+from tfx_best_exporter.executor.evaluations.best import NO_CHALLENGERS, Reevaluated, with_evaluation
 from tfx_best_exporter.executor.exports import saved_model, servable
 from tfx_best_exporter.executor.exports.directory import ExportDirectory
 from tfx_best_exporter.executor.exports.operators import Instructions
@@ -22,8 +21,6 @@ from tfx_best_exporter.executor.exports.versions import Export, Inspection, Serv
 from tfx_best_exporter.executor.storage import location_of
 from tfx_best_exporter.executor.storage.location import Location
 from tfx_best_exporter.proto import best_exporter_pb2 as pb
-
-_NO_CHALLENGERS: Mapping[str, Location] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +69,7 @@ class Reevaluate(Protocol):
         self,
         export: Location,
         candidate: Location | None,
-        challengers: Mapping[str, Location] = _NO_CHALLENGERS,
+        challengers: Mapping[str, Location] = NO_CHALLENGERS,
     ) -> Reevaluated:
         """Returns the evaluations of the export and of the challengers.
 

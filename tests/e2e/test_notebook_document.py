@@ -53,7 +53,7 @@ def notebook(
 
 
 def outputs_of(captured: CapturedIO) -> list[Any]:
-    """Returns what a cell has printed and displayed, as nbformat has it."""
+    """Returns the printed text and the displayed objects of a cell, as nbformat has them."""
     outputs = []
     if captured.stdout:
         outputs.append(nbformat.v4.new_output("stream", name="stdout", text=captured.stdout))

@@ -110,7 +110,7 @@ def nothing(before: Before) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What a process does on a base directory with three exports, until it is killed.
+    """Operations of a process on a base directory with three exports, until it is killed.
 
     Attributes:
         operations: Returns the operations of a person.
