@@ -123,11 +123,12 @@ class Awaiting:
     def expire(self, now: float) -> list[str]:
         """Removes expired, incomplete and surplus candidates; returns a sentence for each one.
 
+        A lost lock is such a sentence too: the run has carried out its decision before.
+
         Args:
             now: Seconds since the epoch.
 
         Raises:
-            LeaseLostError: Another writer took over the lock.
             OSError: The directory cannot be listed.
         """
         digests = self._operators.awaiting()
