@@ -29,13 +29,15 @@ def system(command: str) -> None:
     """Runs a command of a cell, such as `!best-exporter history ...`, as a notebook does."""
     # A notebook runs in an activated environment, and these tests need not.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    # A table is cut to the width of the terminal, if there is one.
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     done = subprocess.run(
         command,
         shell=True,
         text=True,
         stdout=subprocess.PIPE,
         check=True,
-        env={**os.environ, "PATH": path},
+        env={**environment, "PATH": path},
     )
     sys.stdout.write(done.stdout)
 
